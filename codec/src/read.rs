@@ -1,0 +1,168 @@
+//! Reading the fields of one packet from borrowed bytes.
+
+use crate::{
+    DecodeError, Limits, PacketIdentifier, PacketType, ReasonCode, Sender, SubscriptionFilter,
+    property::PropertyReader,
+};
+
+/// The part of a packet that is not read yet.
+#[derive(Clone, Debug)]
+pub(crate) struct Reader<'a> {
+    rest: &'a [u8],
+    packet_type: PacketType,
+    limits: Limits,
+    user_properties_left: u16,
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) fn new(body: &'a [u8], packet_type: PacketType, limits: &Limits) -> Self {
+        Self { rest: body, packet_type, limits: *limits, user_properties_left: limits.properties_max }
+    }
+
+    pub(crate) fn packet_type(&self) -> PacketType {
+        self.packet_type
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    /// All that is left.
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    /// Judges that nothing is left.
+    pub(crate) fn finish(&self) -> Result<(), DecodeError> {
+        match self.rest.len() {
+            0 => Ok(()),
+            bytes => {
+                let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+                Err(DecodeError::TrailingBytes { packet_type: self.packet_type, bytes })
+            }
+        }
+    }
+
+    fn truncated(&self) -> DecodeError {
+        DecodeError::Truncated { packet_type: self.packet_type }
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
+        let Some((array, rest)) = self.rest.split_first_chunk() else { return Err(self.truncated()) };
+        self.rest = rest;
+        Ok(*array)
+    }
+
+    fn take(&mut self, bytes: usize) -> Result<&'a [u8], DecodeError> {
+        let Some((taken, rest)) = self.rest.split_at_checked(bytes) else { return Err(self.truncated()) };
+        self.rest = rest;
+        Ok(taken)
+    }
+
+    pub(crate) fn u8(&mut self) -> Result<u8, DecodeError> {
+        self.array::<1>().map(|[byte]| byte)
+    }
+
+    pub(crate) fn u16(&mut self) -> Result<u16, DecodeError> {
+        self.array().map(u16::from_be_bytes)
+    }
+
+    pub(crate) fn u32(&mut self) -> Result<u32, DecodeError> {
+        self.array().map(u32::from_be_bytes)
+    }
+
+    /// A variable byte integer in its shortest form [MQTT-1.5.5-1].
+    pub(crate) fn variable(&mut self) -> Result<u32, DecodeError> {
+        let mut value = 0;
+        for place in 0..4 {
+            let byte = self.u8()?;
+            value |= u32::from(byte & 0x7F) << (7 * place);
+            if byte < 0x80 {
+                return if place > 0 && byte == 0 {
+                    Err(DecodeError::VariableByteIntegerNotMinimal)
+                } else {
+                    Ok(value)
+                };
+            }
+        }
+        Err(DecodeError::VariableByteIntegerTooLong)
+    }
+
+    pub(crate) fn binary(&mut self) -> Result<&'a [u8], DecodeError> {
+        let bytes = self.u16()?;
+        self.take(bytes.into())
+    }
+
+    /// A UTF-8 string [MQTT-1.5.4-1] [MQTT-1.5.4-2]; a byte order mark is kept [MQTT-1.5.4-3].
+    pub(crate) fn text(&mut self) -> Result<&'a str, DecodeError> {
+        let bytes = self.u16()?;
+        let limit = self.limits.string_bytes_max;
+        if bytes > limit {
+            return Err(DecodeError::StringTooLong { bytes, limit });
+        }
+        let text = std::str::from_utf8(self.take(bytes.into())?).map_err(|_| DecodeError::InvalidUtf8)?;
+        // Without an early exit the compiler looks at many bytes at a time.
+        let plain = text.bytes().fold(true, |plain, byte| plain & (0x20..0x7F).contains(&byte));
+        if !plain {
+            judge_characters(text, self.limits.allow_control_characters)?;
+        }
+        Ok(text)
+    }
+
+    pub(crate) fn packet_identifier(&mut self) -> Result<PacketIdentifier, DecodeError> {
+        PacketIdentifier::new(self.u16()?).ok_or(DecodeError::ZeroPacketIdentifier)
+    }
+
+    /// A reason code that 5.0 lets this sender use in this packet.
+    pub(crate) fn reason_code(&mut self, sender: Sender) -> Result<ReasonCode, DecodeError> {
+        let value = self.u8()?;
+        match ReasonCode::try_from(value) {
+            Ok(code) if code.is_legal(self.packet_type, sender) => Ok(code),
+            _ => Err(DecodeError::ReasonCodeNotAllowed { packet_type: self.packet_type, value, sender }),
+        }
+    }
+
+    /// Judges that one more topic filter may follow so many.
+    pub(crate) fn judge_filter_count(&self, count: usize) -> Result<(), DecodeError> {
+        let limit = self.limits.filters_max;
+        if count < limit.into() { Ok(()) } else { Err(DecodeError::TooManyFilters { limit }) }
+    }
+
+    /// A topic filter, shared or not.
+    pub(crate) fn subscription_filter(&mut self) -> Result<SubscriptionFilter, DecodeError> {
+        SubscriptionFilter::parse(self.text()?).map_err(DecodeError::TopicFilter)
+    }
+
+    /// A length and the properties it spans.
+    pub(crate) fn properties(&mut self) -> Result<PropertyReader<'_, 'a>, DecodeError> {
+        let length = self.variable()?;
+        // A length that u32 holds and usize does not cannot be present either.
+        let list = self.take(usize::try_from(length).unwrap_or(usize::MAX))?;
+        let values = Reader { rest: list, ..self.clone() };
+        Ok(PropertyReader::new(values, &mut self.user_properties_left))
+    }
+}
+
+/// Judges the characters of a string that is not plain ASCII.
+#[cold]
+fn judge_characters(text: &str, allow_control_characters: bool) -> Result<(), DecodeError> {
+    for character in text.chars() {
+        if character == '\0' {
+            return Err(DecodeError::NulCharacter);
+        }
+        if !allow_control_characters && (character.is_control() || is_non_character(character)) {
+            return Err(DecodeError::DisallowedCharacter { code: character.into() });
+        }
+    }
+    Ok(())
+}
+
+/// U+FDD0 to U+FDEF, and the last two code points of every plane.
+fn is_non_character(character: char) -> bool {
+    let code = u32::from(character);
+    (0xFDD0..=0xFDEF).contains(&code) || code & 0xFFFE == 0xFFFE
+}

@@ -1,0 +1,59 @@
+//! Topic filters: what a subscription asks for.
+
+use super::{TopicError, matches, opaque_string, validate_extent};
+
+/// A valid topic filter: 1 to 65535 bytes, `+` and `#` where they may stand [MQTT-4.7.1-1] [MQTT-4.7.1-2].
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TopicFilter(Box<str>);
+
+opaque_string!(TopicFilter);
+
+impl TopicFilter {
+    /// Keeps a copy of a valid topic filter. `$share/...` is taken literally here; see
+    /// [`SubscriptionFilter`](crate::SubscriptionFilter).
+    ///
+    /// # Errors
+    /// What [`validate_topic_filter`] finds.
+    pub fn new(text: &str) -> Result<Self, TopicError> {
+        validate_topic_filter(text)?;
+        Ok(Self(text.into()))
+    }
+
+    /// Whether a message with this topic name is wanted; see [`matches`].
+    pub fn matches(&self, topic_name: &str) -> bool {
+        matches(&self.0, topic_name)
+    }
+
+    /// Whether it holds `+` or `#`.
+    pub fn has_wildcard(&self) -> bool {
+        self.0.bytes().any(|byte| matches!(byte, b'+' | b'#'))
+    }
+
+    /// The parts between the slashes, empty ones included: `/a` has the levels `""` and `"a"`.
+    pub fn levels(&self) -> impl Iterator<Item = &str> {
+        self.0.split('/')
+    }
+}
+
+/// Judges a topic filter.
+///
+/// # Errors
+/// Empty, longer than 65535 bytes, NUL, or a wildcard that does not stand alone in its level; `#` has to be the
+/// last level as well.
+pub fn validate_topic_filter(text: &str) -> Result<(), TopicError> {
+    validate_extent(text)?;
+    let bytes = text.as_bytes();
+    for (at, byte) in bytes.iter().enumerate() {
+        let begins_level = at == 0 || bytes[at - 1] == b'/';
+        match byte {
+            b'#' if !begins_level || at + 1 != bytes.len() => {
+                return Err(TopicError::MisplacedMultiLevelWildcard);
+            }
+            b'+' if !begins_level || !matches!(bytes.get(at + 1), None | Some(b'/')) => {
+                return Err(TopicError::MisplacedSingleLevelWildcard);
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
