@@ -1,0 +1,344 @@
+//! The command line: what was written, then what is meant, with the defaults of each scenario.
+
+use std::{
+    ffi::OsString,
+    net::{SocketAddr, ToSocketAddrs},
+    path::PathBuf,
+    time::Duration,
+};
+
+use lexopt::{Arg, ValueExt};
+
+use crate::{
+    engine::Amount,
+    scenario::Scenario,
+    wire::{Stamp, Version},
+};
+
+/// `mqtt-bench --help`.
+pub(crate) const HELP: &str = "\
+Load generator for any MQTT broker. One thread; it checks loss, duplicates and order of every message.
+
+Usage: mqtt-bench SCENARIO [OPTION]...
+
+Scenarios
+  pub      publishers, and nobody listening
+  fanin    many publishers, one subscriber
+  fanout   one publisher, many subscribers
+  pairs    as many publishers as subscribers, each with a topic of its own
+  slow     paced pairs, first alone, then beside subscribers that never read
+  idle     connections that are merely held
+
+Where and how
+  --broker HOST:PORT     [127.0.0.1:1883]
+  --pid PID              the broker's process: its CPU time and memory are reported
+  --mqtt 3.1.1|5.0       protocol version [3.1.1]
+  --timeout SECONDS      give up after so long without any progress [15]
+
+Load
+  --publishers N         [pub 1, fanin 1000, fanout 1, pairs 500, slow 100]
+  --subscribers N        [fanin 1, fanout 1000]; as many as publishers in pairs and slow
+  --qos 0|1|2            of publishes and subscriptions [0]
+  --window N             QoS 1 and 2 publishes in flight, per publisher [20]
+  --payload BYTES        from 16, the stamp of number, sequence and time [64; slow 1024]
+  --burst N              most publishes in one write [64]
+  --outstanding N        most deliveries outstanding [fanin 10000, fanout 50000, others 5000]
+  --topic-per-publisher  each publisher has its own topic name (fanin, fanout, pub)
+  --rate N               messages per second over all publishers; latency then counts from the moment a
+                         message was due [as fast as it goes; slow 10000]
+  --seconds S            publish for so long, warm-up included [5]
+  --messages N           or: so many messages by each publisher
+  --warmup SHARE         of seconds or messages, 0 to 0.9, not counted [0.2]
+
+slow
+  --deaf N               subscribers that never read [1]
+
+idle
+  --connections N        [19000]
+  --subscribe            one subscription each
+  --hold SECONDS         before memory is read [3]
+
+Result
+  --json FILE            write the result there as well
+  --quiet                no progress lines
+  --help, --version
+
+The exit status is 0 only if every message arrived once and in order; 2 means a mistaken command line.
+";
+
+/// A complete order.
+#[derive(Debug, Clone)]
+pub(crate) struct Arguments {
+    /// What to run.
+    pub scenario: Scenario,
+    /// The broker.
+    pub broker: SocketAddr,
+    /// The broker's process.
+    pub pid: Option<u32>,
+    /// Protocol version.
+    pub version: Version,
+    /// Longest time without progress.
+    pub timeout: Duration,
+    /// Publishing clients.
+    pub publishers: u32,
+    /// Subscribing clients.
+    pub subscribers: u32,
+    /// Of publishes and subscriptions.
+    pub qos: u8,
+    /// In flight per publisher, QoS 1 and 2.
+    pub window: u16,
+    /// Bytes of payload.
+    pub payload: usize,
+    /// Publishes in one write.
+    pub burst: u32,
+    /// Most deliveries outstanding.
+    pub outstanding: u64,
+    /// Each publisher has its own topic name.
+    pub topic_per_publisher: bool,
+    /// Messages per second.
+    pub rate: Option<f64>,
+    /// How much to publish, the warm-up included.
+    pub amount: Amount,
+    /// Share of the amount that is not counted.
+    pub warmup: f64,
+    /// Subscribers that never read.
+    pub deaf: u32,
+    /// Idle connections.
+    pub connections: u32,
+    /// Idle connections subscribe.
+    pub subscribe: bool,
+    /// Time before the memory of idle connections is read.
+    pub hold: Duration,
+    /// Result file.
+    pub json: Option<PathBuf>,
+    /// No progress lines.
+    pub quiet: bool,
+}
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub(crate) enum Order {
+    /// A run.
+    Run(Box<Arguments>),
+    /// The help text.
+    Help,
+    /// The version.
+    Version,
+}
+
+/// A mistaken command line.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ArgumentError {
+    /// The parser's own sentence.
+    #[error(transparent)]
+    Syntax(#[from] lexopt::Error),
+    /// A value that makes no sense.
+    #[error("{option}: {problem}")]
+    Value {
+        /// The option.
+        option: &'static str,
+        /// What is wrong, with the value.
+        problem: String,
+    },
+    /// No scenario, or an unknown one.
+    #[error("{0}; one of pub, fanin, fanout, pairs, slow, idle is needed")]
+    Scenario(String),
+}
+
+/// What was written; defaults come later.
+#[derive(Debug, Default)]
+struct Written {
+    scenario: Option<Scenario>,
+    broker: Option<String>,
+    pid: Option<u32>,
+    version: Option<Version>,
+    timeout: Option<f64>,
+    publishers: Option<u32>,
+    subscribers: Option<u32>,
+    qos: Option<u8>,
+    window: Option<u16>,
+    payload: Option<usize>,
+    burst: Option<u32>,
+    outstanding: Option<u64>,
+    topic_per_publisher: bool,
+    rate: Option<f64>,
+    seconds: Option<f64>,
+    messages: Option<u32>,
+    warmup: Option<f64>,
+    deaf: Option<u32>,
+    connections: Option<u32>,
+    subscribe: bool,
+    hold: Option<f64>,
+    json: Option<PathBuf>,
+    quiet: bool,
+}
+
+/// Reads the command line without the program's name.
+pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Order, ArgumentError> {
+    let mut written = Written::default();
+    let mut parser = lexopt::Parser::from_args(arguments);
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Arg::Long("help") | Arg::Short('h') => return Ok(Order::Help),
+            Arg::Long("version") => return Ok(Order::Version),
+            Arg::Long("broker") => written.broker = Some(parser.value()?.string()?),
+            Arg::Long("pid") => written.pid = Some(parser.value()?.parse()?),
+            Arg::Long("mqtt") => written.version = Some(version(&parser.value()?.string()?)?),
+            Arg::Long("timeout") => written.timeout = Some(parser.value()?.parse()?),
+            Arg::Long("publishers") => written.publishers = Some(parser.value()?.parse()?),
+            Arg::Long("subscribers") => written.subscribers = Some(parser.value()?.parse()?),
+            Arg::Long("qos") => written.qos = Some(parser.value()?.parse()?),
+            Arg::Long("window") => written.window = Some(parser.value()?.parse()?),
+            Arg::Long("payload") => written.payload = Some(parser.value()?.parse()?),
+            Arg::Long("burst") => written.burst = Some(parser.value()?.parse()?),
+            Arg::Long("outstanding") => written.outstanding = Some(parser.value()?.parse()?),
+            Arg::Long("topic-per-publisher") => written.topic_per_publisher = true,
+            Arg::Long("rate") => written.rate = Some(parser.value()?.parse()?),
+            Arg::Long("seconds") => written.seconds = Some(parser.value()?.parse()?),
+            Arg::Long("messages") => written.messages = Some(parser.value()?.parse()?),
+            Arg::Long("warmup") => written.warmup = Some(parser.value()?.parse()?),
+            Arg::Long("deaf") => written.deaf = Some(parser.value()?.parse()?),
+            Arg::Long("connections") => written.connections = Some(parser.value()?.parse()?),
+            Arg::Long("subscribe") => written.subscribe = true,
+            Arg::Long("hold") => written.hold = Some(parser.value()?.parse()?),
+            Arg::Long("json") => written.json = Some(parser.value()?.into()),
+            Arg::Long("quiet") => written.quiet = true,
+            Arg::Value(value) if written.scenario.is_none() => written.scenario = Some(scenario(&value)?),
+            _ => return Err(argument.unexpected().into()),
+        }
+    }
+    Ok(Order::Run(Box::new(complete(written)?)))
+}
+
+fn complete(written: Written) -> Result<Arguments, ArgumentError> {
+    let scenario = written.scenario.ok_or_else(|| ArgumentError::Scenario("no scenario is named".into()))?;
+    let defaults = scenario.defaults();
+    let publishers = within("--publishers", written.publishers.unwrap_or(defaults.publishers), 1, 1_000_000)?;
+    let subscribers = match defaults.subscribers {
+        Some(subscribers) => {
+            within("--subscribers", written.subscribers.unwrap_or(subscribers), 1, 1_000_000)?
+        }
+        None if written.subscribers.is_some() => {
+            let problem = format!("{} has no subscribers of its own choice", scenario.name());
+            return Err(ArgumentError::Value { option: "--subscribers", problem });
+        }
+        None => publishers,
+    };
+    let amount = match (written.messages, written.seconds) {
+        (Some(_), Some(_)) => {
+            let problem = "cannot be combined with --seconds".into();
+            return Err(ArgumentError::Value { option: "--messages", problem });
+        }
+        (Some(messages), None) => Amount::Messages(within("--messages", messages, 1, 1 << 30)?),
+        (None, seconds) => Amount::Time(duration("--seconds", seconds.unwrap_or(5.0))?),
+    };
+    let rate = written.rate.or(defaults.rate);
+    Ok(Arguments {
+        scenario,
+        broker: resolve(written.broker.as_deref().unwrap_or("127.0.0.1:1883"))?,
+        pid: written.pid,
+        version: written.version.unwrap_or(Version::V3_1_1),
+        timeout: duration("--timeout", written.timeout.unwrap_or(15.0))?,
+        publishers,
+        subscribers,
+        qos: within("--qos", written.qos.unwrap_or(0), 0, 2)?,
+        window: within("--window", written.window.unwrap_or(20), 1, u16::MAX)?,
+        payload: within("--payload", written.payload.unwrap_or(defaults.payload), Stamp::BYTES, 200 << 20)?,
+        burst: within("--burst", written.burst.unwrap_or(64), 1, 1 << 16)?,
+        outstanding: within(
+            "--outstanding",
+            written.outstanding.unwrap_or(defaults.outstanding),
+            1,
+            u64::MAX,
+        )?,
+        topic_per_publisher: written.topic_per_publisher,
+        rate: rate.map(|rate| within("--rate", rate, 0.1, 1e8)).transpose()?,
+        amount,
+        warmup: within("--warmup", written.warmup.unwrap_or(0.2), 0.0, 0.9)?,
+        deaf: within("--deaf", written.deaf.unwrap_or(1), 1, 1000)?,
+        connections: within("--connections", written.connections.unwrap_or(19_000), 1, 1_000_000)?,
+        subscribe: written.subscribe,
+        hold: duration("--hold", written.hold.unwrap_or(3.0))?,
+        json: written.json,
+        quiet: written.quiet,
+    })
+}
+
+fn within<T: PartialOrd + std::fmt::Display>(
+    option: &'static str,
+    value: T,
+    least: T,
+    most: T,
+) -> Result<T, ArgumentError> {
+    if value >= least && value <= most {
+        return Ok(value);
+    }
+    Err(ArgumentError::Value { option, problem: format!("{value} is not within {least} to {most}") })
+}
+
+fn duration(option: &'static str, seconds: f64) -> Result<Duration, ArgumentError> {
+    within(option, seconds, 0.001, 86_400.0).map(Duration::from_secs_f64)
+}
+
+fn version(text: &str) -> Result<Version, ArgumentError> {
+    match text {
+        "3.1.1" | "311" | "4" => Ok(Version::V3_1_1),
+        "5.0" | "5" => Ok(Version::V5_0),
+        _ => Err(ArgumentError::Value {
+            option: "--mqtt",
+            problem: format!("{text} is neither 3.1.1 nor 5.0"),
+        }),
+    }
+}
+
+fn scenario(value: &OsString) -> Result<Scenario, ArgumentError> {
+    let text = value.to_string_lossy();
+    Scenario::by_name(&text).ok_or_else(|| ArgumentError::Scenario(format!("unknown scenario {text}")))
+}
+
+fn resolve(broker: &str) -> Result<SocketAddr, ArgumentError> {
+    let failed = |problem| ArgumentError::Value { option: "--broker", problem };
+    let mut addresses = broker.to_socket_addrs().map_err(|error| failed(format!("{broker}: {error}")))?;
+    addresses.next().ok_or_else(|| failed(format!("{broker} has no address")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(line: &str) -> Result<Arguments, String> {
+        match parse(line.split_whitespace().map(OsString::from)) {
+            Ok(Order::Run(arguments)) => Ok(*arguments),
+            Ok(other) => Err(format!("{other:?}")),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    #[track_caller]
+    fn refused(line: &str, sentence: &str) {
+        assert_eq!(run(line).unwrap_err(), sentence);
+    }
+
+    #[test]
+    fn defaults_depend_on_the_scenario() {
+        let fanin = run("fanin").unwrap();
+        assert_eq!((fanin.publishers, fanin.subscribers, fanin.outstanding), (1000, 1, 10_000));
+        let fanout = run("fanout --qos 1 --subscribers 10").unwrap();
+        assert_eq!((fanout.publishers, fanout.subscribers, fanout.outstanding), (1, 10, 50_000));
+        let pairs = run("pairs --publishers 7").unwrap();
+        assert_eq!((pairs.publishers, pairs.subscribers), (7, 7));
+        assert_eq!(run("slow").unwrap().rate, Some(10_000.0));
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        refused("", "no scenario is named; one of pub, fanin, fanout, pairs, slow, idle is needed");
+        refused("fan", "unknown scenario fan; one of pub, fanin, fanout, pairs, slow, idle is needed");
+        refused("pub --qos 3", "--qos: 3 is not within 0 to 2");
+        refused("pub --payload 8", "--payload: 8 is not within 16 to 209715200");
+        refused("pub --messages 5 --seconds 2", "--messages: cannot be combined with --seconds");
+        refused("pairs --subscribers 4", "--subscribers: pairs has no subscribers of its own choice");
+        refused("pub --mqtt 3", "--mqtt: 3 is neither 3.1.1 nor 5.0");
+        refused("pub --what", "invalid option '--what'");
+    }
+}

@@ -1,0 +1,419 @@
+//! One client connection: its socket, the frames in it, and what its role does with them.
+
+use std::{
+    io::{self, ErrorKind, Read, Write},
+    net::TcpStream,
+};
+
+use rustix::event::epoll::EventFlags;
+
+use super::{
+    publisher::{AcknowledgementError, Publisher},
+    subscriber::Subscriber,
+    traffic::Traffic,
+};
+use crate::{
+    failure::{Code, Failure},
+    wire::{
+        self, FixedHeader, PINGREQ, PublishHead, Stamp, Version, WireError, acknowledge, acknowledgement,
+        connack, fixed_header, packet_type, publish_head, suback,
+    },
+};
+
+/// What a connection is there for.
+#[derive(Debug)]
+pub(crate) enum Role {
+    /// It publishes.
+    Publisher(Publisher),
+    /// It takes deliveries and checks them.
+    Subscriber(Subscriber),
+    /// It is merely connected, perhaps subscribed.
+    Idle,
+    /// It is subscribed and never reads.
+    Deaf,
+}
+
+/// A connection to make.
+#[derive(Debug)]
+pub(crate) struct Client {
+    /// Client identifier.
+    pub client_identifier: String,
+    /// Its role once it is up.
+    pub role: Role,
+    /// Topic filter and QoS to subscribe to first.
+    pub subscription: Option<(String, u8)>,
+}
+
+/// How far a connection has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// TCP is connecting.
+    Opening,
+    /// CONNECT was sent.
+    Greeting,
+    /// SUBSCRIBE was sent.
+    Subscribing,
+    /// Ready for its role.
+    Up,
+    /// The broker closed the connection of a client that never reads.
+    Gone,
+}
+
+/// A PUBLISH of which only the first part was read so far.
+#[derive(Debug)]
+struct Cut {
+    /// Bytes still to come, which nobody looks at.
+    rest: usize,
+    head: PublishHead,
+    stamp: Stamp,
+}
+
+/// A connection and its unfinished input and output.
+#[derive(Debug)]
+pub(super) struct Connection {
+    client: Client,
+    version: Version,
+    stream: TcpStream,
+    stage: Stage,
+    /// The start of a packet whose rest is still to come.
+    partial: Vec<u8>,
+    cut: Option<Cut>,
+    /// What the socket did not take, from `unsent_at` on.
+    unsent: Vec<u8>,
+    unsent_at: usize,
+}
+
+impl Connection {
+    /// A connection whose TCP handshake is under way.
+    pub(super) fn new(client: Client, version: Version, stream: TcpStream) -> Self {
+        Self {
+            client,
+            version,
+            stream,
+            stage: Stage::Opening,
+            partial: Vec::new(),
+            cut: None,
+            unsent: Vec::new(),
+            unsent_at: 0,
+        }
+    }
+
+    /// The socket, for epoll.
+    pub(super) fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    /// How far it has come.
+    pub(super) fn stage(&self) -> Stage {
+        self.stage
+    }
+
+    /// Its role.
+    pub(super) fn role(&self) -> &Role {
+        &self.client.role
+    }
+
+    /// The events it waits for; `None` when it is out of the game.
+    pub(super) fn interest(&self) -> Option<EventFlags> {
+        match (self.stage, &self.client.role) {
+            (Stage::Opening, _) => Some(EventFlags::OUT),
+            (Stage::Gone, _) => None,
+            (Stage::Up, Role::Deaf) => Some(EventFlags::RDHUP),
+            _ if self.is_blocked() => Some(EventFlags::IN | EventFlags::OUT),
+            _ => Some(EventFlags::IN),
+        }
+    }
+
+    /// The publisher of this connection, to start or stop it.
+    pub(super) fn publisher(&mut self) -> Option<&mut Publisher> {
+        match &mut self.client.role {
+            Role::Publisher(publisher) => Some(publisher),
+            _ => None,
+        }
+    }
+
+    /// Messages the publisher may write now, the bound on outstanding deliveries aside.
+    pub(super) fn room(&mut self) -> u32 {
+        if self.is_blocked() || self.stage != Stage::Up {
+            0
+        } else {
+            self.publisher().map_or(0, |it| it.room())
+        }
+    }
+
+    /// The socket took all there was, or the TCP handshake ended.
+    pub(super) fn writable(&mut self, traffic: &mut Traffic) -> Result<(), Failure> {
+        if self.stage == Stage::Opening {
+            if let Some(error) = self.stream.take_error().unwrap_or_else(Some) {
+                return Err(self.broken(error));
+            }
+            self.stage = Stage::Greeting;
+            wire::connect(&mut traffic.out, self.version, &self.client.client_identifier);
+            return Ok(());
+        }
+        if self.is_blocked() {
+            match self.stream.write(&self.unsent[self.unsent_at..]) {
+                Ok(taken) => self.unsent_at += taken,
+                Err(error) if would_block(&error) => return Ok(()),
+                Err(error) => return Err(self.broken(error)),
+            }
+            if self.unsent_at == self.unsent.len() {
+                self.unsent.clear();
+                self.unsent_at = 0;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads once and acts on all packets that are complete. Answers are appended to `traffic.out`.
+    pub(super) fn readable(&mut self, buffer: &mut [u8], traffic: &mut Traffic) -> Result<(), Failure> {
+        if self.stage == Stage::Up && matches!(self.client.role, Role::Deaf) {
+            self.stage = Stage::Gone;
+            return Ok(());
+        }
+        let kept = self.partial.len();
+        buffer[..kept].copy_from_slice(&self.partial);
+        let read = match self.stream.read(&mut buffer[kept..]) {
+            Ok(0) => return Err(self.closed()),
+            Ok(read) => read,
+            Err(error) if would_block(&error) => return Ok(()),
+            Err(error) => return Err(self.broken(error)),
+        };
+        traffic.tick();
+        self.partial.clear();
+        let bytes = &buffer[..kept + read];
+        let used = self.packets(bytes, traffic)?;
+        self.partial.extend_from_slice(&bytes[used..]);
+        Ok(())
+    }
+
+    /// Appends what the publisher may publish now, or queues it for when it may.
+    pub(super) fn publish(&mut self, index: usize, traffic: &mut Traffic) {
+        let room = self.room();
+        let Some(publisher) = self.publisher() else { return };
+        if room == 0 || publisher.queued {
+            return;
+        }
+        // Those that wait go first.
+        let count = if traffic.ready.is_empty() { traffic.allowance(room) } else { 0 };
+        if count > 0 {
+            publisher.publish(count, traffic);
+        }
+        if publisher.room() > 0 {
+            publisher.queued = true;
+            traffic.ready.push_back(index);
+        }
+    }
+
+    /// Writes `out` in one piece, and keeps what the socket does not take.
+    pub(super) fn write(&mut self, out: &[u8]) -> Result<(), Failure> {
+        if out.is_empty() {
+            return Ok(());
+        }
+        let mut taken = 0;
+        if !self.is_blocked() {
+            taken = match self.stream.write(out) {
+                Ok(taken) => taken,
+                Err(error) if would_block(&error) => 0,
+                Err(error) => return Err(self.broken(error)),
+            };
+        }
+        self.unsent.extend_from_slice(&out[taken..]);
+        Ok(())
+    }
+
+    /// Asks for a PINGRESP, behind all that was written.
+    pub(super) fn ping(&mut self) -> Result<(), Failure> {
+        self.write(&PINGREQ)
+    }
+
+    fn is_blocked(&self) -> bool {
+        !self.unsent.is_empty()
+    }
+
+    /// Returns how many bytes were used; the rest is the start of a packet.
+    fn packets(&mut self, bytes: &[u8], traffic: &mut Traffic) -> Result<usize, Failure> {
+        let mut at = 0;
+        if let Some(cut) = &mut self.cut {
+            at = cut.rest.min(bytes.len());
+            cut.rest -= at;
+            if cut.rest > 0 {
+                return Ok(at);
+            }
+        }
+        if let Some(Cut { head, stamp, .. }) = self.cut.take() {
+            self.delivered(head, stamp, traffic)?;
+        }
+        while let Some(header) = fixed_header(&bytes[at..]).map_err(|error| self.malformed(error))? {
+            let (body_at, end) = (at + header.header, at + header.total());
+            let available = &bytes[body_at..end.min(bytes.len())];
+            if header.packet_type() == packet_type::PUBLISH {
+                let Some((head, stamp)) = self.publish_start(header, available, traffic.payload())? else {
+                    break;
+                };
+                if end > bytes.len() {
+                    self.cut = Some(Cut { rest: end - bytes.len(), head, stamp });
+                    return Ok(bytes.len());
+                }
+                self.delivered(head, stamp, traffic)?;
+            } else if end > bytes.len() {
+                break;
+            } else {
+                self.control(header, available, traffic)?;
+            }
+            at = end;
+        }
+        Ok(at)
+    }
+
+    /// Head and stamp of a PUBLISH; `None` if they are not all there yet.
+    fn publish_start(
+        &self,
+        header: FixedHeader,
+        available: &[u8],
+        expected: usize,
+    ) -> Result<Option<(PublishHead, Stamp)>, Failure> {
+        let head = publish_head(self.version, header, available).map_err(|error| self.malformed(error))?;
+        let Some(head) = head else { return Ok(None) };
+        let payload = header.body - head.payload_at;
+        if payload != expected {
+            return Err(
+                self.unexpected(format!("a payload of {payload} bytes where {expected} were published"))
+            );
+        }
+        let stamp = available.get(head.payload_at..).and_then(Stamp::read);
+        Ok(stamp.map(|stamp| (head, stamp)))
+    }
+
+    fn delivered(&mut self, head: PublishHead, stamp: Stamp, traffic: &mut Traffic) -> Result<(), Failure> {
+        let expected = match &mut self.client.role {
+            Role::Subscriber(subscriber) => subscriber.delivered(head, stamp, traffic),
+            Role::Deaf => true,
+            Role::Publisher(_) | Role::Idle => false,
+        };
+        if expected {
+            return Ok(());
+        }
+        Err(self.unexpected(format!("a message of publisher {}, which it does not hear", stamp.publisher)))
+    }
+
+    fn control(&mut self, header: FixedHeader, body: &[u8], traffic: &mut Traffic) -> Result<(), Failure> {
+        match (self.stage, header.packet_type()) {
+            (Stage::Greeting, packet_type::CONNACK) => self.greeted(header, body, traffic),
+            (Stage::Subscribing, packet_type::SUBACK) => self.subscribed(header, body),
+            (_, kind @ (packet_type::PUBACK | packet_type::PUBREC | packet_type::PUBCOMP)) => {
+                self.acknowledged(kind, header, body, traffic)
+            }
+            (_, packet_type::PUBREL) => {
+                let (identifier, _) = acknowledgement(header, body).map_err(|error| self.malformed(error))?;
+                acknowledge(&mut traffic.out, packet_type::PUBCOMP, identifier);
+                Ok(())
+            }
+            (_, packet_type::PINGRESP) => {
+                traffic.pongs += 1;
+                traffic.progress += 1;
+                Ok(())
+            }
+            (_, packet_type::DISCONNECT) => {
+                let code = Code(body.first().copied().unwrap_or(0));
+                Err(Failure::Disconnected { client_identifier: self.name(), code })
+            }
+            (_, kind) => Err(self.unexpected(format!("a packet of type {kind} while {}", self.doing()))),
+        }
+    }
+
+    fn greeted(&mut self, header: FixedHeader, body: &[u8], traffic: &mut Traffic) -> Result<(), Failure> {
+        let connack = connack(self.version, header, body).map_err(|error| self.malformed(error))?;
+        if connack.code != 0 {
+            return Err(Failure::Refused { client_identifier: self.name(), code: Code(connack.code) });
+        }
+        if let Role::Publisher(publisher) = &mut self.client.role {
+            let (qos, size) = (publisher.qos(), publisher.packet_size());
+            if connack.maximum_qos < qos {
+                let (limit, allowed) = ("maximum qos", connack.maximum_qos.into());
+                return Err(Failure::Limit { limit, allowed, needed: qos.into() });
+            }
+            if connack.maximum_packet_size < size {
+                let (limit, allowed) = ("maximum packet size", connack.maximum_packet_size);
+                return Err(Failure::Limit { limit, allowed, needed: size });
+            }
+            if publisher.narrow(connack.receive_maximum) {
+                traffic.narrowed_window = Some(connack.receive_maximum);
+            }
+        }
+        self.stage = match &self.client.subscription {
+            None => Stage::Up,
+            Some((filter, qos)) => {
+                wire::subscribe(&mut traffic.out, self.version, 1, filter, *qos);
+                Stage::Subscribing
+            }
+        };
+        Ok(())
+    }
+
+    fn subscribed(&mut self, header: FixedHeader, body: &[u8]) -> Result<(), Failure> {
+        let code = suback(self.version, header, body).map_err(|error| self.malformed(error))?;
+        let qos = self.client.subscription.as_ref().map_or(0, |&(_, qos)| qos);
+        if code != qos {
+            let client_identifier = self.name();
+            return Err(Failure::SubscriptionRefused { client_identifier, qos, code: Code(code) });
+        }
+        self.stage = Stage::Up;
+        Ok(())
+    }
+
+    fn acknowledged(
+        &mut self,
+        kind: u8,
+        header: FixedHeader,
+        body: &[u8],
+        traffic: &mut Traffic,
+    ) -> Result<(), Failure> {
+        let (identifier, code) = acknowledgement(header, body).map_err(|error| self.malformed(error))?;
+        let taken = match self.publisher() {
+            Some(publisher) => publisher.acknowledged(kind, identifier, code, traffic),
+            None => Err(AcknowledgementError::Unknown),
+        };
+        taken.map_err(|error| match error {
+            AcknowledgementError::Refused(code) => {
+                Failure::PublishRefused { client_identifier: self.name(), code }
+            }
+            AcknowledgementError::Unknown => self.unexpected(format!(
+                "an acknowledgement of type {kind} for packet identifier {identifier}, which waits for none"
+            )),
+        })
+    }
+
+    fn doing(&self) -> &'static str {
+        match self.stage {
+            Stage::Opening => "opening it",
+            Stage::Greeting => "waiting for CONNACK",
+            Stage::Subscribing => "waiting for SUBACK",
+            Stage::Up | Stage::Gone => "in use",
+        }
+    }
+
+    fn name(&self) -> String {
+        self.client.client_identifier.clone()
+    }
+
+    fn broken(&self, source: io::Error) -> Failure {
+        Failure::Broken { client_identifier: self.name(), doing: self.doing(), source }
+    }
+
+    fn closed(&self) -> Failure {
+        Failure::Closed { client_identifier: self.name(), doing: self.doing() }
+    }
+
+    fn malformed(&self, source: WireError) -> Failure {
+        Failure::Malformed { client_identifier: self.name(), source }
+    }
+
+    fn unexpected(&self, what: String) -> Failure {
+        Failure::Unexpected { client_identifier: self.name(), what }
+    }
+}
+
+fn would_block(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
+}

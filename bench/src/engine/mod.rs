@@ -1,0 +1,293 @@
+//! The event loop: one thread, one epoll, non-blocking sockets.
+//!
+//! A wake-up of a connection reads once, acts on every packet that is there, and writes once: acknowledgements,
+//! releases and new publishes together. Publishers that the bound on outstanding deliveries holds back stand in a
+//! queue and get their turns in order.
+
+mod connection;
+mod pace;
+mod phase;
+mod publisher;
+mod subscriber;
+mod traffic;
+
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use rustix::{
+    buffer::spare_capacity,
+    event::{Timespec, epoll},
+    fd::OwnedFd,
+};
+
+pub(crate) use self::{
+    connection::{Client, Role},
+    phase::{Amount, Phase},
+    publisher::Publisher,
+    subscriber::Subscriber,
+};
+use self::{
+    connection::{Connection, Stage},
+    traffic::Traffic,
+};
+use crate::{
+    failure::Failure,
+    latency::Percentiles,
+    order::Faults,
+    process::Process,
+    socket,
+    wire::{DISCONNECT, Version},
+};
+
+/// TCP and MQTT handshakes under way at once; below the usual backlog of a listener.
+const CONNECTING_AT_ONCE: usize = 64;
+/// Bytes of one read.
+const READ_BUFFER_BYTES: usize = 256 << 10;
+/// Events of one wait.
+const EVENTS_PER_WAIT: usize = 1024;
+/// Writes of queued publishers between two waits, so that reading keeps up.
+const WRITES_PER_TURN: usize = 256;
+/// What the kernel holds for a client that never reads, in bytes; it rounds this up.
+const DEAF_RECEIVE_BUFFER_BYTES: usize = 4096;
+/// Longest wait for events, so that clocks, samples and progress lines stay alive.
+const LONGEST_WAIT: Duration = Duration::from_millis(100);
+
+/// Data, or the end of the connection.
+const READABLE: epoll::EventFlags = epoll::EventFlags::IN
+    .union(epoll::EventFlags::HUP)
+    .union(epoll::EventFlags::ERR)
+    .union(epoll::EventFlags::RDHUP);
+
+/// The shape of a run.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    /// The broker.
+    pub address: SocketAddr,
+    /// Protocol version of all connections.
+    pub version: Version,
+    /// Payload size in bytes.
+    pub payload: usize,
+    /// Most publishes in one write.
+    pub burst: u32,
+    /// Most deliveries outstanding.
+    pub outstanding: u64,
+    /// Deliveries that each publish brings about.
+    pub fan_out: u64,
+    /// Longest time without any progress.
+    pub timeout: Duration,
+    /// The broker's process, whose memory is sampled.
+    pub broker: Option<Process>,
+    /// Writes progress lines.
+    pub verbose: bool,
+}
+
+/// All connections of a run, and the loop that serves them.
+pub(crate) struct Engine {
+    settings: Settings,
+    epoll: OwnedFd,
+    events: Vec<epoll::Event>,
+    connections: Vec<Connection>,
+    /// Connections by publisher number.
+    publishers: Vec<usize>,
+    /// Connections that are up.
+    up: usize,
+    /// Connections that never read and that the broker closed.
+    gone: usize,
+    buffer: Vec<u8>,
+    traffic: Traffic,
+}
+
+impl Engine {
+    /// An engine without connections.
+    pub(crate) fn new(settings: Settings) -> Result<Self, Failure> {
+        let epoll =
+            epoll::create(epoll::CreateFlags::CLOEXEC).map_err(|error| Failure::Wait(error.into()))?;
+        let traffic = Traffic::new(settings.payload, settings.burst, settings.outstanding, settings.fan_out);
+        Ok(Self {
+            settings,
+            epoll,
+            events: Vec::with_capacity(EVENTS_PER_WAIT),
+            connections: Vec::new(),
+            publishers: Vec::new(),
+            up: 0,
+            gone: 0,
+            buffer: vec![0; READ_BUFFER_BYTES],
+            traffic,
+        })
+    }
+
+    /// Connects further clients, and subscribes those that ask for it. Ends when all are up.
+    pub(crate) fn establish(
+        &mut self,
+        mut clients: impl ExactSizeIterator<Item = Client>,
+    ) -> Result<(), Failure> {
+        let total = self.connections.len() + clients.len();
+        let (mut done, mut since) = (self.up, Instant::now());
+        while self.up < total {
+            while self.connections.len() - self.up < CONNECTING_AT_ONCE {
+                let Some(client) = clients.next() else { break };
+                self.open(client)?;
+            }
+            self.serve(LONGEST_WAIT)?;
+            if self.up > done {
+                (done, since) = (self.up, Instant::now());
+            } else if since.elapsed() > self.settings.timeout {
+                let waited = self.settings.timeout;
+                return Err(Failure::Timeout { doing: "connecting", done, of: total, waited });
+            }
+        }
+        Ok(())
+    }
+
+    /// Serves all connections for `time`: they hold, or stray deliveries come in.
+    pub(crate) fn hold(&mut self, time: Duration) -> Result<(), Failure> {
+        let started = Instant::now();
+        while let Some(left) = time.checked_sub(started.elapsed()).filter(|left| !left.is_zero()) {
+            self.serve(left.min(LONGEST_WAIT))?;
+        }
+        Ok(())
+    }
+
+    /// Duplicates, disorder, and what never came, over the whole run.
+    pub(crate) fn faults(&mut self) -> Faults {
+        let mut published = Vec::with_capacity(self.publishers.len());
+        for &index in &self.publishers {
+            published.push(self.connections[index].publisher().map_or(0, |publisher| publisher.published()));
+        }
+        let subscribers = self.connections.iter().filter_map(|connection| match connection.role() {
+            Role::Subscriber(subscriber) => Some(subscriber),
+            _ => None,
+        });
+        let lost = subscribers.map(|subscriber| subscriber.lost(&published)).sum();
+        Faults { lost, ..self.traffic.faults }
+    }
+
+    /// Publishes whose acknowledgement never came.
+    pub(crate) fn unacknowledged(&self) -> u64 {
+        self.traffic.in_flight
+    }
+
+    /// Latencies of the deliveries of the last phase.
+    pub(crate) fn latency(&self) -> Option<Percentiles> {
+        self.traffic.latency.percentiles()
+    }
+
+    /// The broker's Receive Maximum, if it narrowed the window that was asked for.
+    pub(crate) fn narrowed_window(&self) -> Option<u16> {
+        self.traffic.narrowed_window
+    }
+
+    /// Clients that never read and whose connection the broker closed.
+    pub(crate) fn gone(&self) -> usize {
+        self.gone
+    }
+
+    /// Says good-bye on every connection and closes it.
+    pub(crate) fn close(mut self) {
+        for connection in &mut self.connections {
+            // It is closed anyway, so a connection that is gone already needs no good-bye.
+            let _ = connection.write(&DISCONNECT);
+        }
+    }
+
+    fn open(&mut self, client: Client) -> Result<(), Failure> {
+        let number = self.connections.len();
+        let address = self.settings.address;
+        let failed = |source| Failure::Open { number, address, source };
+        let receive_buffer = matches!(client.role, Role::Deaf).then_some(DEAF_RECEIVE_BUFFER_BYTES);
+        if matches!(client.role, Role::Publisher(_)) {
+            self.publishers.push(number);
+        }
+        let stream = socket::open(address, number, receive_buffer).map_err(failed)?;
+        let data = epoll::EventData::new_u64(number as u64);
+        epoll::add(&self.epoll, &stream, data, epoll::EventFlags::OUT)
+            .map_err(|error| failed(error.into()))?;
+        self.connections.push(Connection::new(client, self.settings.version, stream));
+        Ok(())
+    }
+
+    /// Waits for events, at most for `timeout`, and serves each connection that has one.
+    fn serve(&mut self, timeout: Duration) -> Result<(), Failure> {
+        let timeout = Timespec { tv_sec: timeout.as_secs() as i64, tv_nsec: timeout.subsec_nanos().into() };
+        self.events.clear();
+        match epoll::wait(&self.epoll, spare_capacity(&mut self.events), Some(&timeout)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(Failure::Wait(error.into())),
+        }
+        for position in 0..self.events.len() {
+            let event = self.events[position];
+            self.wake(event.data.u64() as usize, event.flags)?;
+        }
+        Ok(())
+    }
+
+    fn wake(&mut self, index: usize, flags: epoll::EventFlags) -> Result<(), Failure> {
+        let Self { connections, buffer, traffic, .. } = self;
+        let connection = &mut connections[index];
+        let (interest, stage) = (connection.interest(), connection.stage());
+        traffic.out.clear();
+        if flags.contains(epoll::EventFlags::OUT) || stage == Stage::Opening {
+            connection.writable(traffic)?;
+        }
+        if stage != Stage::Opening && flags.intersects(READABLE) {
+            connection.readable(buffer, traffic)?;
+        }
+        connection.publish(index, traffic);
+        connection.write(&traffic.out)?;
+        match connection.stage() {
+            Stage::Up if stage != Stage::Up => self.up += 1,
+            Stage::Gone => self.gone += 1,
+            _ => {}
+        }
+        self.register(index, interest)
+    }
+
+    /// Gives queued publishers their turns, until the bound on outstanding deliveries or of this turn is met.
+    /// Returns true if some could go on at once.
+    fn pump(&mut self) -> Result<bool, Failure> {
+        for _ in 0..WRITES_PER_TURN {
+            let Self { connections, traffic, .. } = self;
+            let Some(&index) = traffic.ready.front() else { return Ok(false) };
+            let connection = &mut connections[index];
+            let interest = connection.interest();
+            let room = connection.room();
+            let count = traffic.allowance(room);
+            if room > 0 && count == 0 {
+                return Ok(false);
+            }
+            traffic.ready.pop_front();
+            traffic.out.clear();
+            traffic.tick();
+            if let Some(publisher) = connection.publisher() {
+                publisher.queued = false;
+                publisher.publish(count, traffic);
+            }
+            connection.write(&traffic.out)?;
+            if connection.room() > 0
+                && let Some(publisher) = connection.publisher()
+            {
+                publisher.queued = true;
+                traffic.ready.push_back(index);
+            }
+            self.register(index, interest)?;
+        }
+        Ok(!self.traffic.ready.is_empty())
+    }
+
+    /// Tells epoll when a connection waits for other events than before.
+    fn register(&self, index: usize, before: Option<epoll::EventFlags>) -> Result<(), Failure> {
+        let connection = &self.connections[index];
+        let interest = connection.interest();
+        if interest == before {
+            return Ok(());
+        }
+        let data = epoll::EventData::new_u64(index as u64);
+        let registered = match interest {
+            Some(flags) => epoll::modify(&self.epoll, connection.stream(), data, flags),
+            None => epoll::delete(&self.epoll, connection.stream()),
+        };
+        registered.map_err(|error| Failure::Wait(error.into()))
+    }
+}

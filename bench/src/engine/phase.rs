@@ -1,0 +1,236 @@
+//! One phase of publishing, from the first publish to the last delivery and acknowledgement.
+//!
+//! A run is a warm-up and a measured phase. Each ends settled, so that the CPU time read between them belongs to
+//! the messages counted, to the last one.
+
+use std::time::Duration;
+
+use super::{Engine, LONGEST_WAIT, pace::Pace};
+use crate::failure::Failure;
+
+/// How much is published.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Amount {
+    /// So many messages by each publisher.
+    Messages(u32),
+    /// As many as go in this time.
+    Time(Duration),
+}
+
+/// A phase to run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Phase {
+    /// For progress lines.
+    pub name: &'static str,
+    /// How much is published.
+    pub amount: Amount,
+    /// Messages per second over all publishers; as fast as it goes without.
+    pub rate: Option<f64>,
+}
+
+/// What happened in a phase.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Outcome {
+    /// From the first publish to the last delivery or acknowledgement.
+    pub seconds: f64,
+    /// Messages published.
+    pub publishes: u64,
+    /// Messages delivered.
+    pub deliveries: u64,
+    /// Largest resident memory of the broker seen, in bytes; 0 without a process to watch.
+    pub resident_peak: u64,
+    /// Deliveries or acknowledgements stopped coming before all were there.
+    pub stalled: bool,
+}
+
+/// Seconds between two progress lines.
+const PROGRESS_SECONDS: u64 = 5;
+/// Nanoseconds between two looks at the broker's memory.
+const SAMPLE_NANOSECONDS: u64 = 250_000_000;
+const SECOND: u64 = 1_000_000_000;
+
+/// The state of a running phase.
+struct Running {
+    phase: Phase,
+    start: u64,
+    /// Publishes in all, once that is known.
+    target: Option<u64>,
+    publishes_before: u64,
+    deliveries_before: u64,
+    resident_peak: u64,
+    next_sample: u64,
+    next_line: u64,
+    last_progress: (u64, u64),
+}
+
+impl Engine {
+    /// Runs a phase with all publishers.
+    pub(crate) fn run(&mut self, phase: Phase) -> Result<Outcome, Failure> {
+        let mut running = self.begin(phase);
+        let mut stalled = false;
+        while !self.settled(&running) {
+            let waiting = self.advance(&mut running)?;
+            self.serve(waiting)?;
+            if self.has_stalled(&mut running) {
+                stalled = true;
+                break;
+            }
+        }
+        if !stalled && self.traffic.fan_out() == 0 {
+            stalled = !self.barrier(&mut running)?;
+        }
+        self.traffic.pace = None;
+        self.traffic.outstanding = 0;
+        let seconds = (self.traffic.tick() - running.start) as f64 / 1e9;
+        self.sample(&mut running)?;
+        Ok(Outcome {
+            seconds,
+            publishes: self.traffic.publishes - running.publishes_before,
+            deliveries: self.traffic.delivered - running.deliveries_before,
+            resident_peak: running.resident_peak,
+            stalled,
+        })
+    }
+
+    fn begin(&mut self, phase: Phase) -> Running {
+        let publishers = self.publishers.len() as u32;
+        let start = self.traffic.tick();
+        self.traffic.latency.clear();
+        let in_all = |messages: u32| u64::from(messages) * u64::from(publishers);
+        let target = match (phase.amount, phase.rate) {
+            (Amount::Messages(messages), _) => Some(in_all(messages)),
+            (Amount::Time(time), Some(rate)) => Some((time.as_secs_f64() * rate) as u64),
+            (Amount::Time(_), None) => None,
+        };
+        let each = match (phase.amount, phase.rate) {
+            (_, Some(_)) => 0,
+            (Amount::Messages(messages), None) => messages,
+            (Amount::Time(_), None) => u32::MAX,
+        };
+        if let (Some(rate), Some(messages)) = (phase.rate, target) {
+            self.traffic.pace = Some(Pace::new(start, rate, publishers, messages));
+        }
+        for &index in &self.publishers {
+            let Some(publisher) = self.connections[index].publisher() else { continue };
+            publisher.begin(each);
+            if each > 0 && !publisher.queued {
+                publisher.queued = true;
+                self.traffic.ready.push_back(index);
+            }
+        }
+        Running {
+            phase,
+            start,
+            target,
+            publishes_before: self.traffic.publishes,
+            deliveries_before: self.traffic.delivered,
+            resident_peak: 0,
+            next_sample: start,
+            next_line: start + PROGRESS_SECONDS * SECOND,
+            last_progress: (self.traffic.progress, start),
+        }
+    }
+
+    /// All was published, delivered and acknowledged.
+    fn settled(&self, running: &Running) -> bool {
+        let published = self.traffic.publishes - running.publishes_before;
+        running.target.is_some_and(|target| published >= target)
+            && self.traffic.outstanding == 0
+            && self.traffic.in_flight == 0
+    }
+
+    /// Publishes what is due; returns how long there is nothing to do but wait.
+    fn advance(&mut self, running: &mut Running) -> Result<Duration, Failure> {
+        let now = self.traffic.tick();
+        let mut wait = LONGEST_WAIT;
+        if let Amount::Time(time) = running.phase.amount
+            && running.target.is_none()
+        {
+            let end = running.start + time.as_nanos() as u64;
+            if now >= end {
+                self.stop();
+                running.target = Some(self.traffic.publishes - running.publishes_before);
+            } else {
+                wait = wait.min(Duration::from_nanos(end - now));
+            }
+        }
+        while let Some(publisher) = self.traffic.pace.as_mut().and_then(|pace| pace.next_due(now)) {
+            let index = self.publishers[publisher as usize];
+            let Some(publisher) = self.connections[index].publisher() else { continue };
+            publisher.allow_one();
+            if !publisher.queued {
+                publisher.queued = true;
+                self.traffic.ready.push_back(index);
+            }
+        }
+        if now >= running.next_sample {
+            self.sample(running)?;
+            running.next_sample = now + SAMPLE_NANOSECONDS;
+        }
+        if now >= running.next_line {
+            running.next_line = now + PROGRESS_SECONDS * SECOND;
+            self.show(running, now);
+        }
+        if self.pump()? {
+            return Ok(Duration::ZERO);
+        }
+        let due = self.traffic.pace.as_ref().and_then(|pace| pace.until_next(self.traffic.now));
+        Ok(due.map_or(wait, |nanoseconds| wait.min(Duration::from_nanos(nanoseconds))))
+    }
+
+    fn stop(&mut self) {
+        for &index in &self.publishers {
+            if let Some(publisher) = self.connections[index].publisher() {
+                publisher.stop();
+            }
+        }
+    }
+
+    /// With nobody listening, a PINGRESP from each connection says that all its publishes were handled.
+    fn barrier(&mut self, running: &mut Running) -> Result<bool, Failure> {
+        self.traffic.pongs = 0;
+        for position in 0..self.publishers.len() {
+            let index = self.publishers[position];
+            let interest = self.connections[index].interest();
+            self.connections[index].ping()?;
+            self.register(index, interest)?;
+        }
+        while self.traffic.pongs < self.publishers.len() {
+            self.serve(LONGEST_WAIT)?;
+            self.traffic.tick();
+            if self.has_stalled(running) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn has_stalled(&self, running: &mut Running) -> bool {
+        let (progress, since) = running.last_progress;
+        if self.traffic.progress != progress {
+            running.last_progress = (self.traffic.progress, self.traffic.now);
+            return false;
+        }
+        self.traffic.now.saturating_sub(since) > self.settings.timeout.as_nanos() as u64
+    }
+
+    fn sample(&self, running: &mut Running) -> Result<(), Failure> {
+        if let Some(broker) = &self.settings.broker {
+            running.resident_peak = running.resident_peak.max(broker.resident()?);
+        }
+        Ok(())
+    }
+
+    fn show(&self, running: &Running, now: u64) {
+        if !self.settings.verbose {
+            return;
+        }
+        let seconds = (now - running.start) as f64 / 1e9;
+        let publishes = self.traffic.publishes - running.publishes_before;
+        let deliveries = self.traffic.delivered - running.deliveries_before;
+        eprintln!(
+            "{}: {seconds:.0} s, {publishes} published, {deliveries} delivered, {} outstanding, {} unacknowledged",
+            running.phase.name, self.traffic.outstanding, self.traffic.in_flight
+        );
+    }
+}

@@ -1,0 +1,161 @@
+//! What all connections of a run share: counts, the bound on outstanding deliveries, and scratch space.
+
+use std::{collections::VecDeque, time::Instant};
+
+use super::pace::Pace;
+use crate::{latency::Histogram, order::Faults};
+
+/// Shared by the connections of one engine, all on one thread.
+#[derive(Debug)]
+pub(crate) struct Traffic {
+    started: Instant,
+    /// Nanoseconds since the start, read once per wake-up.
+    pub now: u64,
+    /// What the connection at hand writes at the end of its wake-up.
+    pub out: Vec<u8>,
+    /// Payload bytes behind the stamps.
+    pub filler: Vec<u8>,
+    /// When messages are due, in a paced phase.
+    pub pace: Option<Pace>,
+    /// Publishers that wait for their turn, by connection.
+    pub ready: VecDeque<usize>,
+
+    /// Most publishes in one write.
+    burst: u32,
+    /// Most deliveries outstanding.
+    outstanding_limit: u64,
+    /// Deliveries that one publish brings about.
+    fan_out: u64,
+
+    /// Publishes written so far.
+    pub publishes: u64,
+    /// Deliveries published and not yet seen.
+    pub outstanding: u64,
+    /// QoS 1 and 2 publishes not yet acknowledged.
+    pub in_flight: u64,
+    /// Deliveries seen, whatever their order.
+    pub delivered: u64,
+    /// PINGRESPs seen.
+    pub pongs: usize,
+    /// The broker's Receive Maximum, if it narrowed a window.
+    pub narrowed_window: Option<u16>,
+    /// Moves with everything that happens, so that a stall shows.
+    pub progress: u64,
+    /// Duplicates and disorder; losses are known at the end only.
+    pub faults: Faults,
+    /// From the stamp to the read that brought the delivery.
+    pub latency: Histogram,
+}
+
+impl Traffic {
+    /// `fan_out` deliveries follow each publish of `payload` bytes.
+    pub(crate) fn new(payload: usize, burst: u32, outstanding_limit: u64, fan_out: u64) -> Self {
+        Self {
+            started: Instant::now(),
+            now: 0,
+            out: Vec::new(),
+            filler: vec![b'.'; payload],
+            pace: None,
+            ready: VecDeque::new(),
+            burst,
+            // A publish has to fit.
+            outstanding_limit: outstanding_limit.max(fan_out),
+            fan_out,
+            publishes: 0,
+            outstanding: 0,
+            in_flight: 0,
+            delivered: 0,
+            pongs: 0,
+            narrowed_window: None,
+            progress: 0,
+            faults: Faults::default(),
+            latency: Histogram::default(),
+        }
+    }
+
+    /// Reads the clock.
+    pub(crate) fn tick(&mut self) -> u64 {
+        self.now = self.started.elapsed().as_nanos() as u64;
+        self.now
+    }
+
+    /// Payload size of a publish in bytes.
+    pub(crate) fn payload(&self) -> usize {
+        self.filler.len()
+    }
+
+    /// Deliveries that one publish brings about.
+    pub(crate) fn fan_out(&self) -> u64 {
+        self.fan_out
+    }
+
+    /// How many of `room` publishes one write may hold now; 0 means wait for deliveries.
+    ///
+    /// A write is cut short by the limit on outstanding deliveries to no less than half of that limit: else,
+    /// at the limit, every delivery would release a write of a single publish.
+    pub(crate) fn allowance(&self, room: u32) -> u32 {
+        let wanted = room.min(self.burst);
+        if self.fan_out == 0 {
+            return wanted;
+        }
+        let free = self.outstanding_limit.saturating_sub(self.outstanding) / self.fan_out;
+        let least = (self.outstanding_limit / self.fan_out / 2).max(1);
+        if free >= u64::from(wanted) {
+            wanted
+        } else if free >= least {
+            free as u32
+        } else {
+            0
+        }
+    }
+
+    /// Counts publishes written.
+    pub(crate) fn published(&mut self, count: u32, acknowledged: bool) {
+        self.publishes += u64::from(count);
+        self.outstanding += u64::from(count) * self.fan_out;
+        self.progress += u64::from(count);
+        if acknowledged {
+            self.in_flight += u64::from(count);
+        }
+    }
+
+    /// Counts a publish whose last acknowledgement came.
+    pub(crate) fn acknowledged(&mut self) {
+        self.in_flight -= 1;
+        self.progress += 1;
+    }
+
+    /// Counts deliveries that are no longer waited for.
+    pub(crate) fn arrived(&mut self, count: u64) {
+        self.outstanding = self.outstanding.saturating_sub(count);
+        self.progress += count;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(limit: u64, fan_out: u64, outstanding: u64, room: u32, expected: u32) {
+        let mut traffic = Traffic::new(64, 64, limit, fan_out);
+        traffic.outstanding = outstanding;
+        assert_eq!(traffic.allowance(room), expected);
+    }
+
+    #[test]
+    fn allowances() {
+        check(10_000, 1, 0, 1000, 64);
+        check(10_000, 1, 0, 20, 20);
+        check(10_000, 1, 9_990, 20, 0);
+        check(10_000, 1, 9_990, 10, 10);
+        check(10_000, 1, 10_000, 1, 0);
+        check(50_000, 1000, 0, 1000, 50);
+        check(50_000, 1000, 20_000, 1000, 30);
+        check(50_000, 1000, 26_000, 1000, 0);
+        check(50_000, 1000, 26_000, 3, 3);
+        check(10, 1000, 0, 5, 1);
+        check(10, 1000, 1, 5, 0);
+        check(5_000, 0, 0, 1000, 64);
+    }
+}

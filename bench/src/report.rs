@@ -1,0 +1,300 @@
+//! What a run found: as JSON, and as lines to read.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::{
+    arguments::Arguments, engine::Engine, latency::Percentiles, order::Faults, process::CpuTime,
+    scenario::Scenario, wire::Version,
+};
+
+/// The result of a run. Sizes are bytes, times are what their names say.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    /// What was run.
+    pub scenario: Scenario,
+    /// Address and port.
+    pub broker: String,
+    /// The shape of the load.
+    pub shape: Shape,
+    /// Of `pub`, `fanin`, `fanout` and `pairs`, the measured part.
+    pub load: Option<Load>,
+    /// Of `slow`.
+    pub slow: Option<Slow>,
+    /// Of `idle`.
+    pub idle: Option<Idle>,
+    /// Over the whole run.
+    pub faults: Faults,
+    /// Publishes never acknowledged.
+    pub unacknowledged: u64,
+    /// What to know beside the figures.
+    pub notes: Vec<String>,
+    /// Every message arrived once and in order, and every publish was acknowledged.
+    pub clean: bool,
+}
+
+/// The shape of the load, without which a figure says nothing.
+#[derive(Debug, Serialize)]
+pub(crate) struct Shape {
+    /// Protocol version.
+    pub mqtt: Version,
+    /// Of publishes and subscriptions.
+    pub qos: u8,
+    /// Publishing clients.
+    pub publishers: u32,
+    /// Subscribing clients.
+    pub subscribers: u32,
+    /// In flight per publisher.
+    pub window: Option<u16>,
+    /// Bytes of payload.
+    pub payload: usize,
+    /// Most publishes in one write.
+    pub burst: u32,
+    /// Most deliveries outstanding.
+    pub outstanding: u64,
+    /// Each publisher has its own topic name.
+    pub topic_per_publisher: bool,
+    /// Messages per second over all publishers.
+    pub rate: Option<f64>,
+}
+
+/// Figures of a bulk run. A message is a delivery, or a publish where nobody listens.
+#[derive(Debug, Serialize)]
+pub(crate) struct Load {
+    /// Length of the measured phase.
+    pub seconds: f64,
+    /// Messages published in it.
+    pub publishes: u64,
+    /// Messages delivered in it.
+    pub deliveries: u64,
+    /// Messages per second.
+    pub messages_per_second: f64,
+    /// From publish (or when it was due) to delivery.
+    pub latency_us: Option<Percentiles>,
+    /// With `--pid`.
+    pub broker: Option<Broker>,
+    /// The generator's own cost.
+    pub generator: Cpu,
+}
+
+/// CPU time over a number of messages or connections.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct Cpu {
+    /// User and system, all threads.
+    pub seconds: f64,
+    /// Microseconds for each message or connection.
+    pub us_each: f64,
+    /// Of that, in user mode.
+    pub user_us_each: f64,
+}
+
+/// What the broker took.
+#[derive(Debug, Serialize)]
+pub(crate) struct Broker {
+    /// CPU time of the measured phase.
+    pub cpu: Cpu,
+    /// Resident bytes before it.
+    pub resident_before: u64,
+    /// Resident bytes after it.
+    pub resident_after: u64,
+    /// Most resident bytes seen.
+    pub resident_peak: u64,
+}
+
+/// Figures of `slow`.
+#[derive(Debug, Serialize)]
+pub(crate) struct Slow {
+    /// Subscribers that never read.
+    pub deaf: u32,
+    /// Of these, disconnected by the broker.
+    pub closed_by_broker: usize,
+    /// Length of each of the two phases.
+    pub seconds_each: f64,
+    /// Latency of the pairs alone.
+    pub alone_us: Option<Percentiles>,
+    /// Latency of the pairs beside the deaf.
+    pub beside_us: Option<Percentiles>,
+    /// p99 beside over p99 alone.
+    pub p99_ratio: Option<f64>,
+    /// Resident bytes before the deaf came.
+    pub resident_before: Option<u64>,
+    /// Most bytes above that.
+    pub resident_growth: Option<u64>,
+}
+
+/// Figures of `idle`.
+#[derive(Debug, Serialize)]
+pub(crate) struct Idle {
+    /// Connections held.
+    pub connections: u64,
+    /// Until all were up.
+    pub seconds_to_connect: f64,
+    /// Up to 64 handshakes at once.
+    pub connects_per_second: f64,
+    /// The broker's CPU time while they connected.
+    pub broker: Option<Cpu>,
+    /// The generator's.
+    pub generator: Cpu,
+    /// Resident bytes before the first.
+    pub resident_before: Option<u64>,
+    /// Resident bytes with all.
+    pub resident_after: Option<u64>,
+    /// The difference, shared out.
+    pub resident_bytes_per_connection: Option<f64>,
+}
+
+impl Cpu {
+    /// Shares `time` out over `count` messages or connections.
+    pub(crate) fn new(time: CpuTime, count: u64) -> Self {
+        let each = |seconds: f64| seconds * 1e6 / count.max(1) as f64;
+        Self { seconds: time.total(), us_each: each(time.total()), user_us_each: each(time.user) }
+    }
+}
+
+impl Report {
+    /// Shape and faults of a run; the scenario adds its figures.
+    pub(crate) fn of(arguments: &Arguments, engine: &mut Engine, stalled: bool) -> Self {
+        let faults = engine.faults();
+        let unacknowledged = engine.unacknowledged();
+        let mut notes = Vec::new();
+        if stalled {
+            let seconds = arguments.timeout.as_secs_f64();
+            notes.push(format!("gave up after {seconds} s without a delivery or an acknowledgement"));
+        }
+        if let Some(maximum) = engine.narrowed_window() {
+            notes.push(format!("the broker's receive maximum narrowed the window to {maximum}"));
+        }
+        let idle = arguments.scenario == Scenario::Idle;
+        let listening = !matches!(arguments.scenario, Scenario::Pub | Scenario::Idle);
+        Self {
+            scenario: arguments.scenario,
+            broker: arguments.broker.to_string(),
+            shape: Shape {
+                mqtt: arguments.version,
+                qos: arguments.qos,
+                publishers: if idle { 0 } else { arguments.publishers },
+                subscribers: if listening { arguments.subscribers } else { 0 },
+                window: (arguments.qos > 0 && !idle).then_some(arguments.window),
+                payload: arguments.payload,
+                burst: arguments.burst,
+                outstanding: arguments.outstanding,
+                topic_per_publisher: arguments.topic_per_publisher,
+                rate: arguments.rate,
+            },
+            load: None,
+            slow: None,
+            idle: None,
+            faults,
+            unacknowledged,
+            notes,
+            clean: faults.is_clean() && unacknowledged == 0 && !stalled,
+        }
+    }
+}
+
+const MEBIBYTE: f64 = (1 << 20) as f64;
+
+impl fmt::Display for Report {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Shape { mqtt, qos, publishers, subscribers, payload, .. } = self.shape;
+        let version = match mqtt {
+            Version::V3_1_1 => "3.1.1",
+            Version::V5_0 => "5.0",
+        };
+        write!(out, "{} against {}, MQTT {version}", self.scenario.name(), self.broker)?;
+        if self.idle.is_none() {
+            write!(out, ", QoS {qos}, {publishers} -> {subscribers} clients, {payload} B")?;
+        }
+        if let Some(window) = self.shape.window {
+            write!(out, ", window {window}")?;
+        }
+        writeln!(out)?;
+        if let Some(load) = &self.load {
+            write_load(out, load)?;
+        }
+        if let Some(slow) = &self.slow {
+            write_slow(out, slow)?;
+        }
+        if let Some(idle) = &self.idle {
+            write_idle(out, idle)?;
+        } else {
+            let Faults { lost, duplicated, out_of_order } = self.faults;
+            row(
+                out,
+                "checked",
+                format_args!("{lost} lost, {duplicated} duplicated, {out_of_order} out of order"),
+            )?;
+        }
+        if self.unacknowledged > 0 {
+            row(out, "unacknowledged", format_args!("{}", self.unacknowledged))?;
+        }
+        self.notes.iter().try_for_each(|note| row(out, "note", format_args!("{note}")))
+    }
+}
+
+fn row(out: &mut fmt::Formatter<'_>, name: &str, value: fmt::Arguments<'_>) -> fmt::Result {
+    writeln!(out, "  {name:<15} {value}")
+}
+
+fn write_load(out: &mut fmt::Formatter<'_>, load: &Load) -> fmt::Result {
+    let Load { seconds, publishes, deliveries, messages_per_second, .. } = load;
+    row(out, "messages", format_args!("{publishes} published, {deliveries} delivered in {seconds:.2} s"))?;
+    row(out, "rate", format_args!("{messages_per_second:.0} messages/s"))?;
+    if let Some(latency) = &load.latency_us {
+        write_latency(out, "latency", latency)?;
+    }
+    if let Some(broker) = &load.broker {
+        write_cpu(out, "broker CPU", &broker.cpu, "message")?;
+        let [before, after, peak] = [broker.resident_before, broker.resident_after, broker.resident_peak]
+            .map(|bytes| bytes as f64 / MEBIBYTE);
+        row(
+            out,
+            "broker memory",
+            format_args!("{before:.1} MiB before, {after:.1} after, {peak:.1} at most"),
+        )?;
+    }
+    write_cpu(out, "generator CPU", &load.generator, "message")
+}
+
+fn write_slow(out: &mut fmt::Formatter<'_>, slow: &Slow) -> fmt::Result {
+    if let Some(latency) = &slow.alone_us {
+        write_latency(out, "alone", latency)?;
+    }
+    if let Some(latency) = &slow.beside_us {
+        write_latency(out, "beside", latency)?;
+    }
+    if let Some(ratio) = slow.p99_ratio {
+        row(out, "p99", format_args!("x {ratio:.2}"))?;
+    }
+    if let Some(bytes) = slow.resident_growth {
+        row(out, "broker memory", format_args!("grew by {:.1} MiB", bytes as f64 / MEBIBYTE))?;
+    }
+    row(out, "never reading", format_args!("{}, {} closed by the broker", slow.deaf, slow.closed_by_broker))
+}
+
+fn write_idle(out: &mut fmt::Formatter<'_>, idle: &Idle) -> fmt::Result {
+    let Idle { connections, seconds_to_connect, connects_per_second, .. } = idle;
+    row(
+        out,
+        "connected",
+        format_args!("{connections} in {seconds_to_connect:.2} s, {connects_per_second:.0} connections/s"),
+    )?;
+    if let Some(cpu) = &idle.broker {
+        write_cpu(out, "broker CPU", cpu, "connection")?;
+    }
+    if let Some(bytes) = idle.resident_bytes_per_connection {
+        row(out, "broker memory", format_args!("{bytes:.0} B per connection"))?;
+    }
+    write_cpu(out, "generator CPU", &idle.generator, "connection")
+}
+
+fn write_latency(out: &mut fmt::Formatter<'_>, name: &str, latency: &Percentiles) -> fmt::Result {
+    let Percentiles { p50, p90, p99, p999, max } = latency;
+    row(out, name, format_args!("p50 {p50:.0} us, p90 {p90:.0}, p99 {p99:.0}, p99.9 {p999:.0}, max {max:.0}"))
+}
+
+fn write_cpu(out: &mut fmt::Formatter<'_>, name: &str, cpu: &Cpu, each: &str) -> fmt::Result {
+    let Cpu { seconds, us_each, user_us_each } = cpu;
+    row(out, name, format_args!("{us_each:.3} us per {each} ({user_us_each:.3} user), {seconds:.2} s in all"))
+}

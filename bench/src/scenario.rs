@@ -1,0 +1,191 @@
+//! The scenarios: which clients there are, and what they publish and hear.
+
+mod idle;
+mod load;
+mod slow;
+
+use std::process;
+
+use serde::Serialize;
+
+use crate::{
+    arguments::Arguments,
+    engine::{Client, Engine, Publisher, Role, Settings, Subscriber},
+    failure::Failure,
+    process::Process,
+    report::Report,
+    wire::PublishFrame,
+};
+
+/// What is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Scenario {
+    /// Publishers, nobody listening.
+    Pub,
+    /// Many publishers, one subscriber.
+    FanIn,
+    /// One publisher, many subscribers.
+    FanOut,
+    /// Publishers and subscribers two by two.
+    Pairs,
+    /// Paced pairs beside subscribers that never read.
+    Slow,
+    /// Connections merely held.
+    Idle,
+}
+
+/// Defaults that depend on the scenario.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Defaults {
+    /// Publishing clients.
+    pub publishers: u32,
+    /// Subscribing clients; `None` where the scenario decides.
+    pub subscribers: Option<u32>,
+    /// Bytes of payload.
+    pub payload: usize,
+    /// Most deliveries outstanding.
+    pub outstanding: u64,
+    /// Messages per second.
+    pub rate: Option<f64>,
+}
+
+const ALL: [Scenario; 6] =
+    [Scenario::Pub, Scenario::FanIn, Scenario::FanOut, Scenario::Pairs, Scenario::Slow, Scenario::Idle];
+
+impl Scenario {
+    /// The name on the command line.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Pub => "pub",
+            Self::FanIn => "fanin",
+            Self::FanOut => "fanout",
+            Self::Pairs => "pairs",
+            Self::Slow => "slow",
+            Self::Idle => "idle",
+        }
+    }
+
+    /// The scenario of this name.
+    pub(crate) fn by_name(name: &str) -> Option<Self> {
+        ALL.into_iter().find(|scenario| scenario.name() == name)
+    }
+
+    /// What holds unless the command line says otherwise.
+    pub(crate) const fn defaults(self) -> Defaults {
+        let others =
+            Defaults { publishers: 1, subscribers: None, payload: 64, outstanding: 5_000, rate: None };
+        match self {
+            Self::Pub | Self::Idle => others,
+            Self::FanIn => Defaults { publishers: 1000, subscribers: Some(1), outstanding: 10_000, ..others },
+            Self::FanOut => Defaults { subscribers: Some(1000), outstanding: 50_000, ..others },
+            Self::Pairs => Defaults { publishers: 500, ..others },
+            // Enough bytes to fill any socket and outbox within seconds.
+            Self::Slow => Defaults { publishers: 100, payload: 1024, rate: Some(10_000.0), ..others },
+        }
+    }
+
+    /// Runs it to the end.
+    pub(crate) fn run(self, arguments: &Arguments) -> Result<Report, Failure> {
+        match self {
+            Self::Pub | Self::FanIn | Self::FanOut | Self::Pairs => load::run(arguments),
+            Self::Slow => slow::run(arguments),
+            Self::Idle => idle::run(arguments),
+        }
+    }
+}
+
+/// The clients of one run, with names that no other run has.
+struct Cast<'a> {
+    arguments: &'a Arguments,
+    run: u32,
+}
+
+impl<'a> Cast<'a> {
+    fn new(arguments: &'a Arguments) -> Self {
+        Self { arguments, run: process::id() }
+    }
+
+    /// Deliveries that each publish brings about.
+    fn fan_out(&self) -> u64 {
+        match self.arguments.scenario {
+            Scenario::Pub | Scenario::Idle => 0,
+            Scenario::Pairs | Scenario::Slow => 1,
+            Scenario::FanIn | Scenario::FanOut => u64::from(self.arguments.subscribers),
+        }
+    }
+
+    fn engine(&self) -> Result<Engine, Failure> {
+        let Arguments { broker, version, payload, burst, outstanding, timeout, pid, quiet, .. } =
+            *self.arguments;
+        Engine::new(Settings {
+            address: broker,
+            version,
+            payload,
+            burst,
+            outstanding,
+            fan_out: self.fan_out(),
+            timeout,
+            broker: pid.map(Process::new),
+            verbose: !quiet,
+        })
+    }
+
+    fn publisher(&self, number: u32) -> Client {
+        let Arguments { version, qos, payload, window, .. } = *self.arguments;
+        let frame = PublishFrame::new(version, &self.topic(Some(number)), qos, payload);
+        Client {
+            client_identifier: self.client_identifier('p', number),
+            role: Role::Publisher(Publisher::new(number, frame, qos, window)),
+            subscription: None,
+        }
+    }
+
+    fn subscriber(&self, number: u32) -> Client {
+        let paired = self.is_paired();
+        let heard =
+            if paired { Subscriber::new(number, 1) } else { Subscriber::new(0, self.arguments.publishers) };
+        let filter = self.topic(paired.then_some(number));
+        Client {
+            client_identifier: self.client_identifier('s', number),
+            role: Role::Subscriber(heard),
+            subscription: Some((filter, self.arguments.qos)),
+        }
+    }
+
+    /// Hears all and reads nothing.
+    fn deaf(&self, number: u32) -> Client {
+        Client {
+            client_identifier: self.client_identifier('d', number),
+            role: Role::Deaf,
+            subscription: Some((self.topic(None), self.arguments.qos)),
+        }
+    }
+
+    fn idle(&self, number: u32) -> Client {
+        let filter = || (format!("{}/{number}", self.topic(None)), self.arguments.qos);
+        Client {
+            client_identifier: self.client_identifier('i', number),
+            role: Role::Idle,
+            subscription: self.arguments.subscribe.then(filter),
+        }
+    }
+
+    fn is_paired(&self) -> bool {
+        matches!(self.arguments.scenario, Scenario::Pairs | Scenario::Slow)
+    }
+
+    /// The topic name of a publisher, or, without a number, the topic filter that hears them all.
+    fn topic(&self, number: Option<u32>) -> String {
+        let base = format!("bench/{:x}/{}", self.run, self.arguments.scenario.name());
+        if !self.arguments.topic_per_publisher && !self.is_paired() {
+            return base;
+        }
+        number.map_or_else(|| format!("{base}/+"), |number| format!("{base}/{number}"))
+    }
+
+    /// 20 characters, which every broker has to admit (up to 23 [MQTT-3.1.3-5]).
+    fn client_identifier(&self, kind: char, number: u32) -> String {
+        format!("bench{:08x}{kind}{number:06}", self.run)
+    }
+}

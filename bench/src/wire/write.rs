@@ -1,0 +1,114 @@
+//! Packets the generator sends.
+
+use super::{Stamp, Version, packet_type};
+
+/// A whole PINGREQ packet.
+pub(crate) const PINGREQ: [u8; 2] = [0xC0, 0];
+/// A whole DISCONNECT packet, a normal one in both versions.
+pub(crate) const DISCONNECT: [u8; 2] = [0xE0, 0];
+
+/// Appends a CONNECT with clean session (clean start) and keep alive 0, so that idle connections stay silent.
+pub(crate) fn connect(out: &mut Vec<u8>, version: Version, client_identifier: &str) {
+    let properties = match version {
+        Version::V3_1_1 => 0,
+        Version::V5_0 => 1,
+    };
+    out.push(0x10);
+    variable_byte_integer(out, 10 + properties + 2 + client_identifier.len());
+    string(out, "MQTT");
+    out.push(match version {
+        Version::V3_1_1 => 4,
+        Version::V5_0 => 5,
+    });
+    out.extend_from_slice(&[0x02, 0, 0]); // flags, keep alive
+    out.extend_from_slice(&[0][..properties]);
+    string(out, client_identifier);
+}
+
+/// Appends a SUBSCRIBE to one topic filter; in 5.0 it asks for no retained messages.
+pub(crate) fn subscribe(out: &mut Vec<u8>, version: Version, packet_identifier: u16, filter: &str, qos: u8) {
+    const SEND_NO_RETAINED: u8 = 2 << 4;
+    let (properties, options) = match version {
+        Version::V3_1_1 => (0, qos),
+        Version::V5_0 => (1, qos | SEND_NO_RETAINED),
+    };
+    out.push(0x82);
+    variable_byte_integer(out, 2 + properties + 2 + filter.len() + 1);
+    out.extend_from_slice(&packet_identifier.to_be_bytes());
+    out.extend_from_slice(&[0][..properties]);
+    string(out, filter);
+    out.push(options);
+}
+
+/// Appends a PUBACK, PUBREC, PUBREL or PUBCOMP of success, four bytes in both versions.
+pub(crate) fn acknowledge(out: &mut Vec<u8>, packet_type: u8, packet_identifier: u16) {
+    let flags = if packet_type == packet_type::PUBREL { 0x02 } else { 0 };
+    let [high, low] = packet_identifier.to_be_bytes();
+    out.extend_from_slice(&[packet_type << 4 | flags, 2, high, low]);
+}
+
+/// The PUBLISH of one publisher, encoded once; packet identifier and stamp are patched into each copy.
+#[derive(Debug)]
+pub(crate) struct PublishFrame {
+    /// Everything up to and including the stamp.
+    head: Vec<u8>,
+    /// Bytes of payload that follow the stamp.
+    filler: usize,
+    /// Where the packet identifier stands, for QoS 1 and 2.
+    packet_identifier_at: Option<usize>,
+}
+
+impl PublishFrame {
+    /// Encodes the frame for `payload` bytes, at least [`Stamp::BYTES`].
+    pub(crate) fn new(version: Version, topic_name: &str, qos: u8, payload: usize) -> Self {
+        debug_assert!(payload >= Stamp::BYTES, "payload of {payload} bytes has no room for a stamp");
+        let identifier = if qos == 0 { 0 } else { 2 };
+        let properties = match version {
+            Version::V3_1_1 => 0,
+            Version::V5_0 => 1,
+        };
+        let mut head = vec![0x30 | qos << 1];
+        variable_byte_integer(&mut head, 2 + topic_name.len() + identifier + properties + payload);
+        string(&mut head, topic_name);
+        let packet_identifier_at = (qos > 0).then_some(head.len());
+        head.extend_from_slice(&[0; 3][..identifier + properties]);
+        head.extend_from_slice(&[0; Stamp::BYTES]);
+        Self { head, filler: payload - Stamp::BYTES, packet_identifier_at }
+    }
+
+    /// Bytes of the whole packet.
+    pub(crate) fn size(&self) -> usize {
+        self.head.len() + self.filler
+    }
+
+    /// Appends one copy. `filler` is shared by all publishers and holds at least the payload's size.
+    pub(crate) fn append(&self, out: &mut Vec<u8>, filler: &[u8], packet_identifier: u16, stamp: Stamp) {
+        let start = out.len();
+        out.extend_from_slice(&self.head);
+        if let Some(at) = self.packet_identifier_at {
+            out[start + at..][..2].copy_from_slice(&packet_identifier.to_be_bytes());
+        }
+        let stamp_at = out.len() - Stamp::BYTES;
+        out[stamp_at..].copy_from_slice(&stamp.to_bytes());
+        out.extend_from_slice(&filler[..self.filler]);
+    }
+}
+
+/// The callers' lengths stay far below the limit of four bytes (268,435,455).
+fn variable_byte_integer(out: &mut Vec<u8>, mut value: usize) {
+    loop {
+        let byte = (value & 0x7F) as u8;
+        value >>= 7;
+        if value == 0 {
+            out.push(byte);
+            return;
+        }
+        out.push(byte | 0x80);
+    }
+}
+
+/// The generator makes its own strings; none comes near 65,535 bytes.
+fn string(out: &mut Vec<u8>, text: &str) {
+    out.extend_from_slice(&(text.len() as u16).to_be_bytes());
+    out.extend_from_slice(text.as_bytes());
+}

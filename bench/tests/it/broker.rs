@@ -1,0 +1,197 @@
+//! A broker of one thread per connection: enough MQTT for a load generator, and one chosen mistake.
+
+use std::{
+    io::{self, ErrorKind, Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+};
+
+/// What it does wrong, with the number of the publish (from 0) it does it to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Never delivers it.
+    Lose(usize),
+    /// Delivers it twice.
+    Repeat(usize),
+    /// Delivers it behind the next one.
+    Swap(usize),
+    /// Answers CONNECT with this code.
+    Refuse(u8),
+    /// Closes the publisher's connection instead of taking it.
+    Close(usize),
+    /// Answers nothing.
+    Mute,
+}
+
+/// It lives as long as the process of the tests.
+pub(crate) struct TinyBroker {
+    address: SocketAddr,
+}
+
+struct Subscription {
+    filter: String,
+    qos: u8,
+    version: u8,
+    stream: Arc<Mutex<TcpStream>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    subscriptions: Vec<Subscription>,
+    publishes: usize,
+    swapped: Vec<(String, u8, Vec<u8>)>,
+}
+
+impl TinyBroker {
+    pub(crate) fn start(fault: Option<Fault>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let shared = Arc::new(Mutex::new(Shared::default()));
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let shared = Arc::clone(&shared);
+                // A connection ends when the generator closes it.
+                thread::spawn(move || serve(stream, &shared, fault).or_else(ended));
+            }
+        });
+        Self { address }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+fn ended(error: io::Error) -> io::Result<()> {
+    match error.kind() {
+        ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => Ok(()),
+        _ => Err(error),
+    }
+}
+
+fn serve(mut stream: TcpStream, shared: &Mutex<Shared>, fault: Option<Fault>) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let writer = Arc::new(Mutex::new(stream.try_clone()?));
+    let mut version = 4;
+    loop {
+        let (first, body) = packet(&mut stream)?;
+        let answer: Vec<u8> = match first >> 4 {
+            _ if fault == Some(Fault::Mute) => continue,
+            1 => {
+                version = body[6];
+                let code = if let Some(Fault::Refuse(code)) = fault { code } else { 0 };
+                if version == 5 { vec![0x20, 3, 0, code, 0] } else { vec![0x20, 2, 0, code] }
+            }
+            3 => {
+                let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+                if fault == Some(Fault::Close(shared.publishes)) {
+                    return Ok(());
+                }
+                publish(&mut shared, first >> 1 & 3, &body, version, fault)?
+            }
+            // PUBREC from a subscriber, PUBREL from a publisher.
+            5 => vec![0x62, 2, body[0], body[1]],
+            6 => vec![0x70, 2, body[0], body[1]],
+            8 => {
+                let at = if version == 5 { 3 } else { 2 };
+                let length = usize::from(u16::from_be_bytes([body[at], body[at + 1]]));
+                let filter = String::from_utf8_lossy(&body[at + 2..at + 2 + length]).into_owned();
+                let qos = body[at + 2 + length] & 3;
+                let stream = Arc::clone(&writer);
+                let subscription = Subscription { filter, qos, version, stream };
+                shared.lock().unwrap_or_else(PoisonError::into_inner).subscriptions.push(subscription);
+                let properties: &[u8] = if version == 5 { &[0] } else { &[] };
+                [&[0x90, 3 + properties.len() as u8, body[0], body[1]], properties, &[qos]].concat()
+            }
+            12 => vec![0xD0, 0],
+            14 => return Ok(()),
+            _ => continue,
+        };
+        writer.lock().unwrap_or_else(PoisonError::into_inner).write_all(&answer)?;
+    }
+}
+
+/// Delivers to all subscribers and returns the acknowledgement.
+fn publish(
+    shared: &mut Shared,
+    qos: u8,
+    body: &[u8],
+    version: u8,
+    fault: Option<Fault>,
+) -> io::Result<Vec<u8>> {
+    let length = usize::from(u16::from_be_bytes([body[0], body[1]]));
+    let topic = String::from_utf8_lossy(&body[2..2 + length]).into_owned();
+    let mut at = 2 + length;
+    let mut answer = Vec::new();
+    if qos > 0 {
+        answer = vec![if qos == 1 { 0x40 } else { 0x50 }, 2, body[at], body[at + 1]];
+        at += 2;
+    }
+    let payload = body[at + usize::from(version == 5)..].to_vec();
+    let number = shared.publishes;
+    shared.publishes += 1;
+    if fault == Some(Fault::Swap(number)) {
+        shared.swapped.push((topic, qos, payload));
+        return Ok(answer);
+    }
+    let times = match fault {
+        Some(Fault::Lose(lost)) if lost == number => 0,
+        Some(Fault::Repeat(repeated)) if repeated == number => 2,
+        _ => 1,
+    };
+    for _ in 0..times {
+        deliver(shared, &topic, qos, &payload)?;
+    }
+    for (topic, qos, payload) in std::mem::take(&mut shared.swapped) {
+        deliver(shared, &topic, qos, &payload)?;
+    }
+    Ok(answer)
+}
+
+fn deliver(shared: &Shared, topic: &str, qos: u8, payload: &[u8]) -> io::Result<()> {
+    for subscription in &shared.subscriptions {
+        let prefix = subscription.filter.strip_suffix('+');
+        if !prefix.map_or(subscription.filter == topic, |prefix| topic.starts_with(prefix)) {
+            continue;
+        }
+        let qos = qos.min(subscription.qos);
+        let identifier: &[u8] = if qos > 0 { &[0, 1] } else { &[] };
+        let properties: &[u8] = if subscription.version == 5 { &[0] } else { &[] };
+        let length = (topic.len() as u16).to_be_bytes();
+        let body = [&length, topic.as_bytes(), identifier, properties, payload].concat();
+        let mut frame = vec![0x30 | qos << 1];
+        let mut rest = body.len();
+        while rest >= 0x80 {
+            frame.push(rest as u8 | 0x80);
+            rest >>= 7;
+        }
+        frame.push(rest as u8);
+        frame.extend_from_slice(&body);
+        subscription
+            .stream
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .write_all(&frame)
+            .or_else(ended)?;
+    }
+    Ok(())
+}
+
+fn packet(stream: &mut TcpStream) -> io::Result<(u8, Vec<u8>)> {
+    let mut byte = [0];
+    stream.read_exact(&mut byte)?;
+    let first = byte[0];
+    let (mut length, mut shift) = (0, 0);
+    loop {
+        stream.read_exact(&mut byte)?;
+        length |= usize::from(byte[0] & 0x7F) << shift;
+        shift += 7;
+        if byte[0] & 0x80 == 0 {
+            break;
+        }
+    }
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body)?;
+    Ok((first, body))
+}

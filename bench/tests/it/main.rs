@@ -1,0 +1,102 @@
+//! The generator as its user runs it, against a tiny broker that makes mistakes on demand.
+
+mod broker;
+
+use std::process::{Command, Output};
+
+use broker::{Fault, TinyBroker};
+
+fn bench(broker: &TinyBroker, line: &str) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_mqtt-bench"))
+        .args(line.split_whitespace())
+        .args(["--broker", &broker.address().to_string(), "--timeout", "1", "--quiet"])
+        .output()
+        .expect("the binary was built for this test")
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[track_caller]
+fn clean(line: &str, expected: &str) {
+    let broker = TinyBroker::start(None);
+    let output = bench(&broker, line);
+    let text = stdout(&output);
+    assert!(output.status.success(), "{line}: {text}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(text.contains(expected), "{line}: {text}");
+}
+
+#[track_caller]
+fn caught(fault: Fault, line: &str, expected: &str) {
+    let broker = TinyBroker::start(Some(fault));
+    let output = bench(&broker, line);
+    let text = stdout(&output) + &String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{line}: {text}");
+    assert!(text.contains(expected), "{line}: {text}");
+}
+
+#[test]
+fn every_message_is_counted() {
+    for mqtt in ["3.1.1", "5.0"] {
+        for qos in 0..=2 {
+            let shape = format!("--mqtt {mqtt} --qos {qos} --messages 50 --warmup 0.2");
+            clean(&format!("fanin --publishers 5 {shape}"), "200 published, 200 delivered");
+            clean(&format!("fanout --subscribers 5 {shape}"), "40 published, 200 delivered");
+            clean(&format!("pairs --publishers 5 {shape}"), "200 published, 200 delivered");
+            clean(&format!("pub --publishers 2 {shape}"), "80 published, 0 delivered");
+        }
+    }
+}
+
+#[test]
+fn large_payloads_arrive_in_pieces() {
+    let clean_check = "0 lost, 0 duplicated, 0 out of order";
+    clean("pairs --publishers 2 --payload 300000 --messages 20 --qos 1", clean_check);
+}
+
+#[test]
+fn a_window_holds_and_a_pace_is_kept() {
+    clean("pairs --publishers 2 --qos 2 --window 1 --messages 20", "0 lost, 0 duplicated, 0 out of order");
+    clean("pairs --publishers 2 --rate 1000 --messages 50 --warmup 0", "100 published, 100 delivered in 0.1");
+}
+
+#[test]
+fn faults_of_the_broker_are_seen() {
+    let line = "fanin --publishers 1 --messages 20 --warmup 0";
+    caught(Fault::Lose(7), line, "1 lost, 0 duplicated, 0 out of order");
+    caught(Fault::Lose(19), line, "gave up after 1 s without a delivery or an acknowledgement");
+    caught(Fault::Repeat(7), line, "0 lost, 1 duplicated, 0 out of order");
+    caught(Fault::Swap(7), line, "0 lost, 0 duplicated, 1 out of order");
+}
+
+#[test]
+fn refusals_are_sentences() {
+    let line = "pub --messages 5";
+    caught(Fault::Refuse(5), line, "the broker refused the connection of bench");
+    caught(Fault::Refuse(5), line, "0x05 (not authorized)");
+    caught(Fault::Close(3), "pub --messages 5 --qos 1", "while in use");
+    caught(Fault::Mute, line, "nothing happened for 1 s while connecting: 0 of 1 done");
+}
+
+#[test]
+fn idle_connections_are_held() {
+    clean("idle --connections 50 --subscribe --hold 0.05", "50 in ");
+}
+
+#[test]
+fn the_result_file_is_json() {
+    let file = std::env::temp_dir().join(format!("mqtt-bench-{}.json", std::process::id()));
+    let pid = std::process::id();
+    clean(
+        &format!("slow --publishers 2 --rate 1000 --messages 100 --pid {pid} --json {}", file.display()),
+        "1, 0 closed by the broker",
+    );
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(json["scenario"], "slow");
+    assert_eq!(json["clean"], true);
+    assert!(json["slow"]["resident_growth"].is_u64(), "{text}");
+    assert!(json["slow"]["beside_us"]["p99"].as_f64().unwrap() > 0.0, "{text}");
+}
