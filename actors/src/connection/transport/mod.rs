@@ -1,0 +1,187 @@
+//! The byte streams that carry MQTT packets: TCP and WebSocket behind one type.
+//!
+//! A [`Transport`] is polled by the one task that owns it, and registered with the runtime of one thread. It can be
+//! detached there, sent to another thread and attached again, and no byte is lost or reordered on the way, be it already
+//! received and not yet read, or accepted and not yet written.
+//!
+//! What this module promises to those who read packets from it: a call does a bounded amount of work, an idle transport
+//! holds little memory, and nothing that a peer sends makes it panic or spin.
+
+mod tcp;
+#[cfg(test)]
+mod tests;
+mod websocket;
+
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::AsyncWrite;
+use tokio::net::TcpStream;
+
+pub use websocket::{HandshakeError, WebSocket, WebSocketError, WebSocketSettings, websocket};
+
+/// What carries the MQTT packets of a network connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TransportKind {
+    /// Plain TCP.
+    Tcp,
+    /// Binary messages of a WebSocket over plain TCP.
+    WebSocket,
+}
+
+/// A byte stream of MQTT packets, both ways.
+///
+/// All `poll_*` methods wake the task whose context was passed last, whichever direction it is that has to wait: a
+/// WebSocket writes while it is read (pongs), so both directions belong to one task.
+#[derive(Debug)]
+pub enum Transport {
+    /// MQTT packets as the bytes of a TCP connection.
+    Tcp(TcpStream),
+    /// MQTT packets as binary WebSocket messages [MQTT-6.0.0-1].
+    WebSocket(Box<WebSocket>),
+}
+
+/// A transport that belongs to no runtime, on its way to another thread. Dropping it closes the connection.
+#[derive(Debug)]
+pub struct Detached(DetachedKind);
+
+#[derive(Debug)]
+enum DetachedKind {
+    Tcp(std::net::TcpStream),
+    WebSocket(Box<WebSocket>),
+}
+
+/// Takes an accepted TCP connection over. The stream is set to non-blocking and `TCP_NODELAY`.
+///
+/// # Errors
+/// Those of setting these options, and of registering with the runtime.
+///
+/// # Panics
+/// Outside of a tokio runtime with I/O.
+pub fn tcp(stream: std::net::TcpStream) -> io::Result<Transport> {
+    Ok(Transport::Tcp(tcp::register(stream)?))
+}
+
+impl Transport {
+    /// Reads MQTT bytes into `buffer`, which must not be empty. 0 means that the peer has closed, or will send nothing
+    /// more.
+    ///
+    /// # Errors
+    /// Those of the socket, and `InvalidData` around a [`WebSocketError`] when the peer breaks the WebSocket protocol;
+    /// a close frame tells it, at the latest by [`poll_shutdown`](Self::poll_shutdown). After an error there is nothing
+    /// more to read.
+    pub fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        debug_assert!(!buffer.is_empty(), "0 bytes read would look like the end");
+        match self {
+            Self::Tcp(stream) => tcp::poll_read(stream, cx, buffer),
+            Self::WebSocket(stream) => stream.poll_read(cx, buffer),
+        }
+    }
+
+    /// Writes MQTT bytes, and returns how many of them were accepted.
+    ///
+    /// A WebSocket frames what it accepts as one binary message. The part of that message for which the socket has no
+    /// room is kept, and is written by the next call of this method or of [`poll_flush`](Self::poll_flush); nothing
+    /// further is accepted before. So whoever has nothing more to write must flush.
+    ///
+    /// # Errors
+    /// Those of the socket, and `BrokenPipe` on a WebSocket whose end was read or that was shut down.
+    pub fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::WebSocket(stream) => stream.poll_write_vectored(cx, &[IoSlice::new(bytes)]),
+        }
+    }
+
+    /// [`poll_write`](Self::poll_write) of several slices, by one system call.
+    ///
+    /// # Errors
+    /// Those of [`poll_write`](Self::poll_write).
+    pub fn poll_write_vectored(
+        &mut self,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Self::WebSocket(stream) => stream.poll_write_vectored(cx, slices),
+        }
+    }
+
+    /// Ready when everything accepted is in the socket.
+    ///
+    /// # Errors
+    /// Those of the socket.
+    pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            Self::WebSocket(stream) => stream.poll_flush(cx),
+        }
+    }
+
+    /// Writes out what was accepted and says that nothing more will come: a WebSocket by a close frame (1000, or what
+    /// the peer did wrong) and FIN, TCP by FIN.
+    ///
+    /// The peer may still be read. To drop a socket with unread bytes resets the connection, which can cost the peer
+    /// the last bytes written; one who cares reads until 0, within a deadline.
+    ///
+    /// # Errors
+    /// Those of the socket.
+    pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::WebSocket(stream) => stream.poll_shutdown(cx),
+        }
+    }
+
+    /// Deregisters from the runtime of this thread. Bytes received and not yet read, or accepted and not yet written,
+    /// go along.
+    ///
+    /// # Errors
+    /// Those of deregistering; the connection is closed then.
+    pub fn detach(self) -> io::Result<Detached> {
+        Ok(Detached(match self {
+            Self::Tcp(stream) => DetachedKind::Tcp(stream.into_std()?),
+            Self::WebSocket(mut stream) => {
+                stream.detach()?;
+                DetachedKind::WebSocket(stream)
+            }
+        }))
+    }
+
+    /// Registers with the runtime of this thread. The new owner polls at once: what was received before causes no
+    /// wake-up here.
+    ///
+    /// # Errors
+    /// Those of registering; the connection is closed then.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime with I/O.
+    pub fn attach(detached: Detached) -> io::Result<Self> {
+        Ok(match detached.0 {
+            DetachedKind::Tcp(stream) => Self::Tcp(TcpStream::from_std(stream)?),
+            DetachedKind::WebSocket(mut stream) => {
+                stream.attach()?;
+                Self::WebSocket(stream)
+            }
+        })
+    }
+
+    /// The peer's address, unless the socket has lost its connection.
+    pub fn peer_address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(stream) => stream.peer_addr().ok(),
+            Self::WebSocket(stream) => stream.peer_address(),
+        }
+    }
+
+    /// What carries the packets.
+    pub fn kind(&self) -> TransportKind {
+        match self {
+            Self::Tcp(_) => TransportKind::Tcp,
+            Self::WebSocket(_) => TransportKind::WebSocket,
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! The HTTP request that turns a TCP connection into a WebSocket for MQTT.
+//!
+//! Whatever is refused is answered in HTTP, as far as the socket takes it at once, so that a browser's console or `curl`
+//! says what was wrong.
+
+use std::io;
+use std::net::Shutdown;
+
+use tokio::net::TcpStream;
+use tungstenite::Error;
+use tungstenite::error::{CapacityError, ProtocolError};
+use tungstenite::handshake::machine::TryParse;
+use tungstenite::handshake::server::{Request, Response, create_response, write_response};
+use tungstenite::http::{HeaderValue, StatusCode};
+
+use super::super::{Transport, tcp};
+use super::{WebSocket, WebSocketSettings};
+
+/// Bytes of the request and its headers; cookies of a browser are the largest part of what is usual.
+const REQUEST_BYTES_MAX: usize = 8192;
+
+/// What a reader needs of a path that is wrong.
+const PATH_CHARACTERS_SHOWN: usize = 128;
+
+const PROTOCOL: &str = "sec-websocket-protocol";
+
+/// Why a connection did not become a WebSocket. Where there is a [`status`](Self::status), the client was told.
+#[derive(Debug, thiserror::Error)]
+pub enum HandshakeError {
+    /// The socket failed.
+    #[error("connection failed during the websocket handshake")]
+    Io(#[from] io::Error),
+    /// The client closed too early.
+    #[error("connection closed after {received} bytes of a websocket handshake")]
+    Incomplete {
+        /// Bytes of the request so far.
+        received: usize,
+    },
+    /// Not HTTP, such as an MQTT packet on the wrong port; or HTTP below 1.1. Status 400.
+    #[error("not an http request")]
+    NotHttp(#[source] Error),
+    /// The headers are longer than 8192 bytes, or more than 124. Status 431.
+    #[error("websocket handshake has too many or too long headers")]
+    HeadersTooLarge,
+    /// Only GET opens a WebSocket. Status 405.
+    #[error("websocket handshake by another http method than GET")]
+    WrongMethod,
+    /// No WebSocket is offered at this path. Status 404.
+    #[error("no websocket at path {0:?}")]
+    UnknownPath(String),
+    /// Plain HTTP, or another version of WebSocket than 13. Status 426.
+    #[error("http request is not an upgrade to websocket version 13")]
+    UpgradeRequired(#[source] Error),
+    /// An upgrade with a missing or wrong key. Status 400.
+    #[error("websocket handshake is malformed")]
+    Malformed(#[source] Error),
+    /// The client offers neither `mqtt` nor `mqttv3.1` as sub-protocol [MQTT-6.0.0-3]. Status 400.
+    #[error("websocket sub-protocol mqtt is not among those offered: {0:?} [MQTT-6.0.0-3]")]
+    NoMqtt(String),
+}
+
+impl HandshakeError {
+    /// The HTTP status that the client was answered, if it was.
+    pub fn status(&self) -> Option<StatusCode> {
+        match self {
+            Self::Io(_) | Self::Incomplete { .. } => None,
+            Self::NotHttp(_) | Self::Malformed(_) | Self::NoMqtt(_) => Some(StatusCode::BAD_REQUEST),
+            Self::UnknownPath(_) => Some(StatusCode::NOT_FOUND),
+            Self::WrongMethod => Some(StatusCode::METHOD_NOT_ALLOWED),
+            Self::UpgradeRequired(_) => Some(StatusCode::UPGRADE_REQUIRED),
+            Self::HeadersTooLarge => Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
+        }
+    }
+
+    /// The headers that go with the status.
+    fn headers(&self) -> &'static str {
+        match self {
+            Self::WrongMethod => "Allow: GET\r\n",
+            Self::UpgradeRequired(_) => "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
+            _ => "",
+        }
+    }
+}
+
+/// Takes an accepted TCP connection over and performs the server's part of the WebSocket handshake.
+///
+/// The client must ask for `settings.path` and offer `mqtt` or `mqttv3.1`, of which the first in its list is chosen
+/// [MQTT-6.0.0-3] [MQTT-6.0.0-4]. What it sends behind its request is kept. There is no deadline here; the caller sets
+/// one.
+///
+/// # Errors
+/// See [`HandshakeError`]. The connection is closed then, after the answer.
+///
+/// # Panics
+/// Outside of a tokio runtime with I/O.
+///
+/// # Cancel safety
+/// Dropping the future closes the connection.
+pub async fn websocket(
+    stream: std::net::TcpStream,
+    settings: &WebSocketSettings,
+) -> Result<Transport, HandshakeError> {
+    let stream = tcp::register(stream)?;
+    let mut received = Vec::new();
+    let accepted = match read_request(&stream, &mut received).await {
+        Ok(request) => accept(&request, settings),
+        Err(error) => Err(error),
+    };
+    match accepted {
+        Ok(response) => {
+            write_all(&stream, &response).await?;
+            Ok(Transport::WebSocket(Box::new(WebSocket::new(stream, received, settings))))
+        }
+        Err(error) => {
+            refuse(stream, &error).await;
+            Err(error)
+        }
+    }
+}
+
+/// Reads until the request is complete, and leaves in `received` what came behind it.
+async fn read_request(stream: &TcpStream, received: &mut Vec<u8>) -> Result<Request, HandshakeError> {
+    let mut chunk = [0; 1024];
+    loop {
+        stream.readable().await?;
+        let room = chunk.len().min(REQUEST_BYTES_MAX - received.len());
+        let length = match stream.try_read(&mut chunk[..room]) {
+            Ok(0) => return Err(HandshakeError::Incomplete { received: received.len() }),
+            Ok(length) => length,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+            Err(error) => return Err(error.into()),
+        };
+        received.extend_from_slice(&chunk[..length]);
+        match Request::try_parse(received) {
+            Ok(Some((length, request))) => {
+                received.drain(..length);
+                return Ok(request);
+            }
+            Ok(None) if received.len() < REQUEST_BYTES_MAX => {}
+            Ok(None) | Err(Error::Capacity(CapacityError::TooManyHeaders)) => {
+                return Err(HandshakeError::HeadersTooLarge);
+            }
+            Err(Error::Protocol(ProtocolError::WrongHttpMethod)) => return Err(HandshakeError::WrongMethod),
+            Err(error) => return Err(HandshakeError::NotHttp(error)),
+        }
+    }
+}
+
+/// The answer to a request, if it asks for what is offered here.
+fn accept(request: &Request, settings: &WebSocketSettings) -> Result<Vec<u8>, HandshakeError> {
+    let path = request.uri().path();
+    if path != settings.path {
+        return Err(HandshakeError::UnknownPath(path.chars().take(PATH_CHARACTERS_SHOWN).collect()));
+    }
+    let mut response: Response = create_response(request).map_err(|error| match error {
+        Error::Protocol(
+            ProtocolError::MissingConnectionUpgradeHeader
+            | ProtocolError::MissingUpgradeWebSocketHeader
+            | ProtocolError::MissingSecWebSocketVersionHeader,
+        ) => HandshakeError::UpgradeRequired(error),
+        error => HandshakeError::Malformed(error),
+    })?;
+    response.headers_mut().insert(PROTOCOL, HeaderValue::from_static(sub_protocol(request)?));
+    let mut bytes = Vec::new();
+    write_response(&mut bytes, &response).map_err(HandshakeError::Malformed)?;
+    Ok(bytes)
+}
+
+/// The first of the client's sub-protocols that is MQTT.
+fn sub_protocol(request: &Request) -> Result<&'static str, HandshakeError> {
+    let offers = request.headers().get_all(PROTOCOL);
+    offers
+        .iter()
+        .filter_map(|offer| offer.to_str().ok())
+        .flat_map(|offer| offer.split(','))
+        .find_map(|offer| ["mqtt", "mqttv3.1"].into_iter().find(|mqtt| *mqtt == offer.trim()))
+        .ok_or_else(|| {
+            let offers: Vec<_> =
+                offers.iter().map(|offer| String::from_utf8_lossy(offer.as_bytes())).collect();
+            HandshakeError::NoMqtt(offers.join(", "))
+        })
+}
+
+/// Answers in HTTP and closes.
+async fn refuse(stream: TcpStream, error: &HandshakeError) {
+    let Some(status) = error.status() else { return };
+    let body = format!("{error}\n");
+    let answer = format!(
+        "HTTP/1.1 {status}\r\n{}Connection: close\r\nContent-Type: text/plain; charset=utf-8\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        error.headers(),
+        body.len(),
+    );
+    // The client is told if it still listens; the caller learns of the refusal, not of a lost answer.
+    let _ = write_all(&stream, answer.as_bytes()).await;
+    close(stream);
+}
+
+async fn write_all(stream: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        stream.writable().await?;
+        match stream.try_write(bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(length) => bytes = &bytes[length..],
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Closes after having read what is there: a socket that is closed with unread bytes resets the connection, and the
+/// client loses the answer.
+fn close(stream: TcpStream) {
+    let mut chunk = [0; 1024];
+    for _ in 0..REQUEST_BYTES_MAX / chunk.len() {
+        if !matches!(stream.try_read(&mut chunk), Ok(1..)) {
+            break;
+        }
+    }
+    if let Ok(stream) = stream.into_std() {
+        let _ = stream.shutdown(Shutdown::Both); // it may be closed already
+    }
+}
