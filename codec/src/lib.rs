@@ -68,3 +68,8 @@ pub use topic::{
     validate_topic_name,
 };
 pub use version::ProtocolVersion;
+
+/// The examples of the README are compiled and run too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

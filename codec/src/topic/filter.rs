@@ -19,7 +19,7 @@ impl TopicFilter {
         Ok(Self(text.into()))
     }
 
-    /// Whether a message with this topic name is wanted; see [`matches`].
+    /// Whether a message with this topic name is wanted; see [`matches()`].
     pub fn matches(&self, topic_name: &str) -> bool {
         matches(&self.0, topic_name)
     }

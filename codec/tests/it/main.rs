@@ -1,5 +1,8 @@
 //! The codec seen from outside.
 
+#![allow(clippy::unwrap_used, reason = "the lint's exemption for tests does not reach their helpers")]
+
+mod allocation;
 mod arbitrary;
 mod codec;
 mod connect;
