@@ -1,0 +1,25 @@
+# Shared by the scripts: messages, and the cache for what is slow to get. Sourced, not run.
+
+# What is downloaded or built once lies outside the checkout, so that a fresh clone starts at once.
+cache_folder="${MICRO_MQ_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/micro-mq}"
+
+say() { printf '==> %s\n' "$*"; }
+
+fail() {
+    printf '%s: %s\n' "${0##*/}" "$*" >&2
+    exit 1
+}
+
+has() { command -v "$1" >/dev/null 2>&1; }
+
+# fingerprint FILE...: a short name for exactly this content.
+fingerprint() { cat -- "$@" | sha256sum | cut -c1-16; }
+
+# with_cache_lock COMMAND...: two runs at the same time do not fill the cache over each other.
+with_cache_lock() {
+    mkdir -p "$cache_folder"
+    (
+        flock 9
+        "$@"
+    ) 9>"$cache_folder/.lock"
+}

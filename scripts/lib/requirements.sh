@@ -1,0 +1,74 @@
+# What the tests need beyond the checkout, and how a fresh Debian machine gets it. Sourced after common.sh.
+# A program that is already on PATH is used as it is.
+
+# missing_packages SUITE...: the Debian packages whose programs are not there yet.
+missing_packages() {
+    local suite
+    has cc && has make || echo build-essential
+    for suite in "$@"; do
+        case "$suite" in
+        python | mosquitto)
+            # Debian splits the module that a virtual environment needs from the interpreter.
+            has python3 && python3 -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv
+            ;;
+        node)
+            has node || echo nodejs
+            has npm || echo npm
+            ;;
+        esac
+        if [ "$suite" = mosquitto ]; then
+            # Debian installs the broker into /usr/sbin, which a user's PATH may lack.
+            has mosquitto || [ -x /usr/sbin/mosquitto ] || echo mosquitto
+            has mosquitto_pub && has mosquitto_sub && has mosquitto_rr || echo mosquitto-clients
+        fi
+    done
+    # The script itself asks for free ports and for the node's readiness.
+    has python3 || echo python3
+}
+
+# install_packages SUITE...: installs what is missing, or says what that is and ends.
+install_packages() {
+    local packages as_root=()
+    packages=$(missing_packages "$@" | sort -u | tr '\n' ' ')
+    if [ -n "$packages" ]; then
+        has apt-get || fail "missing (Debian's package names): ${packages% }; found no package manager that it knows (apt-get)"
+        if [ "$(id -u)" != 0 ]; then
+            has sudo || fail "missing: ${packages% }; run as root: apt-get install ${packages% }"
+            as_root=(sudo)
+        fi
+        say "installing ${packages% }"
+        "${as_root[@]}" apt-get update -qq
+        # shellcheck disable=SC2086 # a list of words
+        "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $packages
+    fi
+    has cargo || fail "missing: cargo (Rust 1.90 or later, https://rustup.rs)"
+}
+
+# python_environment REQUIREMENTS: prints the interpreter of a virtual environment with just these packages.
+python_environment() {
+    local folder
+    folder="$cache_folder/python-$(python3 --version | fingerprint - "$1")"
+    if [ ! -e "$folder/complete" ]; then
+        say "installing the Python clients" >&2
+        rm -rf "$folder"
+        python3 -m venv "$folder" >&2
+        "$folder/bin/pip" install --quiet --disable-pip-version-check --no-deps -r "$1" >&2
+        touch "$folder/complete"
+    fi
+    echo "$folder/bin/python"
+}
+
+# node_modules FOLDER: prints where the packages of FOLDER's package-lock.json are installed.
+node_modules() {
+    local folder
+    folder="$cache_folder/node-$(fingerprint "$1/package.json" "$1/package-lock.json")"
+    if [ ! -e "$folder/complete" ]; then
+        say "installing the npm clients" >&2
+        rm -rf "$folder"
+        mkdir -p "$folder"
+        cp "$1/package.json" "$1/package-lock.json" "$folder/"
+        npm ci --prefix "$folder" --no-audit --no-fund --ignore-scripts --loglevel=error >&2
+        touch "$folder/complete"
+    fi
+    echo "$folder/node_modules"
+}
