@@ -9,8 +9,8 @@ use serde::Serialize;
 pub(crate) struct Stream {
     /// The next sequence number when nothing goes wrong.
     next: u32,
-    /// Ranges passed over, first to one past the last; absent while the stream is in order.
-    missing: Option<Box<BTreeMap<u32, u32>>>,
+    /// Ranges passed over, first to one past the last.
+    missing: BTreeMap<u32, u32>,
 }
 
 /// What one delivery was.
@@ -53,7 +53,7 @@ impl Stream {
         }
         if sequence > self.next {
             let skipped = sequence - self.next;
-            self.missing.get_or_insert_default().insert(self.next, sequence);
+            self.missing.insert(self.next, sequence);
             self.next = sequence + 1;
             return Arrival::Skipped(skipped);
         }
@@ -72,7 +72,7 @@ impl Stream {
     }
 
     fn take_missing(&mut self, sequence: u32) -> bool {
-        let Some(missing) = self.missing.as_deref_mut() else { return false };
+        let missing = &mut self.missing;
         let Some((&from, &to)) = missing.range(..=sequence).next_back() else { return false };
         if sequence >= to {
             return false;

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 import resource
 import shlex
 import signal
@@ -141,4 +140,4 @@ if __name__ == "__main__":
         sys.exit(main())
     except KeyboardInterrupt:
         # The brokers were ended on the way here.
-        os._exit(130)
+        sys.exit(130)

@@ -45,8 +45,8 @@ struct Shared {
 
 impl TinyBroker {
     pub(crate) fn start(fault: Option<Fault>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free loopback port");
+        let address = listener.local_addr().expect("it is bound");
         let shared = Arc::new(Mutex::new(Shared::default()));
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
