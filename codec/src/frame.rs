@@ -149,9 +149,14 @@ impl FrameHeader {
         self.header_bytes as usize + self.remaining_length as usize
     }
 
-    /// Whether the remaining length took no more bytes than needed [MQTT-1.5.5-1].
-    pub(crate) const fn is_minimal(&self) -> bool {
-        self.header_bytes as usize == 1 + variable_bytes(self.remaining_length)
+    /// Judges that the remaining length took no more bytes than needed [MQTT-1.5.5-1]; before 5.0 no clause says so.
+    pub(crate) fn judge_minimal(&self, version: ProtocolVersion) -> Result<(), DecodeError> {
+        let is_minimal = usize::from(self.header_bytes) == 1 + variable_bytes(self.remaining_length);
+        if is_minimal || version != ProtocolVersion::V5 {
+            Ok(())
+        } else {
+            Err(DecodeError::VariableByteIntegerNotMinimal)
+        }
     }
 }
 

@@ -101,6 +101,7 @@ impl PacketRef<'_> {
 ///
 /// # Errors
 /// The first thing found wrong.
+#[inline]
 pub fn decode_body<'a>(
     header: FrameHeader,
     body: &'a [u8],
@@ -108,33 +109,46 @@ pub fn decode_body<'a>(
     sender: Sender,
     limits: &Limits,
 ) -> Result<PacketRef<'a>, DecodeError> {
+    // A PUBLISH goes its own, short way: it is most of what a broker decodes.
+    if header.packet_type == PacketType::Publish {
+        PublishRef::decode(header, body, version, sender, limits).map(PacketRef::Publish)
+    } else {
+        decode_other(header, body, version, sender, limits)
+    }
+}
+
+/// Decodes any packet but a PUBLISH.
+fn decode_other<'a>(
+    header: FrameHeader,
+    body: &'a [u8],
+    version: ProtocolVersion,
+    sender: Sender,
+    limits: &Limits,
+) -> Result<PacketRef<'a>, DecodeError> {
     let packet_type = header.packet_type;
-    let is_5 = version == ProtocolVersion::V5;
-    if packet_type == PacketType::Auth && !is_5 {
+    if packet_type == PacketType::Auth && version != ProtocolVersion::V5 {
         return Err(DecodeError::ReservedPacketType { value: packet_type as u8 });
     }
     if !packet_type.is_sent_by(sender, version) {
         return Err(DecodeError::WrongDirection { packet_type, sender });
     }
     judge_flags(packet_type, header.flags, version)?;
-    if is_5 && packet_type != PacketType::Connect && !header.is_minimal() {
-        return Err(DecodeError::VariableByteIntegerNotMinimal);
+    if packet_type != PacketType::Connect {
+        header.judge_minimal(version)?;
     }
 
     let mut reader = Reader::new(body, packet_type, limits);
     let r = &mut reader;
     let packet = match packet_type {
-        PacketType::Publish => {
-            return PublishRef::decode(header.flags, reader, version, sender).map(PacketRef::Publish);
-        }
         PacketType::Connect => {
             let connect = Connect::decode(r)?;
-            if connect.version == ProtocolVersion::V5 && !header.is_minimal() {
-                return Err(DecodeError::VariableByteIntegerNotMinimal);
-            }
+            header.judge_minimal(connect.version)?;
             Packet::Connect(Box::new(connect))
         }
         PacketType::ConnAck => Packet::ConnAck(Box::new(ConnAck::decode(r, version)?)),
+        PacketType::Publish => {
+            return PublishRef::decode(header, body, version, sender, limits).map(PacketRef::Publish);
+        }
         PacketType::PubAck => Packet::PubAck(Ack::decode(r, version, sender)?),
         PacketType::PubRec => Packet::PubRec(Ack::decode(r, version, sender)?),
         PacketType::PubRel => Packet::PubRel(Ack::decode(r, version, sender)?),
@@ -157,6 +171,7 @@ pub fn decode_body<'a>(
 ///
 /// # Errors
 /// The first thing found wrong, as early as the fixed header permits.
+#[inline]
 pub fn decode<'a>(
     bytes: &'a [u8],
     version: ProtocolVersion,

@@ -4,9 +4,9 @@ use bytes::Bytes;
 
 use super::{PublishProperties, PublishPropertiesRef, publish_properties::Place};
 use crate::{
-    DecodeError, EncodeError, PacketIdentifier, ProtocolVersion, QoS, Sender, TopicError,
+    DecodeError, EncodeError, FrameHeader, Limits, PacketIdentifier, PacketType, ProtocolVersion, QoS,
+    Sender, TopicError,
     read::Reader,
-    topic::validate_topic_name,
     write::{Detail, Sink},
 };
 
@@ -59,35 +59,39 @@ pub(super) fn flags(dup: bool, qos: QoS, retain: bool) -> u8 {
 }
 
 impl<'a> PublishRef<'a> {
+    #[inline]
     pub(crate) fn decode(
-        flags: u8,
-        mut reader: Reader<'a>,
+        header: FrameHeader,
+        body: &'a [u8],
         version: ProtocolVersion,
         sender: Sender,
+        limits: &Limits,
     ) -> Result<Self, DecodeError> {
+        header.judge_minimal(version)?;
+        let flags = header.flags;
         let qos = QoS::try_from(flags >> 1 & 0b11)?;
         let dup = flags & DUP != 0;
         // 3.1 does not forbid it.
         if dup && qos == QoS::AtMostOnce && version != ProtocolVersion::V31 {
             return Err(DecodeError::DupWithQoS0);
         }
-        let topic = reader.text()?;
+        let mut reader = Reader::new(body, PacketType::Publish, limits);
+        let topic = reader.topic_name_or_empty()?;
         let packet_identifier = match qos {
             QoS::AtMostOnce => None,
             QoS::AtLeastOnce | QoS::ExactlyOnce => Some(reader.packet_identifier()?),
         };
-        let properties = match version {
-            ProtocolVersion::V5 => {
-                PublishPropertiesRef::decode(reader.properties()?, Place::Publish(sender))?.0
+        let mut properties = PublishPropertiesRef::default();
+        if version == ProtocolVersion::V5 && !reader.skip_empty_properties() {
+            properties = PublishPropertiesRef::decode(reader.properties()?, Place::Publish(sender))?.0;
+        }
+        if topic.is_empty() {
+            if version != ProtocolVersion::V5 {
+                return Err(DecodeError::TopicName(TopicError::Empty));
             }
-            _ => PublishPropertiesRef::default(),
-        };
-        if !topic.is_empty() {
-            validate_topic_name(topic).map_err(DecodeError::TopicName)?;
-        } else if version != ProtocolVersion::V5 {
-            return Err(DecodeError::TopicName(TopicError::Empty));
-        } else if properties.topic_alias.is_none() {
-            return Err(DecodeError::NoTopic);
+            if properties.topic_alias.is_none() {
+                return Err(DecodeError::NoTopic);
+            }
         }
         let retain = flags & RETAIN != 0;
         Ok(Self { dup, qos, retain, topic, packet_identifier, properties, payload: reader.rest() })

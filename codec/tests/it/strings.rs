@@ -1,6 +1,8 @@
 //! UTF-8 strings [MQTT-1.5.4-1] to [MQTT-1.5.4-3].
 
-use mqtt_codec::{DecodeError, Limits, Packet, ProtocolVersion::V311, ReasonCode, Sender::Client};
+use mqtt_codec::{
+    DecodeError, Limits, Packet, ProtocolVersion::V311, ReasonCode, Sender::Client, TopicError,
+};
 
 use crate::feed::{VERSIONS, feed, feed_with, framed, prefixed};
 
@@ -58,4 +60,27 @@ fn string_limit() {
     let error = DecodeError::StringTooLong { bytes: 5, limit: 4 };
     assert_eq!(feed_with(&publish_to(b"abcde"), V311, Client, &limits), Err(error));
     assert_eq!(error.reason_code(), ReasonCode::QuotaExceeded);
+}
+
+/// Wherever in a short or long topic name it stands, what is illegal is found.
+#[test]
+fn every_position() {
+    for length in 1..70 {
+        for at in 0..length {
+            let error = |byte| {
+                let mut topic = vec![b'a'; length];
+                topic[at] = byte;
+                feed(&publish_to(&topic), V311, Client).err()
+            };
+            for wildcard in [b'+', b'#'] {
+                assert_eq!(error(wildcard), Some(DecodeError::TopicName(TopicError::WildcardInName)));
+            }
+            assert_eq!(error(0), Some(DecodeError::NulCharacter));
+            assert_eq!(error(0x7F), Some(DecodeError::DisallowedCharacter { code: 0x7F }));
+            assert_eq!(error(0x80), Some(DecodeError::InvalidUtf8));
+            for legal in *b" ~!\"$*,-/" {
+                assert_eq!(error(legal), None);
+            }
+        }
+    }
 }
