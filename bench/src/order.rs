@@ -54,7 +54,7 @@ impl Stream {
         if sequence > self.next {
             let skipped = sequence - self.next;
             self.missing.insert(self.next, sequence);
-            self.next = sequence + 1;
+            self.next = sequence.saturating_add(1);
             return Arrival::Skipped(skipped);
         }
         if self.take_missing(sequence) { Arrival::Late } else { Arrival::Duplicate }
@@ -63,12 +63,7 @@ impl Stream {
     /// Messages that were published, `published` in all, and did not arrive.
     pub(crate) fn lost(&self, published: u32) -> u64 {
         let tail = u64::from(published.saturating_sub(self.next));
-        tail + self
-            .missing
-            .iter()
-            .flat_map(|map| map.iter())
-            .map(|(from, to)| u64::from(to - from))
-            .sum::<u64>()
+        tail + self.missing.iter().map(|(from, to)| u64::from(to - from)).sum::<u64>()
     }
 
     fn take_missing(&mut self, sequence: u32) -> bool {
