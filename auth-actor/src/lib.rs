@@ -1,1 +1,60 @@
-//! To be filled.
+//! Answers who may connect, publish and subscribe.
+//!
+//! [`Auth`] is the actor. It is asked with [`Authenticate`] (user name and password), [`BeginExchange`] and
+//! [`ContinueExchange`] (enhanced authentication [MQTT-4.12]) and [`Authorize`] (publish, subscribe), and it passes
+//! each question to its [`Provider`]: `anonymous`, `mock`, or `file`. It knows no connection and no packet.
+//!
+//! # Invariants
+//! - When unsure, the answer is no: an unknown user, a full queue, a thread that died, a topic that is not one.
+//! - Slow hashes run on threads of their own; the actor's thread never waits for one.
+//! - The actor keeps nothing about a client between two questions. The state of an [`Exchange`] travels with the
+//!   caller.
+//! - Passwords, hashes and keys never reach a log, an error text or a `Debug` output.
+//!
+//! # The file
+//! ```toml
+//! default = "deny"                 # when no rule matches; "allow" if there are no rules at all
+//!
+//! [[user]]                         # written by `micro-mq passwd`
+//! name = "ann"
+//! password = "$argon2id$v=19$m=19456,t=2,p=1$..."
+//! scram_sha_256 = "SCRAM-SHA-256$65536:salt$StoredKey:ServerKey"
+//! scram_sha_512 = "SCRAM-SHA-512$65536:salt$StoredKey:ServerKey"
+//!
+//! [[rule]]                         # the first rule that matches decides
+//! permission = "allow"             # or "deny"
+//! action = "all"                   # or "publish", "subscribe"
+//! topic = "devices/%c/#"           # %c: client identifier, %u: user name
+//! user = "ann"                     # optional: only for this user name
+//! client = "meter-1"               # optional: only for this client identifier
+//! ```
+//! A subscription is allowed only by a rule that covers its whole topic filter, and is hit by a `deny` rule as soon
+//! as some topic name is matched by both. `#` and `+` at the beginning of a rule do not match topics that begin with
+//! `$`, as in a subscription [MQTT-4.7.2-1].
+
+mod actor;
+mod counters;
+mod error;
+mod exchange;
+mod hashing;
+mod password;
+mod policy;
+mod prepare;
+mod provider;
+mod question;
+mod rules;
+mod scram;
+mod settings;
+mod users;
+
+pub use actor::{Auth, Observe, Reload};
+pub use counters::AuthObservation;
+pub use error::AuthError;
+pub use exchange::{BeginExchange, ContinueExchange, Exchange, ExchangeOutcome};
+pub use hashing::{HASH_QUEUE_MAX, HASH_THREADS_MAX};
+pub use password::Password;
+pub use policy::{LivePolicy, Policy};
+pub use provider::Provider;
+pub use question::{Action, Authenticate, AuthenticationOutcome, Authorize, Identity, Refusal};
+pub use settings::{AuthSettings, ProviderKind};
+pub use users::{list_users, remove_user, set_password};
