@@ -53,13 +53,13 @@ suite_unit() { cargo test --workspace --locked; }
 
 suite_pytest() {
     local python
-    python=$(with_cache_lock python_environment "$root/tests/clients/python/requirements.txt")
+    python=$(with_cache_lock python_environment "$root/tests/clients/python/requirements.txt") || return
     "$python" -m pytest -c tests/clients/pytest.ini -p no:cacheprovider "tests/clients/$1"
 }
 
 suite_node() {
     local modules
-    modules=$(with_cache_lock node_modules "$root/tests/clients/node")
+    modules=$(with_cache_lock node_modules "$root/tests/clients/node") || return
     NODE_PATH="$modules" node --test --test-reporter=spec tests/clients/node/*.test.js
 }
 

@@ -51,9 +51,10 @@ python_environment() {
     if [ ! -e "$folder/complete" ]; then
         say "installing the Python clients" >&2
         rm -rf "$folder"
-        python3 -m venv "$folder" >&2
-        "$folder/bin/pip" install --quiet --disable-pip-version-check --no-deps -r "$1" >&2
-        touch "$folder/complete"
+        # Joined by `&&`: the caller may test this function, and then `set -e` does not hold in it.
+        python3 -m venv "$folder" >&2 &&
+            "$folder/bin/pip" install --quiet --disable-pip-version-check --no-deps -r "$1" >&2 &&
+            touch "$folder/complete" || return 1
     fi
     echo "$folder/bin/python"
 }
@@ -65,10 +66,10 @@ node_modules() {
     if [ ! -e "$folder/complete" ]; then
         say "installing the npm clients" >&2
         rm -rf "$folder"
-        mkdir -p "$folder"
-        cp "$1/package.json" "$1/package-lock.json" "$folder/"
-        npm ci --prefix "$folder" --no-audit --no-fund --ignore-scripts --loglevel=error >&2
-        touch "$folder/complete"
+        mkdir -p "$folder" &&
+            cp "$1/package.json" "$1/package-lock.json" "$folder/" &&
+            npm ci --prefix "$folder" --no-audit --no-fund --ignore-scripts --loglevel=error >&2 &&
+            touch "$folder/complete" || return 1
     fi
     echo "$folder/node_modules"
 }
