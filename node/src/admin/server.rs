@@ -1,0 +1,182 @@
+//! The admin listener and its thread.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tracing::{debug, warn};
+
+use super::host;
+use super::routes::{error, route};
+use super::source::AdminSource;
+
+/// Network connections at a time; further ones wait in the backlog. A scraper and a console need a handful.
+const CONNECTIONS_MAX: u32 = 64;
+
+/// Bytes of request line and headers; a client identifier of 65,535 bytes, all of them percent-encoded, does not fit.
+const HEAD_BYTES_MAX: usize = 32 * 1024;
+
+/// From the first to the last byte of a head, and between two requests of a network connection.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// After this a network connection ends with the answer it is at, so one that never reads cannot stay.
+const CONNECTION_LIFETIME: Duration = Duration::from_secs(120);
+
+/// What answers under way have left when the server or their network connection ends.
+const FINISH_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Pause after a failed accept: out of file descriptors, it would fail again at once.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A bound port that nobody serves yet: a port in use is found before the node starts.
+#[derive(Debug)]
+pub struct AdminListener {
+    socket: std::net::TcpListener,
+    address: SocketAddr,
+}
+
+impl AdminListener {
+    /// Binds the port; network connections wait until [`AdminListener::serve`].
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn bind(address: SocketAddr) -> io::Result<Self> {
+        let socket = std::net::TcpListener::bind(address)?;
+        socket.set_nonblocking(true)?;
+        let address = socket.local_addr()?;
+        Ok(Self { socket, address })
+    }
+
+    /// Where it listens; the port is the one picked if it was bound to port 0.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers from `source` on a thread of its own, until stopped or dropped.
+    ///
+    /// # Errors
+    /// What the operating system says if it has no thread or no descriptor left.
+    pub fn serve(self, source: Arc<dyn AdminSource>) -> io::Result<AdminServer> {
+        let Self { socket, address } = self;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+        let (stop, stopped) = watch::channel(());
+        let thread = thread::Builder::new().name("admin".to_owned()).spawn(move || {
+            runtime.block_on(async {
+                match TcpListener::from_std(socket) {
+                    Ok(listener) => accept(listener, address, source, stopped).await,
+                    Err(error) => warn!(%error, "the admin listener cannot be served"),
+                }
+            });
+        })?;
+        Ok(AdminServer { address, stop, thread })
+    }
+}
+
+/// A running admin server; dropped, it stops by itself.
+#[derive(Debug)]
+pub struct AdminServer {
+    address: SocketAddr,
+    stop: watch::Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl AdminServer {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Stops accepting, lets answers under way finish for at most a second, and waits for the thread.
+    pub fn stop(self) {
+        drop(self.stop);
+        if self.thread.join().is_err() {
+            warn!("the thread of the admin listener panicked");
+        }
+    }
+}
+
+async fn accept(
+    listener: TcpListener,
+    address: SocketAddr,
+    source: Arc<dyn AdminSource>,
+    mut stopped: watch::Receiver<()>,
+) {
+    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX as usize));
+    loop {
+        let next = async {
+            let permit = Arc::clone(&room).acquire_owned().await.expect("the semaphore is never closed");
+            (permit, listener.accept().await)
+        };
+        let (permit, accepted) = tokio::select! {
+            // The sender says nothing; it is dropped to stop the server.
+            _ = stopped.changed() => break,
+            next = next => next,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                let connection = serve(stream, address, Arc::clone(&source), stopped.clone());
+                tokio::spawn(async move {
+                    connection.await;
+                    drop(permit);
+                });
+            }
+            Err(error) => {
+                warn!(%error, "the admin listener cannot accept");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    let _ = tokio::time::timeout(FINISH_TIMEOUT, room.acquire_many(CONNECTIONS_MAX)).await;
+}
+
+async fn serve(
+    stream: TcpStream,
+    address: SocketAddr,
+    source: Arc<dyn AdminSource>,
+    mut stopped: watch::Receiver<()>,
+) {
+    let answer = service_fn(|request: Request<Incoming>| {
+        let source = Arc::clone(&source);
+        async move {
+            let response = if host::is_admitted(request.uri(), request.headers(), address) {
+                route(&*source, request.method(), request.uri().path()).await
+            } else {
+                error(StatusCode::MISDIRECTED_REQUEST, "the host of the request is not this listener")
+            };
+            Ok::<_, Infallible>(response)
+        }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .serve_connection(TokioIo::new(stream), answer);
+    let mut connection = pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = async {
+            let _ = tokio::time::timeout(CONNECTION_LIFETIME, stopped.changed()).await;
+        } => {
+            connection.as_mut().graceful_shutdown();
+            match tokio::time::timeout(FINISH_TIMEOUT, connection).await {
+                Ok(ended) => ended,
+                Err(_) => return,
+            }
+        }
+    };
+    if let Err(error) = ended {
+        debug!(%error, "a network connection of the admin listener ended");
+    }
+}

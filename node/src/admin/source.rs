@@ -1,0 +1,36 @@
+//! What the admin server asks the node; whoever knows the actors answers.
+
+use std::error::Error;
+use std::pin::Pin;
+
+/// An answer that takes its time.
+pub type Answer<T> = Pin<Box<dyn Future<Output = Result<T, AdminError>> + Send>>;
+
+/// The figures of a running node.
+///
+/// The futures are polled on the thread of the admin server and dropped when it runs out of patience, so they hold
+/// nothing that a worker waits for.
+pub trait AdminSource: Send + Sync + 'static {
+    /// Whether the node accepts network connections: from its start until its shutdown begins.
+    fn ready(&self) -> bool;
+
+    /// All metrics in the text format of Prometheus, version 0.0.4.
+    fn metrics(&self) -> Answer<String>;
+
+    /// The ledger of the node: matches, delivered, queued, and dropped by reason.
+    fn ledger(&self) -> Answer<serde_json::Value>;
+
+    /// The ledger of one client; `None` if the node has no session of that client identifier.
+    fn client(&self, client_identifier: String) -> Answer<Option<serde_json::Value>>;
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    /// The node starts, stops, or an actor that knows is being started anew. Answered by 503.
+    #[error("the node cannot answer now")]
+    Unavailable,
+    /// Anything else. Answered by 500; the cause goes to the log alone.
+    #[error("the node failed to answer")]
+    Failed(#[source] Box<dyn Error + Send + Sync>),
+}

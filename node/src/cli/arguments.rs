@@ -1,0 +1,88 @@
+//! What the command line may hold, and its help.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+const EXAMPLES: &str = "\
+Without a command the node is run; without a file the defaults hold. A node then listens on this machine only:
+  MQTT over TCP        127.0.0.1:1883
+  MQTT over WebSocket  ws://127.0.0.1:8083/mqtt
+  admin (HTTP)         http://127.0.0.1:18083  /health/live /health/ready /metrics /api/v1/ledger
+
+Examples:
+  micro-mq                                          run with the defaults
+  micro-mq --config /etc/micro-mq.toml              run with a file
+  micro-mq --set node.workers=4 --set log.level=debug
+  MICRO_MQ__LISTENER__TCP__BIND=127.0.0.1:1884 micro-mq
+  micro-mq check-config --config /etc/micro-mq.toml
+  micro-mq passwd users.toml alice                  then: --set auth.provider=file --set auth.file=users.toml
+
+Configuration:
+  Defaults < --config FILE < environment (MICRO_MQ__SECTION__KEY) < --set KEY=VALUE. conf/micro-mq.toml documents every
+  key; micro-mq check-config prints those that hold.
+
+Signals:
+  SIGTERM, SIGINT  shut down within node.shutdown_grace_ms; a second one ends the process at once
+  SIGHUP           read the users and rules of auth.file again
+
+Exit codes:
+  0  done, or shut down as asked     1  configuration refused, or failed
+  2  command line not understood     128 + N  ended by a second signal N";
+
+/// Micro MQ: an MQTT 3.1, 3.1.1 and 5.0 broker.
+#[derive(Debug, Parser)]
+#[command(name = "micro-mq", after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
+    #[command(flatten)]
+    pub(super) run: ConfigArguments,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Run a node (the default command)
+    ///
+    /// It prints "NAME: URL" for each listener and then "ready" to stdout; its log goes to stderr.
+    Run(ConfigArguments),
+    /// Check a configuration and print, as TOML, what holds
+    ///
+    /// Values that are not defaults name their source in a comment. If something is wrong, all problems are printed to
+    /// stderr, one a line, and the exit code is 1.
+    CheckConfig(ConfigArguments),
+    /// Write, delete or list the users of the auth provider "file"
+    ///
+    /// The password is read twice from the terminal, without echo. A running node reads the file again on SIGHUP.
+    Passwd(PasswdArguments),
+    /// Print version and target
+    Version,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ConfigArguments {
+    /// Configuration file (TOML)
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// Set one key, above file and environment; may be repeated: --set listener.tcp.bind=127.0.0.1:1884
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(super) set: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PasswdArguments {
+    /// The file of auth.file; created if there is none
+    pub(super) file: PathBuf,
+    /// User name
+    #[arg(required_unless_present = "list")]
+    pub(super) user: Option<String>,
+    /// Read the password from the first line of stdin
+    #[arg(long, conflicts_with_all = ["delete", "list"])]
+    pub(super) stdin: bool,
+    /// Delete the user
+    #[arg(long, conflicts_with = "list")]
+    pub(super) delete: bool,
+    /// List the users, one a line
+    #[arg(long, conflicts_with = "user")]
+    pub(super) list: bool,
+}

@@ -1,0 +1,73 @@
+//! The command line: what can be asked of the program, and its exit code.
+
+mod arguments;
+mod passwd;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use self::arguments::{Arguments, Command, ConfigArguments};
+use crate::config::{ConfigError, Effective, Sources};
+use crate::run;
+
+/// The exit code of everything that went wrong but the command line itself, for which clap has 2.
+const FAILURE: u8 = 1;
+
+/// Does what the command line of this process asks for.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let done = match arguments.command {
+        None => run(&arguments.run),
+        Some(Command::Run(arguments)) => run(&arguments),
+        Some(Command::CheckConfig(arguments)) => check_config(&arguments),
+        Some(Command::Passwd(arguments)) => passwd::passwd(&arguments),
+        Some(Command::Version) => print(&format!("{}\n", version())),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // A stderr that is closed cannot be told so either.
+            let _ = writeln!(io::stderr(), "{}", explained(&error));
+            ExitCode::from(FAILURE)
+        }
+    }
+}
+
+fn run(arguments: &ConfigArguments) -> anyhow::Result<()> {
+    run::run(&load(arguments)?)
+}
+
+fn check_config(arguments: &ConfigArguments) -> anyhow::Result<()> {
+    print(&load(arguments)?.to_string())
+}
+
+fn load(arguments: &ConfigArguments) -> Result<Effective, ConfigError> {
+    Sources {
+        file: arguments.config.clone(),
+        environment: std::env::vars_os().collect(),
+        overrides: arguments.set.clone(),
+    }
+    .load()
+}
+
+/// The problems of a configuration speak for themselves; anything else says what was tried, and why it failed.
+fn explained(error: &anyhow::Error) -> String {
+    if error.is::<ConfigError>() { error.to_string() } else { format!("micro-mq: {error:#}") }
+}
+
+fn version() -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    let target = format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS);
+    // Set by whoever builds a package; a build script that asks git would run again with every commit.
+    match option_env!("MICRO_MQ_COMMIT") {
+        Some(commit) => format!("micro-mq {version} ({commit}, {target})"),
+        None => format!("micro-mq {version} ({target})"),
+    }
+}
+
+fn print(text: &str) -> anyhow::Result<()> {
+    io::stdout().write_all(text.as_bytes())?;
+    Ok(())
+}

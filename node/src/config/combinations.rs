@@ -1,0 +1,157 @@
+//! Keys that are right on their own and impossible together.
+
+use std::net::SocketAddr;
+
+use auth_actor::ProviderKind;
+
+use super::effective::{DEFAULTS_ORIGIN, Effective, Origins};
+use super::error::Problem;
+use super::tables::{ALLOW_ADMIN_WORDS, ALLOW_ANONYMOUS_WORDS, ListenerKind};
+
+pub(super) fn check(effective: &Effective) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    listeners(effective, &mut problems);
+    same_address(effective, &mut problems);
+    authentication(effective, &mut problems);
+    reachable_from_outside(effective, &mut problems);
+    problems
+}
+
+/// Only the listeners that are there by default have a default address.
+pub(super) fn listeners_without_address(origins: &Origins) -> Vec<Problem> {
+    origins
+        .names("listener")
+        .filter(|name| origins.get(&format!("listener.{name}.bind")).is_none())
+        .map(|name| {
+            let table = format!("listener.{name}");
+            let origin = origins
+                .names(&table)
+                .map(|key| origins.of(&format!("{table}.{key}")))
+                .next()
+                .unwrap_or("configuration");
+            problem(origin, &format!("{table}.bind"), "must be set".to_owned())
+        })
+        .collect()
+}
+
+fn listeners(effective: &Effective, problems: &mut Vec<Problem>) {
+    let (config, origins) = (effective.config(), effective.origins());
+    for (name, listener) in &config.listeners {
+        let key = format!("listener.{name}.path");
+        if listener.kind == ListenerKind::Tcp && origins.is_set(&key) {
+            problems.push(problem(
+                origins.of(&key),
+                &key,
+                "only a listener of type \"websocket\" has a path".to_owned(),
+            ));
+        }
+    }
+    if config.enabled_listeners().next().is_none() {
+        let switches = config.listeners.keys().map(|name| format!("listener.{name}.enabled"));
+        let key = switches.into_iter().find(|key| origins.is_set(key));
+        problems.push(problem(
+            key.as_deref().map_or(DEFAULTS_ORIGIN, |key| origins.of(key)),
+            "listener",
+            "at least one listener must be enabled".to_owned(),
+        ));
+    }
+}
+
+/// Two listeners at one address would be bound all the same, and share the clients out between them.
+fn same_address(effective: &Effective, problems: &mut Vec<Problem>) {
+    let addresses = enabled_addresses(effective);
+    for (number, late) in addresses.iter().enumerate() {
+        let Some(early) = addresses[..number].iter().find(|(_, address)| overlap(late.1, *address)) else {
+            continue;
+        };
+        // A default was there first; of two that were set, the later in the order of the names is named.
+        let ((key, address), (other, other_address)) =
+            if effective.origins().is_set(&late.0) { (late, early) } else { (early, late) };
+        problems.push(problem(
+            effective.origins().of(key),
+            key,
+            format!("{address} overlaps with {other_address} of {other}"),
+        ));
+    }
+}
+
+fn enabled_addresses(effective: &Effective) -> Vec<(String, SocketAddr)> {
+    let config = effective.config();
+    let listeners =
+        config.enabled_listeners().map(|(name, listener)| (format!("listener.{name}.bind"), listener.bind));
+    let admin = config.admin.enabled.then(|| ("admin.bind".to_owned(), config.admin.bind));
+    listeners.chain(admin).collect()
+}
+
+fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
+    let any_of_family =
+        |any: SocketAddr, other: SocketAddr| any.ip().is_unspecified() && any.is_ipv4() == other.is_ipv4();
+    a.port() == b.port() && a.port() != 0 && (a.ip() == b.ip() || any_of_family(a, b) || any_of_family(b, a))
+}
+
+fn authentication(effective: &Effective, problems: &mut Vec<Problem>) {
+    let (auth, origins) = (&effective.config().auth, effective.origins());
+    if auth.provider == ProviderKind::File && auth.file.is_none() {
+        problems.push(problem(
+            origins.of("auth.provider"),
+            "auth.file",
+            "must be set when auth.provider is \"file\"".to_owned(),
+        ));
+    }
+    // A forgotten provider would leave a node open whose users somebody took the trouble to write down.
+    if auth.file.is_some() && !origins.is_set("auth.provider") {
+        problems.push(problem(
+            origins.of("auth.file"),
+            "auth.file",
+            "is not read as long as auth.provider is not set to \"file\"".to_owned(),
+        ));
+    }
+}
+
+fn reachable_from_outside(effective: &Effective, problems: &mut Vec<Problem>) {
+    let (config, origins) = (effective.config(), effective.origins());
+    let provider = match config.auth.provider {
+        ProviderKind::Anonymous => Some("anonymous"),
+        ProviderKind::Mock if config.auth.mock_allow => Some("mock"),
+        _ => None,
+    };
+    if let Some(provider) = provider
+        && config.security.allow_anonymous_outside_loopback != ALLOW_ANONYMOUS_WORDS
+    {
+        for (name, listener) in config.enabled_listeners().filter(|(_, listener)| is_outside(listener.bind)) {
+            let key = format!("listener.{name}.bind");
+            problems.push(problem(
+                origins.of(&key),
+                &key,
+                format!(
+                    "{} is outside loopback while auth.provider \"{provider}\" lets everybody in; choose another \
+                     provider or set security.allow_anonymous_outside_loopback = \"{ALLOW_ANONYMOUS_WORDS}\"",
+                    listener.bind
+                ),
+            ));
+        }
+    }
+    let admin = &config.admin;
+    if admin.enabled
+        && is_outside(admin.bind)
+        && config.security.allow_admin_outside_loopback != ALLOW_ADMIN_WORDS
+    {
+        problems.push(problem(
+            origins.of("admin.bind"),
+            "admin.bind",
+            format!(
+                "{} is outside loopback while the admin listener knows no authentication; set \
+                 security.allow_admin_outside_loopback = \"{ALLOW_ADMIN_WORDS}\" if this is meant",
+                admin.bind
+            ),
+        ));
+    }
+}
+
+fn is_outside(address: SocketAddr) -> bool {
+    !address.ip().to_canonical().is_loopback()
+}
+
+fn problem(origin: &str, key: &str, problem: String) -> Problem {
+    Problem::Key { origin: origin.to_owned(), key: key.to_owned(), problem }
+}

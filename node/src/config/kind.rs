@@ -1,0 +1,156 @@
+//! What a key may hold: its type and its range, and the sentence for a value that does not fit.
+
+use std::net::SocketAddr;
+
+use toml::Value;
+
+/// Type and range of a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// true or false.
+    Flag,
+    /// A whole number in this range.
+    Integer {
+        /// Smallest value admitted.
+        min: i64,
+        /// Largest value admitted.
+        max: i64,
+    },
+    /// Any text.
+    Text,
+    /// One of these words.
+    OneOf(&'static [&'static str]),
+    /// Empty, or exactly these words.
+    Words(&'static str),
+    /// A socket address, the address a number.
+    Address,
+    /// The path of a WebSocket handshake.
+    Path,
+    /// Text that can begin a topic name.
+    TopicPrefix,
+    /// Log levels.
+    LogFilter,
+}
+
+/// A day: an interval in milliseconds that is longer was meant in another unit.
+const MILLISECONDS_MAX: i64 = 24 * 60 * 60 * 1000;
+
+pub(super) const fn count(min: i64, max: i64) -> Kind {
+    Kind::Integer { min, max }
+}
+
+pub(super) const fn u16_from(min: i64) -> Kind {
+    count(min, 65_535)
+}
+
+pub(super) const fn seconds() -> Kind {
+    count(0, 4_294_967_295)
+}
+
+pub(super) const fn milliseconds(min: i64) -> Kind {
+    count(min, MILLISECONDS_MAX)
+}
+
+/// A number of bytes or things in memory, bounded by memory alone.
+pub(super) const fn at_least(min: i64) -> Kind {
+    count(min, i64::MAX)
+}
+
+impl Kind {
+    /// Reads a value of the environment or the command line, where text needs no quotes.
+    pub(super) fn interpret(kind: Option<&Self>, raw: &str) -> Value {
+        let value = raw.trim().parse::<Value>().ok();
+        match kind {
+            None | Some(Self::Flag | Self::Integer { .. }) => value,
+            Some(_) => value.filter(Value::is_str),
+        }
+        .unwrap_or_else(|| Value::String(raw.to_owned()))
+    }
+
+    /// # Errors
+    /// Says what must hold, and what was found.
+    pub(super) fn check(&self, value: &Value) -> Result<(), String> {
+        let must = match (self, value) {
+            (Self::Flag, Value::Boolean(_)) => return Ok(()),
+            (Self::Flag, _) => "true or false".to_owned(),
+            (Self::Integer { min, max }, Value::Integer(number)) => {
+                if number < min {
+                    match min {
+                        0 => "0 or more".to_owned(),
+                        1 => "above 0".to_owned(),
+                        _ => format!("at least {min}"),
+                    }
+                } else if number > max {
+                    format!("at most {max}")
+                } else {
+                    return Ok(());
+                }
+            }
+            (Self::Integer { .. }, _) => "a whole number".to_owned(),
+            (_, Value::String(text)) => match self.check_text(text) {
+                Ok(()) => return Ok(()),
+                Err(must) => must,
+            },
+            (Self::OneOf(words), _) => alternatives(words),
+            _ => "text in quotes".to_owned(),
+        };
+        Err(format!("must be {must}, not {}", shown(value)))
+    }
+
+    /// # Errors
+    /// The words after "must be".
+    fn check_text(&self, text: &str) -> Result<(), String> {
+        let (fits, must) = match self {
+            Self::OneOf(words) => (words.contains(&text), alternatives(words)),
+            Self::Words(words) => {
+                (text.is_empty() || text == *words, format!("empty or the words \"{words}\""))
+            }
+            Self::Address => {
+                (text.parse::<SocketAddr>().is_ok(), "an address and port such as 127.0.0.1:1883".to_owned())
+            }
+            Self::Path => (is_path(text), "a path such as \"/mqtt\"".to_owned()),
+            Self::TopicPrefix => (
+                !text.contains(['+', '#', '\0']),
+                "the beginning of a topic name, without wildcards".to_owned(),
+            ),
+            Self::LogFilter => (is_filter(text), "a level (error, warn, info, debug, trace, off)".to_owned()),
+            Self::Flag | Self::Integer { .. } | Self::Text => (true, String::new()),
+        };
+        if fits { Ok(()) } else { Err(must) }
+    }
+}
+
+fn alternatives(words: &[&str]) -> String {
+    let quoted: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
+    match quoted.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        _ => quoted.concat(),
+    }
+}
+
+/// What was found, short enough for a sentence.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Table(_) => "a table".to_owned(),
+        Value::Array(_) => "an array".to_owned(),
+        Value::String(text) => format!("{text:?}"),
+        other => other.to_string(),
+    }
+}
+
+/// What a request line can hold, from "/" on, without a query.
+fn is_path(text: &str) -> bool {
+    text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'?' && byte != b'#')
+}
+
+/// A directive that is one bare word is a level: the filter itself would take a misspelt one for a module.
+fn is_filter(text: &str) -> bool {
+    let is_level = |word: &str| {
+        ["error", "warn", "info", "debug", "trace", "off"]
+            .iter()
+            .any(|level| level.eq_ignore_ascii_case(word))
+    };
+    let mut directives = text.split(',').map(str::trim);
+    directives.all(|directive| directive.contains(['=', '[']) || is_level(directive))
+        && tracing_subscriber::EnvFilter::try_new(text).is_ok()
+}

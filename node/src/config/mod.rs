@@ -1,0 +1,23 @@
+//! The configuration of a process: defaults, file, environment and command line, checked as a whole before anything
+//! is opened.
+//!
+//! Each source is checked on its own first, so that a problem can name it; the crate `config` then lays the sources
+//! over each other.
+
+mod combinations;
+mod effective;
+mod error;
+mod kind;
+mod layer;
+pub mod schema;
+mod sources;
+mod tables;
+
+pub use effective::{DEFAULTS_ORIGIN, Effective};
+pub use error::{ConfigError, Problem};
+pub use kind::Kind;
+pub use sources::{DEFAULTS, ENVIRONMENT_PREFIX, Sources};
+pub use tables::{
+    ALLOW_ADMIN_WORDS, ALLOW_ANONYMOUS_WORDS, AdminConfig, ListenerConfig, ListenerKind, LogConfig,
+    LogFormat, NodeConfig, SecurityConfig,
+};

@@ -1,0 +1,150 @@
+//! Every key of the configuration, what it may hold, and which key somebody meant who wrote another.
+//!
+//! Serde would refuse a wrong key too, but stops at the first, and names neither the file nor the range.
+
+use super::kind::{Kind, at_least, count, milliseconds, seconds, u16_from};
+use super::tables::{ALLOW_ADMIN_WORDS, ALLOW_ANONYMOUS_WORDS};
+
+/// One `[table]` and its keys, in the order in which they are printed.
+pub struct Section {
+    /// `mqtt`; for `listener` the keys are those of each `[listener.NAME]`.
+    pub name: &'static str,
+    /// Key and what it may hold.
+    pub keys: &'static [(&'static str, Kind)],
+}
+
+impl Section {
+    /// Whether the tables of this section have names of their own.
+    pub fn is_named(&self) -> bool {
+        self.name == "listener"
+    }
+
+    pub(super) fn find(&self, key: &str) -> Option<&'static Kind> {
+        self.keys.iter().find(|(name, _)| *name == key).map(|(_, kind)| kind)
+    }
+}
+
+/// All sections, in the order in which they are printed.
+pub const SECTIONS: &[Section] = &[
+    Section { name: "listener", keys: LISTENER },
+    Section { name: "mqtt", keys: MQTT },
+    Section { name: "session", keys: SESSION },
+    Section { name: "node", keys: NODE },
+    Section { name: "auth", keys: AUTH },
+    Section { name: "admin", keys: ADMIN },
+    Section { name: "log", keys: LOG },
+    Section { name: "security", keys: SECURITY },
+];
+
+const LISTENER: &[(&str, Kind)] = &[
+    ("type", Kind::OneOf(&["tcp", "websocket"])),
+    ("bind", Kind::Address),
+    ("path", Kind::Path),
+    ("enabled", Kind::Flag),
+];
+
+const MQTT: &[(&str, Kind)] = &[
+    ("maximum_qos", count(0, 2)),
+    ("retain_available", Kind::Flag),
+    ("wildcard_subscription_available", Kind::Flag),
+    ("shared_subscription_available", Kind::Flag),
+    ("subscription_identifiers_available", Kind::Flag),
+    ("server_keep_alive_seconds", u16_from(0)),
+    ("session_expiry_interval_max_seconds", seconds()),
+    ("maximum_packet_size_bytes", count(64, 268_435_460)),
+    ("receive_maximum", u16_from(1)),
+    ("topic_alias_maximum", u16_from(0)),
+    ("topic_alias_maximum_outgoing", u16_from(0)),
+    ("allow_control_characters", Kind::Flag),
+    ("check_payload_format", Kind::Flag),
+    ("merge_overlapping_subscriptions", Kind::Flag),
+    ("response_information", Kind::TopicPrefix),
+    ("topic_levels_max", u16_from(1)),
+    ("user_properties_max", u16_from(0)),
+    ("filters_per_packet_max", u16_from(1)),
+    ("sys_interval_seconds", seconds()),
+];
+
+const SESSION: &[(&str, Kind)] = &[
+    ("sessions_max", at_least(1)),
+    ("subscriptions_per_client_max", at_least(0)),
+    ("inflight_max", u16_from(1)),
+    ("incoming_qos2_max", u16_from(1)),
+    ("queue_messages_max", at_least(0)),
+    ("queue_bytes_max", at_least(0)),
+    ("queue_overflow", Kind::OneOf(&["drop_oldest", "drop_newest"])),
+    ("queue_qos0_offline", Kind::Flag),
+    (
+        "shared_strategy",
+        Kind::OneOf(&["round_robin", "least_inflight", "hash_client", "hash_topic", "sticky"]),
+    ),
+    ("retained_messages_max", at_least(0)),
+    ("retained_bytes_max", at_least(0)),
+    ("publish_wills_on_shutdown", Kind::Flag),
+];
+
+const NODE: &[(&str, Kind)] = &[
+    ("workers", count(0, 64)),
+    ("connections_max", at_least(1)),
+    ("connect_timeout_ms", milliseconds(1)),
+    ("outbox_bytes_max", at_least(4096)),
+    ("messages_between_workers_max", at_least(1)),
+    ("deliveries_per_turn", at_least(1)),
+    ("shutdown_grace_ms", milliseconds(0)),
+    ("metrics_interval_seconds", seconds()),
+];
+
+const AUTH: &[(&str, Kind)] = &[
+    ("provider", Kind::OneOf(&["anonymous", "mock", "file"])),
+    ("mock_allow", Kind::Flag),
+    ("file", Kind::Text),
+];
+
+const ADMIN: &[(&str, Kind)] = &[("bind", Kind::Address), ("enabled", Kind::Flag)];
+
+const LOG: &[(&str, Kind)] = &[("level", Kind::LogFilter), ("format", Kind::OneOf(&["text", "json"]))];
+
+const SECURITY: &[(&str, Kind)] = &[
+    ("allow_anonymous_outside_loopback", Kind::Words(ALLOW_ANONYMOUS_WORDS)),
+    ("allow_admin_outside_loopback", Kind::Words(ALLOW_ADMIN_WORDS)),
+];
+
+/// What a dotted key may hold, if there is such a key.
+pub(super) fn kind_of(path: &[&str]) -> Option<&'static Kind> {
+    match path {
+        ["listener", _, key] => section("listener")?.find(key),
+        [name, key] => section(name).filter(|section| !section.is_named())?.find(key),
+        _ => None,
+    }
+}
+
+/// The section of that name.
+pub(super) fn section(name: &str) -> Option<&'static Section> {
+    SECTIONS.iter().find(|section| section.name == name)
+}
+
+/// The section that `wrong` was meant to be.
+pub(super) fn similar_section(wrong: &str) -> Option<&'static str> {
+    closest(wrong, SECTIONS.iter().map(|section| section.name))
+}
+
+/// The key that `wrong` was meant to be: the most similar one of its own table, else one of that name elsewhere.
+pub(super) fn similar_key(table: &str, section: &Section, wrong: &str) -> Option<String> {
+    if let Some(name) = closest(wrong, section.keys.iter().map(|(name, _)| *name)) {
+        return Some(format!("{table}.{name}"));
+    }
+    SECTIONS
+        .iter()
+        .filter(|other| !other.is_named())
+        .find(|other| other.find(wrong).is_some())
+        .map(|other| format!("{}.{wrong}", other.name))
+}
+
+/// At most one edit in three characters apart: further away, a suggestion confuses more than it helps.
+fn closest(wrong: &str, names: impl Iterator<Item = &'static str>) -> Option<&'static str> {
+    names
+        .map(|name| (strsim::osa_distance(wrong, name), name))
+        .filter(|(distance, name)| distance * 3 <= name.len().max(3))
+        .min()
+        .map(|(_, name)| name)
+}

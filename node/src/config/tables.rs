@@ -1,0 +1,163 @@
+//! The tables that only the process needs; those of the actors are described where the actors are.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use auth_actor::AuthSettings;
+use micro_mq_actors::settings::{MqttSettings, SessionSettings, Settings, WorkerSettings};
+use serde::Deserialize;
+
+/// The words that let anybody on the network connect without authentication.
+pub const ALLOW_ANONYMOUS_WORDS: &str = "yes, anybody on the network may connect";
+
+/// The words that let anybody on the network read the admin listener, which knows no authentication.
+pub const ALLOW_ADMIN_WORDS: &str = "yes, anybody on the network may read the admin listener";
+
+/// Everything a process is told at its start.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NodeConfig {
+    /// `[mqtt]`, `[session]` and `[node]`.
+    pub settings: Settings,
+    /// `[auth]`
+    pub auth: AuthSettings,
+    /// `[listener.NAME]`, by name, those switched off included.
+    pub listeners: BTreeMap<String, ListenerConfig>,
+    /// `[admin]`
+    pub admin: AdminConfig,
+    /// `[log]`
+    pub log: LogConfig,
+    /// `[security]`
+    pub security: SecurityConfig,
+}
+
+impl NodeConfig {
+    /// The listeners to open, by name.
+    pub fn enabled_listeners(&self) -> impl Iterator<Item = (&str, &ListenerConfig)> {
+        self.listeners
+            .iter()
+            .filter(|(_, listener)| listener.enabled)
+            .map(|(name, listener)| (name.as_str(), listener))
+    }
+}
+
+/// What MQTT is spoken over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ListenerKind {
+    /// MQTT on plain TCP.
+    #[default]
+    Tcp,
+    /// MQTT in the binary frames of a WebSocket, sub-protocols `mqtt` and `mqttv3.1` [MQTT-6.0.0-1].
+    Websocket,
+}
+
+/// One `[listener.NAME]` table: named, so that the environment can reach its keys.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListenerConfig {
+    /// "tcp" or "websocket". Default "tcp".
+    #[serde(rename = "type", default)]
+    pub kind: ListenerKind,
+    /// `address:port` to bind; port 0 picks a free one. Listener `tcp`: default 127.0.0.1:1883, `websocket`: default
+    /// 127.0.0.1:8083; any other listener has to name one.
+    pub bind: SocketAddr,
+    /// Path of the WebSocket handshake; other paths get 404. Only for "websocket". Default "/mqtt".
+    #[serde(default = "default_path")]
+    pub path: String,
+    /// Whether the listener is opened. Default true.
+    #[serde(default = "default_enabled")]
+    pub enabled: bool,
+}
+
+fn default_path() -> String {
+    "/mqtt".to_owned()
+}
+
+fn default_enabled() -> bool {
+    true
+}
+
+/// Health, metrics and ledger over HTTP. Table `[admin]`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AdminConfig {
+    /// `address:port` to bind; port 0 picks a free one. Default 127.0.0.1:18083.
+    pub bind: SocketAddr,
+    /// Whether the admin listener is opened. Default true.
+    pub enabled: bool,
+}
+
+impl Default for AdminConfig {
+    fn default() -> Self {
+        Self { bind: SocketAddr::from(([127, 0, 0, 1], 18_083)), enabled: true }
+    }
+}
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// For eyes.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What is written to stderr. Table `[log]`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogConfig {
+    /// "error", "warn", "info", "debug", "trace" or "off", and more after commas for single modules:
+    /// "info,micro_mq_actors=debug". Default "info".
+    pub level: String,
+    /// "text" or "json". Default "text".
+    pub format: LogFormat,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { level: "info".to_owned(), format: LogFormat::Text }
+    }
+}
+
+/// What is only done when asked for in words. Table `[security]`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SecurityConfig {
+    /// [`ALLOW_ANONYMOUS_WORDS`] to listen outside loopback although `[auth]` lets everybody in. Default "".
+    pub allow_anonymous_outside_loopback: String,
+    /// [`ALLOW_ADMIN_WORDS`] to bind the admin listener outside loopback. Default "".
+    pub allow_admin_outside_loopback: String,
+}
+
+/// The tables as they stand in the file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Tables {
+    #[serde(default)]
+    mqtt: MqttSettings,
+    #[serde(default)]
+    session: SessionSettings,
+    #[serde(default)]
+    node: WorkerSettings,
+    #[serde(default)]
+    auth: AuthSettings,
+    #[serde(default)]
+    listener: BTreeMap<String, ListenerConfig>,
+    #[serde(default)]
+    admin: AdminConfig,
+    #[serde(default)]
+    log: LogConfig,
+    #[serde(default)]
+    security: SecurityConfig,
+}
+
+impl From<Tables> for NodeConfig {
+    fn from(tables: Tables) -> Self {
+        let Tables { mqtt, session, node, mut auth, listener, admin, log, security } = tables;
+        // TOML has no word for "none"; the documented default of `auth.file` is the empty path.
+        auth.file = auth.file.filter(|file| !file.as_os_str().is_empty());
+        Self { settings: Settings { mqtt, session, node }, auth, listeners: listener, admin, log, security }
+    }
+}

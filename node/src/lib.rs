@@ -1,0 +1,12 @@
+//! The process of a Micro MQ node: configuration, command line, signals, log and admin listener around the actors.
+//!
+//! It is the only crate that reads files, environment and command line, and that speaks HTTP.
+
+pub mod admin;
+pub mod cli;
+pub mod config;
+mod figures;
+mod limits;
+mod logging;
+mod run;
+mod signals;

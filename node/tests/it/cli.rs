@@ -1,0 +1,281 @@
+//! The built program, called as a user calls it.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+/// Far above what anything here takes; reached only by a program that hangs.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+fn program(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_micro-mq"));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("MICRO_MQ__"))
+    {
+        command.env_remove(name);
+    }
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn output(arguments: &[&str], stdin: &str) -> Output {
+    let mut child = program(arguments).stdin(Stdio::piped()).spawn().unwrap();
+    // A program that does not read its stdin has ended already.
+    let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
+    let pid = child.id();
+    let (sender, ended) = mpsc::channel();
+    thread::spawn(move || sender.send(child.wait_with_output()));
+    match ended.recv_timeout(DEADLINE) {
+        Ok(output) => output.unwrap(),
+        Err(_) => {
+            signal("-KILL", pid);
+            panic!("{arguments:?} does not end")
+        }
+    }
+}
+
+fn signal(signal: &str, pid: u32) {
+    let sent = Command::new("kill").args([signal, &pid.to_string()]).status().unwrap();
+    assert!(sent.success());
+}
+
+#[track_caller]
+fn check(arguments: &[&str], stdin: &str, status: i32, stdout: &str, stderr: &str) {
+    let output = output(arguments, stdin);
+    let actual = (
+        output.status.code(),
+        String::from_utf8(output.stdout).unwrap(),
+        String::from_utf8(output.stderr).unwrap(),
+    );
+    assert_eq!(actual, (Some(status), stdout.to_owned(), stderr.to_owned()), "{arguments:?}");
+}
+
+#[test]
+fn version_names_version_and_target() {
+    let output = output(&["version"], "");
+    let version = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success());
+    assert!(version.starts_with(concat!("micro-mq ", env!("CARGO_PKG_VERSION"), " (")), "{version}");
+    assert!(
+        version.ends_with(&format!("{}-{})\n", std::env::consts::ARCH, std::env::consts::OS)),
+        "{version}"
+    );
+}
+
+#[test]
+fn help_says_where_a_node_listens_and_how_it_exits() {
+    let output = output(&["--help"], "");
+    let help = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success());
+    for word in
+        ["run", "check-config", "passwd", "version", "--config", "--set", "127.0.0.1:1883", "Exit codes"]
+    {
+        assert!(help.contains(word), "{word} is missing in\n{help}");
+    }
+}
+
+#[test]
+fn a_command_line_that_is_not_understood_exits_2() {
+    assert_eq!(output(&["walk"], "").status.code(), Some(2));
+    assert_eq!(output(&["--confg", "x"], "").status.code(), Some(2));
+}
+
+#[test]
+fn check_config_prints_what_holds() {
+    let output = output(&["check-config", "--set", "node.workers=3"], "");
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success());
+    assert!(printed.contains("[node]\nworkers = 3 # --set\n"), "{printed}");
+    assert!(output.stderr.is_empty());
+}
+
+#[test]
+fn check_config_and_run_refuse_a_wrong_configuration_with_every_problem() {
+    let directory = TempDir::new().unwrap();
+    let file = directory.path().join("node.toml");
+    fs::write(&file, "[node]\nworkers = -1\ncolour = 1\n").unwrap();
+    let file = file.to_str().unwrap();
+    let problems = format!(
+        "{file}: node.colour: unknown key\n{file}: node.workers: must be 0 or more, not -1\n\
+         --set: mqtt.maximum_qos: must be at most 2, not 3\n"
+    );
+    for command in [&["check-config"][..], &["run"], &[]] {
+        let arguments = [command, &["--config", file, "--set", "mqtt.maximum_qos=3"]].concat();
+        check(&arguments, "", 1, "", &problems);
+    }
+}
+
+#[test]
+fn the_environment_reaches_every_key() {
+    let output =
+        program(&["check-config"]).env("MICRO_MQ__LISTENER__TCP__BIND", "127.0.0.1:x").output().unwrap();
+    assert_eq!(
+        String::from_utf8(output.stderr).unwrap(),
+        "environment variable MICRO_MQ__LISTENER__TCP__BIND: listener.tcp.bind: must be an address and port such as \
+         127.0.0.1:1883, not \"127.0.0.1:x\"\n"
+    );
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn passwd_writes_lists_and_deletes_users() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("users.toml");
+    let file = path.to_str().unwrap();
+    check(&["passwd", file, "alice", "--stdin"], "wonder land\n", 0, "", "");
+    check(&["passwd", file, "bob", "--stdin"], "builder", 0, "", "");
+    check(&["passwd", file, "--list"], "", 0, "alice\nbob\n", "");
+    assert!(!fs::read_to_string(&path).unwrap().contains("wonder land"));
+    check(&["passwd", file, "alice", "--delete"], "", 0, "", "");
+    check(&["passwd", file, "--list"], "", 0, "bob\n", "");
+    let gone = output(&["passwd", file, "alice", "--delete"], "");
+    assert_eq!(gone.status.code(), Some(1));
+    assert!(String::from_utf8(gone.stderr).unwrap().contains("\"alice\""));
+}
+
+#[test]
+fn passwd_refuses_what_it_cannot_use() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("users.toml");
+    let file = path.to_str().unwrap();
+    assert_eq!(output(&["passwd", file, "alice", "--stdin"], "\n").status.code(), Some(1));
+    assert!(!path.exists());
+    assert_eq!(output(&["passwd", file], "").status.code(), Some(2));
+    assert_eq!(output(&["passwd", file, "alice", "--delete", "--stdin"], "").status.code(), Some(2));
+    assert_eq!(output(&["passwd", file, "--list"], "").status.code(), Some(1));
+}
+
+// === a running node ===
+
+/// A node on free ports, ended with the test.
+struct Running {
+    child: Child,
+    listeners: Vec<(String, String)>,
+    /// Closed when the program ends.
+    stdout: Receiver<String>,
+}
+
+impl Running {
+    fn start(arguments: &[&str]) -> Self {
+        const FREE_PORTS: &[&str] = &[
+            "--set",
+            "listener.tcp.bind=127.0.0.1:0",
+            "--set",
+            "listener.websocket.bind=127.0.0.1:0",
+            "--set",
+            "admin.bind=127.0.0.1:0",
+        ];
+        let mut child = program(&[FREE_PORTS, arguments].concat()).stderr(Stdio::inherit()).spawn().unwrap();
+        let stdout = lines(child.stdout.take().unwrap());
+        let mut node = Self { child, listeners: Vec::new(), stdout };
+        loop {
+            let line = node.stdout.recv_timeout(DEADLINE).expect("the program says that it is ready");
+            if line == "ready" {
+                return node;
+            }
+            let (name, url) = line.split_once(": ").expect("NAME: URL");
+            node.listeners.push((name.to_owned(), url.to_owned()));
+        }
+    }
+
+    fn address(&self, name: &str) -> SocketAddr {
+        let (_, url) = self.listeners.iter().find(|(listener, _)| listener == name).unwrap();
+        url.split("//").nth(1).unwrap().split('/').next().unwrap().parse().unwrap()
+    }
+
+    fn signal(&self, name: &str) {
+        signal(name, self.child.id());
+    }
+
+    fn exit_code(&mut self) -> Option<i32> {
+        assert_eq!(self.stdout.recv_timeout(DEADLINE), Err(RecvTimeoutError::Disconnected));
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Fails if it has ended, which is as well.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn lines(stdout: ChildStdout) -> Receiver<String> {
+    let (sender, lines) = mpsc::channel();
+    thread::spawn(move || {
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    lines
+}
+
+fn get(address: SocketAddr, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    response
+}
+
+#[test]
+fn a_node_says_where_it_listens_and_answers_there() {
+    let mut node = Running::start(&[]);
+    let names: Vec<&str> = node.listeners.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["tcp", "websocket", "admin"]);
+    assert!(node.listeners[1].1.starts_with("ws://127.0.0.1:") && node.listeners[1].1.ends_with("/mqtt"));
+    TcpStream::connect(node.address("tcp")).unwrap();
+    let admin = node.address("admin");
+    assert!(get(admin, "/health/live").starts_with("HTTP/1.1 200 OK\r\n"));
+    assert!(get(admin, "/health/ready").starts_with("HTTP/1.1 200 OK\r\n"));
+    assert!(get(admin, "/metrics").contains("text/plain; version=0.0.4"));
+    assert!(get(admin, "/api/v1/ledger").starts_with("HTTP/1.1 200 OK\r\n"));
+    assert!(get(admin, "/api/v1/clients/nobody").starts_with("HTTP/1.1 404 Not Found\r\n"));
+    node.signal("-TERM");
+    assert_eq!(node.exit_code(), Some(0));
+}
+
+#[test]
+fn a_hangup_does_not_end_a_node() {
+    let mut node = Running::start(&["--set", "admin.enabled=false"]);
+    assert_eq!(node.listeners.len(), 2);
+    node.signal("-HUP");
+    TcpStream::connect(node.address("tcp")).unwrap();
+    node.signal("-INT");
+    assert_eq!(node.exit_code(), Some(0));
+}
+
+#[test]
+fn a_port_in_use_ends_the_start_and_is_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let admin = format!("admin.bind={}", taken.local_addr().unwrap());
+    let output = output(&["--set", &admin, "--set", "listener.tcp.bind=127.0.0.1:0"], "");
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        String::from_utf8(output.stderr).unwrap().lines().last(),
+        Some(&*format!(
+            "micro-mq: admin.bind: cannot listen on {}: Address already in use (os error 98)",
+            taken.local_addr().unwrap()
+        ))
+    );
+}
+
+#[test]
+fn an_auth_file_that_is_not_there_ends_the_start() {
+    let file = Path::new("no-such-directory/users.toml");
+    let file = format!("auth.file={}", file.display());
+    let output =
+        output(&["--set", "auth.provider=file", "--set", &file, "--set", "admin.bind=127.0.0.1:0"], "");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("no-such-directory/users.toml"));
+}

@@ -1,0 +1,8 @@
+//! A node as it is seen from outside: its configuration, its command line, its admin listener.
+#![allow(clippy::unwrap_used, reason = "what helpers of a test unwrap is the test's to fail on")]
+
+mod admin;
+mod cli;
+mod config;
+mod defaults;
+mod fields;
