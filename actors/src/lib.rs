@@ -1,1 +1,25 @@
-//! To be filled.
+//! The actors of a Micro MQ node, and the plain structs that think for them.
+//!
+//! A node has one thread per worker and one for control. On a worker live the [`connection`] actors, one
+//! [`topics::TopicTrie`] and one [`sessions::Sessions`]; on the control thread [`retained::Retained`],
+//! [`sessions::SessionStore`], [`metrics::Metrics`] and the auth actor. [`Node::start`] starts all of it. Nothing in
+//! here reads files, the environment or signals.
+
+mod admin;
+pub mod connection;
+pub mod ledger;
+pub mod message;
+pub mod metrics;
+mod node;
+pub mod retained;
+pub mod sessions;
+pub mod settings;
+mod supervision;
+pub mod topics;
+pub mod worker;
+
+pub use admin::{AdminHandle, ClientLedger, NodeLedger, Unanswered};
+pub use connection::{Listener, ListenerKind};
+pub use node::{Node, NodeOptions, RunningNode, ShutdownReport, StartError};
+pub use settings::Settings;
+pub use supervision::Place;

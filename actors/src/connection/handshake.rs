@@ -1,0 +1,376 @@
+//! From the first byte of a network connection to its CONNECT: judged, authenticated, and handed to the home of its
+//! session. Until then there is no actor and no session, and nothing is left behind if it fails.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use actix_rt::time::timeout;
+use auth_actor::{
+    Action, Authenticate, AuthenticationOutcome, Authorize, BeginExchange, ContinueExchange, ExchangeOutcome, Identity,
+    Password, Refusal,
+};
+use mqtt_codec::{
+    Auth, AuthProperties, ConnAck, ConnAckProperties, Connect, DecodeError, Packet, PacketRef, PayloadFormat,
+    ProtocolVersion, ReasonCode, Sender, decode, encode, read_header,
+};
+use std::future::poll_fn;
+use tracing::debug;
+
+use super::permit::ConnectionPermit;
+use super::transport::Transport;
+use crate::sessions::{Admit, Handed, home_worker};
+use crate::worker::Worker;
+
+/// How long a client that is refused may take to read why.
+const REFUSAL_PATIENCE: Duration = Duration::from_secs(1);
+/// Steps of one enhanced authentication at most.
+const EXCHANGE_STEPS_MAX: usize = 8;
+
+/// Why a network connection was not taken in.
+enum Turned {
+    /// Closed by the other end, or broken: there is nobody to tell.
+    Away,
+    /// To be told in a CONNACK.
+    Refused(ProtocolVersion, ReasonCode),
+}
+
+impl From<std::io::Error> for Turned {
+    fn from(_: std::io::Error) -> Self {
+        Self::Away
+    }
+}
+
+/// A client that has sent its CONNECT and is who it says.
+struct Settled {
+    connect: Box<Connect>,
+    assigned: bool,
+    identity: Identity,
+    authentication_data: Option<Vec<u8>>,
+}
+
+struct Handshake {
+    worker: Rc<Worker>,
+    transport: Transport,
+    /// Bytes received and not used.
+    received: Vec<u8>,
+    peer: Option<SocketAddr>,
+}
+
+/// Runs the whole of it, within the time that a client has for its CONNECT.
+pub(super) async fn run(worker: Rc<Worker>, transport: Transport, peer: Option<SocketAddr>, permit: ConnectionPermit) {
+    let patience = Duration::from_millis(worker.node.settings.node.connect_timeout_ms);
+    let mut handshake = Handshake { worker: Rc::clone(&worker), transport, received: Vec::new(), peer };
+    let settled = match timeout(patience, handshake.settle()).await {
+        Ok(Ok(settled)) => settled,
+        Ok(Err(Turned::Away)) => return,
+        Ok(Err(Turned::Refused(version, reason))) => {
+            debug!(?peer, reason = ?reason, "a CONNECT was refused");
+            return refuse_now(handshake.transport, version, reason, &worker, permit).await;
+        }
+        Err(_) => {
+            worker.counters.connect_timeouts.add(1);
+            return;
+        }
+    };
+    worker.counters.packets_received.add(1);
+    let home = home_worker(&settled.connect.client_identifier, worker.node.peers.len());
+    let transport = if home == usize::from(worker.id) {
+        Handed::Here(handshake.transport)
+    } else {
+        match handshake.transport.detach() {
+            Ok(detached) => Handed::Moved(detached),
+            Err(_) => return,
+        }
+    };
+    worker.node.peers[home].sessions.do_send(Admit {
+        transport,
+        connect: settled.connect,
+        assigned: settled.assigned,
+        rest: handshake.received,
+        identity: settled.identity,
+        authentication_data: settled.authentication_data,
+        permit,
+    });
+}
+
+impl Handshake {
+    async fn settle(&mut self) -> Result<Settled, Turned> {
+        let mut connect = self.read_connect().await?;
+        let version = connect.version;
+        let refused = |reason| Turned::Refused(version, reason);
+        let assigned = connect.client_identifier.is_empty();
+        let may_be_assigned = match version {
+            ProtocolVersion::V5 => true,
+            // [MQTT-3.1.3-8] of 3.1.1
+            ProtocolVersion::V311 => connect.clean_start,
+            ProtocolVersion::V31 => false,
+        };
+        if assigned && !may_be_assigned {
+            return Err(refused(ReasonCode::ClientIdentifierNotValid));
+        }
+        self.judge_will(&connect).map_err(refused)?;
+        if assigned {
+            connect.client_identifier = self.assign_identifier();
+        }
+        let (identity, authentication_data) = match connect.properties.authentication_method.clone() {
+            Some(method) => self.exchange(&connect, method).await?,
+            None => (self.authenticate(&connect).await?, None),
+        };
+        self.authorize_will(&connect, &identity).await?;
+        Ok(Settled { connect, assigned, identity, authentication_data })
+    }
+
+    /// Reads once.
+    async fn read_more(&mut self) -> Result<(), Turned> {
+        let (transport, worker, received) = (&mut self.transport, &self.worker, &mut self.received);
+        let read = poll_fn(|task| {
+            let mut scratch = worker.scratch.borrow_mut();
+            transport.poll_read(task, &mut scratch).map_ok(|read| {
+                received.extend_from_slice(&scratch[..read]);
+                read
+            })
+        })
+        .await?;
+        self.worker.counters.bytes_received.add(read as u64);
+        if read == 0 { Err(Turned::Away) } else { Ok(()) }
+    }
+
+    /// The next packet, with the version that is in force.
+    async fn read_packet(&mut self, version: ProtocolVersion) -> Result<Packet, Turned> {
+        loop {
+            let limits = &self.worker.node.decode_limits;
+            match decode(&self.received, version, Sender::Client, limits) {
+                Ok(Some((packet, used))) => {
+                    let packet = match packet {
+                        PacketRef::Other(packet) => packet,
+                        // Only CONNECT and AUTH may come now.
+                        PacketRef::Publish(_) => return Err(Turned::Refused(version, ReasonCode::ProtocolError)),
+                    };
+                    self.received.drain(..used);
+                    return Ok(packet);
+                }
+                Ok(None) => self.read_more().await?,
+                Err(error) => return Err(self.judge_error(error)),
+            }
+        }
+    }
+
+    /// The first packet must be a CONNECT [MQTT-3.1.0-1]; anything else is not answered.
+    async fn read_connect(&mut self) -> Result<Box<Connect>, Turned> {
+        while self.received.is_empty() {
+            self.read_more().await?;
+        }
+        const CONNECT: u8 = 1;
+        if self.received[0] >> 4 != CONNECT {
+            self.worker.counters.protocol_errors.add(1);
+            return Err(Turned::Away);
+        }
+        match self.read_packet(ProtocolVersion::V5).await? {
+            Packet::Connect(connect) => Ok(connect),
+            _ => Err(Turned::Away),
+        }
+    }
+
+    /// What a CONNECT that cannot be read is answered: 5.0 knows reason codes for it, 3.x only for its version.
+    fn judge_error(&self, error: DecodeError) -> Turned {
+        let counters = &self.worker.counters;
+        debug!(peer = ?self.peer, %error, "a CONNECT could not be read");
+        let reason = error.reason_code();
+        match reason {
+            ReasonCode::PacketTooLarge => counters.packets_too_large.add(1),
+            _ => counters.protocol_errors.add(1),
+        }
+        match (stated_level(&self.received), reason) {
+            (Some(level), ReasonCode::UnsupportedProtocolVersion) if level <= 5 => {
+                Turned::Refused(ProtocolVersion::V311, reason)
+            }
+            (Some(_), ReasonCode::UnsupportedProtocolVersion) => Turned::Refused(ProtocolVersion::V5, reason),
+            (Some(5), _) => Turned::Refused(ProtocolVersion::V5, reason),
+            _ => Turned::Away,
+        }
+    }
+
+    fn judge_will(&self, connect: &Connect) -> Result<(), ReasonCode> {
+        let Some(will) = &connect.will else { return Ok(()) };
+        let mqtt = &self.worker.node.settings.mqtt;
+        if will.qos as u8 > mqtt.maximum_qos {
+            return Err(ReasonCode::QoSNotSupported);
+        }
+        if will.retain && !mqtt.retain_available {
+            return Err(ReasonCode::RetainNotSupported);
+        }
+        let topic = will.topic.as_str();
+        if topic.split('/').count() > usize::from(mqtt.topic_levels_max) {
+            self.worker.counters.topic_levels_exceeded.add(1);
+            return Err(ReasonCode::TopicNameInvalid);
+        }
+        if topic == "$SYS" || topic.starts_with("$SYS/") {
+            return Err(ReasonCode::NotAuthorized);
+        }
+        let says_utf8 = will.properties.payload_format_indicator == Some(PayloadFormat::Utf8);
+        if mqtt.check_payload_format && says_utf8 && std::str::from_utf8(&will.payload).is_err() {
+            self.worker.counters.payload_format_invalid.add(1);
+            return Err(ReasonCode::PayloadFormatInvalid);
+        }
+        Ok(())
+    }
+
+    /// A client identifier whose home is this worker.
+    fn assign_identifier(&self) -> String {
+        let node = &self.worker.node;
+        loop {
+            let number = node.assigned.fetch_add(1, Ordering::Relaxed);
+            let identifier = format!("auto-{}-{number}", node.assigned_prefix);
+            if home_worker(&identifier, node.peers.len()) == usize::from(self.worker.id) {
+                return identifier;
+            }
+        }
+    }
+
+    async fn authenticate(&self, connect: &Connect) -> Result<Identity, Turned> {
+        let node = &self.worker.node;
+        if !node.policy.current().authenticates {
+            return Ok(Identity { user_name: connect.user_name.clone() });
+        }
+        let question = Authenticate {
+            client_identifier: connect.client_identifier.clone(),
+            user_name: connect.user_name.clone(),
+            password: connect.password.as_ref().map(|password| Password::from(password.to_vec())),
+            peer: self.peer,
+        };
+        let outcome = match node.auth.addr() {
+            Some(auth) => auth.send(question).await.ok(),
+            None => None,
+        };
+        match outcome {
+            Some(AuthenticationOutcome::Allowed(identity)) => Ok(identity),
+            Some(AuthenticationOutcome::Refused(refusal)) => Err(Turned::Refused(connect.version, reason(refusal))),
+            None => Err(Turned::Refused(connect.version, ReasonCode::ServerUnavailable)),
+        }
+    }
+
+    /// Enhanced authentication [MQTT-4.12.0-2 to 5].
+    async fn exchange(
+        &mut self,
+        connect: &Connect,
+        method: String,
+    ) -> Result<(Identity, Option<Vec<u8>>), Turned> {
+        let refused = |reason| Turned::Refused(ProtocolVersion::V5, reason);
+        let unavailable = || refused(ReasonCode::ServerUnavailable);
+        let auth = self.worker.node.auth.addr().ok_or_else(unavailable)?;
+        let begin = BeginExchange {
+            client_identifier: connect.client_identifier.clone(),
+            method: method.clone(),
+            data: connect.properties.authentication_data.as_ref().map(|data| data.to_vec()),
+            reauthenticate: None,
+        };
+        let mut outcome = auth.send(begin).await.map_err(|_| unavailable())?;
+        for _ in 0..EXCHANGE_STEPS_MAX {
+            let (exchange, data) = match outcome {
+                ExchangeOutcome::Success { identity, data } => return Ok((identity, Some(data))),
+                ExchangeOutcome::Refused(refusal) => return Err(refused(reason(refusal))),
+                ExchangeOutcome::Continue { exchange, data } => (exchange, data),
+            };
+            let properties = AuthProperties {
+                authentication_method: Some(method.clone()),
+                authentication_data: Some(data.into()),
+                ..AuthProperties::default()
+            };
+            let question = Packet::Auth(Auth { reason_code: ReasonCode::ContinueAuthentication, properties });
+            let mut bytes = Vec::new();
+            let limit = connect.properties.maximum_packet_size.map_or(u32::MAX, |max| max.get());
+            encode(&question, ProtocolVersion::V5, limit, &mut bytes)
+                .map_err(|_| refused(ReasonCode::PacketTooLarge))?;
+            write_all(&mut self.transport, &bytes).await?;
+            let Packet::Auth(answer) = self.read_packet(ProtocolVersion::V5).await? else {
+                return Err(refused(ReasonCode::ProtocolError));
+            };
+            if answer.reason_code != ReasonCode::ContinueAuthentication
+                || answer.properties.authentication_method.as_deref() != Some(&method)
+            {
+                return Err(refused(ReasonCode::ProtocolError));
+            }
+            let data = answer.properties.authentication_data.map(|data| data.to_vec());
+            outcome = auth.send(ContinueExchange { exchange, data }).await.map_err(|_| unavailable())?;
+        }
+        Err(refused(ReasonCode::NotAuthorized))
+    }
+
+    async fn authorize_will(&self, connect: &Connect, identity: &Identity) -> Result<(), Turned> {
+        let node = &self.worker.node;
+        let Some(will) = connect.will.as_ref().filter(|_| node.policy.current().authorizes) else { return Ok(()) };
+        let question = Authorize {
+            client_identifier: connect.client_identifier.clone(),
+            user_name: identity.user_name.clone(),
+            questions: vec![(Action::Publish, will.topic.as_str().to_owned())],
+        };
+        let answers = match node.auth.addr() {
+            Some(auth) => auth.send(question).await.unwrap_or_default(),
+            None => Vec::new(),
+        };
+        match answers.first() {
+            Some(true) => Ok(()),
+            _ => Err(Turned::Refused(connect.version, ReasonCode::NotAuthorized)),
+        }
+    }
+}
+
+fn reason(refusal: Refusal) -> ReasonCode {
+    match refusal {
+        Refusal::BadUserNameOrPassword => ReasonCode::BadUserNameOrPassword,
+        Refusal::NotAuthorized => ReasonCode::NotAuthorized,
+        Refusal::Unavailable => ReasonCode::ServerUnavailable,
+        Refusal::BadAuthenticationMethod => ReasonCode::BadAuthenticationMethod,
+    }
+}
+
+/// The protocol level that a CONNECT states behind a protocol name of MQTT, whatever follows.
+fn stated_level(packet: &[u8]) -> Option<u8> {
+    let unlimited = mqtt_codec::Limits { maximum_packet_size: mqtt_codec::PACKET_BYTES_MAX, ..Default::default() };
+    let header = read_header(packet, &unlimited).ok()??;
+    let body = packet.get(usize::from(header.header_bytes)..)?;
+    let rest = body.strip_prefix(b"\x00\x04MQTT").or_else(|| body.strip_prefix(b"\x00\x06MQIsdp"))?;
+    rest.first().copied()
+}
+
+async fn write_all(transport: &mut Transport, bytes: &[u8]) -> std::io::Result<()> {
+    let mut written = 0;
+    while written < bytes.len() {
+        written += poll_fn(|task| transport.poll_write(task, &bytes[written..])).await?;
+    }
+    poll_fn(|task| transport.poll_flush(task)).await
+}
+
+/// Answers a CONNECT with a refusal [MQTT-3.2.2-6] and closes.
+pub fn refuse(transport: Transport, version: ProtocolVersion, reason: ReasonCode, worker: Rc<Worker>, permit: ConnectionPermit) {
+    actix_rt::spawn(async move { refuse_now(transport, version, reason, &worker, permit).await });
+}
+
+async fn refuse_now(
+    mut transport: Transport,
+    version: ProtocolVersion,
+    reason: ReasonCode,
+    worker: &Worker,
+    permit: ConnectionPermit,
+) {
+    worker.counters.connects_refused.add(1);
+    worker.counters.count_end(reason);
+    let answer = ConnAck { session_present: false, reason_code: reason, properties: ConnAckProperties::default() };
+    let mut bytes = Vec::new();
+    if encode(&Packet::ConnAck(Box::new(answer)), version, u32::MAX, &mut bytes).is_err() {
+        return;
+    }
+    let last_words = async {
+        write_all(&mut transport, &bytes).await?;
+        poll_fn(|task| transport.poll_shutdown(task)).await?;
+        // To drop a socket with unread bytes resets it, which can cost the client the answer.
+        let mut rest = [0; 1024];
+        while poll_fn(|task| transport.poll_read(task, &mut rest)).await? > 0 {}
+        Ok::<_, std::io::Error>(())
+    };
+    // Who does not read it in time, or is gone, does not want to know.
+    let _ = timeout(REFUSAL_PATIENCE, last_words).await;
+    drop(permit);
+}

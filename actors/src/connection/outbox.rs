@@ -1,0 +1,272 @@
+//! The bytes that wait to be written to one network connection.
+//!
+//! Short frames are copied to the end of a buffer, long payloads are linked in by reference. An empty outbox holds no
+//! memory. It knows how many QoS 0 messages it holds, and at its end how many of them were written whole, since only
+//! those are delivered.
+
+use bytes::Bytes;
+use std::collections::VecDeque;
+use std::io::IoSlice;
+
+use crate::worker::BufferPool;
+
+/// A buffer beyond this size is closed and the next one begun, so that a reader who is always behind gives memory back
+/// piece by piece.
+const CHUNK_BYTES: usize = 64 * 1024;
+/// How many pieces one system call writes.
+pub const SLICES_PER_WRITE: usize = 16;
+/// Fixed header type bits of a PUBLISH, and of its QoS.
+const PUBLISH: u8 = 3;
+
+#[derive(Debug)]
+enum Data {
+    /// Frames, and at most one head at the end whose payload follows as the next chunk.
+    Frames(Vec<u8>),
+    /// The payload of the head before it.
+    Payload(Bytes),
+}
+
+#[derive(Debug)]
+struct Chunk {
+    data: Data,
+    /// QoS 0 messages that are written when this chunk is.
+    qos0: u32,
+}
+
+impl Chunk {
+    fn bytes(&self) -> &[u8] {
+        match &self.data {
+            Data::Frames(bytes) => bytes,
+            Data::Payload(bytes) => bytes,
+        }
+    }
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    /// Written first; only there once there is more than `tail`.
+    closed: Option<Box<VecDeque<Chunk>>>,
+    tail: Vec<u8>,
+    tail_qos0: u32,
+    /// QoS 0 messages in all of it.
+    qos0: u32,
+    /// How much of the first chunk is written already.
+    written: usize,
+    /// Bytes waiting.
+    waiting: usize,
+}
+
+impl Outbox {
+    /// Bytes waiting to be written.
+    pub fn waiting_bytes(&self) -> usize {
+        self.waiting
+    }
+
+    /// Whether everything is written.
+    pub fn is_empty(&self) -> bool {
+        self.waiting == 0
+    }
+
+    /// QoS 0 messages that wait here.
+    pub fn waiting_qos0(&self) -> u32 {
+        self.qos0
+    }
+
+    /// Lets `encode` append whole frames.
+    #[inline]
+    pub fn append_with(&mut self, pool: &mut BufferPool, encode: impl FnOnce(&mut Vec<u8>)) {
+        if self.tail.capacity() == 0 {
+            self.tail = pool.take();
+        } else if self.tail.len() >= CHUNK_BYTES {
+            self.close_tail(pool);
+        }
+        let before = self.tail.len();
+        encode(&mut self.tail);
+        self.waiting += self.tail.len() - before;
+    }
+
+    /// Links in the payload of the head that was appended last.
+    pub fn append_payload(&mut self, pool: &mut BufferPool, payload: Bytes) {
+        self.close_tail(pool);
+        self.waiting += payload.len();
+        let chunk = Chunk { data: Data::Payload(payload), qos0: 0 };
+        self.closed.get_or_insert_default().push_back(chunk);
+    }
+
+    /// Notes that the frame appended last (with its payload) was a QoS 0 message.
+    #[inline]
+    pub fn note_qos0(&mut self) {
+        self.qos0 += 1;
+        match self.closed.as_mut().and_then(|closed| closed.back_mut()) {
+            Some(last) if self.tail.is_empty() => last.qos0 += 1,
+            _ => self.tail_qos0 += 1,
+        }
+    }
+
+    fn close_tail(&mut self, pool: &mut BufferPool) {
+        if self.tail.is_empty() {
+            return;
+        }
+        let data = Data::Frames(std::mem::replace(&mut self.tail, pool.take()));
+        let chunk = Chunk { data, qos0: std::mem::take(&mut self.tail_qos0) };
+        self.closed.get_or_insert_default().push_back(chunk);
+    }
+
+    /// The first bytes to write: fills `slices` and says how many there are.
+    pub fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>; SLICES_PER_WRITE]) -> usize {
+        let mut count = 0;
+        let mut skip = self.written;
+        let closed = self.closed.iter().flat_map(|closed| closed.iter().map(Chunk::bytes));
+        for bytes in closed.chain([self.tail.as_slice()]).take(SLICES_PER_WRITE) {
+            if skip < bytes.len() {
+                slices[count] = IoSlice::new(&bytes[skip..]);
+                count += 1;
+            }
+            skip = 0;
+        }
+        count
+    }
+
+    /// Notes that the first `n` bytes are written; answers how many QoS 0 messages that completed.
+    pub fn advance(&mut self, pool: &mut BufferPool, n: usize) -> u32 {
+        debug_assert!(n <= self.waiting);
+        self.waiting -= n;
+        self.written += n;
+        let mut delivered = 0;
+        if let Some(closed) = &mut self.closed {
+            while let Some(first) = closed.front() {
+                if self.written < first.bytes().len() {
+                    break;
+                }
+                self.written -= first.bytes().len();
+                delivered += first.qos0;
+                if let Some(Chunk { data: Data::Frames(buffer), .. }) = closed.pop_front() {
+                    pool.give(buffer);
+                }
+            }
+            if closed.is_empty() {
+                self.closed = None;
+            }
+        }
+        if self.closed.is_none() && self.written == self.tail.len() {
+            delivered += std::mem::take(&mut self.tail_qos0);
+            self.written = 0;
+            pool.give(std::mem::take(&mut self.tail));
+        }
+        self.qos0 -= delivered;
+        delivered
+    }
+
+    /// Ends it: of the QoS 0 messages not yet counted as written, how many were written whole, and how many were not.
+    pub fn finish(self) -> (u32, u32) {
+        let first = match self.closed.as_ref().and_then(|closed| closed.front()) {
+            Some(Chunk { data: Data::Payload(_), .. }) => &[],
+            Some(chunk) => chunk.bytes(),
+            None => self.tail.as_slice(),
+        };
+        let written = whole_qos0_frames(first, self.written).min(self.qos0);
+        (written, self.qos0 - written)
+    }
+}
+
+/// How many QoS 0 PUBLISH packets among `frames` end within the first `written` bytes.
+fn whole_qos0_frames(frames: &[u8], written: usize) -> u32 {
+    let (mut at, mut count) = (0, 0);
+    while at < written {
+        let Some(frame_bytes) = frame_bytes(&frames[at..]) else { break };
+        at += frame_bytes;
+        if at > written {
+            break;
+        }
+        let first = frames[at - frame_bytes];
+        count += u32::from(first >> 4 == PUBLISH && first & 0b0110 == 0);
+    }
+    count
+}
+
+/// The length of the packet at the beginning of bytes that this node encoded itself.
+fn frame_bytes(bytes: &[u8]) -> Option<usize> {
+    let mut remaining = 0;
+    for (index, byte) in bytes.iter().skip(1).take(4).enumerate() {
+        remaining |= usize::from(byte & 0x7f) << (7 * index);
+        if byte & 0x80 == 0 {
+            return Some(2 + index + remaining);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn publish(pool: &mut BufferPool, outbox: &mut Outbox, payload: usize) {
+        outbox.append_with(pool, |out| {
+            out.extend([0x30, payload as u8 + 3, 0, 1, b't']);
+            out.extend(std::iter::repeat_n(b'x', payload));
+        });
+        outbox.note_qos0();
+    }
+
+    #[test]
+    fn messages_count_as_delivered_when_everything_is_written() {
+        let (mut pool, mut outbox) = (BufferPool::default(), Outbox::default());
+        publish(&mut pool, &mut outbox, 10);
+        publish(&mut pool, &mut outbox, 10);
+        assert_eq!(outbox.waiting_bytes(), 30);
+        assert_eq!(outbox.advance(&mut pool, 16), 0);
+        assert_eq!(outbox.advance(&mut pool, 14), 2);
+        assert!(outbox.is_empty());
+        assert_eq!(outbox.finish(), (0, 0));
+    }
+
+    #[test]
+    fn at_its_end_only_whole_frames_count_as_written() {
+        let (mut pool, mut outbox) = (BufferPool::default(), Outbox::default());
+        for _ in 0..3 {
+            publish(&mut pool, &mut outbox, 10);
+        }
+        outbox.advance(&mut pool, 31);
+        assert_eq!(outbox.finish(), (2, 1));
+    }
+
+    #[test]
+    fn a_linked_payload_is_written_behind_its_head_and_counts_with_it() {
+        let (mut pool, mut outbox) = (BufferPool::default(), Outbox::default());
+        publish(&mut pool, &mut outbox, 1);
+        outbox.append_with(&mut pool, |out| out.extend([0x30, 5, 0, 1, b't']));
+        outbox.append_payload(&mut pool, Bytes::from_static(b"pq"));
+        outbox.note_qos0();
+        publish(&mut pool, &mut outbox, 1);
+        let mut slices = [IoSlice::new(&[]); SLICES_PER_WRITE];
+        let count = outbox.slices(&mut slices);
+        let all: Vec<u8> = slices[..count].iter().flat_map(|slice| slice.iter().copied()).collect();
+        assert_eq!(all, b"\x30\x04\x00\x01tx\x30\x05\x00\x01tpq\x30\x04\x00\x01tx");
+        assert_eq!(outbox.advance(&mut pool, 12), 1);
+        assert_eq!(outbox.advance(&mut pool, 1), 1);
+        assert_eq!(outbox.finish(), (0, 1));
+    }
+
+    #[test]
+    fn an_empty_outbox_holds_no_memory() {
+        let (mut pool, mut outbox) = (BufferPool::default(), Outbox::default());
+        publish(&mut pool, &mut outbox, 10);
+        outbox.advance(&mut pool, 15);
+        assert_eq!(outbox.tail.capacity(), 0);
+        assert!(outbox.closed.is_none());
+    }
+
+    #[test]
+    fn a_slow_reader_gives_memory_back_chunk_by_chunk() {
+        let (mut pool, mut outbox) = (BufferPool::default(), Outbox::default());
+        for _ in 0..10_000 {
+            publish(&mut pool, &mut outbox, 100);
+        }
+        let delivered = outbox.advance(&mut pool, 500_000);
+        assert!(delivered > 4_000, "{delivered}");
+        let (written, dropped) = outbox.finish();
+        assert_eq!(delivered + written, 500_000 / 105);
+        assert_eq!(delivered + written + dropped, 10_000);
+    }
+}

@@ -1,0 +1,83 @@
+//! The last moments of a network connection: what waits is written, the client is told, the socket is closed.
+
+use std::io::IoSlice;
+use std::pin::Pin;
+use std::task::{Context as TaskContext, Poll};
+use std::time::Duration;
+
+use actix_rt::time::{Sleep, sleep};
+
+use super::outbox::{Outbox, SLICES_PER_WRITE};
+use super::transport::Transport;
+use crate::sessions::SessionKey;
+use crate::worker::Worker;
+
+/// How long a client may take to read what is left for it, and to close its own end.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Parting {
+    outbox: Outbox,
+    /// The client said goodbye: it is sent nothing, and nobody waits for it.
+    at_once: bool,
+    is_shut: bool,
+    patience: Pin<Box<Sleep>>,
+}
+
+impl Parting {
+    pub(super) fn new(outbox: Outbox, at_once: bool) -> Self {
+        Self { outbox, at_once, is_shut: false, patience: Box::pin(sleep(PATIENCE)) }
+    }
+
+    pub(super) fn into_outbox(self) -> Outbox {
+        self.outbox
+    }
+
+    /// Ready when the socket can be dropped.
+    pub(super) fn poll(
+        &mut self,
+        transport: &mut Transport,
+        worker: &Worker,
+        key: SessionKey,
+        task: &mut TaskContext<'_>,
+    ) -> Poll<()> {
+        if self.patience.as_mut().poll(task).is_ready() {
+            return Poll::Ready(());
+        }
+        while !self.outbox.is_empty() {
+            let mut slices = [IoSlice::new(&[]); SLICES_PER_WRITE];
+            let count = self.outbox.slices(&mut slices);
+            let written = match transport.poll_write_vectored(task, &slices[..count]) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(written)) if written > 0 => written,
+                Poll::Ready(_) => return Poll::Ready(()),
+            };
+            worker.counters.bytes_sent.add(written as u64);
+            let delivered = u64::from(self.outbox.advance(&mut worker.pool.borrow_mut(), written));
+            worker.ledger.delivered.add(delivered);
+            if let Some(session) = worker.sessions.borrow_mut().get_mut(key) {
+                session.tally.delivered += delivered;
+            }
+        }
+        if !self.is_shut {
+            match transport.poll_shutdown(task) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Err(_)) => return Poll::Ready(()),
+                Poll::Ready(Ok(())) => self.is_shut = true,
+            }
+        }
+        if self.at_once {
+            return Poll::Ready(());
+        }
+        // To drop a socket with unread bytes resets it, which can cost the client our last words.
+        let mut scratch = worker.scratch.borrow_mut();
+        loop {
+            match transport.poll_read(task, &mut scratch) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(read)) if read > 0 => {}
+                Poll::Ready(_) => return Poll::Ready(()),
+            }
+        }
+    }
+}

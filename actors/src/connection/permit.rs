@@ -1,0 +1,27 @@
+//! A network connection's place among those of the node.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::worker::NodeShared;
+
+/// Held as long as the network connection is open.
+#[derive(Debug)]
+pub struct ConnectionPermit(Arc<NodeShared>);
+
+impl ConnectionPermit {
+    /// Takes a place; none if `connections_max` are taken.
+    pub fn take(node: &Arc<NodeShared>) -> Option<Self> {
+        let max = node.settings.node.connections_max;
+        let taken = node.connections.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| {
+            (open < max).then_some(open + 1)
+        });
+        taken.is_ok().then(|| Self(Arc::clone(node)))
+    }
+}
+
+impl Drop for ConnectionPermit {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,195 @@
+//! What a network connection does with each packet, once its CONNECT was accepted. Pure: no socket, no clock, no actor;
+//! one step takes a packet and says what it asks for.
+
+mod acknowledge;
+mod aliases;
+mod authentication;
+mod authorizations;
+mod publish;
+mod subscribe;
+mod violation;
+
+pub(crate) use violation::Violation;
+
+use std::time::Instant;
+
+use mqtt_codec::{Connect, Packet, PacketRef, PacketType, ProtocolVersion, ReasonCode, encode_ack};
+
+use super::effects::{Effects, Ending};
+use crate::metrics::Counters;
+use crate::sessions::{Desk, Session};
+use crate::settings::Settings;
+use aliases::IncomingAliases;
+use authorizations::Authorizations;
+
+/// What a step needs beside the packet and the session.
+pub(crate) struct Step<'a, 'd> {
+    /// What deciding a message's fate needs.
+    pub desk: &'a mut Desk<'d>,
+    /// The worker's counters.
+    pub counters: &'a Counters,
+    /// Whether publishes and subscriptions need permission at present.
+    pub authorizes: bool,
+    /// Raised when permissions change.
+    pub revision: u64,
+    /// Gives the next stamp of a retained publish.
+    pub next_stamp: &'a dyn Fn() -> u64,
+}
+
+impl Step<'_, '_> {
+    fn settings(&self) -> &Settings {
+        self.desk.settings
+    }
+
+    fn now(&self) -> Instant {
+        self.desk.now
+    }
+}
+
+/// Whether a packet is done with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stepped {
+    /// It is; the next one may follow.
+    Done,
+    /// The auth actor has to be asked first; nothing was changed, and the packet is stepped again with its answers.
+    NeedsPermission,
+    /// A 3.x client has as many publishes unanswered as it may: it is not read until some are answered.
+    NeedsAnswers,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Protocol {
+    version: ProtocolVersion,
+    /// A bridge of mosquitto: it wants RETAIN as published, and nothing back that it published itself.
+    bridge: bool,
+    /// Reason strings are wanted on more than CONNACK and DISCONNECT [MQTT-3.1.2-29].
+    problem_information: bool,
+    maximum_packet_size: u32,
+    aliases: IncomingAliases,
+    authorizations: Authorizations,
+    /// The authentication method of the CONNECT, which every AUTH must repeat [MQTT-4.12.0-5].
+    authentication_method: Option<Box<str>>,
+}
+
+impl Protocol {
+    pub(crate) fn new(connect: &Connect) -> Self {
+        let properties = &connect.properties;
+        Self {
+            version: connect.version,
+            bridge: connect.bridge,
+            problem_information: properties.request_problem_information.unwrap_or(true),
+            maximum_packet_size: properties.maximum_packet_size.map_or(u32::MAX, |max| max.get()),
+            aliases: IncomingAliases::default(),
+            authorizations: Authorizations::default(),
+            authentication_method: properties.authentication_method.as_deref().map(Into::into),
+        }
+    }
+
+    pub(crate) fn version(&self) -> ProtocolVersion {
+        self.version
+    }
+
+    pub(crate) fn maximum_packet_size(&self) -> u32 {
+        self.maximum_packet_size
+    }
+
+    pub(crate) fn authentication_method(&self) -> Option<&str> {
+        self.authentication_method.as_deref()
+    }
+
+    /// The auth actor's answers to the questions of the packet that is stepped again.
+    pub(crate) fn permitted(&mut self, questions: Vec<(auth_actor::Action, String)>, answers: Vec<bool>, revision: u64) {
+        self.authorizations.answer(questions, answers, revision);
+    }
+
+    /// Advances by one received packet.
+    #[inline]
+    pub(crate) fn on_packet(
+        &mut self,
+        packet: PacketRef<'_>,
+        session: &mut Session,
+        step: &mut Step<'_, '_>,
+        fx: &mut Effects,
+    ) -> Result<Stepped, Violation> {
+        match packet {
+            PacketRef::Publish(publish) => return self.on_publish(&publish, session, step, fx),
+            PacketRef::Other(Packet::Subscribe(subscribe)) => {
+                return self.on_subscribe(subscribe, session, step, fx);
+            }
+            PacketRef::Other(packet) => self.on_other(packet, session, step, fx)?,
+        }
+        Ok(Stepped::Done)
+    }
+
+    fn on_other(
+        &mut self,
+        packet: Packet,
+        session: &mut Session,
+        step: &mut Step<'_, '_>,
+        fx: &mut Effects,
+    ) -> Result<(), Violation> {
+        match packet {
+            Packet::PubAck(ack) => {
+                session.on_puback(ack.packet_identifier, ack.reason_code, step.desk);
+            }
+            Packet::PubRec(ack) => self.on_pubrec(&ack, session, step, fx),
+            Packet::PubRel(ack) => self.on_pubrel(&ack, session, fx),
+            Packet::PubComp(ack) => {
+                session.on_pubcomp(ack.packet_identifier, step.desk);
+            }
+            Packet::PingReq => {
+                fx.out.extend_from_slice(&[0xd0, 0]);
+                fx.out_packets += 1;
+            }
+            Packet::Unsubscribe(unsubscribe) => self.on_unsubscribe(unsubscribe, session, fx),
+            Packet::Disconnect(disconnect) => {
+                self.on_disconnect(&disconnect, session, step.settings(), fx)?;
+            }
+            Packet::Auth(auth) => self.on_auth(auth, fx)?,
+            Packet::Connect(_) => return Err(Violation::new(ReasonCode::ProtocolError, "second CONNECT [MQTT-3.1.0-2]")),
+            Packet::Publish(_) | Packet::Subscribe(_) => unreachable!("stepped by on_packet"),
+            Packet::ConnAck(_) | Packet::SubAck(_) | Packet::UnsubAck(_) | Packet::PingResp => {
+                return Err(Violation::new(ReasonCode::ProtocolError, "packet that only a server sends"));
+            }
+        }
+        Ok(())
+    }
+
+    fn on_disconnect(
+        &self,
+        disconnect: &mqtt_codec::Disconnect,
+        session: &mut Session,
+        settings: &Settings,
+        fx: &mut Effects,
+    ) -> Result<(), Violation> {
+        if let Some(asked) = disconnect.properties.session_expiry_interval {
+            if asked > 0 && session.expiry_interval == 0 {
+                return Err(Violation::new(
+                    ReasonCode::ProtocolError,
+                    "session expiry interval in DISCONNECT after 0 in CONNECT [MQTT-3.14.2-2]",
+                ));
+            }
+            session.expiry_interval = asked.min(settings.mqtt.session_expiry_interval_max_seconds);
+        }
+        fx.end = Some(Ending {
+            reason: disconnect.reason_code,
+            reason_string: None,
+            by_client: true,
+            publish_will: disconnect.reason_code != ReasonCode::Success,
+        });
+        Ok(())
+    }
+
+    /// An acknowledgement on its way out, in its own turn.
+    fn acknowledge(
+        &self,
+        packet_type: PacketType,
+        packet_identifier: mqtt_codec::PacketIdentifier,
+        reason: ReasonCode,
+        fx: &mut Effects,
+    ) {
+        encode_ack(packet_type, self.version, packet_identifier, reason, &mut fx.out);
+        fx.out_packets += 1;
+    }
+}

@@ -1,0 +1,209 @@
+//! PUBLISH from a client.
+
+use std::time::Duration;
+
+use auth_actor::Action;
+use mqtt_codec::{PacketIdentifier, PayloadFormat, ProtocolVersion, PublishRef, QoS, ReasonCode};
+
+use super::aliases::IncomingAliases;
+use super::{Effects, Protocol, Step, Stepped, Violation};
+use crate::message::{Ack, Payload, Publication};
+use crate::sessions::Session;
+
+/// What is wrong with a publish that does not end the network connection.
+struct Refused(ReasonCode);
+
+impl Protocol {
+    #[inline]
+    pub(super) fn on_publish(
+        &mut self,
+        publish: &PublishRef<'_>,
+        session: &mut Session,
+        step: &mut Step<'_, '_>,
+        fx: &mut Effects,
+    ) -> Result<Stepped, Violation> {
+        let mqtt = &step.settings().mqtt;
+        if publish.qos as u8 > mqtt.maximum_qos {
+            let text = format!("QoS {} is above the maximum QoS {}", publish.qos as u8, mqtt.maximum_qos);
+            return Err(Violation::new(ReasonCode::QoSNotSupported, text));
+        }
+        if publish.retain && !mqtt.retain_available {
+            return Err(Violation::new(ReasonCode::RetainNotSupported, "retained messages are switched off"));
+        }
+        if let Some(alias) = publish.properties.topic_alias {
+            if let Err(violation) = IncomingAliases::check(alias, mqtt.topic_alias_maximum) {
+                step.counters.topic_alias_exceeded.add(1);
+                return Err(violation);
+            }
+            if !publish.topic.is_empty() {
+                self.aliases.set(alias, publish.topic);
+            }
+        }
+        if !self.has_room_for(publish, session, step)? {
+            return Ok(Stepped::NeedsAnswers);
+        }
+        let alias_topic;
+        let topic = match publish.properties.topic_alias {
+            Some(alias) if publish.topic.is_empty() => {
+                alias_topic = Box::<str>::from(self.aliases.get(alias)?);
+                &*alias_topic
+            }
+            _ => publish.topic,
+        };
+        let judged = match self.judge(topic, publish, step, fx) {
+            Some(judged) => judged,
+            None => return Ok(Stepped::NeedsPermission),
+        };
+        step.counters.publishes_received.add(1);
+        step.counters.publish_bytes_received.add(publish.payload.len() as u64);
+        match judged {
+            Ok(()) => self.accept(topic, publish, session, step, fx),
+            Err(Refused(reason)) => self.refuse(publish, reason, session, fx)?,
+        }
+        Ok(Stepped::Done)
+    }
+
+    /// Judges a QoS 1 or 2 publish against the receive maximum and the limit on incoming QoS 2. False: it has to wait.
+    fn has_room_for(
+        &self,
+        publish: &PublishRef<'_>,
+        session: &Session,
+        step: &Step<'_, '_>,
+    ) -> Result<bool, Violation> {
+        let Some(identifier) = publish.packet_identifier else { return Ok(true) };
+        let Some(online) = &session.online else { return Ok(true) };
+        let receive_maximum = step.settings().mqtt.receive_maximum;
+        if online.unanswered >= receive_maximum {
+            if self.version != ProtocolVersion::V5 {
+                return Ok(false);
+            }
+            step.counters.receive_maximum_exceeded.add(1);
+            let text = format!("more than {receive_maximum} publishes in flight [MQTT-3.3.4-9]");
+            return Err(Violation::new(ReasonCode::ReceiveMaximumExceeded, text));
+        }
+        let held = &session.incoming;
+        let max = step.settings().session.incoming_qos2_max;
+        if publish.qos == QoS::ExactlyOnce && held.len() >= usize::from(max) && !held.contains(identifier) {
+            step.counters.incoming_qos2_full.add(1);
+            let text = format!("more than {max} QoS 2 messages between PUBLISH and PUBREL");
+            return Err(Violation::new(ReasonCode::ReceiveMaximumExceeded, text));
+        }
+        Ok(true)
+    }
+
+    /// None: the auth actor has to be asked.
+    fn judge(
+        &mut self,
+        topic: &str,
+        publish: &PublishRef<'_>,
+        step: &Step<'_, '_>,
+        fx: &mut Effects,
+    ) -> Option<Result<(), Refused>> {
+        let mqtt = &step.settings().mqtt;
+        if topic.bytes().filter(|byte| *byte == b'/').count() >= usize::from(mqtt.topic_levels_max) {
+            step.counters.topic_levels_exceeded.add(1);
+            return Some(Err(Refused(ReasonCode::TopicNameInvalid)));
+        }
+        if topic.starts_with('$') && (topic.starts_with("$SYS/") || topic == "$SYS") {
+            step.counters.publishes_not_authorized.add(1);
+            return Some(Err(Refused(ReasonCode::NotAuthorized)));
+        }
+        if mqtt.check_payload_format
+            && publish.properties.payload_format_indicator == Some(PayloadFormat::Utf8)
+            && std::str::from_utf8(publish.payload).is_err()
+        {
+            step.counters.payload_format_invalid.add(1);
+            return Some(Err(Refused(ReasonCode::PayloadFormatInvalid)));
+        }
+        if step.authorizes {
+            match self.authorizations.publish(topic, step.revision) {
+                Some(true) => {}
+                Some(false) => {
+                    step.counters.publishes_not_authorized.add(1);
+                    return Some(Err(Refused(ReasonCode::NotAuthorized)));
+                }
+                None => {
+                    fx.questions.push((Action::Publish, topic.to_owned()));
+                    return None;
+                }
+            }
+        }
+        Some(Ok(()))
+    }
+
+    fn accept(
+        &self,
+        topic: &str,
+        publish: &PublishRef<'_>,
+        session: &mut Session,
+        step: &Step<'_, '_>,
+        fx: &mut Effects,
+    ) {
+        let exactly_once = publish.qos == QoS::ExactlyOnce;
+        if let Some(packet_identifier) = publish.packet_identifier {
+            self.count_unanswered(session);
+            if exactly_once && session.incoming.contains(packet_identifier) {
+                // Received before and routed then [MQTT-4.3.3-10].
+                fx.batch.push_answer(answer(packet_identifier, true, Some(ReasonCode::Success)));
+                return;
+            }
+            if exactly_once {
+                session.incoming.insert(packet_identifier);
+            }
+        }
+        let properties = if publish.properties.is_empty() {
+            &[][..]
+        } else {
+            fx.properties.clear();
+            publish.properties.write_forwarded(&mut fx.properties);
+            &fx.properties
+        };
+        let lifetime = publish.properties.message_expiry_interval;
+        let publication = Publication {
+            topic,
+            properties,
+            payload: Payload::Short(publish.payload),
+            qos: publish.qos,
+            retain: publish.retain,
+            expires_at: lifetime.map(|seconds| step.now() + Duration::from_secs(seconds.into())),
+            publisher: Some(session.key),
+            publisher_hash: 0,
+            stamp: if publish.retain { (step.next_stamp)() } else { 0 },
+        };
+        let ack = publish.packet_identifier.map(|identifier| answer(identifier, exactly_once, None));
+        fx.batch.push(&publication, ack);
+    }
+
+    /// A refused publish is answered in its turn. QoS 0 has no answer: where the client can be told by a DISCONNECT it
+    /// is, for what only a defect explains; a missing permission drops the message and no more.
+    fn refuse(
+        &self,
+        publish: &PublishRef<'_>,
+        reason: ReasonCode,
+        session: &mut Session,
+        fx: &mut Effects,
+    ) -> Result<(), Violation> {
+        match publish.packet_identifier {
+            Some(identifier) => {
+                self.count_unanswered(session);
+                let exactly_once = publish.qos == QoS::ExactlyOnce;
+                fx.batch.push_answer(answer(identifier, exactly_once, Some(reason)));
+                Ok(())
+            }
+            None if reason == ReasonCode::PayloadFormatInvalid => {
+                Err(Violation::new(reason, "payload is not UTF-8 as its payload format indicator says"))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn count_unanswered(&self, session: &mut Session) {
+        if let Some(online) = &mut session.online {
+            online.unanswered += 1;
+        }
+    }
+}
+
+fn answer(packet_identifier: PacketIdentifier, exactly_once: bool, settled: Option<ReasonCode>) -> Ack {
+    Ack { packet_identifier, exactly_once, settled }
+}

@@ -1,0 +1,149 @@
+//! SUBSCRIBE and UNSUBSCRIBE from a client.
+
+use std::sync::Arc;
+
+use auth_actor::Action;
+use mqtt_codec::{
+    QoS, ReasonCode, RetainHandling, Subscribe, SubscriptionFilter, SubscriptionOptions, TopicFilter, Unsubscribe,
+};
+
+use super::{Effects, Protocol, Step, Stepped, Violation};
+use crate::connection::effects::{Change, Granted};
+use crate::sessions::{Session, Subscription};
+
+impl Protocol {
+    pub(super) fn on_subscribe(
+        &mut self,
+        subscribe: Subscribe,
+        session: &mut Session,
+        step: &mut Step<'_, '_>,
+        fx: &mut Effects,
+    ) -> Result<Stepped, Violation> {
+        if subscribe.subscription_identifier.is_some()
+            && !step.settings().mqtt.subscription_identifiers_available
+        {
+            let text = "subscription identifiers are switched off";
+            return Err(Violation::new(ReasonCode::SubscriptionIdentifiersNotSupported, text));
+        }
+        let permitted = if step.authorizes { self.authorizations.take_fresh() } else { Some(Vec::new()) };
+        let Some(permitted) = permitted else {
+            fx.questions = subscribe.filters.iter().map(|(filter, _)| question(filter)).collect();
+            return Ok(Stepped::NeedsPermission);
+        };
+        let identifier = subscribe.subscription_identifier.map_or(0, |identifier| identifier.get());
+        let (mut granted, mut reasons, mut refused) = (Vec::new(), Vec::new(), None);
+        for (index, (filter, options)) in subscribe.filters.iter().enumerate() {
+            let name: Arc<str> = filter.to_string().into();
+            let judged = judge(filter, &name, session, step, permitted.get(index).copied());
+            reasons.push(match judged {
+                Ok(()) => {
+                    let subscription = Subscription { options: self.effective(*options, step), identifier };
+                    let replaced = session.subscriptions.insert(Arc::clone(&name), subscription).is_some();
+                    let replay = match options.retain_handling {
+                        RetainHandling::SendAtSubscribe => true,
+                        RetainHandling::SendIfNew => !replaced,
+                        RetainHandling::DoNotSend => false,
+                    };
+                    let replay = replay
+                        && step.settings().mqtt.retain_available
+                        && matches!(filter, SubscriptionFilter::Plain(_));
+                    granted.push(Granted { filter: name, subscription, replay });
+                    granted_reason(subscription.options.qos)
+                }
+                Err((reason, text)) => {
+                    refused.get_or_insert_with(|| format!("{name:.200}: {text}"));
+                    reason
+                }
+            });
+        }
+        fx.changes.push(Change::Subscribe {
+            packet_identifier: subscribe.packet_identifier,
+            granted,
+            reasons,
+            reason_string: refused.filter(|_| self.problem_information),
+        });
+        Ok(Stepped::Done)
+    }
+
+    /// The options in force: no QoS above the node's maximum, and what a bridge of mosquitto expects.
+    fn effective(&self, mut options: SubscriptionOptions, step: &Step<'_, '_>) -> SubscriptionOptions {
+        let maximum = QoS::try_from(step.settings().mqtt.maximum_qos).unwrap_or(QoS::ExactlyOnce);
+        options.qos = options.qos.min(maximum);
+        if self.bridge {
+            options.retain_as_published = true;
+            options.no_local = true;
+        }
+        options
+    }
+
+    pub(super) fn on_unsubscribe(&self, unsubscribe: Unsubscribe, session: &mut Session, fx: &mut Effects) {
+        let (mut filters, mut reasons) = (Vec::new(), Vec::new());
+        for filter in &unsubscribe.filters {
+            let name = filter.to_string();
+            reasons.push(match session.subscriptions.remove_entry(name.as_str()) {
+                Some((name, _)) => {
+                    filters.push(name);
+                    ReasonCode::Success
+                }
+                None => ReasonCode::NoSubscriptionExisted,
+            });
+        }
+        if let Some(replays) = &mut session.replays {
+            // The first may be on its way; what arrives for it is told apart by its filter.
+            replays.pending.retain(|replay| !filters.contains(&replay.filter));
+        }
+        let packet_identifier = unsubscribe.packet_identifier;
+        fx.changes.push(Change::Unsubscribe { packet_identifier, filters, reasons });
+    }
+}
+
+fn plain(filter: &SubscriptionFilter) -> &TopicFilter {
+    match filter {
+        SubscriptionFilter::Plain(filter) => filter,
+        SubscriptionFilter::Shared(shared) => &shared.filter,
+    }
+}
+
+fn question(filter: &SubscriptionFilter) -> (Action, String) {
+    (Action::Subscribe, plain(filter).as_str().to_owned())
+}
+
+fn granted_reason(qos: QoS) -> ReasonCode {
+    match qos {
+        QoS::AtMostOnce => ReasonCode::Success,
+        QoS::AtLeastOnce => ReasonCode::GrantedQoS1,
+        QoS::ExactlyOnce => ReasonCode::GrantedQoS2,
+    }
+}
+
+fn judge(
+    filter: &SubscriptionFilter,
+    name: &str,
+    session: &Session,
+    step: &Step<'_, '_>,
+    permitted: Option<bool>,
+) -> Result<(), (ReasonCode, &'static str)> {
+    let settings = step.settings();
+    let shared = matches!(filter, SubscriptionFilter::Shared(_));
+    if shared && !settings.mqtt.shared_subscription_available {
+        return Err((ReasonCode::SharedSubscriptionsNotSupported, "shared subscriptions are switched off"));
+    }
+    let filter = plain(filter);
+    if filter.has_wildcard() && !settings.mqtt.wildcard_subscription_available {
+        return Err((ReasonCode::WildcardSubscriptionsNotSupported, "wildcards are switched off"));
+    }
+    if filter.levels().count() > usize::from(settings.mqtt.topic_levels_max) {
+        step.counters.topic_levels_exceeded.add(1);
+        return Err((ReasonCode::TopicFilterInvalid, "more levels than this node admits"));
+    }
+    if permitted == Some(false) {
+        step.counters.subscriptions_not_authorized.add(1);
+        return Err((ReasonCode::NotAuthorized, "not authorized"));
+    }
+    let full = session.subscriptions.len() >= settings.session.subscriptions_per_client_max;
+    if full && !session.subscriptions.contains_key(name) {
+        step.counters.subscriptions_full.add(1);
+        return Err((ReasonCode::QuotaExceeded, "more subscriptions than this node admits per client"));
+    }
+    Ok(())
+}

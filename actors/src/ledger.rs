@@ -1,0 +1,141 @@
+//! The ledger: what became of every message that matched a subscription.
+//!
+//! Invariant, exact whenever nothing is on its way between two actors: matched = delivered + queued + the sum of the
+//! dropped. Each fate is counted at the one place where it is decided. A worker writes its own page and nobody else's,
+//! so counting is a plain load and store; anybody may read.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// A counter with a single writer and any number of readers.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds `n`. Only the owning thread may call this.
+    #[inline]
+    pub fn add(&self, n: u64) {
+        self.0.store(self.0.load(Relaxed).wrapping_add(n), Relaxed);
+    }
+
+    /// Takes `n` back. Only the owning thread may call this.
+    #[inline]
+    pub fn sub(&self, n: u64) {
+        self.0.store(self.0.load(Relaxed).wrapping_sub(n), Relaxed);
+    }
+
+    /// The current value, from any thread.
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+macro_rules! drop_reasons {
+    ($($(#[$doc:meta])* $variant:ident => $label:literal),+ $(,)?) => {
+        /// Why a message that matched a subscription was not delivered.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[repr(u8)]
+        pub enum DropReason { $($(#[$doc])* $variant),+ }
+
+        impl DropReason {
+            /// Every reason, in the order of their numbers.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The reason as metrics and the admin API name it.
+            pub const fn label(self) -> &'static str {
+                match self { $(Self::$variant => $label),+ }
+            }
+        }
+    };
+}
+
+drop_reasons! {
+    /// QoS 0, and the bytes waiting for the network connection had reached their limit.
+    OutboxFull => "outbox_full",
+    /// The session's queue had reached its limit of messages or bytes.
+    QueueFull => "queue_full",
+    /// The message expiry interval passed before it was sent.
+    Expired => "expired",
+    /// The packet would exceed the client's maximum packet size [MQTT-3.1.2-24].
+    TooLargeForClient => "too_large_for_client",
+    /// The session ended while the message waited for it.
+    SessionGone => "session_gone",
+    /// QoS 0 for a session that was offline.
+    Offline => "offline",
+    /// QoS 0 that was not yet written when the network connection closed.
+    ConnectionClosed => "connection_closed",
+    /// A shared subscription had no member that could take it.
+    SharedGroupEmpty => "shared_group_empty",
+    /// The client answered with an error reason code [MQTT-4.8.2-6].
+    RefusedByClient => "refused_by_client",
+}
+
+/// How many reasons there are.
+pub const DROP_REASONS: usize = DropReason::ALL.len();
+
+/// One worker's page.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    /// Publishes routed, whatever they matched.
+    pub published: Counter,
+    /// Publishes that matched no subscription at all, counted once by the worker that received them.
+    pub unmatched: Counter,
+    /// Matches: one per message and subscription that wants a copy of it.
+    pub matched: Counter,
+    /// QoS 0 written to the socket; QoS 1 and 2 acknowledged.
+    pub delivered: Counter,
+    /// PUBLISH packets put into outboxes, those sent again included.
+    pub sent: Counter,
+    /// Bytes of their payloads.
+    pub sent_bytes: Counter,
+    dropped: [Counter; DROP_REASONS],
+}
+
+impl Ledger {
+    /// Counts a PUBLISH that was put into an outbox.
+    #[inline]
+    pub fn note_sent(&self, payload_bytes: usize) {
+        self.sent.add(1);
+        self.sent_bytes.add(payload_bytes as u64);
+    }
+
+    /// Counts `n` messages as dropped.
+    #[inline]
+    pub fn drop_n(&self, reason: DropReason, n: u64) {
+        self.dropped[reason as usize].add(n);
+    }
+
+    /// How many were dropped for this reason.
+    pub fn dropped(&self, reason: DropReason) -> u64 {
+        self.dropped[reason as usize].get()
+    }
+
+    /// How many were dropped, all reasons together.
+    pub fn dropped_total(&self) -> u64 {
+        self.dropped.iter().map(Counter::get).sum()
+    }
+}
+
+/// One client's part of the ledger, kept with its session.
+#[derive(Debug, Default, Clone)]
+pub struct Tally {
+    /// Messages that matched one of its subscriptions, or were given to it as a member of a shared subscription.
+    pub matched: u64,
+    /// Delivered to it.
+    pub delivered: u64,
+    /// Given back to a shared subscription's group.
+    pub returned: u64,
+    /// Dropped, by reason; none allocated before the first drop.
+    dropped: Option<Box<[u64; DROP_REASONS]>>,
+}
+
+impl Tally {
+    /// Counts `n` messages as dropped.
+    pub fn drop_n(&mut self, reason: DropReason, n: u64) {
+        self.dropped.get_or_insert_default()[reason as usize] += n;
+    }
+
+    /// How many were dropped for this reason.
+    pub fn dropped(&self, reason: DropReason) -> u64 {
+        self.dropped.as_ref().map_or(0, |by_reason| by_reason[reason as usize])
+    }
+}

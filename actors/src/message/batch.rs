@@ -1,0 +1,172 @@
+//! All publishes of one wake-up of one publisher, as one typed message to each worker with a match.
+
+use bytes::Bytes;
+use mqtt_codec::{PacketIdentifier, QoS, ReasonCode};
+use std::time::Instant;
+
+use super::{Payload, Publication, SHARED_PAYLOAD_BYTES};
+use crate::sessions::SessionKey;
+
+/// What its publisher is to be answered once a publish is accepted everywhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ack {
+    /// The publish's packet identifier.
+    pub packet_identifier: PacketIdentifier,
+    /// QoS 2: PUBREC, otherwise PUBACK.
+    pub exactly_once: bool,
+    /// Set when the publish is not routed at all: refused, or a duplicate of one that was.
+    pub settled: Option<ReasonCode>,
+}
+
+/// One publish of a batch; texts and short payloads lie in the batch's own memory.
+#[derive(Debug)]
+pub struct Item {
+    topic_start: u32,
+    start: u32,
+    topic_bytes: u16,
+    properties_bytes: u32,
+    payload_bytes: u32,
+    long: Option<u32>,
+    qos: QoS,
+    retain: bool,
+    stamp: u64,
+    expires_at: Option<Instant>,
+    /// What the publisher is to be answered.
+    pub ack: Option<Ack>,
+    /// The workers with a match, a bit each.
+    pub workers: u64,
+}
+
+impl Item {
+    /// Whether there is a message to route, and not only an answer to give in its turn.
+    pub fn is_routed(&self) -> bool {
+        self.ack.is_none_or(|ack| ack.settled.is_none())
+    }
+}
+
+/// See the module. It is filled by the publisher's connection, then shared by the workers that read it.
+#[derive(Debug, Default)]
+pub struct Batch {
+    topics: String,
+    text: Vec<u8>,
+    long: Vec<Bytes>,
+    items: Vec<Item>,
+    /// Who published all of it; none for wills of sessions that are gone, and for `$SYS`.
+    pub publisher: Option<SessionKey>,
+    /// The network connection of the publisher that waits for the acknowledgements.
+    pub epoch: u32,
+    /// A hash of the publisher's client identifier.
+    pub publisher_hash: u64,
+}
+
+impl Batch {
+    /// Appends a message. Short payloads are copied, long ones become memory that subscribers share.
+    pub fn push(&mut self, publication: &Publication<'_>, ack: Option<Ack>) {
+        let start = u32::try_from(self.text.len()).expect("a batch is bounded by one read of a socket");
+        let topic_start = self.topics.len() as u32;
+        self.topics.push_str(publication.topic);
+        self.text.extend_from_slice(publication.properties);
+        let long = match publication.payload {
+            Payload::Short(bytes) if bytes.len() <= SHARED_PAYLOAD_BYTES => {
+                self.text.extend_from_slice(bytes);
+                None
+            }
+            Payload::Short(bytes) => Some(Bytes::copy_from_slice(bytes)),
+            Payload::Long(bytes) => Some(bytes.clone()),
+        };
+        let long = long.map(|bytes| {
+            self.long.push(bytes);
+            self.long.len() as u32 - 1
+        });
+        self.items.push(Item {
+            topic_start,
+            start,
+            topic_bytes: publication.topic.len() as u16,
+            properties_bytes: publication.properties.len() as u32,
+            payload_bytes: publication.payload.len() as u32,
+            long,
+            qos: publication.qos,
+            retain: publication.retain,
+            stamp: publication.stamp,
+            expires_at: publication.expires_at,
+            ack,
+            workers: 0,
+        });
+    }
+
+    /// Appends an answer that needs no routing but must leave in its turn [MQTT-4.6.0-2, MQTT-4.6.0-3].
+    pub fn push_answer(&mut self, ack: Ack) {
+        debug_assert!(ack.settled.is_some());
+        self.items.push(Item {
+            topic_start: 0,
+            start: 0,
+            topic_bytes: 0,
+            properties_bytes: 0,
+            payload_bytes: 0,
+            long: None,
+            qos: QoS::AtMostOnce,
+            retain: false,
+            stamp: 0,
+            expires_at: None,
+            ack: Some(ack),
+            workers: 0,
+        });
+    }
+
+    /// The publishes and answers, in the order received.
+    pub fn items(&self) -> &[Item] {
+        &self.items
+    }
+
+    /// The same, to note in each which workers have a match.
+    pub fn items_mut(&mut self) -> &mut [Item] {
+        &mut self.items
+    }
+
+    /// Bytes of topic names, properties and short payloads.
+    pub fn text_bytes(&self) -> usize {
+        self.topics.len() + self.text.len()
+    }
+
+    /// Whether there is nothing to route and nothing to answer.
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// Empties it and keeps its memory for the next one.
+    pub fn clear(&mut self) {
+        self.topics.clear();
+        self.text.clear();
+        self.long.clear();
+        self.items.clear();
+    }
+
+    /// The topic name of one item.
+    pub fn topic(&self, index: usize) -> &str {
+        let item = &self.items[index];
+        let start = item.topic_start as usize;
+        &self.topics[start..start + usize::from(item.topic_bytes)]
+    }
+
+    /// One item as everybody else sees it.
+    pub fn publication(&self, index: usize) -> Publication<'_> {
+        let item = &self.items[index];
+        let properties = item.start as usize;
+        let payload = properties + item.properties_bytes as usize;
+        let payload_range = || &self.text[payload..payload + item.payload_bytes as usize];
+        Publication {
+            topic: self.topic(index),
+            properties: &self.text[properties..payload],
+            payload: match item.long {
+                Some(long) => Payload::Long(&self.long[long as usize]),
+                None => Payload::Short(payload_range()),
+            },
+            qos: item.qos,
+            retain: item.retain,
+            expires_at: item.expires_at,
+            publisher: self.publisher,
+            publisher_hash: self.publisher_hash,
+            stamp: item.stamp,
+        }
+    }
+}

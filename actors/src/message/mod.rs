@@ -1,0 +1,88 @@
+//! An application message on its way through a node: as part of a batch, or stored for those who wait.
+
+mod batch;
+mod stored;
+
+pub use batch::{Ack, Batch, Item};
+pub use stored::StoredMessage;
+
+use bytes::Bytes;
+use mqtt_codec::QoS;
+use std::time::Instant;
+
+use crate::sessions::SessionKey;
+
+/// Payloads above this many bytes are shared by reference instead of copied into each outbox.
+pub const SHARED_PAYLOAD_BYTES: usize = 1024;
+
+/// A payload: short ones lie beside their topic name, long ones in memory of their own that all subscribers share.
+#[derive(Debug, Clone, Copy)]
+pub enum Payload<'a> {
+    /// To be copied.
+    Short(&'a [u8]),
+    /// To be shared.
+    Long(&'a Bytes),
+}
+
+impl Payload<'_> {
+    /// Its length in bytes.
+    pub fn len(&self) -> usize {
+        self.as_slice().len()
+    }
+
+    /// Whether it has no bytes: a retained message with such a payload deletes [MQTT-3.3.1-6].
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Its bytes.
+    pub fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::Short(bytes) => bytes,
+            Self::Long(bytes) => bytes,
+        }
+    }
+}
+
+/// One application message, borrowed from wherever it lies.
+#[derive(Debug, Clone, Copy)]
+pub struct Publication<'a> {
+    /// Topic name.
+    pub topic: &'a str,
+    /// The properties a server passes on unaltered, encoded, in the publisher's order.
+    pub properties: &'a [u8],
+    /// Application payload.
+    pub payload: Payload<'a>,
+    /// QoS it was published with.
+    pub qos: QoS,
+    /// RETAIN as published.
+    pub retain: bool,
+    /// When its message expiry interval ends.
+    pub expires_at: Option<Instant>,
+    /// Who published it, for no local.
+    pub publisher: Option<SessionKey>,
+    /// A hash of the publisher's client identifier, for shared subscriptions that choose by it.
+    pub publisher_hash: u64,
+    /// Where it stands among all retained publishes of the node; 0 if it is not one.
+    pub stamp: u64,
+}
+
+impl Publication<'_> {
+    /// Bytes that it takes in a queue.
+    pub fn stored_bytes(&self) -> usize {
+        self.topic.len() + self.properties.len() + self.payload.len()
+    }
+
+    /// Whether the message expiry interval has passed.
+    pub fn is_expired(&self, now: Instant) -> bool {
+        self.expires_at.is_some_and(|deadline| deadline <= now)
+    }
+}
+
+/// What remains of a message expiry interval, in whole seconds, rounded up so that it never becomes longer than the
+/// publisher's and never 0 before its time [MQTT-3.3.2-6].
+pub fn remaining_seconds(deadline: Instant, now: Instant) -> u32 {
+    let remaining = deadline.saturating_duration_since(now);
+    let seconds = remaining.as_secs() + u64::from(remaining.subsec_nanos() > 0);
+    u32::try_from(seconds).unwrap_or(u32::MAX)
+}

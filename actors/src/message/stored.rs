@@ -1,0 +1,73 @@
+//! A message that waits: in a session's queue, in flight to a durable session, in a shared group, or retained.
+
+use bytes::Bytes;
+use mqtt_codec::QoS;
+use std::time::Instant;
+
+use super::{Payload, Publication, SHARED_PAYLOAD_BYTES};
+use crate::sessions::SessionKey;
+
+/// Stored once, however many sessions wait for it: they hold references.
+#[derive(Debug)]
+pub struct StoredMessage {
+    topic: Box<str>,
+    /// Forwarded properties and, if it is short, the payload, one behind the other.
+    text: Box<[u8]>,
+    properties_bytes: u32,
+    long_payload: Option<Bytes>,
+    qos: QoS,
+    retain: bool,
+    expires_at: Option<Instant>,
+    publisher: Option<SessionKey>,
+    publisher_hash: u64,
+    stamp: u64,
+}
+
+impl StoredMessage {
+    /// Copies what has to be copied of a message; a long payload is shared.
+    pub fn new(publication: &Publication<'_>) -> Self {
+        let (short, long_payload) = match publication.payload {
+            Payload::Short(bytes) if bytes.len() <= SHARED_PAYLOAD_BYTES => (bytes, None),
+            Payload::Short(bytes) => (&[][..], Some(Bytes::copy_from_slice(bytes))),
+            Payload::Long(bytes) => (&[][..], Some(bytes.clone())),
+        };
+        Self {
+            topic: publication.topic.into(),
+            text: [publication.properties, short].concat().into_boxed_slice(),
+            properties_bytes: u32::try_from(publication.properties.len()).expect("a packet has less than 2^28 bytes"),
+            long_payload,
+            qos: publication.qos,
+            retain: publication.retain,
+            expires_at: publication.expires_at,
+            publisher: publication.publisher,
+            publisher_hash: publication.publisher_hash,
+            stamp: publication.stamp,
+        }
+    }
+
+    /// Topic name.
+    pub fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    /// The message as everybody else sees it.
+    pub fn publication(&self) -> Publication<'_> {
+        let (properties, short) = self.text.split_at(self.properties_bytes as usize);
+        Publication {
+            topic: self.topic(),
+            properties,
+            payload: self.long_payload.as_ref().map_or(Payload::Short(short), Payload::Long),
+            qos: self.qos,
+            retain: self.retain,
+            expires_at: self.expires_at,
+            publisher: self.publisher,
+            publisher_hash: self.publisher_hash,
+            stamp: self.stamp,
+        }
+    }
+
+    /// Bytes of topic name, properties and payload.
+    pub fn bytes(&self) -> usize {
+        self.topic.len() + self.text.len() + self.long_payload.as_ref().map_or(0, Bytes::len)
+    }
+}

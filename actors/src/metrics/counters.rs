@@ -1,0 +1,102 @@
+//! What a worker counts beside the ledger: traffic, connections, and every limit that was reached.
+
+use crate::ledger::Counter;
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {
+        /// One worker's counters. It alone writes them.
+        #[derive(Debug, Default)]
+        pub struct Counters {
+            $($(#[$doc])* pub $name: Counter,)+
+            /// Network connections that ended, by reason code.
+            ended: ByReason,
+        }
+
+        impl Counters {
+            /// Every counter, by the name it has in metrics.
+            pub fn all(&self) -> Vec<(&'static str, u64)> {
+                vec![$((stringify!($name), self.$name.get())),+]
+            }
+        }
+    };
+}
+
+counters! {
+    /// Control packets received.
+    packets_received,
+    /// Control packets sent, those of deliveries not included.
+    packets_sent,
+    /// PUBLISH packets received.
+    publishes_received,
+    /// Bytes of their payloads.
+    publish_bytes_received,
+    /// Bytes received from network connections.
+    bytes_received,
+    /// Bytes written to network connections.
+    bytes_sent,
+    /// CONNECTs that were answered with success.
+    connects_accepted,
+    /// CONNECTs that were refused.
+    connects_refused,
+    /// Sessions taken over by another network connection.
+    takeovers,
+    /// Sessions whose session expiry interval passed.
+    sessions_expired,
+    /// Will messages published.
+    wills_published,
+    /// Network connections closed at `connections_max`.
+    connections_full,
+    /// CONNECTs refused at `sessions_max`.
+    sessions_full,
+    /// Network connections without a complete CONNECT within `connect_timeout_ms`.
+    connect_timeouts,
+    /// Network connections silent for one and a half times their keep alive.
+    keep_alive_timeouts,
+    /// Packets above `maximum_packet_size_bytes`.
+    packets_too_large,
+    /// Packets that were malformed or broke the protocol.
+    protocol_errors,
+    /// Topic names and filters with more levels than `topic_levels_max`.
+    topic_levels_exceeded,
+    /// Subscriptions refused at `subscriptions_per_client_max`.
+    subscriptions_full,
+    /// Network connections closed for more publishes in flight than `receive_maximum`.
+    receive_maximum_exceeded,
+    /// Network connections closed at `incoming_qos2_max`.
+    incoming_qos2_full,
+    /// Network connections closed for a topic alias above `topic_alias_maximum`.
+    topic_alias_exceeded,
+    /// Times a publisher was not read because another worker had no room (`messages_between_workers_max`).
+    between_workers_full,
+    /// Times a client was not read because its own outbox was full (`outbox_bytes_max`).
+    reading_paused_outbox,
+    /// Publishes refused for want of permission, or to `$SYS`.
+    publishes_not_authorized,
+    /// Publishes whose payload is not what its format indicator says.
+    payload_format_invalid,
+    /// Subscriptions refused for want of permission.
+    subscriptions_not_authorized,
+}
+
+/// Counts by reason code.
+#[derive(Debug)]
+struct ByReason([Counter; 256]);
+
+impl Default for ByReason {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Counter::default()))
+    }
+}
+
+impl Counters {
+    /// A network connection ended for this reason.
+    pub fn count_end(&self, reason: mqtt_codec::ReasonCode) {
+        self.ended.0[reason as usize].add(1);
+    }
+
+    /// How many network connections ended, by reason code; only those that occurred.
+    pub fn ends(&self) -> Vec<(u8, u64)> {
+        let counts = self.ended.0.iter().enumerate().map(|(code, count)| (code as u8, count.get()));
+        counts.filter(|(_, count)| *count > 0).collect()
+    }
+}

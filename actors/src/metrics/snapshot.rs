@@ -1,0 +1,137 @@
+//! All figures of a node at one moment.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use super::stats::{ActorFigures, ActorKind};
+use crate::ledger::{DropReason, Ledger};
+use crate::retained::{ObserveRetained, RetainedObservation};
+use crate::sessions::{ObserveSessions, SessionsObservation};
+use crate::worker::NodeShared;
+
+/// The ledger of the node: the pages of all workers together.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LedgerTotals {
+    /// Publishes routed.
+    pub published: u64,
+    /// Publishes that matched no subscription.
+    pub unmatched: u64,
+    /// One per message and subscription that wants a copy of it.
+    pub matched: u64,
+    /// Delivered.
+    pub delivered: u64,
+    /// Waiting: counted where they wait, not derived from the others.
+    pub queued: u64,
+    /// Dropped, by reason.
+    pub dropped: Vec<(DropReason, u64)>,
+}
+
+impl LedgerTotals {
+    /// Dropped, all reasons together.
+    pub fn dropped_total(&self) -> u64 {
+        self.dropped.iter().map(|(_, count)| count).sum()
+    }
+
+    /// Whether every match is accounted for; always true when nothing is on its way between actors.
+    pub fn is_balanced(&self) -> bool {
+        self.matched == self.delivered + self.queued + self.dropped_total()
+    }
+
+    fn add(&mut self, page: &Ledger) {
+        self.published += page.published.get();
+        self.unmatched += page.unmatched.get();
+        self.matched += page.matched.get();
+        self.delivered += page.delivered.get();
+        if self.dropped.is_empty() {
+            self.dropped = DropReason::ALL.iter().map(|reason| (*reason, 0)).collect();
+        }
+        for (reason, count) in &mut self.dropped {
+            *count += page.dropped(*reason);
+        }
+    }
+}
+
+/// See the module.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    /// Since the node started.
+    pub uptime: Duration,
+    /// Network connections open.
+    pub connections: usize,
+    /// Messages on their way between workers.
+    pub between_workers: usize,
+    /// The ledger.
+    pub ledger: LedgerTotals,
+    /// PUBLISH packets put into outboxes.
+    pub publishes_sent: u64,
+    /// Bytes of their payloads.
+    pub publish_bytes_sent: u64,
+    /// Sessions.
+    pub sessions: SessionsObservation,
+    /// Retained messages.
+    pub retained: RetainedObservation,
+    /// The workers' counters together, by name.
+    pub counters: Vec<(&'static str, u64)>,
+    /// Network connections that ended, by reason code.
+    pub ends: Vec<(u8, u64)>,
+    /// The figures of each kind of actor, all threads together.
+    pub actors: Vec<(ActorKind, ActorFigures)>,
+}
+
+impl Snapshot {
+    /// One counter by its name; 0 if there is none.
+    pub fn counter(&self, name: &str) -> u64 {
+        self.counters.iter().find(|(other, _)| *other == name).map_or(0, |(_, count)| *count)
+    }
+}
+
+/// Gathers them: what is counted is read, what has to be looked for is asked of its actor.
+pub async fn gather(node: &Arc<NodeShared>) -> Snapshot {
+    let mut seen = Snapshot::default();
+    if let Some(retained) = node.retained.addr()
+        && let Ok(observed) = retained.send(ObserveRetained).await
+    {
+        seen.retained = observed;
+    }
+    for peer in &node.peers {
+        if let Some(sessions) = peer.sessions.addr()
+            && let Ok(observed) = sessions.send(ObserveSessions).await
+        {
+            let sum = &mut seen.sessions;
+            sum.sessions += observed.sessions;
+            sum.online += observed.online;
+            sum.waiting += observed.waiting;
+            sum.waiting_bytes += observed.waiting_bytes;
+            sum.subscriptions += observed.subscriptions;
+            sum.shared_subscriptions += observed.shared_subscriptions;
+        }
+    }
+    for peer in &node.peers {
+        seen.ledger.add(&peer.ledger);
+        seen.publishes_sent += peer.ledger.sent.get();
+        seen.publish_bytes_sent += peer.ledger.sent_bytes.get();
+        seen.between_workers += peer.inbound.waiting();
+        for (at, (name, count)) in peer.counters.all().into_iter().enumerate() {
+            match seen.counters.get_mut(at) {
+                Some((_, sum)) => *sum += count,
+                None => seen.counters.push((name, count)),
+            }
+        }
+        for (code, count) in peer.counters.ends() {
+            match seen.ends.iter_mut().find(|(other, _)| *other == code) {
+                Some((_, sum)) => *sum += count,
+                None => seen.ends.push((code, count)),
+            }
+        }
+    }
+    seen.ledger.queued = seen.sessions.waiting;
+    seen.uptime = node.started.elapsed();
+    seen.connections = node.connections.load(Relaxed);
+    for kind in ActorKind::ALL {
+        let mut figures = node.control_stats.of(kind).figures();
+        node.peers.iter().for_each(|peer| figures.add(&peer.stats.of(kind).figures()));
+        seen.actors.push((kind, figures));
+    }
+    seen
+}

@@ -1,0 +1,366 @@
+//! A whole node: its threads, their actors, and how they start and stop.
+
+use std::cell::RefCell;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use actix::prelude::*;
+use auth_actor::{Auth, AuthError, AuthSettings, Provider, Reload};
+use tokio::sync::{oneshot, watch};
+use tracing::{info, warn};
+
+use crate::admin::AdminHandle;
+use crate::connection::{Listener, ListenerKind, accept, bind, decode_limits};
+use crate::metrics::{ActorKind, Metrics, WorkerStats};
+use crate::retained::{Retained, RetainedStore};
+use crate::sessions::{MemoryBackend, PublishWills, SessionBackend, SessionStore, Sessions, ShutDown};
+use crate::settings::Settings;
+use crate::supervision::{Place, Ward, look_after};
+use crate::topics::{Directory, ObserveTrie, TopicTrie, WORKERS_MAX};
+use crate::worker::{Inbound, NodeShared, Peer, Worker};
+
+/// What a node is started with.
+#[derive(Debug, Clone)]
+pub struct NodeOptions {
+    /// Limits, policies and intervals.
+    pub settings: Settings,
+    /// Who answers who may do what.
+    pub auth: AuthSettings,
+    /// The ports to listen on.
+    pub listeners: Vec<Listener>,
+}
+
+/// Why a node could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A port could not be bound.
+    #[error("listener.{name}.bind: cannot listen on {address}")]
+    Bind {
+        /// The listener's name in the configuration.
+        name: String,
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The file of users and rules could not be used.
+    #[error(transparent)]
+    Auth(#[from] AuthError),
+    /// More workers than the directory has bits for.
+    #[error("node.workers: {0} is more than {WORKERS_MAX}")]
+    TooManyWorkers(usize),
+    /// A thread ended before its actors were started.
+    #[error("a thread of the node ended while it started")]
+    ThreadEnded,
+}
+
+/// How a shutdown went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ShutdownReport {
+    /// Network connections that were still open when the grace period ended.
+    pub connections_cut: usize,
+}
+
+/// A node that runs.
+pub struct RunningNode {
+    shared: Arc<NodeShared>,
+    metrics: Arc<Place<Metrics>>,
+    listeners: Vec<(String, SocketAddr)>,
+    arbiters: Vec<Arbiter>,
+    stop: watch::Sender<bool>,
+    accepting: Arc<AtomicBool>,
+}
+
+/// Starts nodes.
+#[derive(Debug)]
+pub struct Node;
+
+type BoundSockets = Vec<(ListenerKind, TcpListener)>;
+
+impl Node {
+    /// Binds the ports and starts all actors. To be called inside of an actix system.
+    ///
+    /// # Errors
+    /// When a port cannot be bound, or a thread cannot be started.
+    pub async fn start(options: NodeOptions) -> Result<RunningNode, StartError> {
+        Self::start_with(options, || Rc::new(RefCell::new(MemoryBackend::default()))).await
+    }
+
+    /// The same, with another backend of the session store; it is made on the thread that uses it.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn start_with(
+        options: NodeOptions,
+        backend: impl FnOnce() -> Rc<RefCell<dyn SessionBackend>> + Send + 'static,
+    ) -> Result<RunningNode, StartError> {
+        let workers = match options.settings.node.workers {
+            0 => std::thread::available_parallelism().map_or(1, usize::from).min(WORKERS_MAX),
+            workers => workers,
+        };
+        if workers > WORKERS_MAX {
+            return Err(StartError::TooManyWorkers(workers));
+        }
+        let provider = Provider::from_settings(&options.auth)?;
+        let mut sockets: Vec<BoundSockets> = (0..workers).map(|_| Vec::new()).collect();
+        let mut listeners = Vec::new();
+        for Listener { name, kind, address } in options.listeners {
+            let bound = bind(address, workers);
+            let (address, bound) = bound.map_err(|source| StartError::Bind { name: name.clone(), address, source })?;
+            listeners.push((name, address));
+            for (worker, socket) in sockets.iter_mut().zip(bound) {
+                worker.push((kind.clone(), socket));
+            }
+        }
+        let shared = Arc::new(shared(options.settings, &provider, workers));
+        let (stop, stopped) = watch::channel(false);
+        let metrics = Arc::new(Place::default());
+        let mut arbiters = vec![Arbiter::new()];
+        let (ready, started) = oneshot::channel();
+        arbiters[0].spawn_fn({
+            let (shared, metrics) = (Arc::clone(&shared), Arc::clone(&metrics));
+            move || start_control(&shared, &metrics, provider, backend(), ready)
+        });
+        started.await.map_err(|_| StartError::ThreadEnded)?;
+        for (id, sockets) in sockets.into_iter().enumerate() {
+            let (ready, started) = oneshot::channel();
+            let arbiter = Arbiter::new();
+            let (shared, stopped) = (Arc::clone(&shared), stopped.clone());
+            arbiter.spawn_fn(move || start_worker(id as u16, shared, sockets, stopped, ready));
+            arbiters.push(arbiter);
+            started.await.map_err(|_| StartError::ThreadEnded)?;
+        }
+        let accepting = Arc::new(AtomicBool::new(true));
+        Ok(RunningNode { shared, metrics, listeners, arbiters, stop, accepting })
+    }
+}
+
+fn shared(settings: Settings, provider: &Provider, workers: usize) -> NodeShared {
+    let began = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    NodeShared {
+        decode_limits: decode_limits(&settings.mqtt),
+        directory: Directory::new(workers),
+        peers: (0..workers).map(|_| Peer::new(&settings)).collect(),
+        retained: Place::default(),
+        retained_inbound: Inbound::new(settings.node.messages_between_workers_max),
+        store: Place::default(),
+        auth: Place::default(),
+        policy: provider.live_policy(),
+        control_stats: WorkerStats::default(),
+        retained_stamp: AtomicU64::new(0),
+        retained_messages: AtomicUsize::new(0),
+        connections: AtomicUsize::new(0),
+        sessions: AtomicUsize::new(0),
+        assigned: AtomicU64::new(1),
+        assigned_prefix: format!("{:x}", began.as_nanos()),
+        started: Instant::now(),
+        settings: Arc::new(settings),
+    }
+}
+
+/// Starts an actor, lets it be found, and gives back what looking after it needs.
+fn ward<A: Actor>(
+    shared: &Arc<NodeShared>,
+    kind: ActorKind,
+    place: impl Fn(&NodeShared) -> &Place<A> + Copy + 'static,
+    stats: impl Fn(&NodeShared) -> &WorkerStats + 'static,
+    start: impl Fn() -> Addr<A> + 'static,
+    restarted: impl Fn() + 'static,
+) -> Ward {
+    place(shared).set(start());
+    stats(shared).of(kind).started();
+    let (dead, revived) = (Arc::clone(shared), Arc::clone(shared));
+    Ward {
+        name: kind.label(),
+        is_dead: Box::new(move || place(&dead).is_dead()),
+        revive: Box::new(move || {
+            stats(&revived).of(kind).restarted();
+            place(&revived).set(start());
+            restarted();
+        }),
+    }
+}
+
+fn start_control(
+    shared: &Arc<NodeShared>,
+    metrics: &Arc<Place<Metrics>>,
+    provider: Provider,
+    backend: Rc<RefCell<dyn SessionBackend>>,
+    ready: oneshot::Sender<()>,
+) {
+    let settings = &shared.settings.session;
+    let limits = (settings.retained_messages_max, settings.retained_bytes_max);
+    let retained = Rc::new(RefCell::new(RetainedStore::new(limits.0, limits.1)));
+    let mut wards = Vec::new();
+    let node = Arc::clone(shared);
+    let inbound = Arc::clone(shared);
+    wards.push(ward(
+        shared,
+        ActorKind::Retained,
+        |shared| &shared.retained,
+        |shared| &shared.control_stats,
+        move || Retained::new(Arc::clone(&node), Rc::clone(&retained)).start(),
+        move || inbound.retained_inbound.reset(),
+    ));
+    let node = Arc::clone(shared);
+    wards.push(ward(
+        shared,
+        ActorKind::SessionStore,
+        |shared| &shared.store,
+        |shared| &shared.control_stats,
+        move || SessionStore::new(Arc::clone(&node), Rc::clone(&backend)).start(),
+        || {},
+    ));
+    wards.push(ward(
+        shared,
+        ActorKind::Auth,
+        |shared| &shared.auth,
+        |shared| &shared.control_stats,
+        move || Auth::new(provider.clone()).start(),
+        || {},
+    ));
+    metrics.set(Metrics::new(Arc::clone(shared)).start());
+    shared.control_stats.of(ActorKind::Metrics).started();
+    let (dead, revived, node) = (Arc::clone(metrics), Arc::clone(metrics), Arc::clone(shared));
+    wards.push(Ward {
+        name: ActorKind::Metrics.label(),
+        is_dead: Box::new(move || dead.is_dead()),
+        revive: Box::new(move || {
+            node.control_stats.of(ActorKind::Metrics).restarted();
+            revived.set(Metrics::new(Arc::clone(&node)).start());
+        }),
+    });
+    actix_rt::spawn(look_after(wards));
+    // The one who waits may have given up; then nothing waits for this thread.
+    let _ = ready.send(());
+}
+
+fn start_worker(
+    id: u16,
+    shared: Arc<NodeShared>,
+    sockets: BoundSockets,
+    stopped: watch::Receiver<bool>,
+    ready: oneshot::Sender<()>,
+) {
+    let worker = Worker::new(id, Arc::clone(&shared));
+    let place = usize::from(id);
+    let (trie, revived) = (Rc::clone(&worker), Rc::clone(&worker));
+    let trie = ward(
+        &shared,
+        ActorKind::TopicTrie,
+        move |shared| &shared.peers[place].trie,
+        move |shared| &shared.peers[place].stats,
+        move || TopicTrie::new(Rc::clone(&trie)).start(),
+        move || revived.trie_was_lost(),
+    );
+    let sessions = Rc::clone(&worker);
+    let sessions = ward(
+        &shared,
+        ActorKind::Sessions,
+        move |shared| &shared.peers[place].sessions,
+        move |shared| &shared.peers[place].stats,
+        move || Sessions::new(Rc::clone(&sessions)).start(),
+        || {},
+    );
+    actix_rt::spawn(look_after(vec![trie, sessions]));
+    for (kind, socket) in sockets {
+        let (worker, stopped) = (Rc::clone(&worker), stopped.clone());
+        actix_rt::spawn(async move {
+            if let Err(error) = accept(worker, socket, kind, stopped).await {
+                warn!(%error, "a listener ended");
+            }
+        });
+    }
+    // The one who waits may have given up; then nothing waits for this thread.
+    let _ = ready.send(());
+}
+
+/// How often a shutdown looks whether everybody is gone.
+const LOOK_INTERVAL: Duration = Duration::from_millis(10);
+
+impl RunningNode {
+    /// Where it listens: each listener's name and address.
+    pub fn listeners(&self) -> &[(String, SocketAddr)] {
+        &self.listeners
+    }
+
+    /// What its actors share.
+    pub fn shared(&self) -> &Arc<NodeShared> {
+        &self.shared
+    }
+
+    /// What the admin API asks.
+    pub fn admin_source(&self) -> Arc<AdminHandle> {
+        let (shared, metrics) = (Arc::clone(&self.shared), Arc::clone(&self.metrics));
+        Arc::new(AdminHandle::new(shared, metrics, Arc::clone(&self.accepting)))
+    }
+
+    /// Reads the file of users and rules anew.
+    pub fn reload_auth(&self) {
+        let Some(auth) = self.shared.auth.addr() else { return };
+        actix_rt::spawn(async move {
+            match auth.send(Reload).await {
+                Ok(Ok(())) => info!("the file of users and rules was read anew"),
+                Ok(Err(error)) => warn!(%error, "the file of users and rules could not be read anew; the old one holds"),
+                Err(_) => warn!("the auth actor did not answer"),
+            }
+        });
+    }
+
+    /// Shuts down, in this order: (1) no new connections, (2) wills are published and routed, unless the settings say
+    /// otherwise, (3) clients are told (0x8B) and outboxes flushed, until all are gone or the grace period ends,
+    /// (4) the threads end.
+    pub async fn shutdown(self, grace: Duration) -> ShutdownReport {
+        let deadline = Instant::now() + grace;
+        self.accepting.store(false, Ordering::Release);
+        self.stop.send_replace(true);
+        if self.shared.settings.session.publish_wills_on_shutdown {
+            self.publish_wills(deadline).await;
+        }
+        for peer in &self.shared.peers {
+            peer.sessions.do_send(ShutDown);
+        }
+        while self.shared.connections.load(Ordering::Relaxed) > 0 && Instant::now() < deadline {
+            actix_rt::time::sleep(LOOK_INTERVAL).await;
+        }
+        let connections_cut = self.shared.connections.load(Ordering::Relaxed);
+        for arbiter in &self.arbiters {
+            arbiter.stop();
+        }
+        for arbiter in self.arbiters {
+            let joined = actix_rt::task::spawn_blocking(move || arbiter.join());
+            if actix_rt::time::timeout(grace, joined).await.is_err() {
+                warn!("a thread of the node did not end in time");
+            }
+        }
+        info!(connections_cut, "the node has shut down");
+        ShutdownReport { connections_cut }
+    }
+
+    async fn publish_wills(&self, deadline: Instant) {
+        let routed = async {
+            for peer in &self.shared.peers {
+                if let Some(sessions) = peer.sessions.addr() {
+                    // A thread that has ended has no wills to publish.
+                    let _ = sessions.send(PublishWills).await;
+                }
+            }
+            // Twice: what one trie routes may be handed to another.
+            for _ in 0..2 {
+                for peer in &self.shared.peers {
+                    if let Some(trie) = peer.trie.addr() {
+                        let _ = trie.send(ObserveTrie).await;
+                    }
+                }
+            }
+        };
+        if actix_rt::time::timeout(deadline.saturating_duration_since(Instant::now()), routed).await.is_err() {
+            warn!("not all will messages were routed within the grace period");
+        }
+    }
+}

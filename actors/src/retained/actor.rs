@@ -1,0 +1,120 @@
+//! The retained actor: keeps retained messages and gives them out piece by piece.
+//!
+//! Invariant: a publish is sent here before it is routed, and a subscriber asks here after its filter was inserted. So
+//! whoever missed the publish finds the retained message.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use actix::prelude::*;
+
+use super::store::RetainedStore;
+use crate::connection::{Connection, RetainedPiece};
+use crate::message::StoredMessage;
+use crate::metrics::ActorKind;
+use crate::sessions::Epoch;
+use crate::worker::NodeShared;
+
+/// Keeps messages, in order; those without payload remove what is kept.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Keep {
+    /// The messages.
+    pub messages: Vec<Arc<StoredMessage>>,
+}
+
+/// Asks for the next messages that match a filter; the answer is a [`RetainedPiece`].
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Query {
+    /// Topic filter.
+    pub filter: Arc<str>,
+    /// Where to go on.
+    pub after: Option<Arc<str>>,
+    /// Which network connection of the session asks.
+    pub epoch: Epoch,
+    /// Who asks.
+    pub connection: Addr<Connection>,
+    /// Messages at most.
+    pub messages_max: usize,
+    /// Bytes at most, one message apart.
+    pub bytes_max: usize,
+}
+
+/// What the retained actor says of itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RetainedObservation {
+    /// Messages kept.
+    pub messages: usize,
+    /// Their bytes.
+    pub bytes: usize,
+    /// Messages that were not kept, for one of the limits.
+    pub refused: u64,
+}
+
+/// Asks for a [`RetainedObservation`]; answered behind everything sent before.
+#[derive(Debug, Message)]
+#[rtype(result = "RetainedObservation")]
+pub struct ObserveRetained;
+
+/// See the module.
+pub struct Retained {
+    node: Arc<NodeShared>,
+    store: Rc<RefCell<RetainedStore>>,
+}
+
+impl Retained {
+    /// On top of a store, which outlives the actor.
+    pub fn new(node: Arc<NodeShared>, store: Rc<RefCell<RetainedStore>>) -> Self {
+        Self { node, store }
+    }
+}
+
+impl Actor for Retained {
+    type Context = Context<Self>;
+}
+
+impl Handler<Keep> for Retained {
+    type Result = ();
+
+    fn handle(&mut self, keep: Keep, _ctx: &mut Self::Context) {
+        let stats = self.node.control_stats.of(ActorKind::Retained);
+        let timer = stats.handle(stats.send());
+        let count = keep.messages.len();
+        let mut store = self.store.borrow_mut();
+        keep.messages.into_iter().for_each(|message| store.keep(message));
+        self.node.retained_messages.store(store.len(), Ordering::Relaxed);
+        self.node.retained_inbound.leave(count);
+        stats.handled(timer);
+    }
+}
+
+impl Handler<Query> for Retained {
+    type Result = ();
+
+    fn handle(&mut self, query: Query, _ctx: &mut Self::Context) {
+        let stats = self.node.control_stats.of(ActorKind::Retained);
+        let timer = stats.handle(stats.send());
+        let Query { filter, after, epoch, connection, messages_max, bytes_max } = query;
+        let piece =
+            self.store.borrow_mut().find(&filter, after.as_deref(), messages_max, bytes_max, Instant::now());
+        connection.do_send(RetainedPiece { epoch, filter, messages: piece.messages, next: piece.next });
+        stats.handled(timer);
+    }
+}
+
+impl Handler<ObserveRetained> for Retained {
+    type Result = MessageResult<ObserveRetained>;
+
+    fn handle(&mut self, _: ObserveRetained, _ctx: &mut Self::Context) -> Self::Result {
+        let store = self.store.borrow();
+        MessageResult(RetainedObservation {
+            messages: store.len(),
+            bytes: store.bytes(),
+            refused: store.refused(),
+        })
+    }
+}

@@ -1,0 +1,227 @@
+//! The retained messages in the order of their topic names. Pure.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::Arc;
+use std::time::Instant;
+
+use mqtt_codec::matches;
+
+use crate::message::StoredMessage;
+
+/// A look-up examines at most this many topic names before it answers with what it has.
+const EXAMINED_MAX: usize = 2000;
+
+/// See the module.
+#[derive(Debug)]
+pub struct RetainedStore {
+    by_topic: BTreeMap<Arc<str>, Arc<StoredMessage>>,
+    bytes: usize,
+    messages_max: usize,
+    bytes_max: usize,
+    refused: u64,
+}
+
+/// A part of what matches a topic filter.
+#[derive(Debug, Default)]
+pub struct Piece {
+    /// In the order of their topic names.
+    pub messages: Vec<Arc<StoredMessage>>,
+    /// Where to go on; none if this was the last.
+    pub next: Option<Arc<str>>,
+}
+
+impl RetainedStore {
+    /// Empty, with limits.
+    pub fn new(messages_max: usize, bytes_max: usize) -> Self {
+        Self { by_topic: BTreeMap::new(), bytes: 0, messages_max, bytes_max, refused: 0 }
+    }
+
+    /// Messages kept.
+    pub fn len(&self) -> usize {
+        self.by_topic.len()
+    }
+
+    /// Whether none is kept.
+    pub fn is_empty(&self) -> bool {
+        self.by_topic.is_empty()
+    }
+
+    /// Their bytes.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Messages that were not kept, for one of the limits.
+    pub fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    /// Keeps a message in place of an earlier one, or, if it has no payload, removes that [MQTT-3.3.1-6]. One that is
+    /// older than what is kept changes nothing.
+    pub fn keep(&mut self, message: Arc<StoredMessage>) {
+        let topic = message.topic();
+        let earlier = self.by_topic.get(topic);
+        if earlier.is_some_and(|earlier| earlier.publication().stamp > message.publication().stamp) {
+            return;
+        }
+        let freed = earlier.map_or(0, |earlier| earlier.bytes());
+        let is_new = earlier.is_none();
+        if message.publication().payload.is_empty() {
+            self.by_topic.remove(topic);
+            self.bytes -= freed;
+            return;
+        }
+        let bytes = self.bytes - freed + message.bytes();
+        if bytes > self.bytes_max || (is_new && self.by_topic.len() >= self.messages_max) {
+            self.refused += 1;
+            // What was kept is outdated, and the new one finds no room.
+            if self.by_topic.remove(topic).is_some() {
+                self.bytes -= freed;
+            }
+            return;
+        }
+        self.bytes = bytes;
+        if is_new {
+            self.by_topic.insert(topic.into(), message);
+        } else if let Some(place) = self.by_topic.get_mut(topic) {
+            *place = Arc::clone(&message);
+        }
+    }
+
+    /// The messages that match a filter, behind a topic name, as many as fit. Expired ones are removed.
+    pub fn find(
+        &mut self,
+        filter: &str,
+        after: Option<&str>,
+        messages_max: usize,
+        bytes_max: usize,
+        now: Instant,
+    ) -> Piece {
+        let mut piece = Piece::default();
+        let mut expired = Vec::new();
+        let wild = filter.find(['+', '#']);
+        match wild {
+            None => {
+                if let Some(message) = self.by_topic.get(filter).filter(|_| after.is_none()) {
+                    take(message, now, &mut piece, &mut expired);
+                }
+            }
+            Some(wild) => {
+                // `a/#` also matches `a`, which comes before `a/`.
+                let prefix = &filter[..wild];
+                let base = prefix.strip_suffix('/').unwrap_or(prefix);
+                let from = match after {
+                    Some(after) => Bound::Excluded(after),
+                    None => Bound::Included(base),
+                };
+                let (mut examined, mut bytes) = (0, 0);
+                for (topic, message) in self.by_topic.range::<str, _>((from, Bound::Unbounded)) {
+                    if !topic.starts_with(base) {
+                        break;
+                    }
+                    examined += 1;
+                    if matches(filter, topic) {
+                        take(message, now, &mut piece, &mut expired);
+                        bytes += message.bytes();
+                    }
+                    if piece.messages.len() >= messages_max || bytes >= bytes_max || examined >= EXAMINED_MAX {
+                        piece.next = Some(Arc::clone(topic));
+                        break;
+                    }
+                }
+            }
+        }
+        for topic in expired {
+            if let Some(message) = self.by_topic.remove(&topic) {
+                self.bytes -= message.bytes();
+            }
+        }
+        piece
+    }
+}
+
+fn take(message: &Arc<StoredMessage>, now: Instant, piece: &mut Piece, expired: &mut Vec<Arc<str>>) {
+    if message.publication().is_expired(now) {
+        expired.push(message.topic().into());
+    } else {
+        piece.messages.push(Arc::clone(message));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::{Payload, Publication};
+    use mqtt_codec::QoS;
+
+    fn message(topic: &str, payload: &str, stamp: u64) -> Arc<StoredMessage> {
+        Arc::new(StoredMessage::new(&Publication {
+            topic,
+            properties: &[],
+            payload: Payload::Short(payload.as_bytes()),
+            qos: QoS::AtLeastOnce,
+            retain: true,
+            expires_at: None,
+            publisher: None,
+            publisher_hash: 0,
+            stamp,
+        }))
+    }
+
+    fn store(topics: &[&str]) -> RetainedStore {
+        let mut store = RetainedStore::new(1000, 100_000);
+        for topic in topics {
+            store.keep(message(topic, "x", 1));
+        }
+        store
+    }
+
+    #[track_caller]
+    fn check(store: &mut RetainedStore, filter: &str, expected: &[&str]) {
+        let (mut found, mut after) = (Vec::new(), None);
+        loop {
+            let piece = store.find(filter, after.as_deref(), 2, 1000, Instant::now());
+            found.extend(piece.messages.iter().map(|message| message.topic().to_owned()));
+            after = piece.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(found, expected, "{filter}");
+    }
+
+    #[test]
+    fn finds_what_matches_piece_by_piece() {
+        let mut store = store(&["a", "a!", "a/b", "a/b/c", "a/c", "ab", "b", "$SYS/a"]);
+        check(&mut store, "a", &["a"]);
+        check(&mut store, "a/#", &["a", "a/b", "a/b/c", "a/c"]);
+        check(&mut store, "a/+", &["a/b", "a/c"]);
+        check(&mut store, "+/b", &["a/b"]);
+        check(&mut store, "#", &["a", "a!", "a/b", "a/b/c", "a/c", "ab", "b"]);
+        check(&mut store, "$SYS/#", &["$SYS/a"]);
+        check(&mut store, "+", &["a", "a!", "ab", "b"]);
+        check(&mut store, "x/#", &[]);
+    }
+
+    #[test]
+    fn an_empty_payload_removes_and_an_older_message_changes_nothing() {
+        let mut store = store(&["a"]);
+        store.keep(message("a", "new", 5));
+        store.keep(message("a", "old", 3));
+        assert_eq!(store.find("a", None, 9, 99, Instant::now()).messages[0].publication().stamp, 5);
+        store.keep(message("a", "", 6));
+        assert_eq!((store.len(), store.bytes()), (0, 0));
+    }
+
+    #[test]
+    fn at_its_limits_a_message_is_not_kept_and_counted() {
+        let mut store = RetainedStore::new(2, 100);
+        for topic in ["a", "b", "c"] {
+            store.keep(message(topic, "x", 1));
+        }
+        assert_eq!((store.len(), store.refused()), (2, 1));
+        store.keep(message("a", &"y".repeat(200), 2));
+        assert_eq!((store.len(), store.refused()), (1, 2));
+    }
+}

@@ -1,0 +1,487 @@
+//! The sessions actor of one worker: takes in network connections for the sessions whose home is here, and owns the
+//! sessions that are offline.
+//!
+//! Two connections with one client identifier always meet here, one after the other, so takeover and resumption need no
+//! protocol between threads. The sessions themselves lie in the worker's table and outlive this actor.
+
+use std::num::{NonZeroU16, NonZeroU32};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use actix::WeakAddr;
+use actix::prelude::*;
+use mqtt_codec::{ConnAck, ConnAckProperties, Connect, Packet, ProtocolVersion, QoS, ReasonCode};
+use tracing::{debug, warn};
+
+use super::key::{SessionKey, client_hash};
+use super::messages::*;
+use super::online::{Online, OutgoingAliases};
+use super::session::{NEVER_EXPIRES, Will};
+use super::store::{Change, Commit, Load};
+use crate::connection::{Close, Connection, Newcomer, refuse, transport::Transport};
+use crate::message::{Payload, Publication};
+use crate::metrics::ActorKind;
+use crate::topics::shared_part;
+use crate::worker::{TICK, Timer, Worker};
+
+/// Room for a burst of reconnecting clients; connections are bounded by `connections_max`.
+const MAILBOX_CAPACITY: usize = 4096;
+
+/// See the module.
+pub struct Sessions {
+    worker: Rc<Worker>,
+}
+
+impl Sessions {
+    /// For the sessions of one worker.
+    pub fn new(worker: Rc<Worker>) -> Self {
+        Self { worker }
+    }
+
+    fn on_tick(&mut self) {
+        let now = Instant::now();
+        let due = self.worker.timers.borrow_mut().take_due(now);
+        for timer in due {
+            match timer {
+                Timer::KeepAlive(key, epoch) => self.keep_alive_due(key, epoch, now),
+                Timer::Offline(key) => self.worker.offline_due(key, now),
+            }
+        }
+        self.commit();
+    }
+
+    fn keep_alive_due(&self, key: SessionKey, epoch: u32, now: Instant) {
+        let mut sessions = self.worker.sessions.borrow_mut();
+        let Some(session) = sessions.get_mut(key).filter(|session| session.epoch == epoch) else { return };
+        let Some(online) = &mut session.online else { return };
+        let patience = keep_alive_patience(online.keep_alive_seconds);
+        if online.reading_paused {
+            // The node does not read, so silence proves nothing.
+            online.last_received = now;
+        }
+        let due = online.last_received + patience;
+        if due <= now {
+            self.worker.counters.keep_alive_timeouts.add(1);
+            close(online, ReasonCode::KeepAliveTimeout);
+        } else {
+            self.worker.timers.borrow_mut().set(due, Timer::KeepAlive(key, epoch));
+        }
+    }
+
+    /// Sends the changes of durable sessions to the store; what it could not keep is sent again.
+    fn commit(&self) {
+        let changes = std::mem::take(&mut *self.worker.changes.borrow_mut());
+        if changes.is_empty() {
+            return;
+        }
+        let Some(store) = self.worker.node.store.addr() else { return };
+        let worker = Rc::clone(&self.worker);
+        let again = changes.clone();
+        actix_rt::spawn(async move {
+            if !matches!(store.send(Commit { changes }).await, Ok(Ok(()))) {
+                warn!("the session store did not keep a batch of changes; it is sent again");
+                let newer = std::mem::replace(&mut *worker.changes.borrow_mut(), again);
+                worker.changes.borrow_mut().extend(newer);
+            }
+        });
+    }
+
+    /// Takes a network connection in: ends, takes over or resumes the session it asks for, and answers its CONNECT.
+    fn admit(&mut self, admit: Admit) {
+        let now = Instant::now();
+        let worker = Rc::clone(&self.worker);
+        let transport = match admit.transport {
+            Handed::Here(transport) => transport,
+            Handed::Moved(detached) => match Transport::attach(detached) {
+                Ok(transport) => transport,
+                Err(error) => {
+                    debug!(%error, "a network connection was lost on its way to its worker");
+                    return;
+                }
+            },
+        };
+        let connect = admit.connect;
+        let found = worker.sessions.borrow().find(&connect.client_identifier);
+        let existing = found.filter(|key| {
+            self.take_over(*key, now);
+            // Without an expiry it ended with its network connection.
+            worker.sessions.borrow().contains(*key)
+        });
+        if connect.clean_start
+            && let Some(key) = existing
+        {
+            // Ended before its time: a delayed will is published [MQTT-3.1.3-9].
+            if let Some(session) = worker.sessions.borrow_mut().get_mut(key) {
+                session.will_due = session.will_due.or(session.will.is_some().then_some(now));
+            }
+            worker.end_session(key, now);
+        }
+        let existing = existing.filter(|_| !connect.clean_start);
+        let settings = &worker.node.settings;
+        if existing.is_none() && !self.count_session() {
+            worker.counters.sessions_full.add(1);
+            let version = connect.version;
+            refuse(transport, version, ReasonCode::QuotaExceeded, Rc::clone(&worker), admit.permit);
+            return;
+        }
+        let version = connect.version;
+        let expiry_interval = expiry_interval(&connect, settings.mqtt.session_expiry_interval_max_seconds);
+        let keep_alive = effective_keep_alive(&connect, settings.mqtt.server_keep_alive_seconds);
+        let mut online = new_online(&connect, keep_alive, settings, now);
+        let answer = ConnAck {
+            session_present: existing.is_some(),
+            reason_code: ReasonCode::Success,
+            properties: self.properties(
+                &connect,
+                &AdmitRest {
+                    assigned: admit.assigned,
+                    authentication_data: admit.authentication_data.as_deref(),
+                },
+                expiry_interval,
+                keep_alive,
+            ),
+        };
+        let limit = online.maximum_packet_size;
+        let mut encoded = Ok(());
+        online.outbox.append_with(&mut worker.pool.borrow_mut(), |out| {
+            encoded = mqtt_codec::encode(&Packet::ConnAck(Box::new(answer)), version, limit, out);
+        });
+        if encoded.is_err() {
+            // Not even the CONNACK fits what the client takes: there is nothing to say to it.
+            drop(transport);
+            if existing.is_none() {
+                worker.node.sessions.fetch_sub(1, Ordering::Relaxed);
+            }
+            return;
+        }
+        let (key, epoch) = {
+            let mut sessions = worker.sessions.borrow_mut();
+            let session = match existing.and_then(|key| sessions.get_mut(key).map(|session| session.key)) {
+                Some(key) => sessions.get_mut(key).expect("it was just found"),
+                None => sessions.create(&connect.client_identifier, version),
+            };
+            session.epoch = session.epoch.wrapping_add(1);
+            session.version = version;
+            session.expiry_interval = expiry_interval;
+            session.user_name = admit.identity.user_name.as_deref().map(Into::into);
+            session.will = connect.will.as_ref().map(|will| Box::new(stored_will(will)));
+            session.will_due = None;
+            session.expires_at = None;
+            if session.is_durable() {
+                worker.note(session, Change::Exists { expiry_interval });
+            } else if existing.is_some() {
+                worker.note(session, Change::Ended);
+            }
+            session.online = Some(online);
+            session.resume_sending();
+            (session.key, session.epoch)
+        };
+        if keep_alive > 0 {
+            let due = now + keep_alive_patience(keep_alive);
+            worker.timers.borrow_mut().set(due, Timer::KeepAlive(key, epoch));
+        }
+        worker.counters.packets_sent.add(1);
+        worker.counters.connects_accepted.add(1);
+        let newcomer = Newcomer { key, epoch, transport, rest: admit.rest, permit: admit.permit, connect };
+        let connection = Connection::start_on(Rc::clone(&worker), newcomer);
+        if let Some(online) = worker.sessions.borrow_mut().get_mut(key).and_then(|session| session.online.as_mut()) {
+            online.connection = Some(connection.downgrade());
+        }
+        worker.tell_groups(key);
+    }
+
+    /// Parts a session from the network connection that holds it, if one does [MQTT-3.1.4-3].
+    fn take_over(&self, key: SessionKey, now: Instant) {
+        let epoch = self.worker.sessions.borrow().get(key).map_or(0, |session| session.epoch);
+        if let Some(online) = self.worker.part(key, epoch, true, now) {
+            self.worker.counters.takeovers.add(1);
+            if let Some(connection) = online.connection.as_ref().and_then(WeakAddr::upgrade) {
+                let close = Close { reason: ReasonCode::SessionTakenOver, parted: Some(Box::new(online)) };
+                connection.do_send(close);
+            } else if let Some(session) = self.worker.sessions.borrow_mut().get_mut(key) {
+                session.close_outbox(online.outbox, &self.worker.ledger);
+            }
+        }
+        // A delayed will is cancelled by the resumption that follows, one without delay is published now.
+        self.worker.settle_parting(key, now);
+    }
+
+    /// Takes a place among the node's sessions, if there is one.
+    fn count_session(&self) -> bool {
+        let (sessions, max) = (&self.worker.node.sessions, self.worker.node.settings.session.sessions_max);
+        sessions.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |held| (held < max).then_some(held + 1)).is_ok()
+    }
+
+    fn properties(
+        &self,
+        connect: &Connect,
+        admit: &AdmitRest<'_>,
+        expiry_interval: u32,
+        keep_alive: u16,
+    ) -> ConnAckProperties {
+        let mut properties = ConnAckProperties::default();
+        if connect.version != ProtocolVersion::V5 {
+            return properties;
+        }
+        let mqtt = &self.worker.node.settings.mqtt;
+        let asked = connect.properties.session_expiry_interval.unwrap_or(0);
+        properties.session_expiry_interval = (asked != expiry_interval).then_some(expiry_interval);
+        properties.receive_maximum = NonZeroU16::new(mqtt.receive_maximum);
+        properties.maximum_qos = QoS::try_from(mqtt.maximum_qos).ok().filter(|qos| *qos < QoS::ExactlyOnce);
+        properties.retain_available = (!mqtt.retain_available).then_some(false);
+        properties.maximum_packet_size = NonZeroU32::new(mqtt.maximum_packet_size_bytes);
+        properties.assigned_client_identifier = admit.assigned.then(|| connect.client_identifier.clone());
+        properties.topic_alias_maximum = (mqtt.topic_alias_maximum > 0).then_some(mqtt.topic_alias_maximum);
+        properties.wildcard_subscription_available =
+            (!mqtt.wildcard_subscription_available).then_some(false);
+        properties.subscription_identifiers_available =
+            (!mqtt.subscription_identifiers_available).then_some(false);
+        properties.shared_subscription_available = (!mqtt.shared_subscription_available).then_some(false);
+        properties.server_keep_alive = (keep_alive != connect.keep_alive).then_some(keep_alive);
+        if connect.properties.request_response_information == Some(true) && !mqtt.response_information.is_empty() {
+            let information = mqtt.response_information.replace("%c", &connect.client_identifier);
+            properties.response_information = Some(information);
+        }
+        properties.authentication_method.clone_from(&connect.properties.authentication_method);
+        properties.authentication_data = admit.authentication_data.map(|data| data.to_vec().into());
+        properties
+    }
+}
+
+/// What of an [`Admit`] its CONNACK tells.
+struct AdmitRest<'a> {
+    assigned: bool,
+    authentication_data: Option<&'a [u8]>,
+}
+
+fn keep_alive_patience(keep_alive_seconds: u16) -> Duration {
+    Duration::from_millis(u64::from(keep_alive_seconds) * 1500)
+}
+
+/// 3.1 and 3.1.1 sessions with clean session 0 live as long as the configuration lets any live.
+fn expiry_interval(connect: &Connect, max: u32) -> u32 {
+    match connect.version {
+        ProtocolVersion::V5 => connect.properties.session_expiry_interval.unwrap_or(0).min(max),
+        _ if connect.clean_start => 0,
+        _ => max,
+    }
+}
+
+fn effective_keep_alive(connect: &Connect, max: u16) -> u16 {
+    let asked = connect.keep_alive;
+    if connect.version == ProtocolVersion::V5 && max > 0 && (asked == 0 || asked > max) { max } else { asked }
+}
+
+fn new_online(connect: &Connect, keep_alive: u16, settings: &crate::settings::Settings, now: Instant) -> Online {
+    let asked = &connect.properties;
+    let aliases = asked.topic_alias_maximum.unwrap_or(0).min(settings.mqtt.topic_alias_maximum_outgoing);
+    let receive_maximum = asked.receive_maximum.map_or(u16::MAX, NonZeroU16::get);
+    Online {
+        outbox: crate::connection::outbox::Outbox::default(),
+        waker: None,
+        connection: None,
+        last_received: now,
+        maximum_packet_size: asked.maximum_packet_size.map_or(u32::MAX, NonZeroU32::get),
+        aliases: (aliases > 0).then(|| Box::new(OutgoingAliases::new(aliases))),
+        inflight_max: receive_maximum.min(settings.session.inflight_max),
+        unanswered: 0,
+        keep_alive_seconds: keep_alive,
+        version: connect.version,
+        touched: false,
+        reading_paused: false,
+    }
+}
+
+fn stored_will(will: &mqtt_codec::Will) -> Will {
+    let mut properties = Vec::new();
+    will.properties.write_forwarded(&mut properties);
+    Will {
+        topic: will.topic.as_str().into(),
+        payload: will.payload.clone(),
+        properties: properties.into_boxed_slice(),
+        qos: will.qos,
+        retain: will.retain,
+        delay_seconds: will.delay_interval,
+        expiry_seconds: will.properties.message_expiry_interval,
+    }
+}
+
+/// Asks a network connection to end, with this reason for the client.
+pub(crate) fn close(online: &Online, reason: ReasonCode) {
+    if let Some(connection) = online.connection.as_ref().and_then(WeakAddr::upgrade) {
+        connection.do_send(Close { reason, parted: None });
+    }
+}
+
+impl Actor for Sessions {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(MAILBOX_CAPACITY);
+        ctx.run_interval(TICK, |sessions, _| sessions.on_tick());
+        let now = Instant::now();
+        // What a predecessor that panicked left undone.
+        for key in self.worker.sessions.borrow().keys() {
+            self.worker.settle_parting(key, now);
+        }
+        let Some(store) = self.worker.node.store.addr() else { return };
+        let load = store.send(Load { worker: self.worker.id }).into_actor(self);
+        // Clients are admitted once the sessions they may resume are known.
+        ctx.wait(load.map(move |loaded, sessions, _| match loaded {
+            Ok(Ok(stored)) => sessions.restore(stored, now),
+            _ => warn!("the session store did not answer; sessions it may hold are not resumed"),
+        }));
+    }
+}
+
+impl Sessions {
+    /// Brings sessions back that are kept and not in the table: those of an earlier life of the process.
+    fn restore(&mut self, stored: Vec<(Arc<str>, super::store::StoredSession)>, now: Instant) {
+        for (client_identifier, stored) in stored {
+            if self.worker.sessions.borrow().find(&client_identifier).is_some() || !self.count_session() {
+                continue;
+            }
+            let key = {
+                let mut sessions = self.worker.sessions.borrow_mut();
+                let session = sessions.create(&client_identifier, ProtocolVersion::V5);
+                session.expiry_interval = stored.expiry_interval;
+                session.subscriptions = stored.subscriptions.into_iter().collect();
+                if session.subscriptions.keys().any(|filter| shared_part(filter).is_some()) {
+                    session.load = Some(Arc::default());
+                }
+                session.expires_at = (stored.expiry_interval != NEVER_EXPIRES)
+                    .then(|| now + Duration::from_secs(stored.expiry_interval.into()));
+                session.key
+            };
+            self.worker.subscribe_all(key);
+            self.worker.offline_due(key, now);
+        }
+    }
+}
+
+impl Handler<Admit> for Sessions {
+    type Result = ();
+
+    fn handle(&mut self, admit: Admit, _ctx: &mut Self::Context) {
+        let worker = Rc::clone(&self.worker);
+        let stats = worker.stats(ActorKind::Sessions);
+        let timer = stats.handle(stats.send());
+        self.admit(admit);
+        stats.handled(timer);
+    }
+}
+
+impl Handler<Left> for Sessions {
+    type Result = ();
+
+    fn handle(&mut self, left: Left, _ctx: &mut Self::Context) {
+        let stats = self.worker.stats(ActorKind::Sessions);
+        let timer = stats.handle(stats.send());
+        self.worker.settle_parting(left.session, Instant::now());
+        stats.handled(timer);
+    }
+}
+
+impl Handler<PublishWills> for Sessions {
+    type Result = ();
+
+    fn handle(&mut self, _: PublishWills, _ctx: &mut Self::Context) {
+        let now = Instant::now();
+        let mut wills = Vec::new();
+        {
+            let mut sessions = self.worker.sessions.borrow_mut();
+            for key in sessions.keys() {
+                let Some(session) = sessions.get_mut(key) else { continue };
+                if let Some(will) = session.will.take() {
+                    wills.push((key, client_hash(&session.client_identifier), will));
+                }
+            }
+        }
+        for (key, hash, will) in wills {
+            self.worker.publish_will(key, hash, &will, now);
+        }
+    }
+}
+
+impl Handler<ShutDown> for Sessions {
+    type Result = ();
+
+    fn handle(&mut self, _: ShutDown, _ctx: &mut Self::Context) {
+        self.worker.stopping.set(true);
+        let mut sessions = self.worker.sessions.borrow_mut();
+        for key in sessions.keys() {
+            let Some(session) = sessions.get_mut(key) else { continue };
+            session.will = None;
+            if let Some(online) = &session.online {
+                close(online, ReasonCode::ServerShuttingDown);
+            }
+        }
+        drop(sessions);
+        self.commit();
+    }
+}
+
+impl Handler<PublishSys> for Sessions {
+    type Result = ();
+
+    fn handle(&mut self, sys: PublishSys, _ctx: &mut Self::Context) {
+        let mut batch = self.worker.batch();
+        for (topic, payload) in &sys.messages {
+            let publication = Publication {
+                topic,
+                properties: &[],
+                payload: Payload::Short(payload.as_bytes()),
+                qos: QoS::ExactlyOnce,
+                retain: true,
+                expires_at: None,
+                publisher: None,
+                publisher_hash: 0,
+                stamp: self.worker.node.next_retained_stamp(),
+            };
+            batch.push(&publication, None);
+        }
+        let routed = self.worker.route(batch, None);
+        debug_assert!(routed.is_ok());
+    }
+}
+
+impl Handler<ObserveSessions> for Sessions {
+    type Result = MessageResult<ObserveSessions>;
+
+    fn handle(&mut self, _: ObserveSessions, _ctx: &mut Self::Context) -> Self::Result {
+        let sessions = self.worker.sessions.borrow();
+        let mut seen = SessionsObservation { sessions: sessions.len(), ..Default::default() };
+        for session in sessions.iter() {
+            seen.online += usize::from(session.online.is_some());
+            seen.waiting += session.waiting();
+            if let Some(outgoing) = &session.outgoing {
+                seen.waiting_bytes += (outgoing.queue.bytes() + outgoing.inflight_bytes) as u64;
+            }
+            seen.subscriptions += session.subscriptions.len();
+            if session.load.is_some() {
+                let shared = session.subscriptions.keys().filter(|filter| shared_part(filter).is_some());
+                seen.shared_subscriptions += shared.count();
+            }
+        }
+        seen.waiting += self.worker.groups.borrow().waiting();
+        MessageResult(seen)
+    }
+}
+
+impl Handler<ObserveClient> for Sessions {
+    type Result = MessageResult<ObserveClient>;
+
+    fn handle(&mut self, observe: ObserveClient, _ctx: &mut Self::Context) -> Self::Result {
+        let sessions = self.worker.sessions.borrow();
+        let session = sessions.find(&observe.client_identifier).and_then(|key| sessions.get(key));
+        MessageResult(session.map(|session| ClientObservation {
+            tally: session.tally.clone(),
+            waiting: session.waiting(),
+            online: session.online.is_some(),
+            subscriptions: session.subscriptions.len(),
+            expiry_interval: session.expiry_interval,
+        }))
+    }
+}

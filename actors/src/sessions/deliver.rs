@@ -1,0 +1,429 @@
+//! How a message gets to one session: straight into its outbox, into its queue, or dropped with a reason.
+//!
+//! Pure: the topic trie calls it for every match, the connection when the client acknowledges or reads on. Each fate
+//! that is decided here is counted here.
+
+use mqtt_codec::{PacketIdentifier, ProtocolVersion, QoS, ReasonCode};
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::frames::{FrameCache, Sending};
+use super::inflight::{Entry, Owed};
+use super::queue::{Identifiers, Queued};
+use super::session::{Outgoing, Session};
+use crate::ledger::{DropReason, Ledger};
+use crate::message::{Publication, StoredMessage};
+use crate::settings::{QueueOverflow, Settings};
+use crate::topics::GroupKey;
+use crate::worker::BufferPool;
+
+/// What deciding a message's fate needs beside the session.
+pub struct Desk<'a> {
+    /// Limits and policies.
+    pub settings: &'a Settings,
+    /// The worker's ledger.
+    pub ledger: &'a Ledger,
+    /// Write buffers.
+    pub pool: &'a mut BufferPool,
+    /// Frames of the message being delivered.
+    pub frames: &'a mut FrameCache,
+    /// The present moment.
+    pub now: Instant,
+}
+
+/// How a message is wanted.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// Maximum QoS of the subscription [MQTT-3.8.4-8].
+    pub qos: QoS,
+    /// RETAIN to send.
+    pub retain: bool,
+    /// Subscription identifiers to send.
+    pub identifiers: Identifiers,
+    /// The shared subscription it comes through.
+    pub group: Option<GroupKey>,
+}
+
+/// What became of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Offered {
+    /// It stands in the outbox: the connection has to be woken.
+    Sent,
+    /// It waits in the session's queue.
+    Queued,
+    /// It is dropped, and counted so.
+    Dropped(DropReason),
+}
+
+/// What a client's acknowledgement asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Acknowledged {
+    /// Nothing more to do.
+    Settled,
+    /// A PUBREL is to be sent [MQTT-4.3.3-4].
+    Release,
+    /// No such packet identifier.
+    Unknown,
+}
+
+impl Session {
+    fn dropped(&mut self, reason: DropReason, desk: &Desk<'_>) -> Offered {
+        self.tally.drop_n(reason, 1);
+        desk.ledger.drop_n(reason, 1);
+        Offered::Dropped(reason)
+    }
+
+    /// Takes a message that matched. `stored` is the message as it waits, made when the first session needs it.
+    pub fn offer(
+        &mut self,
+        publication: &Publication<'_>,
+        wanted: &Wanted,
+        stored: &mut Option<Arc<StoredMessage>>,
+        desk: &mut Desk<'_>,
+    ) -> Offered {
+        self.tally.matched += 1;
+        if publication.stamp != 0
+            && let Some(replays) = &mut self.replays
+        {
+            replays.note(publication.topic, publication.stamp);
+        }
+        let qos = publication.qos.min(wanted.qos);
+        if qos == QoS::AtMostOnce && (self.online.is_some() || !desk.settings.session.queue_qos0_offline) {
+            return self.send_at_most_once(publication, wanted, desk);
+        }
+        if !self.is_durable() && self.online.is_none() {
+            return self.dropped(DropReason::SessionGone, desk);
+        }
+        let keep = self.is_durable() || wanted.group.is_some();
+        if self.may_send_now(keep.then(|| publication.stored_bytes()).unwrap_or_default(), desk.settings) {
+            let kept = keep.then(|| Box::new(queued(publication, qos, wanted, stored)));
+            return self.send(publication, qos, wanted.retain, &wanted.identifiers, kept, desk);
+        }
+        self.enqueue(queued(publication, qos, wanted, stored), desk)
+    }
+
+    fn may_send_now(&self, kept_bytes: usize, settings: &Settings) -> bool {
+        let Some(online) = &self.online else { return false };
+        let room = online.outbox.waiting_bytes() < settings.node.outbox_bytes_max;
+        room && online.inflight_max > 0
+            && self.outgoing.as_ref().is_none_or(|outgoing| {
+                outgoing.queue.is_empty()
+                    && outgoing.resend.is_empty()
+                    && outgoing.inflight.on_wire() < usize::from(online.inflight_max)
+                    && outgoing.inflight.len() < usize::from(u16::MAX) - 1
+                    && outgoing.inflight_bytes + kept_bytes <= settings.session.queue_bytes_max
+            })
+    }
+
+    /// Whether a message would find a place with this client: in its outbox, or in its queue.
+    pub fn has_room(&self, publication: &Publication<'_>, qos: QoS, settings: &Settings) -> bool {
+        let bytes = publication.stored_bytes();
+        if publication.qos.min(qos) == QoS::AtMostOnce {
+            let waiting = self.online.as_ref().map_or(0, |online| online.outbox.waiting_bytes());
+            return self.online.is_some() && (waiting == 0 || waiting + bytes <= settings.node.outbox_bytes_max);
+        }
+        let limits = &settings.session;
+        self.may_send_now(bytes, settings)
+            || self.outgoing.as_ref().is_none_or(|outgoing| {
+                outgoing.queue.len() < limits.queue_messages_max
+                    && outgoing.queue.bytes() + outgoing.inflight_bytes + bytes <= limits.queue_bytes_max
+            })
+    }
+
+    fn send_at_most_once(
+        &mut self,
+        publication: &Publication<'_>,
+        wanted: &Wanted,
+        desk: &mut Desk<'_>,
+    ) -> Offered {
+        let Some(online) = &mut self.online else {
+            let reason = if self.is_durable() { DropReason::Offline } else { DropReason::SessionGone };
+            return self.dropped(reason, desk);
+        };
+        let sending = Sending {
+            qos: QoS::AtMostOnce,
+            retain: wanted.retain,
+            dup: false,
+            identifiers: wanted.identifiers.as_slice(),
+        };
+        if desk.frames.check(online, publication, sending, desk.now).is_err() {
+            return self.dropped(DropReason::TooLargeForClient, desk);
+        }
+        let waiting = online.outbox.waiting_bytes();
+        // One message is always taken, however large: a limit below its size must not make it undeliverable.
+        if waiting > 0 && waiting + publication.stored_bytes() > desk.settings.node.outbox_bytes_max {
+            return self.dropped(DropReason::OutboxFull, desk);
+        }
+        desk.frames.append(online, desk.pool, publication, sending, None, desk.now);
+        desk.ledger.note_sent(publication.payload.len());
+        online.outbox.note_qos0();
+        Offered::Sent
+    }
+
+    /// Sends a QoS 1 or 2 message for the first time; the caller made sure that there is room.
+    fn send(
+        &mut self,
+        publication: &Publication<'_>,
+        qos: QoS,
+        retain: bool,
+        identifiers: &Identifiers,
+        kept: Option<Box<Queued>>,
+        desk: &mut Desk<'_>,
+    ) -> Offered {
+        let online = self.online.as_mut().expect("only called while online");
+        let sending = Sending { qos, retain, dup: false, identifiers: identifiers.as_slice() };
+        if desk.frames.check(online, publication, sending, desk.now).is_err() {
+            return self.dropped(DropReason::TooLargeForClient, desk);
+        }
+        let owed = if qos == QoS::ExactlyOnce { Owed::PubRec } else { Owed::PubAck };
+        let outgoing = self.outgoing.get_or_insert_default();
+        outgoing.inflight_bytes += kept.as_ref().map_or(0, |kept| kept.message.bytes());
+        let identifier = outgoing.inflight.push(Entry { owed, on_wire: true, kept });
+        desk.frames.append(online, desk.pool, publication, sending, Some(identifier), desk.now);
+        desk.ledger.note_sent(publication.payload.len());
+        Offered::Sent
+    }
+
+    /// Puts a message behind those that wait already, within the limits of the session's queue.
+    fn enqueue(&mut self, queued: Queued, desk: &mut Desk<'_>) -> Offered {
+        let limits = &desk.settings.session;
+        let bytes = queued.message.bytes();
+        let mut outgoing = std::mem::take(self.outgoing.get_or_insert_default());
+        let full = |outgoing: &Outgoing| {
+            outgoing.queue.len() >= limits.queue_messages_max
+                || outgoing.queue.bytes() + outgoing.inflight_bytes + bytes > limits.queue_bytes_max
+        };
+        if full(&outgoing) {
+            let now = desk.now;
+            for _ in outgoing.queue.extract(|waiting| waiting.message.publication().is_expired(now)) {
+                self.dropped(DropReason::Expired, desk);
+            }
+        }
+        while full(&outgoing) && limits.queue_overflow == QueueOverflow::DropOldest && !outgoing.queue.is_empty() {
+            outgoing.queue.pop();
+            self.dropped(DropReason::QueueFull, desk);
+        }
+        let fits = !full(&outgoing);
+        if fits {
+            outgoing.queue.push(queued);
+        }
+        self.outgoing = Some(outgoing);
+        if fits { Offered::Queued } else { self.dropped(DropReason::QueueFull, desk) }
+    }
+
+    /// Sends what waits, as far as the client's receive maximum and the outbox have room: first what has to be sent
+    /// again, then the queue. Returns whether anything was appended.
+    pub fn pump(&mut self, desk: &mut Desk<'_>) -> bool {
+        let mut appended = false;
+        while let Some(online) = &self.online {
+            let Some(outgoing) = &mut self.outgoing else { break };
+            if online.outbox.waiting_bytes() >= desk.settings.node.outbox_bytes_max {
+                break;
+            }
+            let window = outgoing.inflight.on_wire() < usize::from(online.inflight_max)
+                && outgoing.inflight.len() < usize::from(u16::MAX) - 1;
+            if let Some(identifier) = outgoing.resend.front().copied() {
+                if outgoing.inflight.on_wire() >= usize::from(online.inflight_max) {
+                    break;
+                }
+                outgoing.resend.pop_front();
+                self.send_again(identifier, desk);
+            } else {
+                match outgoing.queue.front() {
+                    Some(first) if window || first.qos == QoS::AtMostOnce => {}
+                    _ => break,
+                }
+                let queued = outgoing.queue.pop().expect("there is a first");
+                self.send_queued(queued, desk);
+            }
+            appended = true;
+        }
+        appended
+    }
+
+    fn send_queued(&mut self, queued: Queued, desk: &mut Desk<'_>) {
+        desk.frames.forget();
+        let message = Arc::clone(&queued.message);
+        let publication = message.publication();
+        if publication.is_expired(desk.now) {
+            self.dropped(DropReason::Expired, desk);
+        } else if queued.qos == QoS::AtMostOnce {
+            let wanted =
+                Wanted { qos: queued.qos, retain: queued.retain, identifiers: queued.identifiers, group: None };
+            self.send_at_most_once(&publication, &wanted, desk);
+        } else {
+            let keep = self.is_durable() || queued.group.is_some();
+            let (qos, retain, identifiers) = (queued.qos, queued.retain, queued.identifiers.clone());
+            self.send(&publication, qos, retain, &identifiers, keep.then(|| Box::new(queued)), desk);
+        }
+        desk.frames.forget();
+    }
+
+    /// Sends again on a new network connection: the PUBLISH with DUP, or the PUBREL [MQTT-4.4.0-1].
+    fn send_again(&mut self, identifier: PacketIdentifier, desk: &mut Desk<'_>) {
+        let (Some(online), Some(outgoing)) = (&mut self.online, &mut self.outgoing) else { return };
+        let resent = outgoing.inflight.update(identifier, |entry| {
+            entry.on_wire = true;
+            (entry.owed, entry.kept.as_ref().map(|kept| (**kept).clone()))
+        });
+        let version = online.version;
+        match resent {
+            // Acknowledged meanwhile: the client remembered it from before.
+            None => {}
+            Some((Owed::PubComp, _)) => online.outbox.append_with(desk.pool, |out| {
+                let packet_type = mqtt_codec::PacketType::PubRel;
+                mqtt_codec::encode_ack(packet_type, version, identifier, ReasonCode::Success, out);
+            }),
+            Some((_, Some(kept))) => {
+                let publication = kept.message.publication();
+                let sending = Sending {
+                    qos: kept.qos,
+                    retain: kept.retain,
+                    dup: true,
+                    identifiers: kept.identifiers.as_slice(),
+                };
+                if desk.frames.check(online, &publication, sending, desk.now).is_err() {
+                    // The client came back with a smaller maximum packet size [MQTT-3.1.2-24].
+                    self.forget_inflight(identifier);
+                    self.dropped(DropReason::TooLargeForClient, desk);
+                } else {
+                    desk.frames.append(online, desk.pool, &publication, sending, Some(identifier), desk.now);
+                    desk.ledger.note_sent(publication.payload.len());
+                }
+            }
+            Some((_, None)) => {
+                // Became durable after it was sent: there is nothing to send again.
+                self.forget_inflight(identifier);
+                self.dropped(DropReason::SessionGone, desk);
+            }
+        }
+    }
+
+    fn forget_inflight(&mut self, identifier: PacketIdentifier) -> Option<Entry> {
+        let outgoing = self.outgoing.as_mut()?;
+        let entry = outgoing.inflight.remove(identifier)?;
+        outgoing.inflight_bytes -= entry.kept.as_ref().map_or(0, |kept| kept.message.bytes());
+        Some(entry)
+    }
+
+    fn settle(&mut self, identifier: PacketIdentifier, reason: ReasonCode, desk: &Desk<'_>) -> Acknowledged {
+        self.forget_inflight(identifier);
+        if reason.is_error() {
+            self.dropped(DropReason::RefusedByClient, desk);
+        } else {
+            self.tally.delivered += 1;
+            desk.ledger.delivered.add(1);
+        }
+        Acknowledged::Settled
+    }
+
+    fn owed(&self, identifier: PacketIdentifier) -> Option<Owed> {
+        Some(self.outgoing.as_ref()?.inflight.get(identifier)?.owed)
+    }
+
+    /// PUBACK [MQTT-4.3.2-3].
+    pub fn on_puback(&mut self, identifier: PacketIdentifier, reason: ReasonCode, desk: &Desk<'_>) -> Acknowledged {
+        match self.owed(identifier) {
+            Some(Owed::PubAck) => self.settle(identifier, reason, desk),
+            _ => Acknowledged::Unknown,
+        }
+    }
+
+    /// PUBREC: from here on the message must not be sent again, only its PUBREL [MQTT-4.3.3-6].
+    pub fn on_pubrec(&mut self, identifier: PacketIdentifier, reason: ReasonCode, desk: &Desk<'_>) -> Acknowledged {
+        match self.owed(identifier) {
+            Some(Owed::PubRec) if reason.is_error() => self.settle(identifier, reason, desk),
+            Some(Owed::PubRec | Owed::PubComp) => {
+                let outgoing = self.outgoing.as_mut().expect("it is in flight");
+                let freed = outgoing.inflight.update(identifier, |entry| {
+                    entry.owed = Owed::PubComp;
+                    entry.on_wire = true;
+                    entry.kept.take().map_or(0, |kept| kept.message.bytes())
+                });
+                outgoing.inflight_bytes -= freed.unwrap_or(0);
+                Acknowledged::Release
+            }
+            _ => Acknowledged::Unknown,
+        }
+    }
+
+    /// PUBCOMP.
+    pub fn on_pubcomp(&mut self, identifier: PacketIdentifier, desk: &Desk<'_>) -> Acknowledged {
+        match self.owed(identifier) {
+            Some(Owed::PubComp) => self.settle(identifier, ReasonCode::Success, desk),
+            _ => Acknowledged::Unknown,
+        }
+    }
+
+    /// A new network connection holds the session: what is in flight has to be sent again, in the order sent.
+    pub fn resume_sending(&mut self) {
+        if let Some(outgoing) = &mut self.outgoing {
+            outgoing.inflight.forget_wire();
+            outgoing.resend = outgoing.inflight.identifiers().into();
+        }
+    }
+
+    /// Takes out what came through a shared subscription and may go to another member: all that was not sent, and
+    /// QoS 1 that was not acknowledged. QoS 2 that was sent stays [MQTT-4.8.2-4].
+    pub fn give_back(&mut self, wanted: impl Fn(GroupKey) -> bool) -> Vec<Queued> {
+        let Some(outgoing) = &mut self.outgoing else { return Vec::new() };
+        let mut returned = Vec::new();
+        for identifier in outgoing.inflight.identifiers() {
+            let entry = outgoing.inflight.get(identifier);
+            let matches = entry.is_some_and(|entry| {
+                entry.owed == Owed::PubAck
+                    && entry.kept.as_ref().is_some_and(|kept| kept.group.is_some_and(&wanted))
+            });
+            if matches && let Some(Entry { kept: Some(kept), .. }) = outgoing.inflight.remove(identifier) {
+                outgoing.inflight_bytes -= kept.message.bytes();
+                returned.push(*kept);
+            }
+        }
+        returned.extend(outgoing.queue.extract(|queued| queued.group.is_some_and(&wanted)));
+        self.tally.returned += returned.len() as u64;
+        returned
+    }
+
+    /// The network connection is gone: QoS 0 that was not written is lost.
+    pub fn close_outbox(&mut self, outbox: crate::connection::outbox::Outbox, ledger: &Ledger) {
+        let (written, lost) = outbox.finish();
+        self.tally.delivered += u64::from(written);
+        ledger.delivered.add(u64::from(written));
+        if lost > 0 {
+            self.tally.drop_n(DropReason::ConnectionClosed, u64::from(lost));
+            ledger.drop_n(DropReason::ConnectionClosed, u64::from(lost));
+        }
+    }
+
+    /// The session ends: what still waits for it is dropped.
+    pub fn drop_waiting(&mut self, ledger: &Ledger) {
+        if let Some(outgoing) = self.outgoing.take() {
+            let waiting = (outgoing.inflight.len() + outgoing.queue.len()) as u64;
+            if waiting > 0 {
+                self.tally.drop_n(DropReason::SessionGone, waiting);
+                ledger.drop_n(DropReason::SessionGone, waiting);
+            }
+        }
+    }
+
+    /// Whether the client's protocol knows reason codes in acknowledgements.
+    pub fn is_v5(&self) -> bool {
+        self.version == ProtocolVersion::V5
+    }
+}
+
+fn queued(
+    publication: &Publication<'_>,
+    qos: QoS,
+    wanted: &Wanted,
+    stored: &mut Option<Arc<StoredMessage>>,
+) -> Queued {
+    let message = stored.get_or_insert_with(|| Arc::new(StoredMessage::new(publication)));
+    Queued {
+        message: Arc::clone(message),
+        qos,
+        retain: wanted.retain,
+        identifiers: wanted.identifiers.clone(),
+        group: wanted.group,
+    }
+}

@@ -1,0 +1,28 @@
+//! How a session is named inside a node.
+
+/// Where a session lives: its home worker, its place in the table there, and which of the sessions that had that place
+/// it is. Small enough to stand in every subscription.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SessionKey {
+    /// Place in the home worker's table.
+    pub index: u32,
+    /// Raised whenever the place is given to another session, so that a late message finds nobody.
+    pub generation: u16,
+    /// Home worker.
+    pub worker: u16,
+}
+
+/// A network connection of a session: raised with each, so that what was meant for an earlier one is recognised.
+pub type Epoch = u32;
+
+/// The 64-bit hash of a client identifier: it decides the home worker, and is what `hash_client` chooses by.
+pub fn client_hash(client_identifier: &str) -> u64 {
+    use std::hash::BuildHasher as _;
+    rustc_hash::FxBuildHasher.hash_one(client_identifier)
+}
+
+/// The home worker of a client identifier.
+pub fn home_worker(client_identifier: &str, workers: usize) -> usize {
+    // The upper half: the lower bits choose the place in hash tables.
+    (client_hash(client_identifier) >> 32) as usize % workers
+}

@@ -1,0 +1,208 @@
+//! How sessions begin, part from their network connections, come back and end [MQTT-3.1.2-4 to 6, 3.1.2-23].
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::key::{SessionKey, client_hash};
+use super::online::Online;
+use super::session::{NEVER_EXPIRES, Parting, Session, Subscription};
+use super::store::{Change, SessionChange};
+use crate::topics::{GivenBack, GroupKey, Join, MemberState, Subscribe, Unsubscribe, group_home, shared_part};
+use crate::worker::{Timer, Worker};
+
+impl Worker {
+    /// Takes a session from the network connection that holds it. Its outbox goes to the caller; what QoS 0 it could
+    /// not write is counted when the caller closes it. None if the connection does not hold it any more.
+    pub fn part(&self, key: SessionKey, epoch: u32, publish_will: bool, now: Instant) -> Option<Online> {
+        let mut sessions = self.sessions.borrow_mut();
+        let session = sessions.get_mut(key).filter(|session| session.epoch == epoch)?;
+        let online = session.online.take()?;
+        session.parting = Some(Parting { publish_will, at: now });
+        if let Some(outgoing) = &mut session.outgoing {
+            outgoing.inflight.forget_wire();
+            outgoing.resend.clear();
+        }
+        if let Some(replays) = &mut session.replays {
+            replays.asked = false;
+        }
+        Some(online)
+    }
+
+    /// Deals with the end of a session's network connection: its will, its expiry, its shared subscriptions.
+    pub fn settle_parting(&self, key: SessionKey, now: Instant) {
+        let mut ends = false;
+        let mut will_now = None;
+        {
+            let mut sessions = self.sessions.borrow_mut();
+            let Some(session) = sessions.get_mut(key) else { return };
+            let Some(parting) = session.parting.take() else { return };
+            if !parting.publish_will {
+                session.will = None;
+            }
+            if !session.is_durable() {
+                // The session ends now, and a will with it, whatever its delay [MQTT-3.1.2-8].
+                session.will_due = session.will.is_some().then_some(parting.at);
+                ends = true;
+            } else {
+                match &session.will {
+                    Some(will) if will.delay_seconds > 0 => {
+                        session.will_due = Some(parting.at + Duration::from_secs(will.delay_seconds.into()));
+                    }
+                    Some(_) => will_now = session.will.take(),
+                    None => {}
+                }
+                session.expires_at = (session.expiry_interval != NEVER_EXPIRES)
+                    .then(|| parting.at + Duration::from_secs(session.expiry_interval.into()));
+                self.set_offline_timer(session);
+            }
+        }
+        if let Some(will) = will_now {
+            self.publish_will(key, self.client_hash(key), &will, now);
+        }
+        if ends {
+            self.end_session(key, now);
+        } else {
+            self.tell_groups(key);
+        }
+    }
+
+    fn client_hash(&self, key: SessionKey) -> u64 {
+        self.sessions.borrow().get(key).map_or(0, |session| client_hash(&session.client_identifier))
+    }
+
+    fn set_offline_timer(&self, session: &Session) {
+        if let Some(due) = [session.will_due, session.expires_at].into_iter().flatten().min() {
+            self.timers.borrow_mut().set(due, Timer::Offline(session.key));
+        }
+    }
+
+    /// An offline session's timer is due.
+    pub fn offline_due(&self, key: SessionKey, now: Instant) {
+        let mut will = None;
+        let expired = {
+            let mut sessions = self.sessions.borrow_mut();
+            let Some(session) = sessions.get_mut(key) else { return };
+            if session.online.is_some() {
+                return;
+            }
+            let expired = session.expires_at.is_some_and(|due| due <= now);
+            if !expired {
+                if session.will_due.is_some_and(|due| due <= now) {
+                    session.will_due = None;
+                    will = session.will.take();
+                }
+                self.set_offline_timer(session);
+            }
+            expired
+        };
+        if let Some(will) = will {
+            self.publish_will(key, self.client_hash(key), &will, now);
+        }
+        if expired {
+            self.counters.sessions_expired.add(1);
+            self.end_session(key, now);
+        }
+    }
+
+    /// Ends a session: its subscriptions, its messages, and a will that was still to be published.
+    pub fn end_session(&self, key: SessionKey, now: Instant) {
+        let Some(mut session) = self.sessions.borrow_mut().remove(key) else { return };
+        self.node.sessions.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+        let hash = client_hash(&session.client_identifier);
+        // Members leave before their messages go back, so that no message comes to them again.
+        let by_home = self.by_home(session.subscriptions.keys());
+        for (home, filters) in by_home {
+            let peer = &self.node.peers[usize::from(home)];
+            peer.trie.do_send(Unsubscribe { session: key, filters, reply: None });
+        }
+        self.give_back(by_group(session.give_back(|_| true)));
+        session.drop_waiting(&self.ledger);
+        if session.is_durable() {
+            self.note(&session, Change::Ended);
+        }
+        if session.will_due.is_some()
+            && let Some(will) = session.will.take()
+        {
+            self.publish_will(key, hash, &will, now);
+        }
+    }
+
+    /// Topic filters by the worker whose trie holds them: a shared one's is the home of its group.
+    pub fn by_home<'a>(&self, filters: impl Iterator<Item = &'a Arc<str>>) -> Vec<(u16, Vec<Arc<str>>)> {
+        let workers = self.node.peers.len();
+        let mut by_home: Vec<(u16, Vec<Arc<str>>)> = Vec::new();
+        for filter in filters {
+            let home = if shared_part(filter).is_some() { group_home(filter, workers) } else { self.id };
+            match by_home.iter_mut().find(|(other, _)| *other == home) {
+                Some((_, filters)) => filters.push(Arc::clone(filter)),
+                None => by_home.push((home, vec![Arc::clone(filter)])),
+            }
+        }
+        by_home
+    }
+
+    /// Tells the homes of a session's shared groups whether it is online.
+    pub fn tell_groups(&self, key: SessionKey) {
+        let (by_home, online, durable) = {
+            let sessions = self.sessions.borrow();
+            let Some(session) = sessions.get(key).filter(|session| session.load.is_some()) else { return };
+            session.publish_load();
+            let shared = session.subscriptions.keys().filter(|filter| shared_part(filter).is_some());
+            (self.by_home(shared), session.online.is_some(), session.is_durable())
+        };
+        for (home, filters) in by_home {
+            let state = MemberState { session: key, filters, online, durable };
+            self.node.peers[usize::from(home)].trie.do_send(state);
+        }
+    }
+
+    /// Puts all subscriptions of a session into the tries, for a session that is brought back.
+    pub fn subscribe_all(&self, key: SessionKey) {
+        let sessions = self.sessions.borrow();
+        let Some(session) = sessions.get(key) else { return };
+        for (home, filters) in self.by_home(session.subscriptions.keys()) {
+            let entries = filters.iter().filter_map(|filter| Some((filter.clone(), *session.subscriptions.get(filter)?)));
+            let (shared, plain): (Vec<_>, Vec<_>) = entries.partition(|(filter, _)| shared_part(filter).is_some());
+            let trie = &self.node.peers[usize::from(home)].trie;
+            if !plain.is_empty() {
+                trie.do_send(Subscribe { session: key, filters: plain, reply: None });
+            }
+            if let Some(load) = session.load.clone().filter(|_| !shared.is_empty()) {
+                let (online, durable) = (session.online.is_some(), session.is_durable());
+                trie.do_send(Join { session: key, filters: shared, online, durable, load, reply: None });
+            }
+        }
+    }
+
+    /// Notes a change for the session store.
+    pub fn note(&self, session: &Session, change: Change) {
+        let client_identifier = session.client_identifier.as_ref().into();
+        self.changes.borrow_mut().push(SessionChange { client_identifier, change });
+    }
+
+    /// Notes a subscription for the session store, if the session is durable.
+    pub fn note_subscribed(&self, session: &Session, filter: &Arc<str>, subscription: Option<Subscription>) {
+        if session.is_durable() {
+            let filter = Arc::clone(filter);
+            self.note(
+                session,
+                match subscription {
+                    Some(subscription) => Change::Subscribed(filter, subscription),
+                    None => Change::Unsubscribed(filter),
+                },
+            );
+        }
+    }
+}
+
+fn by_group(messages: Vec<super::Queued>) -> Vec<GivenBack> {
+    let mut groups: Vec<GivenBack> = Vec::new();
+    for queued in messages {
+        let Some(group): Option<GroupKey> = queued.group else { continue };
+        match groups.iter_mut().find(|given| given.group == group) {
+            Some(given) => given.messages.push(queued),
+            None => groups.push(GivenBack { group, messages: vec![queued] }),
+        }
+    }
+    groups
+}

@@ -1,0 +1,110 @@
+//! What the sessions actor of a worker is asked.
+
+use actix::prelude::*;
+use auth_actor::Identity;
+use mqtt_codec::Connect;
+
+use super::key::SessionKey;
+use crate::connection::ConnectionPermit;
+use crate::connection::transport::{Detached, Transport};
+use crate::ledger::Tally;
+
+/// A transport on its way to the home worker of its session.
+#[derive(Debug)]
+pub enum Handed {
+    /// It was accepted there.
+    Here(Transport),
+    /// It comes from another worker.
+    Moved(Detached),
+}
+
+/// Gives a network connection whose CONNECT was read and allowed to the home of its session.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Admit {
+    /// The network connection.
+    pub transport: Handed,
+    /// Its CONNECT, with the client identifier that is in force.
+    pub connect: Box<Connect>,
+    /// Whether the node assigned that client identifier.
+    pub assigned: bool,
+    /// Bytes that came behind the CONNECT.
+    pub rest: Vec<u8>,
+    /// Who the client showed itself to be.
+    pub identity: Identity,
+    /// The last authentication data of an enhanced authentication, for the CONNACK.
+    pub authentication_data: Option<Vec<u8>>,
+    /// Its place among the node's network connections.
+    pub permit: ConnectionPermit,
+}
+
+/// A network connection ended; its session says how (`Session::parting`).
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Left {
+    /// The session it held.
+    pub session: SessionKey,
+}
+
+/// Closes every network connection (0x8B), without will messages: those were published before, or are not to be.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct ShutDown;
+
+/// Publishes, as at a lost connection, the wills of all clients, those that are delayed included: the node shuts down.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct PublishWills;
+
+/// Publishes `$SYS` messages, retained.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct PublishSys {
+    /// Topic names and payloads.
+    pub messages: Vec<(String, String)>,
+}
+
+/// What a sessions actor says of itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SessionsObservation {
+    /// Sessions, online and offline.
+    pub sessions: usize,
+    /// Those that a network connection holds.
+    pub online: usize,
+    /// Messages that wait: QoS 0 not yet written, QoS 1 and 2 in flight or queued, and those in shared groups.
+    pub waiting: u64,
+    /// Bytes of those of them that are kept.
+    pub waiting_bytes: u64,
+    /// Subscriptions, shared ones included.
+    pub subscriptions: usize,
+    /// Shared subscriptions.
+    pub shared_subscriptions: usize,
+}
+
+/// Asks for a [`SessionsObservation`].
+#[derive(Debug, Message)]
+#[rtype(result = "SessionsObservation")]
+pub struct ObserveSessions;
+
+/// One client's session, as the admin API shows it.
+#[derive(Debug, Clone)]
+pub struct ClientObservation {
+    /// Its part of the ledger.
+    pub tally: Tally,
+    /// Messages that wait for it.
+    pub waiting: u64,
+    /// Whether a network connection holds it.
+    pub online: bool,
+    /// Its subscriptions.
+    pub subscriptions: usize,
+    /// Session expiry interval, in seconds.
+    pub expiry_interval: u32,
+}
+
+/// Asks for the session of one client.
+#[derive(Debug, Message)]
+#[rtype(result = "Option<ClientObservation>")]
+pub struct ObserveClient {
+    /// Client identifier.
+    pub client_identifier: String,
+}

@@ -1,0 +1,30 @@
+//! Sessions: what outlives a network connection, and the actor at their home.
+
+mod actor;
+mod deliver;
+mod frames;
+mod incoming;
+mod inflight;
+mod key;
+mod lifecycle;
+mod messages;
+mod online;
+mod queue;
+mod replay;
+mod session;
+mod store;
+
+pub use actor::Sessions;
+pub use deliver::{Acknowledged, Desk, Offered, Wanted};
+pub use frames::FrameCache;
+pub use incoming::IncomingIdentifiers;
+pub use key::{Epoch, SessionKey, client_hash, home_worker};
+pub use messages::*;
+pub use online::{Online, OutgoingAliases};
+pub use queue::{Identifiers, Queue, Queued};
+pub use replay::{Replay, Replays};
+pub use session::{NEVER_EXPIRES, Outgoing, Parting, Session, Subscription, Subscriptions, Will};
+pub use store::{
+    Change, Commit, Load, MemoryBackend, ObserveStore, SessionBackend, SessionChange, SessionStore, StoreError,
+    StoreObservation, StoredSession,
+};

@@ -1,0 +1,75 @@
+//! The part of a session that exists only while a network connection holds it.
+
+use actix::WeakAddr;
+use mqtt_codec::ProtocolVersion;
+use std::collections::HashMap;
+use std::num::NonZeroU16;
+use std::task::Waker;
+use std::time::Instant;
+
+use super::frames::OutgoingAlias;
+use crate::connection::{Connection, outbox::Outbox};
+
+/// Topic aliases that the node set on this network connection.
+#[derive(Debug)]
+pub struct OutgoingAliases {
+    set: HashMap<Box<str>, NonZeroU16, rustc_hash::FxBuildHasher>,
+    maximum: u16,
+}
+
+impl OutgoingAliases {
+    /// Room for `maximum` aliases, above 0.
+    pub fn new(maximum: u16) -> Self {
+        Self { set: HashMap::default(), maximum }
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Online {
+    /// What is waiting to be written.
+    pub outbox: Outbox,
+    /// Wakes the network connection's actor; none before its first turn.
+    pub waker: Option<Waker>,
+    /// The network connection's actor, to close it.
+    pub connection: Option<WeakAddr<Connection>>,
+    /// When the last packet came [MQTT-3.1.2-22].
+    pub last_received: Instant,
+    /// The client's maximum packet size, in bytes; `u32::MAX` if it named none.
+    pub maximum_packet_size: u32,
+    /// Topic aliases the node sets; none if the client takes none.
+    pub aliases: Option<Box<OutgoingAliases>>,
+    /// QoS 1 and 2 messages that may be unacknowledged at a time: the client's receive maximum or our own limit.
+    pub inflight_max: u16,
+    /// Publishes of this client that are received and not yet answered; the receive maximum bounds them.
+    pub unanswered: u16,
+    /// One and a half times this is how long the client may stay silent, in seconds; 0: as long as it likes.
+    pub keep_alive_seconds: u16,
+    /// Protocol version of this network connection.
+    pub version: ProtocolVersion,
+    /// Whether its actor is already on the list of those to wake.
+    pub touched: bool,
+    /// The node does not read it just now, so its silence is not the client's fault.
+    pub reading_paused: bool,
+}
+
+impl Online {
+    /// What a PUBLISH to this topic name says in place of it.
+    pub fn outgoing_alias(&self, topic: &str) -> OutgoingAlias {
+        let Some(aliases) = &self.aliases else { return OutgoingAlias::None };
+        if let Some(alias) = aliases.set.get(topic) {
+            return OutgoingAlias::Known(*alias);
+        }
+        match NonZeroU16::new(aliases.set.len() as u16 + 1) {
+            Some(next) if next.get() <= aliases.maximum => OutgoingAlias::New(next),
+            _ => OutgoingAlias::None,
+        }
+    }
+
+    /// A PUBLISH with this alias stands in the outbox now.
+    pub fn alias_was_sent(&mut self, alias: OutgoingAlias, topic: &str) {
+        if let (OutgoingAlias::New(alias), Some(aliases)) = (alias, &mut self.aliases) {
+            aliases.set.insert(topic.into(), alias);
+        }
+    }
+}

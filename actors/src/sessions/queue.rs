@@ -1,0 +1,107 @@
+//! Messages that wait for a session, within limits of number and bytes.
+
+use mqtt_codec::QoS;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::message::StoredMessage;
+use crate::topics::GroupKey;
+
+/// The subscription identifiers a message is sent with [MQTT-3.3.4-3, MQTT-3.3.4-4].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Identifiers {
+    /// None of the subscriptions has one.
+    #[default]
+    None,
+    /// That of one subscription.
+    One(u32),
+    /// Those of several that were merged into one copy.
+    Many(Box<[u32]>),
+}
+
+impl Identifiers {
+    /// As the encoder wants them.
+    pub fn as_slice(&self) -> &[u32] {
+        match self {
+            Self::None => &[],
+            Self::One(identifier) => std::slice::from_ref(identifier),
+            Self::Many(identifiers) => identifiers,
+        }
+    }
+}
+
+/// One copy of a message that waits for a session.
+#[derive(Debug, Clone)]
+pub struct Queued {
+    /// The message, shared with other sessions.
+    pub message: Arc<StoredMessage>,
+    /// QoS it is sent with.
+    pub qos: QoS,
+    /// RETAIN it is sent with.
+    pub retain: bool,
+    /// Subscription identifiers it is sent with.
+    pub identifiers: Identifiers,
+    /// The shared subscription it came through.
+    pub group: Option<GroupKey>,
+}
+
+/// First in, first out.
+#[derive(Debug, Default)]
+pub struct Queue {
+    waiting: VecDeque<Queued>,
+    bytes: usize,
+}
+
+impl Queue {
+    /// Messages waiting.
+    pub fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Whether none is waiting.
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Bytes of the messages waiting.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Appends.
+    pub fn push(&mut self, queued: Queued) {
+        self.bytes += queued.message.bytes();
+        self.waiting.push_back(queued);
+    }
+
+    /// The message that waits longest.
+    pub fn front(&self) -> Option<&Queued> {
+        self.waiting.front()
+    }
+
+    /// Takes the message that waits longest.
+    pub fn pop(&mut self) -> Option<Queued> {
+        let queued = self.waiting.pop_front()?;
+        self.bytes -= queued.message.bytes();
+        if self.waiting.is_empty() {
+            self.waiting = VecDeque::new();
+        }
+        Some(queued)
+    }
+
+    /// Takes out all that `wanted` says, in order.
+    pub fn extract(&mut self, mut wanted: impl FnMut(&Queued) -> bool) -> Vec<Queued> {
+        let mut out = Vec::new();
+        let mut kept = VecDeque::with_capacity(self.waiting.len());
+        for queued in std::mem::take(&mut self.waiting) {
+            if wanted(&queued) {
+                self.bytes -= queued.message.bytes();
+                out.push(queued);
+            } else {
+                kept.push_back(queued);
+            }
+        }
+        self.waiting = kept;
+        out
+    }
+}

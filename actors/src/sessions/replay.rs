@@ -1,0 +1,41 @@
+//! Retained messages on their way to a new subscription: fetched a piece at a time, at the pace of the reader.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use super::session::Subscription;
+
+/// One subscription whose retained messages are not all sent.
+#[derive(Debug, Clone)]
+pub struct Replay {
+    /// Its topic filter.
+    pub filter: Arc<str>,
+    /// Options and identifier it was made with.
+    pub subscription: Subscription,
+    /// The topic name behind which the next piece begins.
+    pub after: Option<Arc<str>>,
+}
+
+/// All of a session's. Part of its state: what a lost network connection interrupts goes on with the next.
+#[derive(Debug, Default)]
+pub struct Replays {
+    /// In the order subscribed; the first is the one being fetched.
+    pub pending: VecDeque<Replay>,
+    /// Whether the retained actor was asked for a piece and has not answered.
+    pub asked: bool,
+    /// Topic names of retained publishes that the client was sent meanwhile, with their stamps: an older retained
+    /// message that arrives behind is skipped.
+    seen: HashMap<Box<str>, u64, rustc_hash::FxBuildHasher>,
+}
+
+impl Replays {
+    /// The client was sent a retained publish.
+    pub fn note(&mut self, topic: &str, stamp: u64) {
+        self.seen.insert(topic.into(), stamp);
+    }
+
+    /// Whether the client already has something newer under this topic name.
+    pub fn is_outdated(&self, topic: &str, stamp: u64) -> bool {
+        self.seen.get(topic).is_some_and(|newest| *newest > stamp)
+    }
+}

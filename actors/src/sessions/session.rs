@@ -1,0 +1,156 @@
+//! A session's state [MQTT-4.1.0-1]: what outlives its network connections, and the part that does not.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use hashbrown::HashMap;
+use mqtt_codec::{PacketIdentifier, ProtocolVersion, QoS, SubscriptionOptions};
+
+use super::incoming::IncomingIdentifiers;
+use super::inflight::Inflight;
+use super::key::{Epoch, SessionKey};
+use super::online::Online;
+use super::queue::Queue;
+use super::replay::Replays;
+use crate::ledger::Tally;
+use crate::topics::Load;
+
+/// A session expiry interval that never ends.
+pub const NEVER_EXPIRES: u32 = u32::MAX;
+
+/// One of a session's subscriptions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Subscription {
+    /// Its options, as they are encoded.
+    pub options: SubscriptionOptions,
+    /// Its subscription identifier; 0: none.
+    pub identifier: u32,
+}
+
+/// By topic filter, as the client wrote it (`$share/...` included).
+pub type Subscriptions = HashMap<Arc<str>, Subscription, rustc_hash::FxBuildHasher>;
+
+/// The will message of a network connection, waiting for its end.
+#[derive(Debug, Clone)]
+pub struct Will {
+    /// Topic name.
+    pub topic: Box<str>,
+    /// Payload.
+    pub payload: bytes::Bytes,
+    /// The properties a server passes on, encoded.
+    pub properties: Box<[u8]>,
+    /// QoS it is published with.
+    pub qos: QoS,
+    /// RETAIN it is published with.
+    pub retain: bool,
+    /// Will delay interval, in seconds.
+    pub delay_seconds: u32,
+    /// Message expiry interval, in seconds from when it is published.
+    pub expiry_seconds: Option<u32>,
+}
+
+/// Messages to the client that are not settled.
+#[derive(Debug, Default)]
+pub struct Outgoing {
+    /// Sent and not acknowledged.
+    pub inflight: Inflight,
+    /// Not sent.
+    pub queue: Queue,
+    /// Those in flight that are still to be sent again on this network connection, in order.
+    pub resend: VecDeque<PacketIdentifier>,
+    /// Bytes of the messages kept for those in flight.
+    pub inflight_bytes: usize,
+}
+
+/// How a session became offline, until that is dealt with.
+#[derive(Debug, Clone, Copy)]
+pub struct Parting {
+    /// Whether the will is to be published, after its delay.
+    pub publish_will: bool,
+    /// When the network connection ended.
+    pub at: Instant,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Session {
+    /// Its name inside the node.
+    pub key: SessionKey,
+    /// Which of its network connections is the present, or was the last.
+    pub epoch: Epoch,
+    /// Client identifier.
+    pub client_identifier: Box<str>,
+    /// Who the client showed itself to be.
+    pub user_name: Option<Box<str>>,
+    /// While a network connection holds it.
+    pub online: Option<Online>,
+    /// Session expiry interval, in seconds. 0: it ends with its network connection.
+    pub expiry_interval: u32,
+    /// Protocol version of the present or last network connection.
+    pub version: ProtocolVersion,
+    /// Its subscriptions.
+    pub subscriptions: Subscriptions,
+    /// QoS 2 messages received and not released.
+    pub incoming: IncomingIdentifiers,
+    /// Messages to the client.
+    pub outgoing: Option<Box<Outgoing>>,
+    /// Retained messages still to be sent for its subscriptions.
+    pub replays: Option<Box<Replays>>,
+    /// Will message.
+    pub will: Option<Box<Will>>,
+    /// Set between the end of a network connection and the moment it is dealt with.
+    pub parting: Option<Parting>,
+    /// When a delayed will is due, for a session that is offline.
+    pub will_due: Option<Instant>,
+    /// When it ends, for a session that is offline.
+    pub expires_at: Option<Instant>,
+    /// Its part of the ledger.
+    pub tally: Tally,
+    /// What the homes of its shared subscriptions see of its load; none if it has no shared subscription.
+    pub load: Option<Load>,
+}
+
+impl Session {
+    /// A session without any state.
+    pub fn new(key: SessionKey, client_identifier: Box<str>, version: ProtocolVersion) -> Self {
+        Self {
+            key,
+            epoch: 0,
+            client_identifier,
+            user_name: None,
+            online: None,
+            expiry_interval: 0,
+            version,
+            subscriptions: Subscriptions::default(),
+            incoming: IncomingIdentifiers::default(),
+            outgoing: None,
+            replays: None,
+            will: None,
+            parting: None,
+            will_due: None,
+            expires_at: None,
+            tally: Tally::default(),
+            load: None,
+        }
+    }
+
+    /// Whether it outlives its network connection.
+    pub fn is_durable(&self) -> bool {
+        self.expiry_interval > 0
+    }
+
+    /// Tells the homes of its shared subscriptions how much it has to do.
+    pub fn publish_load(&self) {
+        if let Some(load) = &self.load {
+            load.store(self.waiting() as u32, std::sync::atomic::Ordering::Relaxed);
+        }
+    }
+
+    /// Messages that wait for it: QoS 0 not yet written, QoS 1 and 2 in flight or queued.
+    pub fn waiting(&self) -> u64 {
+        let outbox = self.online.as_ref().map_or(0, |online| u64::from(online.outbox.waiting_qos0()));
+        let outgoing = self.outgoing.as_ref();
+        outbox + outgoing.map_or(0, |outgoing| (outgoing.inflight.len() + outgoing.queue.len()) as u64)
+    }
+}

@@ -1,0 +1,146 @@
+//! What a topic trie is asked.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use actix::prelude::*;
+
+use super::shared::{GivenBack, GroupKey, Load};
+use crate::connection::Connection;
+use crate::message::Batch;
+use crate::sessions::{Queued, SessionKey, Subscription};
+
+/// Who waits for a change of subscriptions to be in force.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    /// The network connection.
+    pub connection: Addr<Connection>,
+    /// Which of its SUBSCRIBE or UNSUBSCRIBE packets.
+    pub token: u32,
+}
+
+/// Routes the publishes of one wake-up to this worker's subscribers.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Route {
+    /// The publishes.
+    pub batch: Arc<Batch>,
+    /// Whether this is the publisher's own worker, which answers the publisher when it has routed.
+    pub home: bool,
+    /// When it was sent, for the messages whose waiting time is sampled.
+    pub sent_at: Option<Instant>,
+}
+
+/// Adds subscriptions of one session, replacing those with an equal topic filter [MQTT-3.8.4-3].
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Subscribe {
+    /// Whose they are.
+    pub session: SessionKey,
+    /// Topic filters and options.
+    pub filters: Vec<(Arc<str>, Subscription)>,
+    /// Told when they are in force.
+    pub reply: Option<Reply>,
+}
+
+/// Adds memberships of one session in shared groups whose home is here, or changes them.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Join {
+    /// Who joins.
+    pub session: SessionKey,
+    /// Full filters (`$share/...`) and options.
+    pub filters: Vec<(Arc<str>, Subscription)>,
+    /// Whether a network connection holds the session.
+    pub online: bool,
+    /// Whether the session outlives its network connection.
+    pub durable: bool,
+    /// How many messages the member has unacknowledged or waiting.
+    pub load: Load,
+    /// Told when they are in force.
+    pub reply: Option<Reply>,
+}
+
+/// Removes subscriptions of one session, shared ones whose home is here included.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Unsubscribe {
+    /// Whose they are.
+    pub session: SessionKey,
+    /// Topic filters, as the client wrote them.
+    pub filters: Vec<Arc<str>>,
+    /// Told when they are gone.
+    pub reply: Option<Reply>,
+}
+
+/// A member of shared groups whose home is here came online or went offline.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct MemberState {
+    /// Which member.
+    pub session: SessionKey,
+    /// Full filters of its groups.
+    pub filters: Vec<Arc<str>>,
+    /// Whether a network connection holds the session.
+    pub online: bool,
+    /// Whether the session outlives its network connection.
+    pub durable: bool,
+}
+
+/// A message that a group's home chose a member of this worker for.
+#[derive(Debug)]
+pub struct Chosen {
+    /// The member.
+    pub session: SessionKey,
+    /// The message as the member is to get it.
+    pub queued: Queued,
+}
+
+/// Messages for members of shared groups who live here.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Handoff {
+    /// In order.
+    pub chosen: Vec<Chosen>,
+}
+
+/// Messages that members of groups whose home is here could not keep.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct GiveBack {
+    /// By group.
+    pub returned: Vec<GivenBack>,
+}
+
+/// Asks a member that is offline for the messages of a group, since another member can take them now.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Reclaim {
+    /// The member.
+    pub session: SessionKey,
+    /// The group.
+    pub group: GroupKey,
+}
+
+
+/// Panics in the handler, as a defect would: tests show with it that the node goes on.
+#[doc(hidden)]
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct InjectPanic;
+
+/// What a topic trie says of itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TrieObservation {
+    /// Topic filters held.
+    pub filters: usize,
+    /// Shared groups whose home is here.
+    pub groups: usize,
+    /// Messages that wait in those groups.
+    pub waiting_in_groups: u64,
+}
+
+/// Asks for a [`TrieObservation`]; answered behind everything sent before.
+#[derive(Debug, Message)]
+#[rtype(result = "TrieObservation")]
+pub struct ObserveTrie;

@@ -1,0 +1,25 @@
+//! Topic tries: which sessions of a worker want a message, and getting it to them.
+
+mod actor;
+mod directory;
+mod messages;
+mod path_trie;
+mod route;
+mod shared;
+mod trie;
+
+pub use actor::TopicTrie;
+pub use directory::{Directory, WORKERS_MAX};
+pub use messages::*;
+pub use shared::{GivenBack, Group, GroupKey, Groups, Load, Member};
+pub use trie::{Matches, Subscriber, Trie};
+
+/// The topic filter inside a shared filter `$share/name/filter`; none if it is a plain one.
+pub fn shared_part(full_filter: &str) -> Option<&str> {
+    full_filter.strip_prefix("$share/")?.split_once('/').map(|(_, filter)| filter)
+}
+
+/// The worker that is home to a shared group.
+pub fn group_home(full_filter: &str, workers: usize) -> u16 {
+    crate::sessions::home_worker(full_filter, workers) as u16
+}

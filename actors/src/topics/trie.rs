@@ -1,0 +1,324 @@
+//! The subscriptions of one worker, by topic filter. Pure.
+
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use mqtt_codec::SubscriptionOptions;
+
+use super::path_trie::PathTrie;
+use crate::sessions::SessionKey;
+
+/// One session's subscription to one topic filter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Subscriber {
+    /// Whose it is.
+    pub session: SessionKey,
+    /// Subscription identifier; 0: none.
+    pub identifier: u32,
+    /// Its options.
+    pub options: SubscriptionOptions,
+}
+
+/// A filter with more subscribers than this finds one of them by an index.
+const INDEXED_ABOVE: usize = 64;
+
+#[derive(Debug, Default)]
+struct Many {
+    list: Vec<Subscriber>,
+    index: Option<HashMap<SessionKey, u32, rustc_hash::FxBuildHasher>>,
+}
+
+/// Most filters have one subscriber, some have many.
+#[derive(Debug, Default)]
+enum Subscribers {
+    #[default]
+    None,
+    One(Subscriber),
+    Many(Box<Many>),
+}
+
+impl Subscribers {
+    fn as_slice(&self) -> &[Subscriber] {
+        match self {
+            Self::None => &[],
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Many(many) => &many.list,
+        }
+    }
+
+    fn insert(&mut self, subscriber: Subscriber) {
+        match self {
+            Self::None => *self = Self::One(subscriber),
+            Self::One(one) if one.session == subscriber.session => *one = subscriber,
+            Self::One(one) => *self = Self::Many(Box::new(Many { list: vec![*one, subscriber], index: None })),
+            Self::Many(many) => match many.position(subscriber.session) {
+                Some(at) => many.list[at] = subscriber,
+                None => many.push(subscriber),
+            },
+        }
+    }
+
+    fn remove(&mut self, session: SessionKey) {
+        match self {
+            Self::One(one) if one.session == session => *self = Self::None,
+            Self::Many(many) => {
+                many.remove(session);
+                match many.list.as_slice() {
+                    [] => *self = Self::None,
+                    [one] => *self = Self::One(*one),
+                    _ => {}
+                }
+            }
+            Self::One(_) | Self::None => {}
+        }
+    }
+}
+
+impl Many {
+    fn position(&self, session: SessionKey) -> Option<usize> {
+        match &self.index {
+            Some(index) => index.get(&session).map(|at| *at as usize),
+            None => self.list.iter().position(|subscriber| subscriber.session == session),
+        }
+    }
+
+    fn push(&mut self, subscriber: Subscriber) {
+        self.list.push(subscriber);
+        if let Some(index) = &mut self.index {
+            index.insert(subscriber.session, self.list.len() as u32 - 1);
+        } else if self.list.len() > INDEXED_ABOVE {
+            let places = self.list.iter().enumerate();
+            self.index = Some(places.map(|(at, subscriber)| (subscriber.session, at as u32)).collect());
+        }
+    }
+
+    fn remove(&mut self, session: SessionKey) {
+        let Some(at) = self.position(session) else { return };
+        self.list.swap_remove(at);
+        if let Some(index) = &mut self.index {
+            index.remove(&session);
+            if let Some(moved) = self.list.get(at) {
+                index.insert(moved.session, at as u32);
+            }
+        }
+    }
+}
+
+/// What stands at one topic filter.
+#[derive(Debug, Default)]
+pub(super) struct FilterEntry {
+    subscribers: Subscribers,
+    groups: Option<Box<Vec<u32>>>,
+}
+
+impl FilterEntry {
+    fn is_empty(&self) -> bool {
+        matches!(self.subscribers, Subscribers::None) && self.groups.is_none()
+    }
+}
+
+/// What matched a topic name.
+#[derive(Debug, Default)]
+pub struct Matches {
+    /// One per subscription.
+    pub subscribers: Vec<Subscriber>,
+    /// Shared groups whose home is here.
+    pub groups: Vec<u32>,
+}
+
+impl Matches {
+    /// Whether nothing matched.
+    pub fn is_empty(&self) -> bool {
+        self.subscribers.is_empty() && self.groups.is_empty()
+    }
+
+    /// Another topic name follows.
+    pub fn clear(&mut self) {
+        self.subscribers.clear();
+        self.groups.clear();
+    }
+}
+
+/// See the module. Filters without wildcards are found by one look-up, the others by their levels.
+#[derive(Debug, Default)]
+pub struct Trie {
+    exact: HashMap<Arc<str>, FilterEntry>,
+    wild: PathTrie<FilterEntry>,
+}
+
+/// Whether a topic filter has a wildcard; a valid filter holds these characters as wildcards only.
+pub(super) fn is_wild(filter: &str) -> bool {
+    filter.bytes().any(|byte| byte == b'+' || byte == b'#')
+}
+
+impl Trie {
+    /// Topic filters held.
+    pub fn filters(&self) -> usize {
+        self.exact.len() + self.wild.len()
+    }
+
+    fn entry(&mut self, filter: &Arc<str>) -> &mut FilterEntry {
+        if is_wild(filter) { self.wild.entry(filter) } else { self.exact.entry(Arc::clone(filter)).or_default() }
+    }
+
+    fn update(&mut self, filter: &str, change: impl FnOnce(&mut FilterEntry)) -> bool {
+        let mut emptied = false;
+        if is_wild(filter) {
+            self.wild.update(filter, |entry| {
+                change(entry);
+                emptied = entry.is_empty();
+                emptied
+            });
+        } else if let Some(entry) = self.exact.get_mut(filter) {
+            change(entry);
+            emptied = entry.is_empty();
+            if emptied {
+                self.exact.remove(filter);
+            }
+        }
+        emptied
+    }
+
+    /// Adds a subscription, replacing the session's earlier one to the same filter [MQTT-3.8.4-3]. Returns whether the
+    /// filter is new here.
+    pub fn insert(&mut self, filter: &Arc<str>, subscriber: Subscriber) -> bool {
+        let entry = self.entry(filter);
+        let first = entry.is_empty();
+        entry.subscribers.insert(subscriber);
+        first
+    }
+
+    /// Removes a session's subscription. Returns whether the filter is gone with it.
+    pub fn remove(&mut self, filter: &str, session: SessionKey) -> bool {
+        self.update(filter, |entry| entry.subscribers.remove(session))
+    }
+
+    /// Adds a shared group. Returns whether the filter is new here.
+    pub fn insert_group(&mut self, filter: &Arc<str>, group: u32) -> bool {
+        let entry = self.entry(filter);
+        let first = entry.is_empty();
+        let groups = entry.groups.get_or_insert_default();
+        if !groups.contains(&group) {
+            groups.push(group);
+        }
+        first
+    }
+
+    /// Removes a shared group. Returns whether the filter is gone with it.
+    pub fn remove_group(&mut self, filter: &str, group: u32) -> bool {
+        self.update(filter, |entry| {
+            if let Some(groups) = &mut entry.groups {
+                groups.retain(|other| *other != group);
+                if groups.is_empty() {
+                    entry.groups = None;
+                }
+            }
+        })
+    }
+
+    /// Adds all that matches a topic name to `matches`.
+    #[inline]
+    pub fn collect(&self, topic: &str, matches: &mut Matches) {
+        let mut take = |entry: &FilterEntry| {
+            matches.subscribers.extend_from_slice(entry.subscribers.as_slice());
+            if let Some(groups) = &entry.groups {
+                matches.groups.extend_from_slice(groups);
+            }
+        };
+        if let Some(entry) = self.exact.get(topic) {
+            take(entry);
+        }
+        self.wild.visit(topic, &mut take);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mqtt_codec::TopicFilter;
+    use proptest::prelude::*;
+
+    fn key(index: u32) -> SessionKey {
+        SessionKey { index, generation: 0, worker: 0 }
+    }
+
+    fn subscriber(index: u32) -> Subscriber {
+        Subscriber { session: key(index), identifier: 0, options: SubscriptionOptions::from_bits(0).unwrap() }
+    }
+
+    fn found(trie: &Trie, topic: &str) -> Vec<u32> {
+        let mut matches = Matches::default();
+        trie.collect(topic, &mut matches);
+        let mut found: Vec<u32> = matches.subscribers.iter().map(|subscriber| subscriber.session.index).collect();
+        found.sort_unstable();
+        found
+    }
+
+    #[test]
+    fn one_filter_with_many_subscribers() {
+        let mut trie = Trie::default();
+        let filter: Arc<str> = "a/b".into();
+        for index in 0..1000 {
+            assert_eq!(trie.insert(&filter, subscriber(index)), index == 0);
+        }
+        for index in (0..1000).filter(|index| index % 3 != 0) {
+            assert!(!trie.remove("a/b", key(index)));
+        }
+        assert_eq!(found(&trie, "a/b"), (0..1000).step_by(3).collect::<Vec<_>>());
+        for index in (0..1000).step_by(3) {
+            assert_eq!(trie.remove("a/b", key(index)), index == 999);
+        }
+        assert_eq!(trie.filters(), 0);
+    }
+
+    fn filters() -> impl Strategy<Value = String> {
+        let level = prop_oneof![Just("a"), Just("b"), Just(""), Just("+"), Just("$s")];
+        (proptest::collection::vec(level, 1..5), any::<bool>()).prop_map(|(mut levels, open)| {
+            if open {
+                levels.push("#");
+            }
+            levels.join("/")
+        })
+    }
+
+    fn topics() -> impl Strategy<Value = String> {
+        let level = prop_oneof![Just("a"), Just("b"), Just(""), Just("$s")];
+        proptest::collection::vec(level, 1..5).prop_map(|levels| levels.join("/"))
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_a_naive_list(
+            steps in proptest::collection::vec((0..6u32, filters(), any::<bool>()), 1..60),
+            names in proptest::collection::vec(topics(), 20),
+        ) {
+            let mut trie = Trie::default();
+            let mut model: Vec<(u32, String)> = Vec::new();
+            for (index, filter, add) in steps {
+                if filter.is_empty() {
+                    continue;
+                }
+                let others = model.iter().any(|(other, name)| *name == filter && *other != index);
+                let present = model.contains(&(index, filter.clone()));
+                if add {
+                    prop_assert_eq!(trie.insert(&filter.as_str().into(), subscriber(index)), !others && !present);
+                    if !present {
+                        model.push((index, filter));
+                    }
+                } else {
+                    prop_assert_eq!(trie.remove(&filter, key(index)), present && !others);
+                    model.retain(|entry| *entry != (index, filter.clone()));
+                }
+            }
+            for name in names.iter().filter(|name| !name.is_empty()) {
+                let mut expected: Vec<u32> = model
+                    .iter()
+                    .filter(|(_, filter)| TopicFilter::new(filter).unwrap().matches(name))
+                    .map(|(index, _)| *index)
+                    .collect();
+                expected.sort_unstable();
+                prop_assert_eq!(found(&trie, name), expected, "{}", name);
+            }
+        }
+    }
+}

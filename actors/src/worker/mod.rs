@@ -1,0 +1,225 @@
+//! What the actors of one worker share: its sessions, buffers, ledger page and timers, and the way to the others.
+//!
+//! Everything here belongs to one thread. It outlives the actors that use it, so that one which is started anew after a
+//! panic finds the sessions as they were.
+
+mod buffers;
+mod inbound;
+mod publish;
+mod shared;
+mod table;
+mod timers;
+
+pub use buffers::BufferPool;
+pub use inbound::Inbound;
+pub use shared::{NodeShared, Peer};
+pub use table::SessionTable;
+pub use timers::{TICK, Timer, Timers};
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::connection::{Effects, TrieLost, outbox::Outbox};
+use crate::ledger::{DropReason, Ledger};
+use crate::message::{Batch, Publication, StoredMessage};
+use crate::metrics::{ActorKind, ActorStats, Counters};
+use crate::sessions::{Desk, FrameCache, Offered, Online, SessionChange, SessionKey, Wanted};
+use crate::topics::{GiveBack, GivenBack, Groups};
+
+/// What one turn of a connection reads at most, in bytes: shared by all connections of the worker.
+pub const SCRATCH_BYTES: usize = 64 * 1024;
+/// Emptied batches kept for the next use.
+const SPARE_BATCHES: usize = 64;
+/// A batch that grew beyond this is not kept.
+const SPARE_BATCH_BYTES: usize = 256 * 1024;
+
+/// See the module.
+pub struct Worker {
+    /// Its number, from 0.
+    pub id: u16,
+    /// What all workers share.
+    pub node: Arc<NodeShared>,
+    /// Sessions whose home is here.
+    pub sessions: RefCell<SessionTable>,
+    /// Shared groups whose home is here.
+    pub groups: RefCell<Groups>,
+    /// Write buffers.
+    pub pool: RefCell<BufferPool>,
+    /// Frames of the message being delivered.
+    pub frames: RefCell<FrameCache>,
+    /// Connections to wake at the end of the turn.
+    pub touched: RefCell<Vec<SessionKey>>,
+    /// The read buffer.
+    pub scratch: RefCell<Box<[u8]>>,
+    /// What becomes due.
+    pub timers: RefCell<Timers>,
+    /// This worker's page of the ledger.
+    pub ledger: Arc<Ledger>,
+    /// This worker's counters.
+    pub counters: Arc<Counters>,
+    /// What the step of a connection asks for.
+    pub effects: RefCell<Effects>,
+    /// Changes of durable sessions on their way to the session store.
+    pub changes: RefCell<Vec<SessionChange>>,
+    /// Set when the node shuts down: closing connections is expected.
+    pub stopping: Cell<bool>,
+    spare: RefCell<Vec<Batch>>,
+}
+
+impl Worker {
+    /// A worker without sessions.
+    pub fn new(id: u16, node: Arc<NodeShared>) -> Rc<Self> {
+        let peer = &node.peers[usize::from(id)];
+        let (ledger, counters) = (Arc::clone(&peer.ledger), Arc::clone(&peer.counters));
+        Rc::new(Self {
+            id,
+            sessions: RefCell::new(SessionTable::new(id)),
+            groups: RefCell::default(),
+            pool: RefCell::default(),
+            frames: RefCell::default(),
+            touched: RefCell::default(),
+            scratch: RefCell::new(vec![0; SCRATCH_BYTES].into_boxed_slice()),
+            timers: RefCell::new(Timers::new(Instant::now())),
+            ledger,
+            counters,
+            effects: RefCell::default(),
+            changes: RefCell::default(),
+            stopping: Cell::new(false),
+            spare: RefCell::default(),
+            node,
+        })
+    }
+
+    /// This worker as the others see it.
+    pub fn peer(&self) -> &Peer {
+        &self.node.peers[usize::from(self.id)]
+    }
+
+    /// The figures of one kind of actor on this worker.
+    pub fn stats(&self, kind: ActorKind) -> &ActorStats {
+        self.peer().stats.of(kind)
+    }
+
+    /// An empty batch.
+    pub fn batch(&self) -> Batch {
+        self.spare.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Takes a batch back that nobody needs any more.
+    pub fn recycle(&self, mut batch: Batch) {
+        let mut spare = self.spare.borrow_mut();
+        if spare.len() < SPARE_BATCHES && batch.text_bytes() <= SPARE_BATCH_BYTES {
+            batch.clear();
+            spare.push(batch);
+        }
+    }
+
+    /// Wakes every connection whose outbox was appended to, once.
+    pub fn wake_touched(&self) {
+        let mut touched = self.touched.borrow_mut();
+        if touched.is_empty() {
+            return;
+        }
+        let mut sessions = self.sessions.borrow_mut();
+        for key in touched.drain(..) {
+            let Some(session) = sessions.get_mut(key) else { continue };
+            session.publish_load();
+            if let Some(online) = &mut session.online {
+                online.touched = false;
+                if let Some(waker) = &online.waker {
+                    waker.wake_by_ref();
+                }
+            }
+        }
+    }
+
+    /// Lets `act` decide about one session with all that deciding needs; none if the session is gone.
+    pub fn with_desk<R>(
+        &self,
+        key: SessionKey,
+        now: Instant,
+        act: impl FnOnce(&mut crate::sessions::Session, &mut Desk<'_>) -> R,
+    ) -> Option<R> {
+        let mut sessions = self.sessions.borrow_mut();
+        let session = sessions.get_mut(key)?;
+        let (mut pool, mut frames) = (self.pool.borrow_mut(), self.frames.borrow_mut());
+        let mut desk = Desk {
+            settings: &self.node.settings,
+            ledger: &self.ledger,
+            pool: &mut pool,
+            frames: &mut frames,
+            now,
+        };
+        Some(act(session, &mut desk))
+    }
+
+    /// Offers one message to one session of this worker. The caller counted the match.
+    pub fn offer(
+        &self,
+        key: SessionKey,
+        publication: &Publication<'_>,
+        wanted: &Wanted,
+        stored: &mut Option<Arc<StoredMessage>>,
+        now: Instant,
+    ) {
+        let offered = self.with_desk(key, now, |session, desk| {
+            let offered = session.offer(publication, wanted, stored, desk);
+            if offered == Offered::Sent {
+                touch(session.online.as_mut(), key, &mut self.touched.borrow_mut());
+            }
+        });
+        debug_assert!(offered.is_some(), "the caller looked the session up");
+    }
+
+    /// A network connection is over: of the QoS 0 messages in its outbox, those written whole are delivered and the
+    /// others lost.
+    pub fn close_outbox(&self, key: SessionKey, outbox: Outbox) {
+        if let Some(session) = self.sessions.borrow_mut().get_mut(key) {
+            return session.close_outbox(outbox, &self.ledger);
+        }
+        let (written, lost) = outbox.finish();
+        self.ledger.delivered.add(u64::from(written));
+        self.ledger.drop_n(DropReason::ConnectionClosed, u64::from(lost));
+    }
+
+    /// The topic trie panicked. What it had not begun is lost, so whoever waits for its answer is disconnected and will
+    /// send again.
+    pub fn trie_was_lost(&self) {
+        self.peer().inbound.reset();
+        self.touched.borrow_mut().clear();
+        let mut sessions = self.sessions.borrow_mut();
+        for key in sessions.keys() {
+            let Some(online) = sessions.get_mut(key).and_then(|session| session.online.as_mut()) else { continue };
+            online.touched = false;
+            if let Some(connection) = online.connection.as_ref().and_then(actix::WeakAddr::upgrade) {
+                connection.do_send(TrieLost { unanswered: online.unanswered > 0 });
+            }
+        }
+    }
+
+    /// Sends messages back to the homes of their groups.
+    pub fn give_back(&self, returned: Vec<GivenBack>) {
+        let mut by_home: Vec<Vec<GivenBack>> = self.node.peers.iter().map(|_| Vec::new()).collect();
+        for given in returned {
+            by_home[usize::from(given.group.home)].push(given);
+        }
+        for (home, returned) in by_home.into_iter().enumerate() {
+            if !returned.is_empty() {
+                self.node.peers[home].trie.do_send(GiveBack { returned });
+            }
+        }
+    }
+}
+
+/// Notes that a connection has something to write.
+#[inline]
+pub fn touch(online: Option<&mut Online>, key: SessionKey, touched: &mut Vec<SessionKey>) {
+    if let Some(online) = online
+        && !online.touched
+    {
+        online.touched = true;
+        touched.push(key);
+    }
+}

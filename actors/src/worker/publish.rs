@@ -1,0 +1,110 @@
+//! Sending a batch on its way: to the retained actor, to every worker with a match, and to the publisher's own.
+
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Instant;
+
+use super::Worker;
+use crate::message::{Batch, Payload, Publication, StoredMessage};
+use crate::metrics::ActorKind;
+use crate::retained::Keep;
+use crate::sessions::{SessionKey, Will};
+use crate::topics::Route;
+
+impl Worker {
+    /// Routes a batch. A publisher that can be held up gives its `waker`: if a worker with a match has no room, the
+    /// batch comes back untouched, and the waker is called when there is room.
+    ///
+    /// # Errors
+    /// The batch, when there is no room.
+    pub fn route(&self, mut batch: Batch, waker: Option<&Waker>) -> Result<(), Batch> {
+        let own = 1u64 << self.id;
+        let (mut targets, mut local, mut retained) = (0, false, 0);
+        for index in 0..batch.items().len() {
+            if batch.items()[index].is_routed() {
+                let workers = self.node.directory.workers(batch.topic(index));
+                batch.items_mut()[index].workers = workers;
+                targets |= workers;
+                local |= workers & !own == 0;
+                retained += usize::from(batch.publication(index).stamp != 0);
+            }
+            // The publisher's own worker answers, in order.
+            local |= batch.items()[index].ack.is_some();
+        }
+        if let Some(waker) = waker
+            && !self.has_room(targets & !own, retained, waker)
+        {
+            return Err(batch);
+        }
+        if retained > 0 {
+            self.keep_retained(&batch, retained);
+        }
+        let batch = Arc::new(batch);
+        for (worker, peer) in self.node.peers.iter().enumerate() {
+            let bit = 1u64 << worker;
+            if bit == own || targets & bit == 0 {
+                continue;
+            }
+            let routed = batch.items().iter().filter(|item| item.workers & bit != 0).count();
+            peer.inbound.enter(routed);
+            let sent_at = peer.stats.of(ActorKind::TopicTrie).send();
+            peer.trie.do_send(Route { batch: Arc::clone(&batch), home: false, sent_at });
+        }
+        if local || targets & own != 0 {
+            let sent_at = self.stats(ActorKind::TopicTrie).send();
+            self.peer().trie.do_send(Route { batch, home: true, sent_at });
+        } else {
+            self.ledger.published.add(batch.items().len() as u64);
+        }
+        Ok(())
+    }
+
+    fn has_room(&self, targets: u64, retained: usize, waker: &Waker) -> bool {
+        let mut room = retained == 0 || self.node.retained_inbound.has_room_or_wake(waker);
+        for (worker, peer) in self.node.peers.iter().enumerate() {
+            if targets & (1 << worker) != 0 {
+                room &= peer.inbound.has_room_or_wake(waker);
+            }
+        }
+        if !room {
+            self.counters.between_workers_full.add(1);
+        }
+        room
+    }
+
+    /// Stored before it is routed: whoever subscribes behind the routing finds it.
+    fn keep_retained(&self, batch: &Batch, count: usize) {
+        let publications = (0..batch.items().len()).map(|index| batch.publication(index));
+        let messages = publications.filter(|publication| publication.stamp != 0);
+        let messages: Vec<_> = messages.map(|publication| Arc::new(StoredMessage::new(&publication))).collect();
+        debug_assert_eq!(messages.len(), count);
+        self.node.retained_inbound.enter(count);
+        self.node.retained.do_send(Keep { messages });
+    }
+
+    /// Publishes a will message as the session's client would have.
+    pub fn publish_will(&self, publisher: SessionKey, client_hash: u64, will: &Will, now: Instant) {
+        let mut batch = self.batch();
+        batch.publisher = Some(publisher);
+        batch.publisher_hash = client_hash;
+        let lifetime = will.expiry_seconds.map(|seconds| std::time::Duration::from_secs(seconds.into()));
+        batch.push(
+            &Publication {
+                topic: &will.topic,
+                properties: &will.properties,
+                payload: Payload::Short(&will.payload),
+                qos: will.qos,
+                retain: will.retain,
+                expires_at: lifetime.map(|lifetime| now + lifetime),
+                publisher: Some(publisher),
+                publisher_hash: client_hash,
+                stamp: if will.retain { self.node.next_retained_stamp() } else { 0 },
+            },
+            None,
+        );
+        self.counters.wills_published.add(1);
+        // Wills are bounded by the number of sessions: they may overshoot the limit between workers.
+        let routed = self.route(batch, None);
+        debug_assert!(routed.is_ok());
+    }
+}

@@ -1,0 +1,92 @@
+//! What all workers of a node share, and how each reaches the others.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
+
+use auth_actor::{Auth, LivePolicy};
+
+use super::inbound::Inbound;
+use crate::ledger::Ledger;
+use crate::metrics::{Counters, WorkerStats};
+use crate::retained::Retained;
+use crate::sessions::{SessionStore, Sessions};
+use crate::settings::Settings;
+use crate::supervision::Place;
+use crate::topics::{Directory, TopicTrie};
+
+/// One worker, as every other sees it.
+#[derive(Debug)]
+pub struct Peer {
+    /// Its topic trie.
+    pub trie: Place<TopicTrie>,
+    /// Its sessions actor.
+    pub sessions: Place<Sessions>,
+    /// Messages on their way to it.
+    pub inbound: Inbound,
+    /// Its page of the ledger.
+    pub ledger: Arc<Ledger>,
+    /// Its counters.
+    pub counters: Arc<Counters>,
+    /// The figures of its actors.
+    pub stats: WorkerStats,
+}
+
+impl Peer {
+    /// A worker whose actors are still to be started.
+    pub fn new(settings: &Settings) -> Self {
+        Self {
+            trie: Place::default(),
+            sessions: Place::default(),
+            inbound: Inbound::new(settings.node.messages_between_workers_max),
+            ledger: Arc::default(),
+            counters: Arc::default(),
+            stats: WorkerStats::default(),
+        }
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct NodeShared {
+    /// What the node was told.
+    pub settings: Arc<Settings>,
+    /// Decoding limits, from the settings.
+    pub decode_limits: mqtt_codec::Limits,
+    /// Which workers have a match.
+    pub directory: Directory,
+    /// The workers.
+    pub peers: Box<[Peer]>,
+    /// Keeps retained messages.
+    pub retained: Place<Retained>,
+    /// Retained messages on their way there.
+    pub retained_inbound: Inbound,
+    /// Keeps durable sessions.
+    pub store: Place<SessionStore>,
+    /// Answers who may do what.
+    pub auth: Place<Auth>,
+    /// What need not be asked.
+    pub policy: LivePolicy,
+    /// The figures of the actors of the control thread.
+    pub control_stats: WorkerStats,
+    /// The stamp of the latest retained publish.
+    pub retained_stamp: AtomicU64,
+    /// Retained messages kept.
+    pub retained_messages: AtomicUsize,
+    /// Network connections open.
+    pub connections: AtomicUsize,
+    /// Sessions on all workers.
+    pub sessions: AtomicUsize,
+    /// Numbers the client identifiers that the node assigns.
+    pub assigned: AtomicU64,
+    /// Where those numbers begin, so that two runs do not assign the same.
+    pub assigned_prefix: String,
+    /// When the node started.
+    pub started: std::time::Instant,
+}
+
+impl NodeShared {
+    /// Answers with the next stamp of a retained publish.
+    pub fn next_retained_stamp(&self) -> u64 {
+        self.retained_stamp.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1
+    }
+}
