@@ -123,8 +123,8 @@ impl Node {
         let mut arbiters = vec![Arbiter::new()];
         let (ready, started) = oneshot::channel();
         arbiters[0].spawn_fn({
-            let (shared, metrics) = (Arc::clone(&shared), Arc::clone(&metrics));
-            move || start_control(&shared, &metrics, provider, backend(), ready)
+            let shared = Arc::clone(&shared);
+            move || start_control(&shared, provider, backend(), ready)
         });
         started.await.map_err(|_| StartError::ThreadEnded)?;
         for (id, sockets) in sockets.into_iter().enumerate() {
@@ -135,6 +135,10 @@ impl Node {
             arbiters.push(arbiter);
             started.await.map_err(|_| StartError::ThreadEnded)?;
         }
+        arbiters[0].spawn_fn({
+            let (shared, metrics) = (Arc::clone(&shared), Arc::clone(&metrics));
+            move || start_metrics(&shared, &metrics)
+        });
         let accepting = Arc::new(AtomicBool::new(true));
         Ok(RunningNode { shared, metrics, listeners, arbiters, stop, accepting })
     }
@@ -188,7 +192,6 @@ fn ward<A: Actor>(
 
 fn start_control(
     shared: &Arc<NodeShared>,
-    metrics: &Arc<Place<Metrics>>,
     provider: Provider,
     backend: Rc<RefCell<dyn SessionBackend>>,
     ready: oneshot::Sender<()>,
@@ -224,20 +227,25 @@ fn start_control(
         move || Auth::new(provider.clone()).start(),
         || {},
     ));
+    actix_rt::spawn(look_after(wards));
+    // The one who waits may have given up; then nothing waits for this thread.
+    let _ = ready.send(());
+}
+
+/// The metrics actor comes last: it asks all others.
+fn start_metrics(shared: &Arc<NodeShared>, metrics: &Arc<Place<Metrics>>) {
     metrics.set(Metrics::new(Arc::clone(shared)).start());
     shared.control_stats.of(ActorKind::Metrics).started();
     let (dead, revived, node) = (Arc::clone(metrics), Arc::clone(metrics), Arc::clone(shared));
-    wards.push(Ward {
+    let ward = Ward {
         name: ActorKind::Metrics.label(),
         is_dead: Box::new(move || dead.is_dead()),
         revive: Box::new(move || {
             node.control_stats.of(ActorKind::Metrics).restarted();
             revived.set(Metrics::new(Arc::clone(&node)).start());
         }),
-    });
-    actix_rt::spawn(look_after(wards));
-    // The one who waits may have given up; then nothing waits for this thread.
-    let _ = ready.send(());
+    };
+    actix_rt::spawn(look_after(vec![ward]));
 }
 
 fn start_worker(

@@ -21,7 +21,7 @@ use super::outbox::SLICES_PER_WRITE;
 use super::parting::Parting;
 use super::permit::ConnectionPermit;
 use super::protocol::{Protocol, Step, Stepped, Violation};
-use super::retained::RetainedPiece;
+use super::retained::{self, RetainedPieces};
 use super::transport::Transport;
 use crate::message::Batch;
 use crate::metrics::ActorKind;
@@ -115,6 +115,8 @@ struct PendingChange {
 #[derive(Debug, Default)]
 struct Rare {
     changes: Vec<PendingChange>,
+    /// SUBACKs that wait for the first retained messages.
+    answers: Vec<(u32, SubAck)>,
     /// A batch that found no room at another worker.
     held_up: Option<Batch>,
     /// A packet waits for the auth actor.
@@ -211,7 +213,8 @@ impl Connection {
             return written.is_err().then(|| Ending::because(ReasonCode::UnspecifiedError));
         }
         let mut ending = None;
-        if self.may_read() {
+        let reads = self.may_read();
+        if reads {
             ending = self.read(task, now, fx);
         }
         if let Err(later) = self.carry_out(context, task, fx) {
@@ -225,6 +228,10 @@ impl Connection {
         }
         self.ask_for_retained(context);
         self.note_pause();
+        if !reads && self.may_read() {
+            // Writing made room: nothing else would bring the next turn, since the socket does not know that it is read.
+            task.waker().wake_by_ref();
+        }
         ending
     }
 
@@ -241,7 +248,7 @@ impl Connection {
 
     fn may_read(&self) -> bool {
         if let Some(rare) = &self.rare
-            && (rare.held_up.is_some() || rare.asked || rare.changes.len() >= CHANGES_MAX)
+            && (rare.held_up.is_some() || rare.asked || rare.changes.len() + rare.answers.len() >= CHANGES_MAX)
         {
             return false;
         }
@@ -464,7 +471,7 @@ impl Connection {
         };
         let pending = PendingChange { token, answers_missing, change };
         if answers_missing == 0 {
-            self.answer_change(pending.change);
+            self.answer_change(context, token, pending.change);
         } else {
             self.rare().changes.push(pending);
         }
@@ -500,20 +507,30 @@ impl Connection {
         asked
     }
 
-    /// SUBACK or UNSUBACK; retained messages follow a SUBACK.
-    fn answer_change(&mut self, change: Change) {
+    /// SUBACK or UNSUBACK. A SUBACK waits for the first retained messages, so that they stand before whatever is
+    /// published because of it.
+    fn answer_change(&mut self, context: &ConnectionContext, token: u32, change: Change) {
         match change {
             Change::Subscribe { packet_identifier, granted, reasons, reason_string } => {
                 let properties = reason_string.map(|text| {
                     Box::new(mqtt_codec::AckProperties { reason_string: Some(text), user_properties: Vec::new() })
                 });
-                self.send(&Packet::SubAck(SubAck { packet_identifier, properties, reason_codes: reasons }));
-                let mut sessions = self.worker.sessions.borrow_mut();
-                let Some(session) = sessions.get_mut(self.key) else { return };
-                for Granted { filter, subscription, .. } in granted.into_iter().filter(|granted| granted.replay) {
-                    let replays = session.replays.get_or_insert_default();
-                    replays.pending.push_back(Replay { filter, subscription, after: None });
+                let answer = SubAck { packet_identifier, properties, reason_codes: reasons };
+                let replays = granted.into_iter().filter(|granted| granted.replay);
+                let replays = replays.map(|Granted { filter, subscription, .. }| Replay {
+                    filter,
+                    subscription,
+                    after: None,
+                });
+                let replays: Vec<Replay> = replays.collect();
+                if replays.is_empty() || !retained::is_any_kept(&self.worker.node) {
+                    return self.send(&Packet::SubAck(answer));
                 }
+                if let Some(session) = self.worker.sessions.borrow_mut().get_mut(self.key) {
+                    session.replays.get_or_insert_default().first_asked += 1;
+                }
+                retained::ask(&self.worker.node, context.address(), self.epoch, Some(token), replays);
+                self.rare().answers.push((token, answer));
             }
             Change::Unsubscribe { packet_identifier, reasons, .. } => {
                 let packet = UnsubAck { packet_identifier, properties: None, reason_codes: reasons };
@@ -656,13 +673,15 @@ impl Connection {
     // === retained ===
 
     fn ask_for_retained(&mut self, context: &ConnectionContext) {
-        let query = {
+        let replay = {
             let mut sessions = self.worker.sessions.borrow_mut();
             let session = sessions.get_mut(self.key);
-            session.and_then(|session| super::retained::next_query(session, self.epoch, &self.worker.node.settings))
+            session.and_then(|session| {
+                retained::next_replay(session, self.epoch, &self.worker.node.settings)
+            })
         };
-        if let Some(query) = query {
-            self.worker.node.retained.do_send(query.for_connection(context.address()));
+        if let Some(replay) = replay {
+            retained::ask(&self.worker.node, context.address(), self.epoch, None, vec![replay]);
         }
     }
 }
@@ -699,13 +718,13 @@ impl Handler<Close> for Connection {
 impl Handler<ChangeInForce> for Connection {
     type Result = ();
 
-    fn handle(&mut self, in_force: ChangeInForce, _context: &mut Self::Context) {
+    fn handle(&mut self, in_force: ChangeInForce, context: &mut Self::Context) {
         let Some(rare) = &mut self.rare else { return };
         let Some(at) = rare.changes.iter().position(|change| change.token == in_force.token) else { return };
         rare.changes[at].answers_missing -= 1;
         if rare.changes[at].answers_missing == 0 {
             let pending = rare.changes.remove(at);
-            self.answer_change(pending.change);
+            self.answer_change(context, pending.token, pending.change);
         }
     }
 }
@@ -750,12 +769,25 @@ impl Handler<Reauthenticated> for Connection {
     }
 }
 
-impl Handler<RetainedPiece> for Connection {
+impl Handler<RetainedPieces> for Connection {
     type Result = ();
 
-    fn handle(&mut self, piece: RetainedPiece, _context: &mut Self::Context) {
-        if self.parting.is_none() {
-            self.worker.take_retained(self.key, self.epoch, piece, Instant::now());
+    fn handle(&mut self, answer: RetainedPieces, _context: &mut Self::Context) {
+        if self.parting.is_some() || answer.epoch != self.epoch {
+            return;
+        }
+        let now = Instant::now();
+        let Some(token) = answer.token else {
+            for (asked, piece) in answer.pieces {
+                self.worker.take_next_piece(self.key, &asked, piece, now);
+            }
+            return;
+        };
+        let answers = &mut self.rare().answers;
+        if let Some(at) = answers.iter().position(|(waiting, _)| *waiting == token) {
+            let (_, packet) = answers.remove(at);
+            self.send(&Packet::SubAck(packet));
+            self.worker.take_first_pieces(self.key, answer.pieces, now);
         }
     }
 }

@@ -19,6 +19,6 @@ pub use effects::Effects;
 pub use handshake::refuse;
 pub use limits::decode_limits;
 pub use permit::ConnectionPermit;
-pub use retained::RetainedPiece;
+pub use retained::RetainedPieces;
 
 pub(crate) use accept::{accept, bind};

@@ -1,65 +1,77 @@
-//! Retained messages for a new subscription, at the pace of the reader.
+//! Retained messages for a new subscription: the first of them right behind the SUBACK, the others at the pace of the
+//! reader.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use actix::prelude::*;
+use actix_rt::time::timeout;
 
 use super::actor::Connection;
 use crate::message::{Publication, StoredMessage};
-use crate::retained::Query;
-use crate::sessions::{Epoch, Identifiers, Session, SessionKey, Wanted};
+use crate::retained::{Piece, Query, Rest};
+use crate::sessions::{Desk, Epoch, Identifiers, Replay, Session, SessionKey, Subscription, Wanted};
 use crate::settings::Settings;
-use crate::worker::Worker;
+use crate::worker::{NodeShared, Worker};
 
 /// Messages in one piece.
 const PIECE_MESSAGES: usize = 256;
 /// Bytes in one piece; a single message may exceed it.
 const PIECE_BYTES: usize = 256 * 1024;
+/// How long the retained actor may take; one that panicked is asked again.
+const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The next retained messages of the subscription that is being served.
+/// What the retained actor answered.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct RetainedPiece {
+pub struct RetainedPieces {
     /// Which network connection asked.
     pub epoch: Epoch,
-    /// The topic filter it asked for.
-    pub filter: Arc<str>,
-    /// In the order of their topic names.
-    pub messages: Vec<Arc<StoredMessage>>,
-    /// Where the next piece begins; none if this was the last.
-    pub next: Option<Arc<str>>,
+    /// The SUBSCRIBE whose SUBACK waits for it; none if a piece was asked for that is not the first.
+    pub token: Option<u32>,
+    /// For each subscription that was asked for: its next piece.
+    pub pieces: Vec<(Replay, Piece)>,
 }
 
-/// A question for the retained actor.
-pub(super) struct NextQuery {
-    filter: Arc<str>,
-    after: Option<Arc<str>>,
+/// Whether there may be a retained message at all.
+pub(super) fn is_any_kept(node: &NodeShared) -> bool {
+    // In this order: a message that is counted in neither was not yet sent, and comes by itself.
+    node.retained_inbound.waiting() > 0 || node.retained_messages.load(Ordering::SeqCst) > 0
+}
+
+/// Asks for the next piece of each subscription.
+pub(super) fn ask(
+    node: &Arc<NodeShared>,
+    connection: Addr<Connection>,
     epoch: Epoch,
-}
-
-impl NextQuery {
-    pub(super) fn for_connection(self, connection: Addr<Connection>) -> Query {
-        Query {
-            filter: self.filter,
-            after: self.after,
-            epoch: self.epoch,
-            connection,
-            messages_max: PIECE_MESSAGES,
-            bytes_max: PIECE_BYTES,
-        }
-    }
+    token: Option<u32>,
+    replays: Vec<Replay>,
+) {
+    let node = Arc::clone(node);
+    actix_rt::spawn(async move {
+        let filters = replays.iter().map(|replay| (replay.filter.clone(), replay.after.clone())).collect();
+        let query = Query { filters, messages_max: PIECE_MESSAGES, bytes_max: PIECE_BYTES };
+        let answer = async { node.retained.addr()?.send(query).await.ok() };
+        let pieces = timeout(PATIENCE, answer).await.ok().flatten().unwrap_or_default();
+        // Without an answer, all of it is left.
+        let left = std::iter::repeat_with(|| Piece { messages: Vec::new(), rest: Rest::All });
+        let pieces = replays.into_iter().zip(pieces.into_iter().chain(left)).collect();
+        connection.do_send(RetainedPieces { epoch, token, pieces });
+    });
 }
 
 /// What to ask for now: nothing as long as the client has not taken in what it was sent.
-pub(super) fn next_query(session: &mut Session, epoch: Epoch, settings: &Settings) -> Option<NextQuery> {
+pub(super) fn next_replay(session: &mut Session, epoch: Epoch, settings: &Settings) -> Option<Replay> {
     let replays = session.replays.as_mut()?;
     let online = session.online.as_ref().filter(|_| session.epoch == epoch)?;
     if replays.asked {
         return None;
     }
     let Some(first) = replays.pending.front() else {
-        session.replays = None;
+        if replays.first_asked == 0 {
+            session.replays = None;
+        }
         return None;
     };
     let relaxed = online.outbox.waiting_bytes() < settings.node.outbox_bytes_max / 2;
@@ -68,52 +80,79 @@ pub(super) fn next_query(session: &mut Session, epoch: Epoch, settings: &Setting
         return None;
     }
     replays.asked = true;
-    Some(NextQuery { filter: first.filter.clone(), after: first.after.clone(), epoch })
+    Some(first.clone())
 }
 
 impl Worker {
-    /// Sends a piece to its session.
-    pub(super) fn take_retained(&self, key: SessionKey, epoch: Epoch, piece: RetainedPiece, now: Instant) {
-        if piece.epoch != epoch {
-            return;
-        }
+    /// Sends the first pieces of a SUBSCRIBE to its session, and notes what is left.
+    pub(super) fn take_first_pieces(&self, key: SessionKey, pieces: Vec<(Replay, Piece)>, now: Instant) {
         self.with_desk(key, now, |session, desk| {
-            let Some(replays) = session.replays.as_mut().filter(|_| session.epoch == epoch) else { return };
+            if let Some(replays) = &mut session.replays {
+                replays.first_asked = replays.first_asked.saturating_sub(1);
+            }
+            for (mut replay, piece) in pieces {
+                if !session.subscriptions.contains_key(&replay.filter) {
+                    // Unsubscribed meanwhile.
+                    continue;
+                }
+                send(session, replay.subscription, &piece.messages, desk);
+                if go_on_from(&mut replay, piece.rest) {
+                    session.replays.get_or_insert_default().pending.push_back(replay);
+                }
+            }
+        });
+    }
+
+    /// Sends the next piece to its session.
+    pub(super) fn take_next_piece(&self, key: SessionKey, asked: &Replay, piece: Piece, now: Instant) {
+        self.with_desk(key, now, |session, desk| {
+            let Some(replays) = &mut session.replays else { return };
             replays.asked = false;
-            let Some(first) = replays.pending.front_mut().filter(|first| first.filter == piece.filter) else {
+            let Some(first) = replays.pending.front_mut().filter(|first| first.filter == asked.filter) else {
                 // Unsubscribed meanwhile.
                 return;
             };
             let subscription = first.subscription;
-            match piece.next {
-                Some(next) => first.after = Some(next),
-                None => {
-                    replays.pending.pop_front();
-                }
+            if !go_on_from(first, piece.rest) {
+                replays.pending.pop_front();
             }
-            for message in piece.messages {
-                let retained = message.publication();
-                let outdated = session.replays.as_ref().is_some_and(|replays| {
-                    replays.is_outdated(retained.topic, retained.stamp)
-                });
-                if outdated || retained.is_expired(now) {
-                    continue;
-                }
-                let wanted = Wanted {
-                    qos: subscription.options.qos,
-                    retain: true,
-                    identifiers: match subscription.identifier {
-                        0 => Identifiers::None,
-                        identifier => Identifiers::One(identifier),
-                    },
-                    group: None,
-                };
-                desk.ledger.matched.add(1);
-                desk.frames.forget();
-                let publication = Publication { stamp: 0, ..retained };
-                session.offer(&publication, &wanted, &mut Some(Arc::clone(&message)), desk);
-                desk.frames.forget();
-            }
+            send(session, subscription, &piece.messages, desk);
         });
+    }
+}
+
+/// Whether something is left.
+fn go_on_from(replay: &mut Replay, rest: Rest) -> bool {
+    match rest {
+        Rest::Nothing => return false,
+        Rest::All => {}
+        Rest::Behind(topic) => replay.after = Some(topic),
+    }
+    true
+}
+
+fn send(session: &mut Session, subscription: Subscription, messages: &[Arc<StoredMessage>], desk: &mut Desk<'_>) {
+    let wanted = Wanted {
+        qos: subscription.options.qos,
+        retain: true,
+        identifiers: match subscription.identifier {
+            0 => Identifiers::None,
+            identifier => Identifiers::One(identifier),
+        },
+        group: None,
+    };
+    for message in messages {
+        let retained = message.publication();
+        let outdated = session.replays.as_ref();
+        if outdated.is_some_and(|replays| replays.is_outdated(retained.topic, retained.stamp))
+            || retained.is_expired(desk.now)
+        {
+            continue;
+        }
+        desk.ledger.matched.add(1);
+        desk.frames.forget();
+        let publication = Publication { stamp: 0, ..retained };
+        session.offer(&publication, &wanted, &mut Some(Arc::clone(message)), desk);
+        desk.frames.forget();
     }
 }

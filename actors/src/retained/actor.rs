@@ -11,11 +11,9 @@ use std::time::Instant;
 
 use actix::prelude::*;
 
-use super::store::RetainedStore;
-use crate::connection::{Connection, RetainedPiece};
+use super::store::{Piece, Rest, RetainedStore};
 use crate::message::StoredMessage;
 use crate::metrics::ActorKind;
-use crate::sessions::Epoch;
 use crate::worker::NodeShared;
 
 /// Keeps messages, in order; those without payload remove what is kept.
@@ -26,18 +24,12 @@ pub struct Keep {
     pub messages: Vec<Arc<StoredMessage>>,
 }
 
-/// Asks for the next messages that match a filter; the answer is a [`RetainedPiece`].
+/// Asks for the next messages of several topic filters, in this order; what does not fit is left for another time.
 #[derive(Debug, Message)]
-#[rtype(result = "()")]
+#[rtype(result = "Vec<Piece>")]
 pub struct Query {
-    /// Topic filter.
-    pub filter: Arc<str>,
-    /// Where to go on.
-    pub after: Option<Arc<str>>,
-    /// Which network connection of the session asks.
-    pub epoch: Epoch,
-    /// Who asks.
-    pub connection: Addr<Connection>,
+    /// Topic filters, and the topic names behind which to go on.
+    pub filters: Vec<(Arc<str>, Option<Arc<str>>)>,
     /// Messages at most.
     pub messages_max: usize,
     /// Bytes at most, one message apart.
@@ -86,23 +78,35 @@ impl Handler<Keep> for Retained {
         let count = keep.messages.len();
         let mut store = self.store.borrow_mut();
         keep.messages.into_iter().for_each(|message| store.keep(message));
-        self.node.retained_messages.store(store.len(), Ordering::Relaxed);
+        self.node.retained_messages.store(store.len(), Ordering::SeqCst);
         self.node.retained_inbound.leave(count);
         stats.handled(timer);
     }
 }
 
 impl Handler<Query> for Retained {
-    type Result = ();
+    type Result = MessageResult<Query>;
 
-    fn handle(&mut self, query: Query, _ctx: &mut Self::Context) {
+    fn handle(&mut self, query: Query, _ctx: &mut Self::Context) -> Self::Result {
         let stats = self.node.control_stats.of(ActorKind::Retained);
         let timer = stats.handle(stats.send());
-        let Query { filter, after, epoch, connection, messages_max, bytes_max } = query;
-        let piece =
-            self.store.borrow_mut().find(&filter, after.as_deref(), messages_max, bytes_max, Instant::now());
-        connection.do_send(RetainedPiece { epoch, filter, messages: piece.messages, next: piece.next });
+        let (mut messages, mut bytes) = (query.messages_max, query.bytes_max);
+        let mut store = self.store.borrow_mut();
+        let now = Instant::now();
+        let pieces = query.filters.into_iter().map(|(filter, after)| {
+            if messages == 0 || bytes == 0 {
+                let rest = after.map_or(Rest::All, Rest::Behind);
+                return Piece { messages: Vec::new(), rest };
+            }
+            let piece = store.find(&filter, after.as_deref(), messages, bytes, now);
+            messages -= piece.messages.len().min(messages);
+            bytes = bytes.saturating_sub(piece.messages.iter().map(|message| message.bytes()).sum());
+            piece
+        });
+        let pieces = pieces.collect();
+        self.node.retained_messages.store(store.len(), Ordering::SeqCst);
         stats.handled(timer);
+        MessageResult(pieces)
     }
 }
 

@@ -4,4 +4,4 @@ mod actor;
 mod store;
 
 pub use actor::{Keep, ObserveRetained, Query, Retained, RetainedObservation};
-pub use store::RetainedStore;
+pub use store::{Piece, Rest, RetainedStore};

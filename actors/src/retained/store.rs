@@ -27,8 +27,20 @@ pub struct RetainedStore {
 pub struct Piece {
     /// In the order of their topic names.
     pub messages: Vec<Arc<StoredMessage>>,
-    /// Where to go on; none if this was the last.
-    pub next: Option<Arc<str>>,
+    /// What is left.
+    pub rest: Rest,
+}
+
+/// What a piece leaves.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Rest {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// All of it.
+    All,
+    /// What is behind this topic name.
+    Behind(Arc<str>),
 }
 
 impl RetainedStore {
@@ -126,7 +138,7 @@ impl RetainedStore {
                         bytes += message.bytes();
                     }
                     if piece.messages.len() >= messages_max || bytes >= bytes_max || examined >= EXAMINED_MAX {
-                        piece.next = Some(Arc::clone(topic));
+                        piece.rest = Rest::Behind(Arc::clone(topic));
                         break;
                     }
                 }
@@ -183,9 +195,9 @@ mod tests {
         loop {
             let piece = store.find(filter, after.as_deref(), 2, 1000, Instant::now());
             found.extend(piece.messages.iter().map(|message| message.topic().to_owned()));
-            after = piece.next;
-            if after.is_none() {
-                break;
+            match piece.rest {
+                Rest::Behind(topic) => after = Some(topic),
+                _ => break,
             }
         }
         assert_eq!(found, expected, "{filter}");

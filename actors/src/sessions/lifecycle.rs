@@ -24,6 +24,7 @@ impl Worker {
         }
         if let Some(replays) = &mut session.replays {
             replays.asked = false;
+            replays.first_asked = 0;
         }
         Some(online)
     }

@@ -21,8 +21,10 @@ pub struct Replay {
 pub struct Replays {
     /// In the order subscribed; the first is the one being fetched.
     pub pending: VecDeque<Replay>,
-    /// Whether the retained actor was asked for a piece and has not answered.
+    /// Whether the retained actor was asked for the next piece and has not answered.
     pub asked: bool,
+    /// SUBSCRIBEs that wait for their first piece.
+    pub first_asked: u32,
     /// Topic names of retained publishes that the client was sent meanwhile, with their stamps: an older retained
     /// message that arrives behind is skipped.
     seen: HashMap<Box<str>, u64, rustc_hash::FxBuildHasher>,
