@@ -85,7 +85,7 @@ pub(crate) async fn accept(
         };
         for _ in 0..ACCEPTS_PER_TURN {
             match ready.try_io(|socket| socket.get_ref().accept()) {
-                Ok(Ok((stream, peer))) => begin(&worker, stream, peer, &kind),
+                Ok(Ok((stream, peer))) => begin(&worker, stream, peer, &kind, stop.clone()),
                 Ok(Err(error)) if is_of_the_connection(&error) => {}
                 Ok(Err(error)) => {
                     warn!(%error, "a network connection could not be accepted");
@@ -104,32 +104,49 @@ fn is_of_the_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }
 
-fn begin(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, kind: &ListenerKind) {
+fn begin(
+    worker: &Rc<Worker>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    kind: &ListenerKind,
+    mut stop: watch::Receiver<bool>,
+) {
     let Some(permit) = ConnectionPermit::take(&worker.node) else {
         worker.counters.connections_full.add(1);
         return;
     };
-    let worker = Rc::clone(worker);
+    let handshake = handshake(Rc::clone(worker), stream, peer, kind.clone(), permit);
+    actix_rt::spawn(async move {
+        tokio::select! {
+            biased;
+            () = handshake => {}
+            // A client that is not taken in yet does not hold up a shutdown.
+            _ = stop.wait_for(|stop| *stop) => {}
+        }
+    });
+}
+
+async fn handshake(
+    worker: Rc<Worker>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    kind: ListenerKind,
+    permit: ConnectionPermit,
+) {
     match kind {
         ListenerKind::Tcp => match transport::tcp(stream) {
-            Ok(transport) => {
-                actix_rt::spawn(handshake::run(worker, transport, Some(peer), permit));
-            }
+            Ok(transport) => handshake::run(worker, transport, Some(peer), permit).await,
             Err(error) => debug!(%error, "a network connection was lost as it was accepted"),
         },
         ListenerKind::WebSocket { path } => {
-            let settings = WebSocketSettings {
-                path: path.clone(),
-                message_bytes_max: worker.node.settings.mqtt.maximum_packet_size_bytes as usize,
-            };
-            actix_rt::spawn(async move {
-                let patience = Duration::from_millis(worker.node.settings.node.connect_timeout_ms);
-                match timeout(patience, transport::websocket(stream, &settings)).await {
-                    Ok(Ok(transport)) => handshake::run(worker, transport, Some(peer), permit).await,
-                    Ok(Err(error)) => debug!(%peer, %error, "a WebSocket handshake failed"),
-                    Err(_) => worker.counters.connect_timeouts.add(1),
-                }
-            });
+            let message_bytes_max = worker.node.settings.mqtt.maximum_packet_size_bytes as usize;
+            let settings = WebSocketSettings { path, message_bytes_max };
+            let patience = Duration::from_millis(worker.node.settings.node.connect_timeout_ms);
+            match timeout(patience, transport::websocket(stream, &settings)).await {
+                Ok(Ok(transport)) => handshake::run(worker, transport, Some(peer), permit).await,
+                Ok(Err(error)) => debug!(%peer, %error, "a WebSocket handshake failed"),
+                Err(_) => worker.counters.connect_timeouts.add(1),
+            }
         }
     }
 }

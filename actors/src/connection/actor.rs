@@ -666,7 +666,12 @@ impl Connection {
         let (version, limit) = (self.protocol.version(), self.protocol.maximum_packet_size());
         outbox.append_with(&mut self.worker.pool.borrow_mut(), |out| ending.packet(version, limit, out));
         self.partial = Vec::new();
-        self.rare = None;
+        if let Some(batch) = self.rare.take().and_then(|rare| rare.held_up) {
+            // Taken from the client already, and a QoS 2 message is not routed when it is sent again: one batch per
+            // network connection may overshoot the limit between workers.
+            let routed = self.worker.route(batch, None);
+            debug_assert!(routed.is_ok());
+        }
         self.parting = Some(Box::new(Parting::new(outbox, ending.by_client)));
     }
 

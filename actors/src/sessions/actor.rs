@@ -24,7 +24,7 @@ use crate::connection::{Close, Connection, Newcomer, refuse, transport::Transpor
 use crate::message::{Payload, Publication};
 use crate::metrics::ActorKind;
 use crate::topics::shared_part;
-use crate::worker::{TICK, Timer, Worker};
+use crate::worker::{TICK, Timer, Touch, Worker};
 
 /// Room for a burst of reconnecting clients; connections are bounded by `connections_max`.
 const MAILBOX_CAPACITY: usize = 4096;
@@ -103,6 +103,10 @@ impl Sessions {
             },
         };
         let connect = admit.connect;
+        if worker.stopping.get() {
+            refuse(transport, connect.version, ReasonCode::ServerUnavailable, Rc::clone(&worker), admit.permit);
+            return;
+        }
         let found = worker.sessions.borrow().find(&connect.client_identifier);
         let existing = found.filter(|key| {
             self.take_over(*key, now);
@@ -289,7 +293,7 @@ fn new_online(connect: &Connect, keep_alive: u16, settings: &crate::settings::Se
         unanswered: 0,
         keep_alive_seconds: keep_alive,
         version: connect.version,
-        touched: false,
+        touch: Touch::No,
         reading_paused: false,
     }
 }

@@ -88,7 +88,7 @@ impl Session {
             replays.note(publication.topic, publication.stamp);
         }
         let qos = publication.qos.min(wanted.qos);
-        if qos == QoS::AtMostOnce && (self.online.is_some() || !desk.settings.session.queue_qos0_offline) {
+        if qos == QoS::AtMostOnce && !self.queues_at_most_once(desk.settings) {
             return self.send_at_most_once(publication, wanted, desk);
         }
         if !self.is_durable() && self.online.is_none() {
@@ -100,6 +100,13 @@ impl Session {
             return self.send(publication, qos, wanted.retain, &wanted.identifiers, kept, desk);
         }
         self.enqueue(queued(publication, qos, wanted, stored), desk)
+    }
+
+    /// Whether QoS 0 waits in the queue: while the session is offline, and then behind what waits from that time.
+    fn queues_at_most_once(&self, settings: &Settings) -> bool {
+        settings.session.queue_qos0_offline
+            && (self.online.is_none()
+                || self.outgoing.as_ref().is_some_and(|outgoing| !outgoing.queue.is_empty()))
     }
 
     fn may_send_now(&self, kept_bytes: usize, settings: &Settings) -> bool {

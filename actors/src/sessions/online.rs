@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use super::frames::OutgoingAlias;
 use crate::connection::{Connection, outbox::Outbox};
+use crate::worker::Touch;
 
 /// Topic aliases that the node set on this network connection.
 #[derive(Debug)]
@@ -47,8 +48,8 @@ pub struct Online {
     pub keep_alive_seconds: u16,
     /// Protocol version of this network connection.
     pub version: ProtocolVersion,
-    /// Whether its actor is already on the list of those to wake.
-    pub touched: bool,
+    /// Whether its actor is on the list of those to wake.
+    pub touch: Touch,
     /// The node does not read it just now, so its silence is not the client's fault.
     pub reading_paused: bool,
 }

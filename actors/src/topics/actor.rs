@@ -102,8 +102,9 @@ impl TopicTrie {
             self.stats().handled(timer);
         }
         self.router.flush_handoffs();
-        self.worker.wake_touched();
-        self.router.is_busy() || !self.work.is_empty()
+        let more = self.router.is_busy() || !self.work.is_empty();
+        self.worker.wake_touched(!more);
+        more
     }
 
     fn begin(&mut self, work: Work, now: Instant) {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use mqtt_codec::{PacketType, QoS, ReasonCode, encode_ack};
+use mqtt_codec::{PacketType, ProtocolVersion, QoS, ReasonCode, encode_ack};
 
 use super::messages::{Chosen, Handoff, Reclaim, Route};
 use super::shared::{GivenBack, Group, GroupKey, Member};
@@ -17,7 +17,7 @@ use super::trie::{Matches, Subscriber, Trie};
 use crate::ledger::DropReason;
 use crate::message::{Batch, Publication, StoredMessage};
 use crate::sessions::{Desk, Identifiers, Offered, Queued, SessionKey, Wanted};
-use crate::worker::{Worker, touch};
+use crate::worker::Worker;
 
 /// Whether a batch is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +38,14 @@ struct Current {
     stored: Option<Arc<StoredMessage>>,
     /// For each item so far: whether this worker has a match.
     matched: Vec<bool>,
+}
+
+/// What a member of a group has for a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Free,
+    Full,
+    Gone,
 }
 
 /// See the module.
@@ -153,7 +161,7 @@ impl Router {
             // A connection may have used the frames since this item was begun.
             worker.frames.borrow_mut().forget();
             let (mut pool, mut frames) = (worker.pool.borrow_mut(), worker.frames.borrow_mut());
-            let mut touched = worker.touched.borrow_mut();
+            let mut wakes = worker.wakes.borrow_mut();
             let mut desk = Desk {
                 settings: &worker.node.settings,
                 ledger: &worker.ledger,
@@ -179,7 +187,7 @@ impl Router {
                 desk.ledger.matched.add(1);
                 let offered = session.offer(&publication, &how, &mut current.stored, &mut desk);
                 if offered == Offered::Sent {
-                    touch(session.online.as_mut(), key, &mut touched);
+                    wakes.touch(session.online.as_mut(), key);
                 }
             }
         }
@@ -237,15 +245,16 @@ impl Router {
             online
                 .outbox
                 .append_with(&mut pool, |out| encode_ack(packet_type, version, ack.packet_identifier, reason, out));
-            // A place in the receive maximum is free again, for QoS 2 only with PUBCOMP or a failing PUBREC.
-            if !ack.exactly_once || reason.is_error() {
+            // A place in the receive maximum is free again, for QoS 2 only with PUBCOMP or a failing PUBREC. A 3.x
+            // client knows no receive maximum and may send its PUBREL behind more publishes than are read.
+            if !ack.exactly_once || reason.is_error() || version != ProtocolVersion::V5 {
                 online.unanswered = online.unanswered.saturating_sub(1);
             }
             worker.counters.packets_sent.add(1);
             answered = true;
         }
         if answered {
-            touch(session.online.as_mut(), publisher, &mut worker.touched.borrow_mut());
+            worker.wakes.borrow_mut().touch(session.online.as_mut(), publisher);
         }
     }
 
@@ -266,12 +275,18 @@ impl Router {
         let mut tried: Vec<SessionKey> = Vec::new();
         let mut first: Option<Member> = None;
         while let Some(member) = group.choose(strategy, publication, &tried) {
-            if member.session.worker != worker.id || self.has_room(&member, publication) {
+            let place = match member.session.worker == worker.id {
+                true => self.place_with(&member, publication),
+                false => Place::Free,
+            };
+            if place == Place::Free {
                 self.give(group.key, &member, publication, stored, now);
                 return;
             }
             tried.push(member.session);
-            first.get_or_insert(member);
+            if place == Place::Full {
+                first.get_or_insert(member);
+            }
         }
         match first {
             // All are online and full: what happens to a full client's message happens.
@@ -280,10 +295,16 @@ impl Router {
         }
     }
 
-    fn has_room(&self, member: &Member, publication: &Publication<'_>) -> bool {
+    fn place_with(&self, member: &Member, publication: &Publication<'_>) -> Place {
         let sessions = self.worker.sessions.borrow();
-        let session = sessions.get(member.session);
-        session.is_some_and(|session| session.has_room(publication, member.options.qos, &self.worker.node.settings))
+        match sessions.get(member.session).filter(|session| session.online.is_some()) {
+            // That it left is on its way to this group.
+            None => Place::Gone,
+            Some(session) if session.has_room(publication, member.options.qos, &self.worker.node.settings) => {
+                Place::Free
+            }
+            Some(_) => Place::Full,
+        }
     }
 
     fn give(

@@ -9,12 +9,14 @@ mod publish;
 mod shared;
 mod table;
 mod timers;
+mod wakes;
 
 pub use buffers::BufferPool;
 pub use inbound::Inbound;
 pub use shared::{NodeShared, Peer};
 pub use table::SessionTable;
 pub use timers::{TICK, Timer, Timers};
+pub use wakes::{Touch, Wakes};
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -25,7 +27,7 @@ use crate::connection::{Effects, TrieLost, outbox::Outbox};
 use crate::ledger::{DropReason, Ledger};
 use crate::message::{Batch, Publication, StoredMessage};
 use crate::metrics::{ActorKind, ActorStats, Counters};
-use crate::sessions::{Desk, FrameCache, Offered, Online, SessionChange, SessionKey, Wanted};
+use crate::sessions::{Desk, FrameCache, Offered, SessionChange, SessionKey, Wanted};
 use crate::topics::{GiveBack, GivenBack, Groups};
 
 /// What one turn of a connection reads at most, in bytes: shared by all connections of the worker.
@@ -49,8 +51,8 @@ pub struct Worker {
     pub pool: RefCell<BufferPool>,
     /// Frames of the message being delivered.
     pub frames: RefCell<FrameCache>,
-    /// Connections to wake at the end of the turn.
-    pub touched: RefCell<Vec<SessionKey>>,
+    /// Connections to wake.
+    pub wakes: RefCell<Wakes>,
     /// The read buffer.
     pub scratch: RefCell<Box<[u8]>>,
     /// What becomes due.
@@ -63,7 +65,7 @@ pub struct Worker {
     pub effects: RefCell<Effects>,
     /// Changes of durable sessions on their way to the session store.
     pub changes: RefCell<Vec<SessionChange>>,
-    /// Set when the node shuts down: closing connections is expected.
+    /// Set when the node shuts down: no client is taken in any more.
     pub stopping: Cell<bool>,
     spare: RefCell<Vec<Batch>>,
 }
@@ -79,7 +81,7 @@ impl Worker {
             groups: RefCell::default(),
             pool: RefCell::default(),
             frames: RefCell::default(),
-            touched: RefCell::default(),
+            wakes: RefCell::default(),
             scratch: RefCell::new(vec![0; SCRATCH_BYTES].into_boxed_slice()),
             timers: RefCell::new(Timers::new(Instant::now())),
             ledger,
@@ -116,23 +118,27 @@ impl Worker {
         }
     }
 
-    /// Wakes every connection whose outbox was appended to, once.
-    pub fn wake_touched(&self) {
-        let mut touched = self.touched.borrow_mut();
-        if touched.is_empty() {
+    /// Wakes connections whose outboxes were appended to: at the end of a run all of them, before only those with
+    /// enough for a good write.
+    pub fn wake_touched(&self, run_is_over: bool) {
+        let due = self.wakes.borrow_mut().take(run_is_over);
+        if due.is_empty() {
             return;
         }
         let mut sessions = self.sessions.borrow_mut();
-        for key in touched.drain(..) {
-            let Some(session) = sessions.get_mut(key) else { continue };
+        for key in &due {
+            let Some(session) = sessions.get_mut(*key) else { continue };
             session.publish_load();
-            if let Some(online) = &mut session.online {
-                online.touched = false;
+            if let Some(online) = &mut session.online
+                && online.touch != Touch::No
+            {
+                online.touch = Touch::No;
                 if let Some(waker) = &online.waker {
                     waker.wake_by_ref();
                 }
             }
         }
+        self.wakes.borrow_mut().recycle(due);
     }
 
     /// Lets `act` decide about one session with all that deciding needs; none if the session is gone.
@@ -167,7 +173,7 @@ impl Worker {
         let offered = self.with_desk(key, now, |session, desk| {
             let offered = session.offer(publication, wanted, stored, desk);
             if offered == Offered::Sent {
-                touch(session.online.as_mut(), key, &mut self.touched.borrow_mut());
+                self.wakes.borrow_mut().touch(session.online.as_mut(), key);
             }
         });
         debug_assert!(offered.is_some(), "the caller looked the session up");
@@ -188,11 +194,11 @@ impl Worker {
     /// send again.
     pub fn trie_was_lost(&self) {
         self.peer().inbound.reset();
-        self.touched.borrow_mut().clear();
+        *self.wakes.borrow_mut() = Wakes::default();
         let mut sessions = self.sessions.borrow_mut();
         for key in sessions.keys() {
             let Some(online) = sessions.get_mut(key).and_then(|session| session.online.as_mut()) else { continue };
-            online.touched = false;
+            online.touch = Touch::No;
             if let Some(connection) = online.connection.as_ref().and_then(actix::WeakAddr::upgrade) {
                 connection.do_send(TrieLost { unanswered: online.unanswered > 0 });
             }
@@ -210,16 +216,5 @@ impl Worker {
                 self.node.peers[home].trie.do_send(GiveBack { returned });
             }
         }
-    }
-}
-
-/// Notes that a connection has something to write.
-#[inline]
-pub fn touch(online: Option<&mut Online>, key: SessionKey, touched: &mut Vec<SessionKey>) {
-    if let Some(online) = online
-        && !online.touched
-    {
-        online.touched = true;
-        touched.push(key);
     }
 }

@@ -1,0 +1,72 @@
+//! Which connections have something new to write, and when they are woken for it.
+//!
+//! A connection that is woken writes all it has by one system call, so it pays to wake it late: once per run of work of
+//! the topic trie, not once per turn. It is woken earlier when it has enough for a good write, or when many deliveries
+//! wait.
+
+use crate::sessions::{Online, SessionKey};
+
+/// What a connection has waiting when it is woken before the run ends, in bytes.
+const GOOD_WRITE_BYTES: usize = 16 * 1024;
+/// Deliveries after which all are woken, though the run goes on: some milliseconds of work.
+const DELIVERIES_MAX: usize = 65_536;
+
+/// How far a connection's wake-up is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Touch {
+    /// Nothing new to write.
+    #[default]
+    No,
+    /// To be woken at the end of the run.
+    Later,
+    /// To be woken at the end of the turn.
+    Soon,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Wakes {
+    later: Vec<SessionKey>,
+    soon: Vec<SessionKey>,
+    deliveries: usize,
+}
+
+impl Wakes {
+    /// A connection's outbox was appended to.
+    #[inline]
+    pub fn touch(&mut self, online: Option<&mut Online>, key: SessionKey) {
+        let Some(online) = online else { return };
+        self.deliveries += 1;
+        match online.touch {
+            Touch::No => {
+                online.touch = Touch::Later;
+                self.later.push(key);
+            }
+            Touch::Later if online.outbox.waiting_bytes() >= GOOD_WRITE_BYTES => {
+                online.touch = Touch::Soon;
+                self.soon.push(key);
+            }
+            Touch::Later | Touch::Soon => {}
+        }
+    }
+
+    /// Takes those to wake at the end of a turn: all, if the run is over or long enough.
+    pub fn take(&mut self, run_is_over: bool) -> Vec<SessionKey> {
+        if run_is_over || self.deliveries >= DELIVERIES_MAX {
+            self.deliveries = 0;
+            self.soon.clear();
+            return std::mem::take(&mut self.later);
+        }
+        std::mem::take(&mut self.soon)
+    }
+
+    /// Takes the memory of a list back.
+    pub fn recycle(&mut self, mut list: Vec<SessionKey>) {
+        list.clear();
+        if self.later.capacity() == 0 {
+            self.later = list;
+        } else if self.soon.capacity() == 0 {
+            self.soon = list;
+        }
+    }
+}
