@@ -121,9 +121,12 @@ pub struct SessionSettings {
     pub incoming_qos2_max: u16,
     /// Messages that wait for one session behind those in flight. Default 100000.
     pub queue_messages_max: usize,
-    /// Bytes (topic name, properties and payload) that wait for one session, those in flight included.
-    /// Default 67108864 (64 MiB).
+    /// Bytes (topic name, properties and payload) that wait for one session that outlives its connection, those in
+    /// flight included; a single message may exceed it. Default 67108864 (64 MiB).
     pub queue_bytes_max: usize,
+    /// The same for a session that ends with its connection: what a client that does not read may cost, beside its
+    /// outbox. Default 4194304 (4 MiB).
+    pub clean_queue_bytes_max: usize,
     /// What is dropped when the queue is full: "drop_oldest" or "drop_newest". Default "drop_newest".
     pub queue_overflow: QueueOverflow,
     /// Whether QoS 0 messages are queued for a session that is offline. Default false.
@@ -148,6 +151,7 @@ impl Default for SessionSettings {
             incoming_qos2_max: 4096,
             queue_messages_max: 100_000,
             queue_bytes_max: 64 * 1024 * 1024,
+            clean_queue_bytes_max: 4 * 1024 * 1024,
             queue_overflow: QueueOverflow::DropNewest,
             queue_qos0_offline: false,
             shared_strategy: SharedStrategy::RoundRobin,

@@ -13,7 +13,7 @@ use super::queue::{Identifiers, Queued};
 use super::session::{Outgoing, Session};
 use crate::ledger::{DropReason, Ledger};
 use crate::message::{Publication, StoredMessage};
-use crate::settings::{QueueOverflow, Settings};
+use crate::settings::{QueueOverflow, SessionSettings, Settings};
 use crate::topics::GroupKey;
 use crate::worker::BufferPool;
 
@@ -118,7 +118,7 @@ impl Session {
                     && outgoing.resend.is_empty()
                     && outgoing.inflight.on_wire() < usize::from(online.inflight_max)
                     && outgoing.inflight.len() < usize::from(u16::MAX) - 1
-                    && outgoing.inflight_bytes + kept_bytes <= settings.session.queue_bytes_max
+                    && self.fits(outgoing, kept_bytes, &settings.session)
             })
     }
 
@@ -133,8 +133,16 @@ impl Session {
         self.may_send_now(bytes, settings)
             || self.outgoing.as_ref().is_none_or(|outgoing| {
                 outgoing.queue.len() < limits.queue_messages_max
-                    && outgoing.queue.bytes() + outgoing.inflight_bytes + bytes <= limits.queue_bytes_max
+                    && self.fits(outgoing, bytes, limits)
             })
+    }
+
+    fn queue_bytes_max(&self, limits: &SessionSettings) -> usize {
+        if self.is_durable() { limits.queue_bytes_max } else { limits.clean_queue_bytes_max }
+    }
+
+    fn fits(&self, outgoing: &Outgoing, bytes: usize, limits: &SessionSettings) -> bool {
+        fits(outgoing, bytes, self.queue_bytes_max(limits))
     }
 
     fn send_at_most_once(
@@ -194,11 +202,11 @@ impl Session {
     /// Puts a message behind those that wait already, within the limits of the session's queue.
     fn enqueue(&mut self, queued: Queued, desk: &mut Desk<'_>) -> Offered {
         let limits = &desk.settings.session;
-        let bytes = queued.message.bytes();
+        let (bytes, bytes_max) = (queued.message.bytes(), self.queue_bytes_max(limits));
         let mut outgoing = std::mem::take(self.outgoing.get_or_insert_default());
         let full = |outgoing: &Outgoing| {
             outgoing.queue.len() >= limits.queue_messages_max
-                || outgoing.queue.bytes() + outgoing.inflight_bytes + bytes > limits.queue_bytes_max
+                || !fits(outgoing, bytes, bytes_max)
         };
         if full(&outgoing) {
             let now = desk.now;
@@ -417,6 +425,12 @@ impl Session {
     pub fn is_v5(&self) -> bool {
         self.version == ProtocolVersion::V5
     }
+}
+
+/// Whether so many more bytes find room. One message always does: a limit below its size must not make it undeliverable.
+fn fits(outgoing: &Outgoing, bytes: usize, bytes_max: usize) -> bool {
+    let held = outgoing.queue.bytes() + outgoing.inflight_bytes;
+    held == 0 || held + bytes <= bytes_max
 }
 
 fn queued(

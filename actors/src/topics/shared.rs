@@ -75,7 +75,8 @@ impl Group {
 
     /// Whether the queue takes another message.
     pub fn has_room(&self, bytes: usize, limits: &SessionSettings) -> bool {
-        self.queue.len() < limits.queue_messages_max && self.queue.bytes() + bytes <= limits.queue_bytes_max
+        self.queue.len() < limits.queue_messages_max
+            && (self.queue.is_empty() || self.queue.bytes() + bytes <= limits.queue_bytes_max)
     }
 
     /// The member that gets a message, among those online and not in `tried`.

@@ -72,6 +72,7 @@ const SESSION: &[(&str, Kind)] = &[
     ("incoming_qos2_max", u16_from(1)),
     ("queue_messages_max", at_least(0)),
     ("queue_bytes_max", at_least(0)),
+    ("clean_queue_bytes_max", at_least(0)),
     ("queue_overflow", Kind::OneOf(&["drop_oldest", "drop_newest"])),
     ("queue_qos0_offline", Kind::Flag),
     (
