@@ -4,5 +4,8 @@
 mod admin;
 mod cli;
 mod config;
+mod connect;
 mod defaults;
 mod fields;
+mod harness;
+mod ledger;

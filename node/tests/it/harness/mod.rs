@@ -1,0 +1,18 @@
+//! A whole node in this process, and clients that speak to it packet by packet. Every wait has a deadline.
+
+#![allow(dead_code, unused_imports, reason = "each module of this test uses its part")]
+
+mod client;
+mod node;
+mod packets;
+
+pub(crate) use client::Client;
+pub(crate) use node::{TestNode, on_node, on_nodes, settings};
+pub(crate) use packets::{
+    connect, durable, filter, identifier, options, publish, subscribe_packet, user_properties, will,
+};
+
+use std::time::Duration;
+
+/// For each wait: far above what a slow machine takes.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
