@@ -286,8 +286,8 @@ fn settings(workers: usize, dice: &mut Dice) -> Settings {
     settings.mqtt.receive_maximum = 20;
     settings.mqtt.merge_overlapping_subscriptions = dice.one_in(3);
     settings.session.inflight_max = 20;
-    settings.session.queue_messages_max = 60;
-    settings.session.queue_bytes_max = 100 * 1024;
+    settings.session.queue_messages_max = 250;
+    settings.session.queue_bytes_max = 300 * 1024;
     settings.session.queue_overflow = dice.pick(&[QueueOverflow::DropNewest, QueueOverflow::DropOldest]);
     settings.session.queue_qos0_offline = dice.one_in(2);
     settings.session.shared_strategy = dice.pick(&[
@@ -372,7 +372,7 @@ async fn run(workers: usize, seed: u64) {
     let ledger = at_rest(&node).await;
     println!("{ledger:?}");
     assert!(ledger.balanced, "seed {seed}: {ledger:?}");
-    assert!(ledger.delivered > 0 && ledger.published >= 3000, "seed {seed}: {ledger:?}");
+    assert!(ledger.delivered > 0 && ledger.published >= 2500, "seed {seed}: {ledger:?}");
     client_ledgers_add_up(&node, &names).await;
 
     // Everybody returns and takes what waits; then nothing is queued.
