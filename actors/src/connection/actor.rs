@@ -12,7 +12,7 @@ use std::time::Instant;
 use actix::prelude::*;
 use auth_actor::{Action, Exchange, ExchangeOutcome};
 use mqtt_codec::{
-    Auth, AuthProperties, Connect, Packet, ReasonCode, Sender, SubAck, UnsubAck, decode_body, read_header,
+    Auth, AuthProperties, Connect, Packet, PacketType, ReasonCode, Sender, SubAck, UnsubAck, decode_body, read_header,
 };
 
 use super::context::{self, ConnectionContext};
@@ -348,6 +348,7 @@ impl Connection {
         let policy = node.policy.current();
         let next_stamp = || node.next_retained_stamp();
         let version = self.protocol.version();
+        let changes_pending = self.rare.as_ref().is_some_and(|rare| !rare.changes.is_empty());
         worker
             .with_desk(self.key, now, |session, desk| {
                 if let Some(online) = &mut session.online {
@@ -368,6 +369,11 @@ impl Connection {
                 {
                     let end = used + header.frame_bytes();
                     if end > bytes.len() {
+                        break;
+                    }
+                    if header.packet_type == PacketType::Publish && (changes_pending || !fx.changes.is_empty()) {
+                        // It is to find the subscriptions that its client asked for before.
+                        self.partial_is_ready = true;
                         break;
                     }
                     let body = &bytes[used + usize::from(header.header_bytes)..end];
