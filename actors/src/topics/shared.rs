@@ -116,12 +116,20 @@ impl Group {
     fn by_hash(&self, hash: u64, usable: impl Fn(&&Member) -> bool) -> Option<usize> {
         let score = |member: &Member| {
             let mut hasher = rustc_hash::FxHasher::default();
-            (hash, member.session).hash(&mut hasher);
-            hasher.finish()
+            member.session.hash(&mut hasher);
+            mixed(hash ^ hasher.finish())
         };
         let members = self.members.iter().enumerate();
         members.filter(|(_, member)| usable(member)).max_by_key(|(_, member)| score(member)).map(|(at, _)| at)
     }
+}
+
+/// Spreads every bit over all (the finalizer of MurmurHash3): the scores of two members must not depend on each other,
+/// or one of them wins for nearly every hash.
+fn mixed(mut hash: u64) -> u64 {
+    hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    hash = (hash ^ (hash >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+    hash ^ (hash >> 33)
 }
 
 /// All groups of one home. It outlives the trie actor that uses it, so that what waits here is not lost with it.
@@ -296,6 +304,18 @@ mod tests {
             seen.insert(first);
         }
         assert_eq!(seen.into_iter().collect::<Vec<_>>(), [0, 2, 3]);
+    }
+
+    #[test]
+    fn hashes_give_each_member_its_share() {
+        let mut groups = Groups::default();
+        let group = group(&mut groups);
+        let mut shares = [0; 4];
+        for number in 0..3000 {
+            let topic = format!("t/{number}");
+            shares[chosen(group, SharedStrategy::HashTopic, &topic, 0).unwrap() as usize] += 1;
+        }
+        assert!([shares[0], shares[2], shares[3]].iter().all(|share| (900..1100).contains(share)), "{shares:?}");
     }
 
     #[test]
