@@ -151,7 +151,7 @@ fn shared(settings: Settings, provider: &Provider, workers: usize) -> NodeShared
         directory: Directory::new(workers),
         peers: (0..workers).map(|_| Peer::new(&settings)).collect(),
         retained: Place::default(),
-        retained_inbound: Inbound::new(settings.node.messages_between_workers_max),
+        retained_inbound: Inbound::new(&settings.node),
         store: Place::default(),
         auth: Place::default(),
         policy: provider.live_policy(),

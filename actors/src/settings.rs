@@ -176,9 +176,11 @@ pub struct WorkerSettings {
     /// Bytes that wait to be written to one network connection; above it QoS 0 is dropped and counted, QoS 1 and 2 wait
     /// in the session's queue. At least 4096. Default 1048576.
     pub outbox_bytes_max: usize,
-    /// Messages on their way from one worker to another; at this limit publishers are not read until there is room.
-    /// Default 65536.
+    /// Messages on their way to one worker's topic trie, from its own connections and from other workers; at this limit
+    /// publishers are not read until there is room. Default 65536.
     pub messages_between_workers_max: usize,
+    /// Bytes of those messages. Default 33554432 (32 MiB).
+    pub bytes_between_workers_max: usize,
     /// Deliveries a topic trie makes before it lets the connections of its worker have their turn. Default 2048.
     pub deliveries_per_turn: usize,
     /// How long a shutdown may take to tell clients and flush outboxes, in milliseconds. Default 5000.
@@ -195,6 +197,7 @@ impl Default for WorkerSettings {
             connect_timeout_ms: 5000,
             outbox_bytes_max: 1024 * 1024,
             messages_between_workers_max: 65_536,
+            bytes_between_workers_max: 32 * 1024 * 1024,
             deliveries_per_turn: 2048,
             shutdown_grace_ms: 5000,
             metrics_interval_seconds: 60,

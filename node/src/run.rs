@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use auth_actor::ProviderKind;
 use micro_mq_actors::{Listener, Node, NodeOptions};
 use tracing::info;
 
@@ -41,10 +42,14 @@ async fn serve(config: &NodeConfig, mut requests: signals::Requests) -> anyhow::
         Some(listener) => Some(listener.serve(node.admin_source()).context("admin.bind: cannot be served")?),
         None => None,
     };
+    info!(version = env!("CARGO_PKG_VERSION"), workers = node.shared().peers.len(), "the node is ready");
     announce(config, node.listeners(), admin.as_ref().map(AdminServer::address));
 
     while requests.next().await == Request::Reload {
-        node.reload_auth();
+        match config.auth.provider {
+            ProviderKind::File => node.reload_auth(),
+            _ => info!("SIGHUP: nothing to read again, auth.provider is not \"file\""),
+        }
     }
 
     info!("shutting down");
@@ -54,10 +59,8 @@ async fn serve(config: &NodeConfig, mut requests: signals::Requests) -> anyhow::
         admin.stop();
     }
     match stopped {
-        Ok(report) => {
-            info!(?report, "shut down");
-            Ok(())
-        }
+        // The node has logged how it went.
+        Ok(_) => Ok(()),
         Err(_) => bail!("the shutdown did not end within its grace period of {} ms", grace.as_millis()),
     }
 }

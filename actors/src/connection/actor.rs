@@ -6,6 +6,7 @@
 
 use std::io::IoSlice;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 use std::time::Instant;
 
@@ -555,15 +556,11 @@ impl Connection {
             (session.client_identifier.to_string(), session.user_name.as_deref().map(str::to_owned))
         };
         let revision = node.policy.revision();
-        let (auth, me) = (node.auth.addr(), context.address());
+        let (node, me) = (Arc::clone(node), context.address());
         let question = auth_actor::Authorize { client_identifier, user_name, questions: questions.clone() };
         actix_rt::spawn(async move {
-            let answers = match auth {
-                Some(auth) => auth.send(question).await.ok(),
-                None => None,
-            };
             // Without an answer nothing is allowed.
-            let answers = answers.unwrap_or_else(|| vec![false; questions.len()]);
+            let answers = node.ask_auth(question).await.unwrap_or_else(|| vec![false; questions.len()]);
             me.do_send(Authorized { questions, answers, revision });
         });
         self.rare().asked = true;
@@ -572,7 +569,7 @@ impl Connection {
     fn reauthenticate(&mut self, context: &ConnectionContext, step: Reauthenticate) {
         use auth_actor::{BeginExchange, ContinueExchange, Identity};
         let Some(method) = self.protocol.authentication_method().map(str::to_owned) else { return };
-        let (auth, me) = (self.worker.node.auth.addr(), context.address());
+        let (node, me) = (Arc::clone(&self.worker.node), context.address());
         let exchange = self.rare().exchange.take();
         let (client_identifier, user_name) = {
             let sessions = self.worker.sessions.borrow();
@@ -580,16 +577,14 @@ impl Connection {
             (session.client_identifier.to_string(), session.user_name.as_deref().map(str::to_owned))
         };
         actix_rt::spawn(async move {
-            let outcome = match (auth, exchange) {
-                (Some(auth), _) if step.begins => {
+            let outcome = match exchange {
+                _ if step.begins => {
                     let reauthenticate = Some(Identity { user_name });
                     let begin = BeginExchange { client_identifier, method, data: step.data, reauthenticate };
-                    auth.send(begin).await.ok()
+                    node.ask_auth(begin).await
                 }
-                (Some(auth), Some(exchange)) => {
-                    auth.send(ContinueExchange { exchange, data: step.data }).await.ok()
-                }
-                _ => None,
+                Some(exchange) => node.ask_auth(ContinueExchange { exchange, data: step.data }).await,
+                None => None,
             };
             me.do_send(Reauthenticated { outcome });
         });

@@ -240,11 +240,7 @@ impl Handshake {
             password: connect.password.as_ref().map(|password| Password::from(password.to_vec())),
             peer: self.peer,
         };
-        let outcome = match node.auth.addr() {
-            Some(auth) => auth.send(question).await.ok(),
-            None => None,
-        };
-        match outcome {
+        match node.ask_auth(question).await {
             Some(AuthenticationOutcome::Allowed(identity)) => Ok(identity),
             Some(AuthenticationOutcome::Refused(refusal)) => Err(Turned::Refused(connect.version, reason(refusal))),
             None => Err(Turned::Refused(connect.version, ReasonCode::ServerUnavailable)),
@@ -259,14 +255,14 @@ impl Handshake {
     ) -> Result<(Identity, Option<Vec<u8>>), Turned> {
         let refused = |reason| Turned::Refused(ProtocolVersion::V5, reason);
         let unavailable = || refused(ReasonCode::ServerUnavailable);
-        let auth = self.worker.node.auth.addr().ok_or_else(unavailable)?;
+        let worker = Rc::clone(&self.worker);
         let begin = BeginExchange {
             client_identifier: connect.client_identifier.clone(),
             method: method.clone(),
             data: connect.properties.authentication_data.as_ref().map(|data| data.to_vec()),
             reauthenticate: None,
         };
-        let mut outcome = auth.send(begin).await.map_err(|_| unavailable())?;
+        let mut outcome = worker.node.ask_auth(begin).await.ok_or_else(unavailable)?;
         for _ in 0..EXCHANGE_STEPS_MAX {
             let (exchange, data) = match outcome {
                 ExchangeOutcome::Success { identity, data } => return Ok((identity, Some(data))),
@@ -293,7 +289,8 @@ impl Handshake {
                 return Err(refused(ReasonCode::ProtocolError));
             }
             let data = answer.properties.authentication_data.map(|data| data.to_vec());
-            outcome = auth.send(ContinueExchange { exchange, data }).await.map_err(|_| unavailable())?;
+            let next = worker.node.ask_auth(ContinueExchange { exchange, data }).await;
+            outcome = next.ok_or_else(unavailable)?;
         }
         Err(refused(ReasonCode::NotAuthorized))
     }
@@ -306,11 +303,7 @@ impl Handshake {
             user_name: identity.user_name.clone(),
             questions: vec![(Action::Publish, will.topic.as_str().to_owned())],
         };
-        let answers = match node.auth.addr() {
-            Some(auth) => auth.send(question).await.unwrap_or_default(),
-            None => Vec::new(),
-        };
-        match answers.first() {
+        match node.ask_auth(question).await.as_deref().and_then(<[bool]>::first) {
             Some(true) => Ok(()),
             _ => Err(Turned::Refused(connect.version, ReasonCode::NotAuthorized)),
         }

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::{Payload, Publication, SHARED_PAYLOAD_BYTES};
 use crate::sessions::SessionKey;
+use crate::worker::Weight;
 
 /// What its publisher is to be answered once a publish is accepted everywhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,6 +127,17 @@ impl Batch {
     /// Bytes of topic names, properties and short payloads.
     pub fn text_bytes(&self) -> usize {
         self.topics.len() + self.text.len()
+    }
+
+    /// What it weighs on its way to a worker: its messages for that worker, all of them and its answers for the
+    /// publisher's own, and its bytes.
+    pub fn weight(&self, worker: u16, home: bool) -> Weight {
+        let bit = 1u64 << worker;
+        let messages = match home {
+            true => self.items.len(),
+            false => self.items.iter().filter(|item| item.workers & bit != 0).count(),
+        };
+        Weight { messages, bytes: self.text_bytes() + self.long.iter().map(Bytes::len).sum::<usize>() }
     }
 
     /// Whether there is nothing to route and nothing to answer.

@@ -66,7 +66,8 @@ counters! {
     incoming_qos2_full,
     /// Network connections closed for a topic alias above `topic_alias_maximum`.
     topic_alias_exceeded,
-    /// Times a publisher was not read because another worker had no room (`messages_between_workers_max`).
+    /// Times a publisher was not read because a topic trie or the retained actor had no room
+    /// (`messages_between_workers_max`, `bytes_between_workers_max`).
     between_workers_full,
     /// Times a client was not read because its own outbox was full (`outbox_bytes_max`).
     reading_paused_outbox,

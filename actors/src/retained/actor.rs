@@ -14,7 +14,7 @@ use actix::prelude::*;
 use super::store::{Piece, Rest, RetainedStore};
 use crate::message::StoredMessage;
 use crate::metrics::ActorKind;
-use crate::worker::NodeShared;
+use crate::worker::{NodeShared, weight};
 
 /// Keeps messages, in order; those without payload remove what is kept.
 #[derive(Debug, Message)]
@@ -75,11 +75,11 @@ impl Handler<Keep> for Retained {
     fn handle(&mut self, keep: Keep, _ctx: &mut Self::Context) {
         let stats = self.node.control_stats.of(ActorKind::Retained);
         let timer = stats.handle(stats.send());
-        let count = keep.messages.len();
+        let weight = weight(&keep.messages);
         let mut store = self.store.borrow_mut();
         keep.messages.into_iter().for_each(|message| store.keep(message));
         self.node.retained_messages.store(store.len(), Ordering::SeqCst);
-        self.node.retained_inbound.leave(count);
+        self.node.retained_inbound.leave(weight);
         stats.handled(timer);
     }
 }

@@ -17,7 +17,7 @@ use super::trie::{Matches, Subscriber, Trie};
 use crate::ledger::DropReason;
 use crate::message::{Batch, Publication, StoredMessage};
 use crate::sessions::{Desk, Identifiers, Offered, Queued, SessionKey, Wanted};
-use crate::worker::Worker;
+use crate::worker::{Weight, Worker};
 
 /// Whether a batch is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -212,10 +212,8 @@ impl Router {
                 }
             }
             self.answer(&current);
-        } else {
-            let routed = current.batch.items().iter().filter(|item| item.workers & own != 0).count();
-            worker.node.peers[usize::from(worker.id)].inbound.leave(routed);
         }
+        worker.peer().inbound.leave(current.batch.weight(worker.id, current.home));
         current.matched.clear();
         self.matched = current.matched;
         if let Ok(batch) = Arc::try_unwrap(current.batch) {
@@ -372,7 +370,7 @@ impl Router {
         for (worker, chosen) in self.handoffs.iter_mut().enumerate() {
             if !chosen.is_empty() {
                 let peer = &self.worker.node.peers[worker];
-                peer.inbound.enter(chosen.len());
+                peer.inbound.enter(weight(chosen));
                 peer.trie.do_send(Handoff { chosen: std::mem::take(chosen) });
             }
         }
@@ -381,7 +379,7 @@ impl Router {
     /// Members of this worker were chosen at their groups' homes. Who went offline meanwhile gives back.
     pub(super) fn take_handoff(&mut self, handoff: Handoff, now: Instant) {
         let worker = Rc::clone(&self.worker);
-        worker.node.peers[usize::from(worker.id)].inbound.leave(handoff.chosen.len());
+        worker.peer().inbound.leave(weight(&handoff.chosen));
         let mut returned: Vec<GivenBack> = Vec::new();
         for Chosen { session, queued } in handoff.chosen {
             let online = worker.sessions.borrow().get(session).is_some_and(|session| session.online.is_some());
@@ -481,6 +479,10 @@ impl Router {
             self.worker.ledger.drop_n(DropReason::SharedGroupEmpty, dropped as u64);
         }
     }
+}
+
+fn weight(chosen: &[Chosen]) -> Weight {
+    Weight { messages: chosen.len(), bytes: chosen.iter().map(|chosen| chosen.queued.message.bytes()).sum() }
 }
 
 fn merge_into(how: &mut Wanted, others: &[Subscriber], publication: &Publication<'_>) {

@@ -1,27 +1,43 @@
-//! The limit on messages that are on their way to a worker: at it, publishers elsewhere are not read until there is
-//! room, so that nothing which was accepted has to be dropped.
+//! The limit on messages that are on their way to an actor: at it, the publishers are not read until there is room, so
+//! that nothing which was accepted has to be dropped, and no mailbox does the work of a buffer.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Waker;
 
 use parking_lot::Mutex;
 
+use crate::settings::WorkerSettings;
+
+/// Messages and their bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Weight {
+    /// Messages.
+    pub messages: usize,
+    /// Bytes of topic names, properties and payloads.
+    pub bytes: usize,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub struct Inbound {
-    waiting: AtomicUsize,
-    limit: usize,
-    /// Connections of other workers that wait for room; only taken when there was none.
+    messages: AtomicUsize,
+    bytes: AtomicUsize,
+    limit: Weight,
+    /// Connections that wait for room; only taken when there was none.
     blocked: Mutex<Vec<Waker>>,
     any_blocked: AtomicUsize,
 }
 
 impl Inbound {
-    /// With room for `limit` messages.
-    pub fn new(limit: usize) -> Self {
+    /// With the room that the settings give it.
+    pub fn new(settings: &WorkerSettings) -> Self {
         Self {
-            waiting: AtomicUsize::new(0),
-            limit,
+            messages: AtomicUsize::new(0),
+            bytes: AtomicUsize::new(0),
+            limit: Weight {
+                messages: settings.messages_between_workers_max,
+                bytes: settings.bytes_between_workers_max,
+            },
             blocked: Mutex::default(),
             any_blocked: AtomicUsize::new(0),
         }
@@ -29,12 +45,16 @@ impl Inbound {
 
     /// Messages on their way.
     pub fn waiting(&self) -> usize {
-        self.waiting.load(Ordering::Relaxed)
+        self.messages.load(Ordering::SeqCst)
+    }
+
+    fn is_below(&self, limit: Weight) -> bool {
+        self.messages.load(Ordering::SeqCst) < limit.messages && self.bytes.load(Ordering::SeqCst) < limit.bytes
     }
 
     /// Whether there is room; if not, `waker` is called when there is. One batch may overshoot the limit.
     pub fn has_room_or_wake(&self, waker: &Waker) -> bool {
-        if self.waiting.load(Ordering::SeqCst) < self.limit {
+        if self.is_below(self.limit) {
             return true;
         }
         {
@@ -45,26 +65,29 @@ impl Inbound {
             self.any_blocked.store(blocked.len(), Ordering::SeqCst);
         }
         // Room may have come between the first look and the note; then nobody else would call.
-        self.waiting.load(Ordering::SeqCst) < self.limit
+        self.is_below(self.limit)
     }
 
     /// Messages set out.
-    pub fn enter(&self, messages: usize) {
-        self.waiting.fetch_add(messages, Ordering::SeqCst);
+    pub fn enter(&self, weight: Weight) {
+        self.messages.fetch_add(weight.messages, Ordering::SeqCst);
+        self.bytes.fetch_add(weight.bytes, Ordering::SeqCst);
     }
 
     /// Messages arrived and were dealt with.
-    pub fn leave(&self, messages: usize) {
-        let before = self.waiting.fetch_sub(messages, Ordering::SeqCst);
-        debug_assert!(before >= messages);
-        if self.any_blocked.load(Ordering::SeqCst) > 0 && before - messages <= self.limit / 2 {
+    pub fn leave(&self, weight: Weight) {
+        self.messages.fetch_sub(weight.messages, Ordering::SeqCst);
+        self.bytes.fetch_sub(weight.bytes, Ordering::SeqCst);
+        let half = Weight { messages: self.limit.messages / 2 + 1, bytes: self.limit.bytes / 2 + 1 };
+        if self.any_blocked.load(Ordering::SeqCst) > 0 && self.is_below(half) {
             self.wake_all();
         }
     }
 
-    /// The trie that should have dealt with them is gone, and they with it.
+    /// The actor that should have dealt with them is gone, and they with it.
     pub fn reset(&self) {
-        self.waiting.store(0, Ordering::SeqCst);
+        self.messages.store(0, Ordering::SeqCst);
+        self.bytes.store(0, Ordering::SeqCst);
         self.wake_all();
     }
 

@@ -11,8 +11,9 @@ mod table;
 mod timers;
 mod wakes;
 
+pub(crate) use publish::weight;
 pub use buffers::BufferPool;
-pub use inbound::Inbound;
+pub use inbound::{Inbound, Weight};
 pub use shared::{NodeShared, Peer};
 pub use table::SessionTable;
 pub use timers::{TICK, Timer, Timers};

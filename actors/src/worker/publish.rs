@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Instant;
 
-use super::Worker;
+use super::{Weight, Worker};
 use crate::message::{Batch, Payload, Publication, StoredMessage};
 use crate::metrics::ActorKind;
 use crate::retained::Keep;
@@ -31,8 +31,10 @@ impl Worker {
             // The publisher's own worker answers, in order.
             local |= batch.items()[index].ack.is_some();
         }
+        let local = local || targets & own != 0;
+        let asked = if local { targets | own } else { targets };
         if let Some(waker) = waker
-            && !self.has_room(targets & !own, retained, waker)
+            && !self.has_room(asked, retained, waker)
         {
             return Err(batch);
         }
@@ -45,12 +47,12 @@ impl Worker {
             if bit == own || targets & bit == 0 {
                 continue;
             }
-            let routed = batch.items().iter().filter(|item| item.workers & bit != 0).count();
-            peer.inbound.enter(routed);
+            peer.inbound.enter(batch.weight(worker as u16, false));
             let sent_at = peer.stats.of(ActorKind::TopicTrie).send();
             peer.trie.do_send(Route { batch: Arc::clone(&batch), home: false, sent_at });
         }
-        if local || targets & own != 0 {
+        if local {
+            self.peer().inbound.enter(batch.weight(self.id, true));
             let sent_at = self.stats(ActorKind::TopicTrie).send();
             self.peer().trie.do_send(Route { batch, home: true, sent_at });
         } else {
@@ -78,7 +80,7 @@ impl Worker {
         let messages = publications.filter(|publication| publication.stamp != 0);
         let messages: Vec<_> = messages.map(|publication| Arc::new(StoredMessage::new(&publication))).collect();
         debug_assert_eq!(messages.len(), count);
-        self.node.retained_inbound.enter(count);
+        self.node.retained_inbound.enter(weight(&messages));
         self.node.retained.do_send(Keep { messages });
     }
 
@@ -107,4 +109,9 @@ impl Worker {
         let routed = self.route(batch, None);
         debug_assert!(routed.is_ok());
     }
+}
+
+/// What stored messages weigh on their way.
+pub(crate) fn weight(messages: &[Arc<StoredMessage>]) -> Weight {
+    Weight { messages: messages.len(), bytes: messages.iter().map(|message| message.bytes()).sum() }
 }

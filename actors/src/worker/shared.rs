@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 
+use actix::dev::ToEnvelope;
+use actix::prelude::*;
 use auth_actor::{Auth, LivePolicy};
 
 use super::inbound::Inbound;
 use crate::ledger::Ledger;
-use crate::metrics::{Counters, WorkerStats};
+use crate::metrics::{ActorKind, Counters, WorkerStats};
 use crate::retained::Retained;
 use crate::sessions::{SessionStore, Sessions};
 use crate::settings::Settings;
@@ -37,7 +39,7 @@ impl Peer {
         Self {
             trie: Place::default(),
             sessions: Place::default(),
-            inbound: Inbound::new(settings.node.messages_between_workers_max),
+            inbound: Inbound::new(&settings.node),
             ledger: Arc::default(),
             counters: Arc::default(),
             stats: WorkerStats::default(),
@@ -85,6 +87,24 @@ pub struct NodeShared {
 }
 
 impl NodeShared {
+    /// Asks the auth actor; none if it does not answer. The time counted as its handling is that of the whole question.
+    pub async fn ask_auth<M>(&self, question: M) -> Option<M::Result>
+    where
+        M: Message + Send + 'static,
+        M::Result: Send,
+        Auth: Handler<M>,
+        <Auth as Actor>::Context: ToEnvelope<Auth, M>,
+    {
+        let stats = self.control_stats.of(ActorKind::Auth);
+        let timer = stats.handle(stats.send());
+        let answer = match self.auth.addr() {
+            Some(auth) => auth.send(question).await.ok(),
+            None => None,
+        };
+        stats.handled(timer);
+        answer
+    }
+
     /// Answers with the next stamp of a retained publish.
     pub fn next_retained_stamp(&self) -> u64 {
         self.retained_stamp.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1

@@ -32,7 +32,7 @@ Exit codes:
 
 /// Micro MQ: an MQTT 3.1, 3.1.1 and 5.0 broker.
 #[derive(Debug, Parser)]
-#[command(name = "micro-mq", after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+#[command(name = "micro-mq", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 pub(super) struct Arguments {
     #[command(subcommand)]
     pub(super) command: Option<Command>,
@@ -49,7 +49,7 @@ pub(super) enum Command {
     /// Check a configuration and print, as TOML, what holds
     ///
     /// Values that are not defaults name their source in a comment. If something is wrong, all problems are printed to
-    /// stderr, one a line, and the exit code is 1.
+    /// stderr, one a line, and the exit code is 1. No port is bound, and the file of auth.file is not read.
     CheckConfig(ConfigArguments),
     /// Write, delete or list the users of the auth provider "file"
     ///

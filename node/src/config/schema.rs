@@ -90,6 +90,7 @@ const NODE: &[(&str, Kind)] = &[
     ("connect_timeout_ms", milliseconds(1)),
     ("outbox_bytes_max", at_least(4096)),
     ("messages_between_workers_max", at_least(1)),
+    ("bytes_between_workers_max", at_least(1)),
     ("deliveries_per_turn", at_least(1)),
     ("shutdown_grace_ms", milliseconds(0)),
     ("metrics_interval_seconds", seconds()),
