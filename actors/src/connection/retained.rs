@@ -74,8 +74,12 @@ pub(super) fn next_replay(session: &mut Session, epoch: Epoch, settings: &Settin
         }
         return None;
     };
-    let relaxed = online.outbox.waiting_bytes() < settings.node.outbox_bytes_max / 2;
-    let taken_in = session.outgoing.as_ref().is_none_or(|outgoing| outgoing.queue.is_empty());
+    let (waiting, outgoing) = (online.outbox.waiting_bytes(), session.outgoing.as_ref());
+    let taken_in = outgoing.is_none_or(|outgoing| outgoing.queue.is_empty());
+    let relaxed = match replays.needs_all_room {
+        true => waiting == 0 && outgoing.is_none_or(|outgoing| outgoing.inflight.is_empty()),
+        false => waiting < settings.node.outbox_bytes_max / 2,
+    };
     if !relaxed || !taken_in {
         return None;
     }
@@ -95,8 +99,8 @@ impl Worker {
                     // Unsubscribed meanwhile.
                     continue;
                 }
-                send(session, replay.subscription, &piece.messages, desk);
-                if go_on_from(&mut replay, piece.rest) {
+                let sent = send(session, replay.subscription, &piece.messages, desk);
+                if go_on_from(&mut replay, piece, sent) {
                     session.replays.get_or_insert_default().pending.push_back(replay);
                 }
             }
@@ -108,22 +112,31 @@ impl Worker {
         self.with_desk(key, now, |session, desk| {
             let Some(replays) = &mut session.replays else { return };
             replays.asked = false;
-            let Some(first) = replays.pending.front_mut().filter(|first| first.filter == asked.filter) else {
+            let Some(first) = replays.pending.front().filter(|first| first.filter == asked.filter) else {
                 // Unsubscribed meanwhile.
                 return;
             };
-            let subscription = first.subscription;
-            if !go_on_from(first, piece.rest) {
+            let (subscription, some) = (first.subscription, !piece.messages.is_empty());
+            let sent = send(session, subscription, &piece.messages, desk);
+            let Some(replays) = &mut session.replays else { return };
+            replays.needs_all_room = some && sent == 0;
+            let Some(first) = replays.pending.front_mut() else { return };
+            if !go_on_from(first, piece, sent) {
                 replays.pending.pop_front();
             }
-            send(session, subscription, &piece.messages, desk);
         });
     }
 }
 
-/// Whether something is left.
-fn go_on_from(replay: &mut Replay, rest: Rest) -> bool {
-    match rest {
+/// Whether something is left, when the first `sent` messages of a piece were sent.
+fn go_on_from(replay: &mut Replay, piece: Piece, sent: usize) -> bool {
+    if sent < piece.messages.len() {
+        if let Some(last) = sent.checked_sub(1) {
+            replay.after = Some(piece.messages[last].topic().into());
+        }
+        return true;
+    }
+    match piece.rest {
         Rest::Nothing => return false,
         Rest::All => {}
         Rest::Behind(topic) => replay.after = Some(topic),
@@ -131,7 +144,8 @@ fn go_on_from(replay: &mut Replay, rest: Rest) -> bool {
     true
 }
 
-fn send(session: &mut Session, subscription: Subscription, messages: &[Arc<StoredMessage>], desk: &mut Desk<'_>) {
+/// Sends as many as find room, and answers how many that were: what does not is fetched again later, never dropped.
+fn send(session: &mut Session, subscription: Subscription, messages: &[Arc<StoredMessage>], desk: &mut Desk<'_>) -> usize {
     let wanted = Wanted {
         qos: subscription.options.qos,
         retain: true,
@@ -141,7 +155,7 @@ fn send(session: &mut Session, subscription: Subscription, messages: &[Arc<Store
         },
         group: None,
     };
-    for message in messages {
+    for (sent, message) in messages.iter().enumerate() {
         let retained = message.publication();
         let outdated = session.replays.as_ref();
         if outdated.is_some_and(|replays| replays.is_outdated(retained.topic, retained.stamp))
@@ -149,10 +163,14 @@ fn send(session: &mut Session, subscription: Subscription, messages: &[Arc<Store
         {
             continue;
         }
+        if !session.has_room(&retained, wanted.qos, desk.settings) {
+            return sent;
+        }
         desk.ledger.matched.add(1);
         desk.frames.forget();
         let publication = Publication { stamp: 0, ..retained };
         session.offer(&publication, &wanted, &mut Some(Arc::clone(message)), desk);
         desk.frames.forget();
     }
+    messages.len()
 }

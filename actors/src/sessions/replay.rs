@@ -23,6 +23,8 @@ pub struct Replays {
     pub pending: VecDeque<Replay>,
     /// Whether the retained actor was asked for the next piece and has not answered.
     pub asked: bool,
+    /// The next message found no room beside what waits for the client: it is fetched again when nothing does.
+    pub needs_all_room: bool,
     /// SUBSCRIBEs that wait for their first piece.
     pub first_asked: u32,
     /// Topic names of retained publishes that the client was sent meanwhile, with their stamps: an older retained
