@@ -95,7 +95,8 @@ impl Session {
             return self.dropped(DropReason::SessionGone, desk);
         }
         let keep = self.is_durable() || wanted.group.is_some();
-        if self.may_send_now(keep.then(|| publication.stored_bytes()).unwrap_or_default(), desk.settings) {
+        let kept_bytes = if keep { publication.stored_bytes() } else { 0 };
+        if self.may_send_now(kept_bytes, desk.settings) {
             let kept = keep.then(|| Box::new(queued(publication, qos, wanted, stored)));
             return self.send(publication, qos, wanted.retain, &wanted.identifiers, kept, desk);
         }

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use super::queue::Queued;
 
 /// What the client owes.
+#[expect(clippy::enum_variant_names, reason = "they are MQTT's names")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Owed {
     /// PUBACK
