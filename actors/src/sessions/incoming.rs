@@ -1,13 +1,15 @@
 //! Packet identifiers of incoming QoS 2 messages between PUBLISH and PUBREL [MQTT-4.3.3-10].
 
 use mqtt_codec::PacketIdentifier;
-use std::collections::HashSet;
+use std::collections::HashMap;
+
+use super::key::Epoch;
 
 /// Part of the session: it outlives the network connection.
 #[derive(Debug, Default)]
 pub struct IncomingIdentifiers {
     // Rare enough, and small while the client completes its exchanges: the box is freed when the last one is.
-    held: Option<Box<HashSet<PacketIdentifier, rustc_hash::FxBuildHasher>>>,
+    held: Option<Box<HashMap<PacketIdentifier, Epoch, rustc_hash::FxBuildHasher>>>,
 }
 
 impl IncomingIdentifiers {
@@ -18,17 +20,17 @@ impl IncomingIdentifiers {
 
     /// Whether a publish with this identifier was received and not yet released.
     pub fn contains(&self, identifier: PacketIdentifier) -> bool {
-        self.held.as_ref().is_some_and(|held| held.contains(&identifier))
+        self.held.as_ref().is_some_and(|held| held.contains_key(&identifier))
     }
 
-    /// Notes a publish.
-    pub fn insert(&mut self, identifier: PacketIdentifier) {
-        self.held.get_or_insert_default().insert(identifier);
+    /// Notes a publish. Answers on which network connection it came before, if it did.
+    pub fn insert(&mut self, identifier: PacketIdentifier, epoch: Epoch) -> Option<Epoch> {
+        self.held.get_or_insert_default().insert(identifier, epoch)
     }
 
-    /// Its PUBREL came: whether there was such a publish.
-    pub fn remove(&mut self, identifier: PacketIdentifier) -> bool {
-        let Some(held) = &mut self.held else { return false };
+    /// Its PUBREL came. Answers on which network connection such a publish came last; none if there was none.
+    pub fn remove(&mut self, identifier: PacketIdentifier) -> Option<Epoch> {
+        let held = self.held.as_mut()?;
         let found = held.remove(&identifier);
         // Kept through a run of exchanges; an idle session holds nothing.
         if held.is_empty() && held.capacity() > 64 {

@@ -9,3 +9,8 @@ mod defaults;
 mod fields;
 mod harness;
 mod ledger;
+mod messages;
+mod retained;
+mod session;
+mod shared;
+mod subscriptions;

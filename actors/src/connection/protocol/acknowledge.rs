@@ -20,14 +20,15 @@ impl Protocol {
 
     /// Answered by PUBCOMP [MQTT-4.3.3-11]: the packet identifier is free again.
     pub(super) fn on_pubrel(&self, ack: &Ack, session: &mut Session, fx: &mut Effects) {
-        let known = session.incoming.remove(ack.packet_identifier);
-        if known
+        let received = session.incoming.remove(ack.packet_identifier);
+        // One from an earlier network connection took no place in this one's receive maximum.
+        if received == Some(session.epoch)
             && self.version == ProtocolVersion::V5
             && let Some(online) = &mut session.online
         {
             online.unanswered = online.unanswered.saturating_sub(1);
         }
-        let reason = if known { ReasonCode::Success } else { ReasonCode::PacketIdentifierNotFound };
+        let reason = if received.is_some() { ReasonCode::Success } else { ReasonCode::PacketIdentifierNotFound };
         self.acknowledge(PacketType::PubComp, ack.packet_identifier, reason, fx);
     }
 }

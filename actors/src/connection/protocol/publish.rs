@@ -141,14 +141,16 @@ impl Protocol {
     ) {
         let exactly_once = publish.qos == QoS::ExactlyOnce;
         if let Some(packet_identifier) = publish.packet_identifier {
-            self.count_unanswered(session);
-            if exactly_once && session.incoming.contains(packet_identifier) {
+            let epoch = session.epoch;
+            let before = if exactly_once { session.incoming.insert(packet_identifier, epoch) } else { None };
+            // What 5.0 sends again before its PUBREL has its place in the receive maximum already.
+            if before != Some(epoch) || self.version != ProtocolVersion::V5 {
+                self.count_unanswered(session);
+            }
+            if before.is_some() {
                 // Received before and routed then [MQTT-4.3.3-10].
                 fx.batch.push_answer(answer(packet_identifier, true, Some(ReasonCode::Success)));
                 return;
-            }
-            if exactly_once {
-                session.incoming.insert(packet_identifier);
             }
         }
         let properties = if publish.properties.is_empty() {

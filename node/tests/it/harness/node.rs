@@ -33,13 +33,22 @@ pub(crate) fn settings() -> Settings {
     settings
 }
 
-/// Runs a test on a node with one worker, and on one with three, where sessions, groups and publishers have different
-/// homes. The node is stopped and judged afterwards.
-pub(crate) fn on_nodes(settings: Settings, test: impl AsyncFn(&TestNode)) {
-    for workers in [1, 3] {
-        println!("on {workers} worker(s)");
-        on_node(workers, settings.clone(), async |node| test(node).await);
-    }
+/// Runs a test on a node with one worker, and beside it on one with three, where sessions, groups and publishers have
+/// different homes. Each node is stopped and judged afterwards.
+pub(crate) fn on_nodes(settings: Settings, test: impl AsyncFn(&TestNode) + Sync) {
+    let (settings, test) = (&settings, &test);
+    std::thread::scope(|scope| {
+        let run = |workers| {
+            let name = format!("on {workers} worker(s)");
+            let on_one = move || on_node(workers, settings.clone(), async |node| test(node).await);
+            std::thread::Builder::new().name(name).spawn_scoped(scope, on_one).expect("a thread")
+        };
+        for running in [1, 3].map(run) {
+            if let Err(panic) = running.join() {
+                std::panic::resume_unwind(panic);
+            }
+        }
+    });
 }
 
 /// Runs a test on a node with so many workers.
