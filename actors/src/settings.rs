@@ -134,7 +134,7 @@ pub struct SessionSettings {
     /// How a shared subscription picks its member: "round_robin", "least_inflight", "hash_client", "hash_topic" or
     /// "sticky". Default "round_robin".
     pub shared_strategy: SharedStrategy,
-    /// Retained messages kept; a further one is not kept (0x97). Default 1000000.
+    /// Retained messages kept; a further one is delivered, not kept, and counted. Default 1000000.
     pub retained_messages_max: usize,
     /// Bytes (topic name, properties and payload) of retained messages kept. Default 1073741824 (1 GiB).
     pub retained_bytes_max: usize,
