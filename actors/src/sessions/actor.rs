@@ -4,6 +4,7 @@
 //! Two connections with one client identifier always meet here, one after the other, so takeover and resumption need no
 //! protocol between threads. The sessions themselves lie in the worker's table and outlive this actor.
 
+use std::cell::Cell;
 use std::num::{NonZeroU16, NonZeroU32};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use super::key::{SessionKey, client_hash};
 use super::messages::*;
 use super::online::{Online, OutgoingAliases};
 use super::session::{NEVER_EXPIRES, Will};
-use super::store::{Change, Commit, Load};
+use super::store::{Commit, Load};
 use crate::connection::{Close, Connection, Newcomer, refuse, transport::Transport};
 use crate::message::{Payload, Publication};
 use crate::metrics::ActorKind;
@@ -32,12 +33,14 @@ const MAILBOX_CAPACITY: usize = 4096;
 /// See the module.
 pub struct Sessions {
     worker: Rc<Worker>,
+    /// A batch of changes is with the session store.
+    committing: Rc<Cell<bool>>,
 }
 
 impl Sessions {
     /// For the sessions of one worker.
     pub fn new(worker: Rc<Worker>) -> Self {
-        Self { worker }
+        Self { worker, committing: Rc::default() }
     }
 
     fn on_tick(&mut self) {
@@ -70,21 +73,27 @@ impl Sessions {
         }
     }
 
-    /// Sends the changes of durable sessions to the store; what it could not keep is sent again.
+    /// Sends the changes of durable sessions to the store, one batch after the other; what it could not keep is sent
+    /// again, before what changed since.
     fn commit(&self) {
-        let changes = std::mem::take(&mut *self.worker.changes.borrow_mut());
-        if changes.is_empty() {
+        if self.worker.changes.borrow().is_empty() || self.committing.replace(true) {
             return;
         }
-        let Some(store) = self.worker.node.store.addr() else { return };
-        let worker = Rc::clone(&self.worker);
-        let again = changes.clone();
+        let (worker, committing) = (Rc::clone(&self.worker), Rc::clone(&self.committing));
         actix_rt::spawn(async move {
-            if !matches!(store.send(Commit { changes }).await, Ok(Ok(()))) {
-                warn!("the session store did not keep a batch of changes; it is sent again");
-                let newer = std::mem::replace(&mut *worker.changes.borrow_mut(), again);
-                worker.changes.borrow_mut().extend(newer);
+            while let Some(store) = worker.node.store.addr() {
+                let changes = std::mem::take(&mut *worker.changes.borrow_mut());
+                if changes.is_empty() {
+                    break;
+                }
+                let again = changes.clone();
+                if !matches!(store.send(Commit { changes }).await, Ok(Ok(()))) {
+                    warn!("the session store did not keep a batch of changes; it is sent again");
+                    worker.changes.borrow_mut().splice(..0, again);
+                    break;
+                }
             }
+            committing.set(false);
         });
     }
 
@@ -173,11 +182,7 @@ impl Sessions {
             session.will = connect.will.as_ref().map(|will| Box::new(stored_will(will)));
             session.will_due = None;
             session.expires_at = None;
-            if session.is_durable() {
-                worker.note(session, Change::Exists { expiry_interval });
-            } else if existing.is_some() {
-                worker.note(session, Change::Ended);
-            }
+            worker.note_expiry(session);
             session.online = Some(online);
             session.resume_sending();
             (session.key, session.epoch)
@@ -351,6 +356,7 @@ impl Sessions {
                 let mut sessions = self.worker.sessions.borrow_mut();
                 let session = sessions.create(&client_identifier, ProtocolVersion::V5);
                 session.expiry_interval = stored.expiry_interval;
+                session.stored_expiry_interval = stored.expiry_interval;
                 session.subscriptions = stored.subscriptions.into_iter().collect();
                 if session.subscriptions.keys().any(|filter| shared_part(filter).is_some()) {
                     session.load = Some(Arc::default());

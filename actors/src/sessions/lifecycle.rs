@@ -40,6 +40,8 @@ impl Worker {
             if !parting.publish_will {
                 session.will = None;
             }
+            // DISCONNECT may have changed it [MQTT-3.14.2-2].
+            self.note_expiry(session);
             if !session.is_durable() {
                 // The session ends now, and a will with it, whatever its delay [MQTT-3.1.2-8].
                 session.will_due = session.will.is_some().then_some(parting.at);
@@ -118,9 +120,8 @@ impl Worker {
         }
         self.give_back(by_group(session.give_back(|_| true)));
         session.drop_waiting(&self.ledger);
-        if session.is_durable() {
-            self.note(&session, Change::Ended);
-        }
+        session.expiry_interval = 0;
+        self.note_expiry(&mut session);
         if session.will_due.is_some()
             && let Some(will) = session.will.take()
         {
@@ -175,8 +176,17 @@ impl Worker {
         }
     }
 
-    /// Notes a change for the session store.
-    pub fn note(&self, session: &Session, change: Change) {
+    /// Notes for the session store how long a session is kept, or that it ends, if that changed.
+    pub fn note_expiry(&self, session: &mut Session) {
+        let expiry_interval = session.expiry_interval;
+        if session.stored_expiry_interval != expiry_interval {
+            session.stored_expiry_interval = expiry_interval;
+            let change = if session.is_durable() { Change::Exists { expiry_interval } } else { Change::Ended };
+            self.note(session, change);
+        }
+    }
+
+    fn note(&self, session: &Session, change: Change) {
         let client_identifier = session.client_identifier.as_ref().into();
         self.changes.borrow_mut().push(SessionChange { client_identifier, change });
     }

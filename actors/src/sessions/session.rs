@@ -87,6 +87,8 @@ pub struct Session {
     pub online: Option<Online>,
     /// Session expiry interval, in seconds. 0: it ends with its network connection.
     pub expiry_interval: u32,
+    /// The session expiry interval that the session store was told last. 0: it keeps no such session.
+    pub stored_expiry_interval: u32,
     /// Protocol version of the present or last network connection.
     pub version: ProtocolVersion,
     /// Its subscriptions.
@@ -121,6 +123,7 @@ impl Session {
             user_name: None,
             online: None,
             expiry_interval: 0,
+            stored_expiry_interval: 0,
             version,
             subscriptions: Subscriptions::default(),
             incoming: IncomingIdentifiers::default(),

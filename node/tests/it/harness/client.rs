@@ -266,9 +266,10 @@ impl Client {
     pub(crate) async fn subscribe_packet(&mut self, subscribe: Subscribe) -> SubAck {
         let identifier = subscribe.packet_identifier;
         self.send(Packet::Subscribe(subscribe)).await;
-        let answer = self.expect_suback().await;
-        assert_eq!(answer.packet_identifier, identifier);
-        answer
+        match self.answer(|packet| matches!(packet, Packet::SubAck(_))).await {
+            Packet::SubAck(answer) if answer.packet_identifier == identifier => answer,
+            other => panic!("{other:?} in place of the SUBACK of {identifier:?}"),
+        }
     }
 
     /// UNSUBSCRIBE and the UNSUBACK, whatever it says.
@@ -281,9 +282,10 @@ impl Client {
             filters,
         }))
         .await;
-        let answer = self.expect_unsuback().await;
-        assert_eq!(answer.packet_identifier, packet_identifier);
-        answer
+        match self.answer(|packet| matches!(packet, Packet::UnsubAck(_))).await {
+            Packet::UnsubAck(answer) if answer.packet_identifier == packet_identifier => answer,
+            other => panic!("{other:?} in place of the UNSUBACK of {packet_identifier:?}"),
+        }
     }
 
     /// Publishes, to the last acknowledgement. Answers the reason code of PUBACK or PUBREC.

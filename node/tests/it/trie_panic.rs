@@ -1,0 +1,159 @@
+//! An actor that panics is started anew, and what it did goes on.
+
+use auth_actor::AuthSettings;
+use micro_mq_actors::metrics::ActorKind;
+use micro_mq_actors::topics::InjectPanic;
+use mqtt_codec::{Packet, ProtocolVersion, Publish, QoS, ReasonCode};
+
+use crate::harness::{Client, TestNode, connect, durable, publish, settings};
+
+const V311: ProtocolVersion = ProtocolVersion::V311;
+const V5: ProtocolVersion = ProtocolVersion::V5;
+
+fn trie_restarts(node: &TestNode) -> u64 {
+    let peers = node.shared().peers.iter();
+    peers.map(|peer| peer.stats.of(ActorKind::TopicTrie).figures().restarts).sum()
+}
+
+async fn panic_every_trie(node: &TestNode) {
+    let before = trie_restarts(node);
+    for peer in &node.shared().peers {
+        peer.trie.do_send(InjectPanic);
+    }
+    let all = node.shared().peers.len() as u64;
+    node.until("the tries are started anew", |_| trie_restarts(node) == before + all).await;
+}
+
+/// Takes a message of a plain subscription, and counts those of the group that come before it.
+async fn take_plain(client: &mut Client, topic: &str, shared: &mut usize) {
+    loop {
+        let got = client.expect_publish().await;
+        client.acknowledge(&got).await;
+        if got.topic == topic {
+            return;
+        }
+        assert_eq!(got.topic, "s/1");
+        *shared += 1;
+    }
+}
+
+async fn subscriptions_go_on(workers: usize) {
+    let node = TestNode::start_with(workers, settings(), AuthSettings::default()).await;
+    let mut online = Vec::new();
+    for number in 0..6 {
+        let version = if number % 2 == 0 { V5 } else { V311 };
+        let mut client = node.connect(version, &format!("online-{number}")).await;
+        client.subscribe("t/+/x", QoS::AtLeastOnce).await;
+        client.subscribe(&format!("own/{number}"), QoS::ExactlyOnce).await;
+        client.subscribe("$share/group/s/#", QoS::AtMostOnce).await;
+        online.push(client);
+    }
+    let (mut away, _) = node.connect_with(durable(V5, "away")).await;
+    away.subscribe("t/#", QoS::AtLeastOnce).await;
+    away.disconnect().await;
+    let mut publisher = node.connect(V5, "publisher").await;
+
+    let mut shared = 0;
+    for round in 0..3_u64 {
+        panic_every_trie(&node).await;
+        assert_eq!(node.restarts(), (round + 1) * workers as u64);
+        assert_eq!(publisher.publish("t/1/x", QoS::AtLeastOnce, "all").await, ReasonCode::Success);
+        for (number, client) in online.iter_mut().enumerate() {
+            take_plain(client, "t/1/x", &mut shared).await;
+            let topic = format!("own/{number}");
+            assert_eq!(publisher.publish(&topic, QoS::ExactlyOnce, "own").await, ReasonCode::Success);
+            take_plain(client, &topic, &mut shared).await;
+        }
+        assert_eq!(publisher.publish("s/1", QoS::AtLeastOnce, "one").await, ReasonCode::Success);
+        node.settle().await;
+        // What is gone stays gone, and what is new is found.
+        let reason = publisher.publish("new/topic", QoS::AtLeastOnce, "nobody").await;
+        assert_eq!(reason, ReasonCode::NoMatchingSubscribers);
+    }
+    for client in &mut online {
+        client.subscribe("new/#", QoS::AtMostOnce).await;
+        client.unsubscribe(&["t/+/x"]).await;
+    }
+    publisher.publish("new/topic", QoS::AtLeastOnce, "new").await;
+    publisher.publish("t/1/x", QoS::AtLeastOnce, "away only").await;
+    for client in &mut online {
+        take_plain(client, "new/topic", &mut shared).await;
+        client.expect_nothing().await;
+    }
+    assert_eq!(shared, 3, "each message of the group went to one member");
+    let mut away = node.resume(durable(V5, "away")).await;
+    for payload in ["all", "all", "all", "away only"] {
+        away.take_payload(payload).await;
+    }
+    away.expect_nothing().await;
+    drop((online, away, publisher));
+    node.stop_after_restarts(3 * workers as u64).await;
+}
+
+/// A trie that is started anew is rebuilt from its worker's sessions: plain and shared subscriptions, of clients that
+/// are online and of sessions that are not.
+#[test]
+fn subscriptions_outlive_the_topic_trie() {
+    actix_rt::System::new().block_on(subscriptions_go_on(1));
+}
+
+/// The same over three workers.
+#[test]
+fn subscriptions_outlive_the_topic_tries_of_three_workers() {
+    actix_rt::System::new().block_on(subscriptions_go_on(3));
+}
+
+/// `lost_max`: acknowledged publishes that may be lost.
+async fn load_goes_on(workers: usize, lost_max: u64) {
+    let node = TestNode::start_with(workers, settings(), AuthSettings::default()).await;
+    let (mut subscriber, _) = node.connect_with(durable(V5, "subscriber")).await;
+    subscriber.subscribe("load", QoS::AtLeastOnce).await;
+    subscriber.disconnect().await;
+    let mut acknowledged = 0;
+    for number in 0..30 {
+        let mut publisher = node.open(V5).await;
+        publisher.handshake(connect(V5, &format!("publisher-{number}"))).await;
+        for _ in 0..10 {
+            // A publish in the trie that panics is not acknowledged: its network connection is closed.
+            let packet_identifier = Some(publisher.next_identifier());
+            let message = Publish { packet_identifier, ..publish("load", QoS::AtLeastOnce, "x") };
+            publisher.send(Packet::Publish(message)).await;
+        }
+        if number % 10 == 5 {
+            panic_every_trie(&node).await;
+        }
+        let mut answered = 0;
+        while answered < 10 {
+            match publisher.next_or_end().await {
+                Some(Packet::PubAck(ack)) if ack.reason_code == ReasonCode::Success => {
+                    acknowledged += 1;
+                    answered += 1;
+                }
+                Some(Packet::PubAck(_)) => answered += 1,
+                Some(Packet::Disconnect(disconnect)) => {
+                    assert_eq!(disconnect.reason_code, ReasonCode::ImplementationSpecificError);
+                    break;
+                }
+                Some(other) => panic!("{other:?}"),
+                None => break,
+            }
+        }
+    }
+    let ledger = node.balanced_ledger().await;
+    assert!(ledger.queued + lost_max >= acknowledged, "{acknowledged} acknowledged, {ledger:?}");
+    assert!(acknowledged >= 200, "{acknowledged} acknowledged");
+    node.stop_after_restarts(3 * workers as u64).await;
+}
+
+/// On one worker nothing that was acknowledged is lost, and nothing that was lost is acknowledged.
+#[test]
+fn acknowledged_means_accepted_whatever_panics() {
+    actix_rt::System::new().block_on(load_goes_on(1, 0));
+}
+
+/// Over several, what another worker's trie had accepted goes with its mailbox: here at most the ten publishes on their
+/// way in each of the three panics.
+#[test]
+fn a_panic_costs_no_more_than_the_mailbox() {
+    actix_rt::System::new().block_on(load_goes_on(3, 30));
+}
