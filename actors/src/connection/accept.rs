@@ -76,7 +76,10 @@ pub(crate) async fn accept(
     kind: ListenerKind,
     mut stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
-    #[expect(deprecated, reason = "what took its place is unsafe to call; a TcpListener keeps its descriptor")]
+    #[expect(
+        deprecated,
+        reason = "what took its place is unsafe to call; a TcpListener keeps its descriptor"
+    )]
     let socket = AsyncFd::new(socket)?;
     loop {
         let mut ready = tokio::select! {

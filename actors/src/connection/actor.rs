@@ -6,18 +6,17 @@
 
 use std::io::IoSlice;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 use std::time::Instant;
 
 use actix::prelude::*;
-use auth_actor::{Action, Exchange, ExchangeOutcome};
-use mqtt_codec::{
-    Auth, AuthProperties, Connect, Packet, PacketType, ReasonCode, Sender, SubAck, UnsubAck, decode_body, read_header,
-};
+use auth_actor::Exchange;
+use mqtt_codec::{Packet, PacketType, ReasonCode, Sender, SubAck, decode_body, read_header};
 
+use super::changes::PendingChange;
 use super::context::{self, ConnectionContext};
-use super::effects::{Change, Effects, Ending, Granted, Reauthenticate};
+use super::effects::{Effects, Ending};
+use super::messages::{Close, Newcomer, TrieLost};
 use super::outbox::SLICES_PER_WRITE;
 use super::parting::Parting;
 use super::permit::ConnectionPermit;
@@ -26,8 +25,7 @@ use super::retained::{self, RetainedPieces};
 use super::transport::Transport;
 use crate::message::Batch;
 use crate::metrics::ActorKind;
-use crate::sessions::{Epoch, Left, Online, Replay, SessionKey};
-use crate::topics::{Join, Reply, Subscribe, Unsubscribe, group_home, shared_part};
+use crate::sessions::{Epoch, Left, Online, SessionKey};
 use crate::worker::Worker;
 
 /// Reads of one turn. The second usually finds nothing, without a system call, and leaves the waker with the socket.
@@ -37,110 +35,35 @@ const WRITES_PER_TURN: usize = 8;
 /// SUBSCRIBE and UNSUBSCRIBE packets of one client in work at a time; beyond, it is not read.
 const CHANGES_MAX: usize = 64;
 
-/// A network connection that its session's home takes in.
-pub struct Newcomer {
-    /// The session it holds.
-    pub key: SessionKey,
-    /// Which of the session's network connections it is.
-    pub epoch: Epoch,
-    /// The byte stream.
-    pub transport: Transport,
-    /// Bytes that came behind the CONNECT.
-    pub rest: Vec<u8>,
-    /// Its place among the node's network connections.
-    pub permit: ConnectionPermit,
-    /// Its CONNECT.
-    pub connect: Box<Connect>,
-}
-
-/// Ends the network connection.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct Close {
-    /// What a 5.0 client is told.
-    pub reason: ReasonCode,
-    /// What the session's home took from the session already; none if the connection still holds it.
-    pub parted: Option<Box<Online>>,
-}
-
-/// A change of subscriptions is in force at one of the workers it concerned.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct ChangeInForce {
-    /// Which one.
-    pub token: u32,
-}
-
-/// The auth actor's answers to the questions that a packet waits for.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct Authorized {
-    /// What was asked.
-    pub questions: Vec<(Action, String)>,
-    /// The answers, in order.
-    pub answers: Vec<bool>,
-    /// The revision of the permissions when it was asked.
-    pub revision: u64,
-}
-
-/// The auth actor's answer to a step of a re-authentication; none if it could not be had.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct Reauthenticated {
-    /// What it said.
-    pub outcome: Option<ExchangeOutcome>,
-}
-
-/// The worker's topic trie panicked and was started anew.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct TrieLost {
-    /// Whether publishes of this client wait for their acknowledgements.
-    pub unanswered: bool,
-}
-
-/// Answered behind everything that was sent to the connection before.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct ObserveConnection;
-
-/// A SUBSCRIBE or UNSUBSCRIBE that is not in force everywhere.
-#[derive(Debug)]
-struct PendingChange {
-    token: u32,
-    answers_missing: usize,
-    change: Change,
-}
-
 /// What few connections have at a time.
 #[derive(Debug, Default)]
-struct Rare {
-    changes: Vec<PendingChange>,
+pub(super) struct Rare {
+    pub(super) changes: Vec<PendingChange>,
     /// SUBACKs that wait for the first retained messages.
-    answers: Vec<(u32, SubAck)>,
+    pub(super) answers: Vec<(u32, SubAck)>,
     /// A batch that found no room at another worker.
-    held_up: Option<Batch>,
+    pub(super) held_up: Option<Batch>,
     /// A packet waits for the auth actor.
-    asked: bool,
-    exchange: Option<Exchange>,
+    pub(super) asked: bool,
+    pub(super) exchange: Option<Exchange>,
     /// Set when the other end closed or the protocol was broken, to be dealt with at the end of the turn.
-    ending: Option<Ending>,
+    pub(super) ending: Option<Ending>,
 }
 
 /// See the module.
 pub struct Connection {
-    worker: Rc<Worker>,
-    key: SessionKey,
-    epoch: Epoch,
+    pub(super) worker: Rc<Worker>,
+    pub(super) key: SessionKey,
+    pub(super) epoch: Epoch,
     transport: Transport,
     /// Bytes received that are not stepped through: the beginning of a packet, or all behind one that waits.
     partial: Vec<u8>,
-    protocol: Protocol,
-    rare: Option<Box<Rare>>,
-    parting: Option<Box<Parting>>,
+    pub(super) protocol: Protocol,
+    pub(super) rare: Option<Box<Rare>>,
+    pub(super) parting: Option<Box<Parting>>,
     /// Bytes in `partial` may hold a whole packet.
     partial_is_ready: bool,
-    next_token: u32,
+    pub(super) next_token: u32,
     _permit: ConnectionPermit,
 }
 
@@ -163,7 +86,7 @@ impl Connection {
         })
     }
 
-    fn rare(&mut self) -> &mut Rare {
+    pub(super) fn rare(&mut self) -> &mut Rare {
         self.rare.get_or_insert_default()
     }
 
@@ -249,12 +172,16 @@ impl Connection {
 
     fn may_read(&self) -> bool {
         if let Some(rare) = &self.rare
-            && (rare.held_up.is_some() || rare.asked || rare.changes.len() + rare.answers.len() >= CHANGES_MAX)
+            && (rare.held_up.is_some()
+                || rare.asked
+                || rare.changes.len() + rare.answers.len() >= CHANGES_MAX)
         {
             return false;
         }
         let sessions = self.worker.sessions.borrow();
-        let Some(online) = sessions.get(self.key).and_then(|session| session.online.as_ref()) else { return false };
+        let Some(online) = sessions.get(self.key).and_then(|session| session.online.as_ref()) else {
+            return false;
+        };
         if online.outbox.waiting_bytes() >= self.worker.node.settings.node.outbox_bytes_max {
             // It takes nothing in, so nothing more is taken from it.
             self.worker.counters.reading_paused_outbox.add(1);
@@ -281,7 +208,7 @@ impl Connection {
             if let Some(ending) = self.keep_rest(partial, stepped) {
                 return Some(ending);
             }
-            if self.partial_is_ready {
+            if fx.end.is_some() || self.partial_is_ready {
                 return None;
             }
         }
@@ -325,11 +252,7 @@ impl Connection {
         }
     }
 
-    fn keep_rest(
-        &mut self,
-        mut bytes: Vec<u8>,
-        stepped: Result<usize, Violation>,
-    ) -> Option<Ending> {
+    fn keep_rest(&mut self, mut bytes: Vec<u8>, stepped: Result<usize, Violation>) -> Option<Ending> {
         match stepped {
             Ok(used) if used == bytes.len() => {}
             Ok(used) => {
@@ -364,15 +287,18 @@ impl Connection {
                 };
                 let mut used = 0;
                 while fx.end.is_none()
-                    && let Some(header) = read_header(&bytes[used..], &node.decode_limits).inspect_err(|error| {
-                        count_decode_error(&worker, error.reason_code());
-                    })?
+                    && let Some(header) =
+                        read_header(&bytes[used..], &node.decode_limits).inspect_err(|error| {
+                            count_decode_error(&worker, error.reason_code());
+                        })?
                 {
                     let end = used + header.frame_bytes();
                     if end > bytes.len() {
                         break;
                     }
-                    if header.packet_type == PacketType::Publish && (changes_pending || !fx.changes.is_empty()) {
+                    if header.packet_type == PacketType::Publish
+                        && (changes_pending || !fx.changes.is_empty())
+                    {
                         // It is to find the subscriptions that its client asked for before.
                         self.partial_is_ready = true;
                         break;
@@ -439,155 +365,19 @@ impl Connection {
     fn append(&self, packets: &[u8]) {
         let mut sessions = self.worker.sessions.borrow_mut();
         if let Some(online) = sessions.get_mut(self.key).and_then(|session| session.online.as_mut()) {
-            online.outbox.append_with(&mut self.worker.pool.borrow_mut(), |out| out.extend_from_slice(packets));
+            online
+                .outbox
+                .append_with(&mut self.worker.pool.borrow_mut(), |out| out.extend_from_slice(packets));
         }
     }
 
-    fn send(&self, packet: &Packet) {
+    pub(super) fn send(&self, packet: &Packet) {
         let mut bytes = Vec::new();
         let (version, limit) = (self.protocol.version(), self.protocol.maximum_packet_size());
         if mqtt_codec::encode(packet, version, limit, &mut bytes).is_ok() {
             self.worker.counters.packets_sent.add(1);
             self.append(&bytes);
         }
-    }
-
-    // === subscriptions ===
-
-    /// Sends a change to every trie it concerns; it is answered when all have said that it is in force.
-    fn change(&mut self, context: &ConnectionContext, change: Change) {
-        let worker = Rc::clone(&self.worker);
-        self.next_token = self.next_token.wrapping_add(1);
-        let token = self.next_token;
-        let reply = Reply { connection: context.address(), token };
-        let answers_missing = match &change {
-            Change::Subscribe { granted, .. } => self.subscribe(granted, &reply),
-            Change::Unsubscribe { filters, .. } => {
-                let sessions = worker.sessions.borrow();
-                if let Some(session) = sessions.get(self.key) {
-                    filters.iter().for_each(|filter| worker.note_subscribed(session, filter, None));
-                }
-                let by_home = worker.by_home(filters.iter());
-                for (home, filters) in &by_home {
-                    let message =
-                        Unsubscribe { session: self.key, filters: filters.clone(), reply: Some(reply.clone()) };
-                    worker.node.peers[usize::from(*home)].trie.do_send(message);
-                }
-                by_home.len()
-            }
-        };
-        let pending = PendingChange { token, answers_missing, change };
-        if answers_missing == 0 {
-            self.answer_change(context, token, pending.change);
-        } else {
-            self.rare().changes.push(pending);
-        }
-    }
-
-    fn subscribe(&self, granted: &[Granted], reply: &Reply) -> usize {
-        let worker = &self.worker;
-        let peers = &worker.node.peers;
-        let mut sessions = worker.sessions.borrow_mut();
-        let Some(session) = sessions.get_mut(self.key) else { return 0 };
-        let (mut plain, mut shared) = (Vec::new(), vec![Vec::new(); peers.len()]);
-        for Granted { filter, subscription, .. } in granted {
-            worker.note_subscribed(session, filter, Some(*subscription));
-            let entry = (filter.clone(), *subscription);
-            match shared_part(filter) {
-                Some(_) => shared[usize::from(group_home(filter, peers.len()))].push(entry),
-                None => plain.push(entry),
-            }
-        }
-        let mut asked = 0;
-        if !plain.is_empty() {
-            let message = Subscribe { session: self.key, filters: plain, reply: Some(reply.clone()) };
-            worker.peer().trie.do_send(message);
-            asked += 1;
-        }
-        for (home, filters) in shared.into_iter().enumerate().filter(|(_, filters)| !filters.is_empty()) {
-            let load = session.load.get_or_insert_default().clone();
-            let (online, durable) = (true, session.is_durable());
-            let reply = Some(reply.clone());
-            peers[home].trie.do_send(Join { session: self.key, filters, online, durable, load, reply });
-            asked += 1;
-        }
-        asked
-    }
-
-    /// SUBACK or UNSUBACK. A SUBACK waits for the first retained messages, so that they stand before whatever is
-    /// published because of it.
-    fn answer_change(&mut self, context: &ConnectionContext, token: u32, change: Change) {
-        match change {
-            Change::Subscribe { packet_identifier, granted, reasons, reason_string } => {
-                let properties = reason_string.map(|text| {
-                    Box::new(mqtt_codec::AckProperties { reason_string: Some(text), user_properties: Vec::new() })
-                });
-                let answer = SubAck { packet_identifier, properties, reason_codes: reasons };
-                let replays = granted.into_iter().filter(|granted| granted.replay);
-                let replays = replays.map(|Granted { filter, subscription, .. }| Replay {
-                    filter,
-                    subscription,
-                    after: None,
-                });
-                let replays: Vec<Replay> = replays.collect();
-                if replays.is_empty() || !retained::is_any_kept(&self.worker.node) {
-                    return self.send(&Packet::SubAck(answer));
-                }
-                if let Some(session) = self.worker.sessions.borrow_mut().get_mut(self.key) {
-                    session.replays.get_or_insert_default().first_asked += 1;
-                }
-                retained::ask(&self.worker.node, context.address(), self.epoch, Some(token), replays);
-                self.rare().answers.push((token, answer));
-            }
-            Change::Unsubscribe { packet_identifier, reasons, .. } => {
-                let packet = UnsubAck { packet_identifier, properties: None, reason_codes: reasons };
-                self.send(&Packet::UnsubAck(packet));
-            }
-        }
-    }
-
-    // === auth ===
-
-    fn ask(&mut self, context: &ConnectionContext, questions: Vec<(Action, String)>) {
-        let node = &self.worker.node;
-        let (client_identifier, user_name) = {
-            let sessions = self.worker.sessions.borrow();
-            let Some(session) = sessions.get(self.key) else { return };
-            (session.client_identifier.to_string(), session.user_name.as_deref().map(str::to_owned))
-        };
-        let revision = node.policy.revision();
-        let (node, me) = (Arc::clone(node), context.address());
-        let question = auth_actor::Authorize { client_identifier, user_name, questions: questions.clone() };
-        actix_rt::spawn(async move {
-            // Without an answer nothing is allowed.
-            let answers = node.ask_auth(question).await.unwrap_or_else(|| vec![false; questions.len()]);
-            me.do_send(Authorized { questions, answers, revision });
-        });
-        self.rare().asked = true;
-    }
-
-    fn reauthenticate(&mut self, context: &ConnectionContext, step: Reauthenticate) {
-        use auth_actor::{BeginExchange, ContinueExchange, Identity};
-        let Some(method) = self.protocol.authentication_method().map(str::to_owned) else { return };
-        let (node, me) = (Arc::clone(&self.worker.node), context.address());
-        let exchange = self.rare().exchange.take();
-        let (client_identifier, user_name) = {
-            let sessions = self.worker.sessions.borrow();
-            let Some(session) = sessions.get(self.key) else { return };
-            (session.client_identifier.to_string(), session.user_name.as_deref().map(str::to_owned))
-        };
-        actix_rt::spawn(async move {
-            let outcome = match exchange {
-                _ if step.begins => {
-                    let reauthenticate = Some(Identity { user_name });
-                    let begin = BeginExchange { client_identifier, method, data: step.data, reauthenticate };
-                    node.ask_auth(begin).await
-                }
-                Some(exchange) => node.ask_auth(ContinueExchange { exchange, data: step.data }).await,
-                None => None,
-            };
-            me.do_send(Reauthenticated { outcome });
-        });
     }
 
     // === writing ===
@@ -682,9 +472,7 @@ impl Connection {
         let replay = {
             let mut sessions = self.worker.sessions.borrow_mut();
             let session = sessions.get_mut(self.key);
-            session.and_then(|session| {
-                retained::next_replay(session, self.epoch, &self.worker.node.settings)
-            })
+            session.and_then(|session| retained::next_replay(session, self.epoch, &self.worker.node.settings))
         };
         if let Some(replay) = replay {
             retained::ask(&self.worker.node, context.address(), self.epoch, None, vec![replay]);
@@ -721,60 +509,6 @@ impl Handler<Close> for Connection {
     }
 }
 
-impl Handler<ChangeInForce> for Connection {
-    type Result = ();
-
-    fn handle(&mut self, in_force: ChangeInForce, context: &mut Self::Context) {
-        let Some(rare) = &mut self.rare else { return };
-        let Some(at) = rare.changes.iter().position(|change| change.token == in_force.token) else { return };
-        rare.changes[at].answers_missing -= 1;
-        if rare.changes[at].answers_missing == 0 {
-            let pending = rare.changes.remove(at);
-            self.answer_change(context, pending.token, pending.change);
-        }
-    }
-}
-
-impl Handler<Authorized> for Connection {
-    type Result = ();
-
-    fn handle(&mut self, authorized: Authorized, _context: &mut Self::Context) {
-        self.protocol.permitted(authorized.questions, authorized.answers, authorized.revision);
-        if let Some(rare) = &mut self.rare {
-            rare.asked = false;
-        }
-    }
-}
-
-impl Handler<Reauthenticated> for Connection {
-    type Result = ();
-
-    fn handle(&mut self, answer: Reauthenticated, _context: &mut Self::Context) {
-        if self.parting.is_some() {
-            return;
-        }
-        let method = self.protocol.authentication_method().map(str::to_owned);
-        let auth = |reason_code, data: Vec<u8>| {
-            let properties = AuthProperties {
-                authentication_method: method.clone(),
-                authentication_data: Some(data.into()),
-                ..AuthProperties::default()
-            };
-            Packet::Auth(Auth { reason_code, properties })
-        };
-        match answer.outcome {
-            Some(ExchangeOutcome::Continue { exchange, data }) => {
-                self.send(&auth(ReasonCode::ContinueAuthentication, data));
-                self.rare().exchange = Some(exchange);
-            }
-            Some(ExchangeOutcome::Success { data, .. }) => self.send(&auth(ReasonCode::Success, data)),
-            Some(ExchangeOutcome::Refused(_)) | None => {
-                self.rare().ending = Some(Ending::because(ReasonCode::NotAuthorized));
-            }
-        }
-    }
-}
-
 impl Handler<RetainedPieces> for Connection {
     type Result = ();
 
@@ -807,12 +541,6 @@ impl Handler<TrieLost> for Connection {
             self.rare().ending = Some(Ending::because(ReasonCode::ImplementationSpecificError));
         }
     }
-}
-
-impl Handler<ObserveConnection> for Connection {
-    type Result = ();
-
-    fn handle(&mut self, _: ObserveConnection, _context: &mut Self::Context) {}
 }
 
 impl Drop for Connection {

@@ -8,8 +8,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll};
 
-use actix::dev::{Envelope, Mailbox, ToEnvelope};
 use actix::WeakAddr;
+use actix::dev::{Envelope, Mailbox, ToEnvelope};
 use actix::prelude::*;
 use tokio::sync::oneshot;
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use auth_actor::Action;
 use mqtt_codec::{
-    Disconnect, DisconnectProperties, Packet, PacketIdentifier, PacketType, ProtocolVersion, ReasonCode, encode,
-    encode_ack,
+    Disconnect, DisconnectProperties, Packet, PacketIdentifier, PacketType, ProtocolVersion, ReasonCode,
+    encode, encode_ack,
 };
 
 use crate::message::Batch;
@@ -81,8 +81,10 @@ impl Ending {
         if version != ProtocolVersion::V5 || self.by_client || self.reason == ReasonCode::Success {
             return;
         }
-        let properties =
-            DisconnectProperties { reason_string: self.reason_string.clone(), ..DisconnectProperties::default() };
+        let properties = DisconnectProperties {
+            reason_string: self.reason_string.clone(),
+            ..DisconnectProperties::default()
+        };
         let packet = Packet::Disconnect(Disconnect { reason_code: self.reason, properties });
         // A client that takes no 4 bytes is told nothing.
         let _ = encode(&packet, version, maximum_packet_size, out);

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use actix_rt::time::timeout;
 use auth_actor::{
-    Action, Authenticate, AuthenticationOutcome, Authorize, BeginExchange, ContinueExchange, ExchangeOutcome, Identity,
-    Password, Refusal,
+    Action, Authenticate, AuthenticationOutcome, Authorize, BeginExchange, ContinueExchange, ExchangeOutcome,
+    Identity, Password, Refusal,
 };
 use mqtt_codec::{
     Auth, AuthProperties, ConnAck, ConnAckProperties, Connect, DecodeError, Packet, PacketRef, PayloadFormat,
@@ -59,7 +59,12 @@ struct Handshake {
 }
 
 /// Runs the whole of it, within the time that a client has for its CONNECT.
-pub(super) async fn run(worker: Rc<Worker>, transport: Transport, peer: Option<SocketAddr>, permit: ConnectionPermit) {
+pub(super) async fn run(
+    worker: Rc<Worker>,
+    transport: Transport,
+    peer: Option<SocketAddr>,
+    permit: ConnectionPermit,
+) {
     let patience = Duration::from_millis(worker.node.settings.node.connect_timeout_ms);
     let mut handshake = Handshake { worker: Rc::clone(&worker), transport, received: Vec::new(), peer };
     let settled = match timeout(patience, handshake.settle()).await {
@@ -146,7 +151,9 @@ impl Handshake {
                     let packet = match packet {
                         PacketRef::Other(packet) => packet,
                         // Only CONNECT and AUTH may come now.
-                        PacketRef::Publish(_) => return Err(Turned::Refused(version, ReasonCode::ProtocolError)),
+                        PacketRef::Publish(_) => {
+                            return Err(Turned::Refused(version, ReasonCode::ProtocolError));
+                        }
                     };
                     self.received.drain(..used);
                     return Ok(packet);
@@ -242,7 +249,9 @@ impl Handshake {
         };
         match node.ask_auth(question).await {
             Some(AuthenticationOutcome::Allowed(identity)) => Ok(identity),
-            Some(AuthenticationOutcome::Refused(refusal)) => Err(Turned::Refused(connect.version, reason(refusal))),
+            Some(AuthenticationOutcome::Refused(refusal)) => {
+                Err(Turned::Refused(connect.version, reason(refusal)))
+            }
             None => Err(Turned::Refused(connect.version, ReasonCode::ServerUnavailable)),
         }
     }
@@ -297,7 +306,9 @@ impl Handshake {
 
     async fn authorize_will(&self, connect: &Connect, identity: &Identity) -> Result<(), Turned> {
         let node = &self.worker.node;
-        let Some(will) = connect.will.as_ref().filter(|_| node.policy.current().authorizes) else { return Ok(()) };
+        let Some(will) = connect.will.as_ref().filter(|_| node.policy.current().authorizes) else {
+            return Ok(());
+        };
         let question = Authorize {
             client_identifier: connect.client_identifier.clone(),
             user_name: identity.user_name.clone(),
@@ -321,7 +332,8 @@ fn reason(refusal: Refusal) -> ReasonCode {
 
 /// The protocol level that a CONNECT states behind a protocol name of MQTT, whatever follows.
 fn stated_level(packet: &[u8]) -> Option<u8> {
-    let unlimited = mqtt_codec::Limits { maximum_packet_size: mqtt_codec::PACKET_BYTES_MAX, ..Default::default() };
+    let unlimited =
+        mqtt_codec::Limits { maximum_packet_size: mqtt_codec::PACKET_BYTES_MAX, ..Default::default() };
     let header = read_header(packet, &unlimited).ok()??;
     let body = packet.get(usize::from(header.header_bytes)..)?;
     let rest = body.strip_prefix(b"\x00\x04MQTT").or_else(|| body.strip_prefix(b"\x00\x06MQIsdp"))?;
@@ -337,7 +349,13 @@ async fn write_all(transport: &mut Transport, bytes: &[u8]) -> std::io::Result<(
 }
 
 /// Answers a CONNECT with a refusal [MQTT-3.2.2-6] and closes.
-pub fn refuse(transport: Transport, version: ProtocolVersion, reason: ReasonCode, worker: Rc<Worker>, permit: ConnectionPermit) {
+pub fn refuse(
+    transport: Transport,
+    version: ProtocolVersion,
+    reason: ReasonCode,
+    worker: Rc<Worker>,
+    permit: ConnectionPermit,
+) {
     actix_rt::spawn(async move { refuse_now(transport, version, reason, &worker, permit).await });
 }
 
@@ -350,7 +368,8 @@ async fn refuse_now(
 ) {
     worker.counters.connects_refused.add(1);
     worker.counters.count_end(reason);
-    let answer = ConnAck { session_present: false, reason_code: reason, properties: ConnAckProperties::default() };
+    let answer =
+        ConnAck { session_present: false, reason_code: reason, properties: ConnAckProperties::default() };
     let mut bytes = Vec::new();
     if encode(&Packet::ConnAck(Box::new(answer)), version, u32::MAX, &mut bytes).is_err() {
         return;

@@ -2,22 +2,26 @@
 
 mod accept;
 mod actor;
+mod changes;
 mod context;
 mod effects;
 mod handshake;
 mod limits;
+mod messages;
 pub mod outbox;
 mod parting;
 mod permit;
 mod protocol;
+mod questions;
 mod retained;
 pub mod transport;
 
 pub use accept::{Listener, ListenerKind};
-pub use actor::{Authorized, ChangeInForce, Close, Connection, Newcomer, ObserveConnection, Reauthenticated, TrieLost};
+pub use actor::Connection;
 pub use effects::Effects;
 pub use handshake::refuse;
 pub use limits::decode_limits;
+pub use messages::{Authorized, ChangeInForce, Close, Newcomer, Reauthenticated, TrieLost};
 pub use permit::ConnectionPermit;
 pub use retained::RetainedPieces;
 

@@ -13,9 +13,9 @@ impl ConnectionPermit {
     /// Takes a place; none if `connections_max` are taken.
     pub fn take(node: &Arc<NodeShared>) -> Option<Self> {
         let max = node.settings.node.connections_max;
-        let taken = node.connections.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| {
-            (open < max).then_some(open + 1)
-        });
+        let taken = node
+            .connections
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| (open < max).then_some(open + 1));
         taken.is_ok().then(|| Self(Arc::clone(node)))
     }
 }

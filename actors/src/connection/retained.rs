@@ -145,7 +145,12 @@ fn go_on_from(replay: &mut Replay, piece: Piece, sent: usize) -> bool {
 }
 
 /// Sends as many as find room, and answers how many that were: what does not is fetched again later, never dropped.
-fn send(session: &mut Session, subscription: Subscription, messages: &[Arc<StoredMessage>], desk: &mut Desk<'_>) -> usize {
+fn send(
+    session: &mut Session,
+    subscription: Subscription,
+    messages: &[Arc<StoredMessage>],
+    desk: &mut Desk<'_>,
+) -> usize {
     let wanted = Wanted {
         qos: subscription.options.qos,
         retain: true,

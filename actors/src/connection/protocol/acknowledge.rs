@@ -8,7 +8,13 @@ use crate::sessions::{Acknowledged, Session};
 impl Protocol {
     /// Answered by PUBREL [MQTT-4.3.3-4], unless it refused the message. One whose packet identifier is unknown is
     /// answered too, so that the client can forget it.
-    pub(super) fn on_pubrec(&self, ack: &Ack, session: &mut Session, step: &mut Step<'_, '_>, fx: &mut Effects) {
+    pub(super) fn on_pubrec(
+        &self,
+        ack: &Ack,
+        session: &mut Session,
+        step: &mut Step<'_, '_>,
+        fx: &mut Effects,
+    ) {
         let reason = match session.on_pubrec(ack.packet_identifier, ack.reason_code, step.desk) {
             Acknowledged::Settled => return,
             Acknowledged::Release => ReasonCode::Success,
@@ -28,7 +34,8 @@ impl Protocol {
         {
             online.unanswered = online.unanswered.saturating_sub(1);
         }
-        let reason = if received.is_some() { ReasonCode::Success } else { ReasonCode::PacketIdentifierNotFound };
+        let reason =
+            if received.is_some() { ReasonCode::Success } else { ReasonCode::PacketIdentifierNotFound };
         self.acknowledge(PacketType::PubComp, ack.packet_identifier, reason, fx);
     }
 }

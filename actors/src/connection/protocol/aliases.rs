@@ -34,7 +34,10 @@ impl IncomingAliases {
     pub(super) fn get(&self, alias: NonZeroU16) -> Result<&str, Violation> {
         let topic = self.0.as_ref().and_then(|aliases| aliases.get(usize::from(alias.get()) - 1)?.as_deref());
         topic.ok_or_else(|| {
-            Violation::new(ReasonCode::ProtocolError, format!("topic alias {alias} was not set [MQTT-3.3.2-8]"))
+            Violation::new(
+                ReasonCode::ProtocolError,
+                format!("topic alias {alias} was not set [MQTT-3.3.2-8]"),
+            )
         })
     }
 }

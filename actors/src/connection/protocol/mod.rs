@@ -99,7 +99,12 @@ impl Protocol {
     }
 
     /// The auth actor's answers to the questions of the packet that is stepped again.
-    pub(crate) fn permitted(&mut self, questions: Vec<(auth_actor::Action, String)>, answers: Vec<bool>, revision: u64) {
+    pub(crate) fn permitted(
+        &mut self,
+        questions: Vec<(auth_actor::Action, String)>,
+        answers: Vec<bool>,
+        revision: u64,
+    ) {
         self.authorizations.answer(questions, answers, revision);
     }
 
@@ -147,7 +152,9 @@ impl Protocol {
                 self.on_disconnect(&disconnect, session, step.settings(), fx)?;
             }
             Packet::Auth(auth) => self.on_auth(auth, fx)?,
-            Packet::Connect(_) => return Err(Violation::new(ReasonCode::ProtocolError, "second CONNECT [MQTT-3.1.0-2]")),
+            Packet::Connect(_) => {
+                return Err(Violation::new(ReasonCode::ProtocolError, "second CONNECT [MQTT-3.1.0-2]"));
+            }
             Packet::Publish(_) | Packet::Subscribe(_) => unreachable!("stepped by on_packet"),
             Packet::ConnAck(_) | Packet::SubAck(_) | Packet::UnsubAck(_) | Packet::PingResp => {
                 return Err(Violation::new(ReasonCode::ProtocolError, "packet that only a server sends"));

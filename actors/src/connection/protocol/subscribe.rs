@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use auth_actor::Action;
 use mqtt_codec::{
-    QoS, ReasonCode, RetainHandling, Subscribe, SubscriptionFilter, SubscriptionOptions, TopicFilter, Unsubscribe,
+    QoS, ReasonCode, RetainHandling, Subscribe, SubscriptionFilter, SubscriptionOptions, TopicFilter,
+    Unsubscribe,
 };
 
 use super::{Effects, Protocol, Step, Stepped, Violation};

@@ -1,0 +1,71 @@
+//! What a connection is told.
+
+use actix::prelude::*;
+use auth_actor::{Action, ExchangeOutcome};
+use mqtt_codec::{Connect, ReasonCode};
+
+use super::permit::ConnectionPermit;
+use super::transport::Transport;
+use crate::sessions::{Epoch, Online, SessionKey};
+
+/// A network connection that its session's home takes in.
+pub struct Newcomer {
+    /// The session it holds.
+    pub key: SessionKey,
+    /// Which of the session's network connections it is.
+    pub epoch: Epoch,
+    /// The byte stream.
+    pub transport: Transport,
+    /// Bytes that came behind the CONNECT.
+    pub rest: Vec<u8>,
+    /// Its place among the node's network connections.
+    pub permit: ConnectionPermit,
+    /// Its CONNECT.
+    pub connect: Box<Connect>,
+}
+
+/// Ends the network connection.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Close {
+    /// What a 5.0 client is told.
+    pub reason: ReasonCode,
+    /// What the session's home took from the session already; none if the connection still holds it.
+    pub parted: Option<Box<Online>>,
+}
+
+/// A change of subscriptions is in force at one of the workers it concerned.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct ChangeInForce {
+    /// Which one.
+    pub token: u32,
+}
+
+/// The auth actor's answers to the questions that a packet waits for.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Authorized {
+    /// What was asked.
+    pub questions: Vec<(Action, String)>,
+    /// The answers, in order.
+    pub answers: Vec<bool>,
+    /// The revision of the permissions when it was asked.
+    pub revision: u64,
+}
+
+/// The auth actor's answer to a step of a re-authentication; none if it could not be had.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Reauthenticated {
+    /// What it said.
+    pub outcome: Option<ExchangeOutcome>,
+}
+
+/// The worker's topic trie panicked and was started anew.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct TrieLost {
+    /// Whether publishes of this client wait for their acknowledgements.
+    pub unanswered: bool,
+}
