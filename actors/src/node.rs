@@ -111,7 +111,8 @@ impl Node {
         let mut listeners = Vec::new();
         for Listener { name, kind, address } in options.listeners {
             let bound = bind(address, workers);
-            let (address, bound) = bound.map_err(|source| StartError::Bind { name: name.clone(), address, source })?;
+            let (address, bound) =
+                bound.map_err(|source| StartError::Bind { name: name.clone(), address, source })?;
             listeners.push((name, address));
             for (worker, socket) in sockets.iter_mut().zip(bound) {
                 worker.push((kind.clone(), socket));
@@ -314,7 +315,9 @@ impl RunningNode {
         actix_rt::spawn(async move {
             match auth.send(Reload).await {
                 Ok(Ok(())) => info!("the file of users and rules was read anew"),
-                Ok(Err(error)) => warn!(%error, "the file of users and rules could not be read anew; the old one holds"),
+                Ok(Err(error)) => {
+                    warn!(%error, "the file of users and rules could not be read anew; the old one holds")
+                }
                 Err(_) => warn!("the auth actor did not answer"),
             }
         });
@@ -367,7 +370,8 @@ impl RunningNode {
                 }
             }
         };
-        if actix_rt::time::timeout(deadline.saturating_duration_since(Instant::now()), routed).await.is_err() {
+        if actix_rt::time::timeout(deadline.saturating_duration_since(Instant::now()), routed).await.is_err()
+        {
             warn!("not all will messages were routed within the grace period");
         }
     }

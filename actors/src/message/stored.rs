@@ -34,7 +34,8 @@ impl StoredMessage {
         Self {
             topic: publication.topic.into(),
             text: [publication.properties, short].concat().into_boxed_slice(),
-            properties_bytes: u32::try_from(publication.properties.len()).expect("a packet has less than 2^28 bytes"),
+            properties_bytes: u32::try_from(publication.properties.len())
+                .expect("a packet has less than 2^28 bytes"),
             long_payload,
             qos: publication.qos,
             retain: publication.retain,

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 use tracing::info;
 
+use super::prometheus;
 use super::snapshot::{Snapshot, gather};
 use super::stats::{ActorKind, quantile};
 use super::sys::SysTopics;
-use super::prometheus;
 use crate::sessions::PublishSys;
 use crate::worker::NodeShared;
 

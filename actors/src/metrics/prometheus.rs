@@ -42,7 +42,12 @@ pub(super) fn render(seen: &Snapshot) -> String {
     page.single("uptime_seconds", "gauge", "Since the node started.", seen.uptime.as_secs());
     page.single("connections", "gauge", "Network connections open.", seen.connections);
     page.single("sessions", "gauge", "Sessions, online and offline.", seen.sessions.sessions);
-    page.single("sessions_online", "gauge", "Sessions that a network connection holds.", seen.sessions.online);
+    page.single(
+        "sessions_online",
+        "gauge",
+        "Sessions that a network connection holds.",
+        seen.sessions.online,
+    );
     page.single("subscriptions", "gauge", "Subscriptions of all sessions.", seen.sessions.subscriptions);
     page.single(
         "shared_subscriptions",
@@ -58,7 +63,12 @@ pub(super) fn render(seen: &Snapshot) -> String {
         "Retained messages that were not kept, for a limit.",
         seen.retained.refused,
     );
-    page.single("messages_between_workers", "gauge", "Messages on their way between workers.", seen.between_workers);
+    page.single(
+        "messages_between_workers",
+        "gauge",
+        "Messages on their way between workers.",
+        seen.between_workers,
+    );
     ledger(&mut page, seen);
     for (name, count) in &seen.counters {
         page.single(&format!("{name}_total"), "counter", &name.replace('_', " "), count);
@@ -75,7 +85,12 @@ pub(super) fn render(seen: &Snapshot) -> String {
 fn ledger(page: &mut Page, seen: &Snapshot) {
     let ledger = &seen.ledger;
     page.single("messages_published_total", "counter", "Publishes routed.", ledger.published);
-    page.single("messages_unmatched_total", "counter", "Publishes that matched no subscription.", ledger.unmatched);
+    page.single(
+        "messages_unmatched_total",
+        "counter",
+        "Publishes that matched no subscription.",
+        ledger.unmatched,
+    );
     page.single(
         "messages_matched_total",
         "counter",
@@ -89,7 +104,12 @@ fn ledger(page: &mut Page, seen: &Snapshot) {
         ledger.delivered,
     );
     page.single("messages_queued", "gauge", "Messages that wait, those in flight included.", ledger.queued);
-    page.single("messages_queued_bytes", "gauge", "Bytes of messages kept for sessions.", seen.sessions.waiting_bytes);
+    page.single(
+        "messages_queued_bytes",
+        "gauge",
+        "Bytes of messages kept for sessions.",
+        seen.sessions.waiting_bytes,
+    );
     page.labelled(
         ("messages_dropped_total", "counter", "Matches that were dropped, by reason."),
         "reason",

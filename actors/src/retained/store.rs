@@ -137,7 +137,8 @@ impl RetainedStore {
                         take(message, now, &mut piece, &mut expired);
                         bytes += message.bytes();
                     }
-                    if piece.messages.len() >= messages_max || bytes >= bytes_max || examined >= EXAMINED_MAX {
+                    if piece.messages.len() >= messages_max || bytes >= bytes_max || examined >= EXAMINED_MAX
+                    {
                         piece.rest = Rest::Behind(Arc::clone(topic));
                         break;
                     }

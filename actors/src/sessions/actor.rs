@@ -49,7 +49,7 @@ impl Sessions {
         for timer in due {
             match timer {
                 Timer::KeepAlive(key, epoch) => self.keep_alive_due(key, epoch, now),
-                Timer::Offline(key) => self.worker.offline_due(key, now),
+                Timer::Offline(key, epoch) => self.worker.offline_due(key, epoch, now),
             }
         }
         self.commit();
@@ -113,7 +113,13 @@ impl Sessions {
         };
         let connect = admit.connect;
         if worker.stopping.get() {
-            refuse(transport, connect.version, ReasonCode::ServerUnavailable, Rc::clone(&worker), admit.permit);
+            refuse(
+                transport,
+                connect.version,
+                ReasonCode::ServerUnavailable,
+                Rc::clone(&worker),
+                admit.permit,
+            );
             return;
         }
         let found = worker.sessions.borrow().find(&connect.client_identifier);
@@ -195,7 +201,9 @@ impl Sessions {
         worker.counters.connects_accepted.add(1);
         let newcomer = Newcomer { key, epoch, transport, rest: admit.rest, permit: admit.permit, connect };
         let connection = Connection::start_on(Rc::clone(&worker), newcomer);
-        if let Some(online) = worker.sessions.borrow_mut().get_mut(key).and_then(|session| session.online.as_mut()) {
+        if let Some(online) =
+            worker.sessions.borrow_mut().get_mut(key).and_then(|session| session.online.as_mut())
+        {
             online.connection = Some(connection.downgrade());
         }
         worker.tell_groups(key);
@@ -220,7 +228,9 @@ impl Sessions {
     /// Takes a place among the node's sessions, if there is one.
     fn count_session(&self) -> bool {
         let (sessions, max) = (&self.worker.node.sessions, self.worker.node.settings.session.sessions_max);
-        sessions.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |held| (held < max).then_some(held + 1)).is_ok()
+        sessions
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |held| (held < max).then_some(held + 1))
+            .is_ok()
     }
 
     fn properties(
@@ -243,13 +253,14 @@ impl Sessions {
         properties.maximum_packet_size = NonZeroU32::new(mqtt.maximum_packet_size_bytes);
         properties.assigned_client_identifier = admit.assigned.then(|| connect.client_identifier.clone());
         properties.topic_alias_maximum = (mqtt.topic_alias_maximum > 0).then_some(mqtt.topic_alias_maximum);
-        properties.wildcard_subscription_available =
-            (!mqtt.wildcard_subscription_available).then_some(false);
+        properties.wildcard_subscription_available = (!mqtt.wildcard_subscription_available).then_some(false);
         properties.subscription_identifiers_available =
             (!mqtt.subscription_identifiers_available).then_some(false);
         properties.shared_subscription_available = (!mqtt.shared_subscription_available).then_some(false);
         properties.server_keep_alive = (keep_alive != connect.keep_alive).then_some(keep_alive);
-        if connect.properties.request_response_information == Some(true) && !mqtt.response_information.is_empty() {
+        if connect.properties.request_response_information == Some(true)
+            && !mqtt.response_information.is_empty()
+        {
             let information = mqtt.response_information.replace("%c", &connect.client_identifier);
             properties.response_information = Some(information);
         }
@@ -283,7 +294,12 @@ fn effective_keep_alive(connect: &Connect, max: u16) -> u16 {
     if connect.version == ProtocolVersion::V5 && max > 0 && (asked == 0 || asked > max) { max } else { asked }
 }
 
-fn new_online(connect: &Connect, keep_alive: u16, settings: &crate::settings::Settings, now: Instant) -> Online {
+fn new_online(
+    connect: &Connect,
+    keep_alive: u16,
+    settings: &crate::settings::Settings,
+    now: Instant,
+) -> Online {
     let asked = &connect.properties;
     let aliases = asked.topic_alias_maximum.unwrap_or(0).min(settings.mqtt.topic_alias_maximum_outgoing);
     let receive_maximum = asked.receive_maximum.map_or(u16::MAX, NonZeroU16::get);
@@ -352,7 +368,7 @@ impl Sessions {
             if self.worker.sessions.borrow().find(&client_identifier).is_some() || !self.count_session() {
                 continue;
             }
-            let key = {
+            let (key, epoch) = {
                 let mut sessions = self.worker.sessions.borrow_mut();
                 let session = sessions.create(&client_identifier, ProtocolVersion::V5);
                 session.expiry_interval = stored.expiry_interval;
@@ -363,10 +379,10 @@ impl Sessions {
                 }
                 session.expires_at = (stored.expiry_interval != NEVER_EXPIRES)
                     .then(|| now + Duration::from_secs(stored.expiry_interval.into()));
-                session.key
+                (session.key, session.epoch)
             };
             self.worker.subscribe_all(key);
-            self.worker.offline_due(key, now);
+            self.worker.offline_due(key, epoch, now);
         }
     }
 }

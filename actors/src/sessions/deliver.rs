@@ -128,13 +128,13 @@ impl Session {
         let bytes = publication.stored_bytes();
         if publication.qos.min(qos) == QoS::AtMostOnce {
             let waiting = self.online.as_ref().map_or(0, |online| online.outbox.waiting_bytes());
-            return self.online.is_some() && (waiting == 0 || waiting + bytes <= settings.node.outbox_bytes_max);
+            return self.online.is_some()
+                && (waiting == 0 || waiting + bytes <= settings.node.outbox_bytes_max);
         }
         let limits = &settings.session;
         self.may_send_now(bytes, settings)
             || self.outgoing.as_ref().is_none_or(|outgoing| {
-                outgoing.queue.len() < limits.queue_messages_max
-                    && self.fits(outgoing, bytes, limits)
+                outgoing.queue.len() < limits.queue_messages_max && self.fits(outgoing, bytes, limits)
             })
     }
 
@@ -206,8 +206,7 @@ impl Session {
         let (bytes, bytes_max) = (queued.message.bytes(), self.queue_bytes_max(limits));
         let mut outgoing = std::mem::take(self.outgoing.get_or_insert_default());
         let full = |outgoing: &Outgoing| {
-            outgoing.queue.len() >= limits.queue_messages_max
-                || !fits(outgoing, bytes, bytes_max)
+            outgoing.queue.len() >= limits.queue_messages_max || !fits(outgoing, bytes, bytes_max)
         };
         if full(&outgoing) {
             let now = desk.now;
@@ -215,7 +214,10 @@ impl Session {
                 self.dropped(DropReason::Expired, desk);
             }
         }
-        while full(&outgoing) && limits.queue_overflow == QueueOverflow::DropOldest && !outgoing.queue.is_empty() {
+        while full(&outgoing)
+            && limits.queue_overflow == QueueOverflow::DropOldest
+            && !outgoing.queue.is_empty()
+        {
             outgoing.queue.pop();
             self.dropped(DropReason::QueueFull, desk);
         }
@@ -264,8 +266,12 @@ impl Session {
         if publication.is_expired(desk.now) {
             self.dropped(DropReason::Expired, desk);
         } else if queued.qos == QoS::AtMostOnce {
-            let wanted =
-                Wanted { qos: queued.qos, retain: queued.retain, identifiers: queued.identifiers, group: None };
+            let wanted = Wanted {
+                qos: queued.qos,
+                retain: queued.retain,
+                identifiers: queued.identifiers,
+                group: None,
+            };
             self.send_at_most_once(&publication, &wanted, desk);
         } else {
             let keep = self.is_durable() || queued.group.is_some();
@@ -338,7 +344,12 @@ impl Session {
     }
 
     /// PUBACK [MQTT-4.3.2-3].
-    pub fn on_puback(&mut self, identifier: PacketIdentifier, reason: ReasonCode, desk: &Desk<'_>) -> Acknowledged {
+    pub fn on_puback(
+        &mut self,
+        identifier: PacketIdentifier,
+        reason: ReasonCode,
+        desk: &Desk<'_>,
+    ) -> Acknowledged {
         match self.owed(identifier) {
             Some(Owed::PubAck) => self.settle(identifier, reason, desk),
             _ => Acknowledged::Unknown,
@@ -346,7 +357,12 @@ impl Session {
     }
 
     /// PUBREC: from here on the message must not be sent again, only its PUBREL [MQTT-4.3.3-6].
-    pub fn on_pubrec(&mut self, identifier: PacketIdentifier, reason: ReasonCode, desk: &Desk<'_>) -> Acknowledged {
+    pub fn on_pubrec(
+        &mut self,
+        identifier: PacketIdentifier,
+        reason: ReasonCode,
+        desk: &Desk<'_>,
+    ) -> Acknowledged {
         match self.owed(identifier) {
             Some(Owed::PubRec) if reason.is_error() => self.settle(identifier, reason, desk),
             Some(Owed::PubRec | Owed::PubComp) => {

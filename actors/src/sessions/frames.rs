@@ -97,11 +97,8 @@ impl FrameCache {
             });
             online.alias_was_sent(alias, publication.topic);
         } else {
-            let shape = Shape {
-                v5: online.version == ProtocolVersion::V5,
-                qos: sending.qos,
-                retain: sending.retain,
-            };
+            let shape =
+                Shape { v5: online.version == ProtocolVersion::V5, qos: sending.qos, retain: sending.retain };
             let index = self.frame(shape, online, publication, sending, now);
             let frame = &self.frames[index];
             online.outbox.append_with(pool, |out| {

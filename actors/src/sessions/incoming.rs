@@ -14,7 +14,7 @@ pub struct IncomingIdentifiers {
 
 impl IncomingIdentifiers {
     /// How many are held.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.held.as_ref().map_or(0, |held| held.len())
     }
 

@@ -123,11 +123,19 @@ impl Inflight {
     }
 
     /// Lets a message change; its place in the receive maximum is counted anew.
-    pub fn update<R>(&mut self, identifier: PacketIdentifier, change: impl FnOnce(&mut Entry) -> R) -> Option<R> {
+    pub fn update<R>(
+        &mut self,
+        identifier: PacketIdentifier,
+        change: impl FnOnce(&mut Entry) -> R,
+    ) -> Option<R> {
         let position = self.position(identifier);
         let entry = match self.entries.get_mut(position) {
             Some(Some(entry)) => entry,
-            _ => self.set_aside.iter_mut().find(|(used, _)| *used == identifier.get()).map(|(_, entry)| entry)?,
+            _ => self
+                .set_aside
+                .iter_mut()
+                .find(|(used, _)| *used == identifier.get())
+                .map(|(_, entry)| entry)?,
         };
         let before = entry.on_wire;
         let result = change(entry);
@@ -163,7 +171,9 @@ impl Inflight {
 
     /// The network connection is gone: nothing is on the wire any more.
     pub fn forget_wire(&mut self) {
-        for entry in self.entries.iter_mut().flatten().chain(self.set_aside.iter_mut().map(|(_, entry)| entry)) {
+        for entry in
+            self.entries.iter_mut().flatten().chain(self.set_aside.iter_mut().map(|(_, entry)| entry))
+        {
             entry.on_wire = false;
         }
         self.on_wire = 0;

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::key::{SessionKey, client_hash};
+use super::key::{Epoch, SessionKey, client_hash};
 use super::online::Online;
 use super::session::{NEVER_EXPIRES, Parting, Session, Subscription};
 use super::store::{Change, SessionChange};
-use crate::topics::{GivenBack, GroupKey, Join, MemberState, Subscribe, Unsubscribe, group_home, shared_part};
+use crate::topics::{
+    GivenBack, GroupKey, Join, MemberState, Subscribe, Unsubscribe, group_home, shared_part,
+};
 use crate::worker::{Timer, Worker};
 
 impl Worker {
@@ -75,19 +77,18 @@ impl Worker {
 
     fn set_offline_timer(&self, session: &Session) {
         if let Some(due) = [session.will_due, session.expires_at].into_iter().flatten().min() {
-            self.timers.borrow_mut().set(due, Timer::Offline(session.key));
+            self.timers.borrow_mut().set(due, Timer::Offline(session.key, session.epoch));
         }
     }
 
-    /// An offline session's timer is due.
-    pub fn offline_due(&self, key: SessionKey, now: Instant) {
+    /// The timer is due of a session that is offline since this network connection ended.
+    pub fn offline_due(&self, key: SessionKey, epoch: Epoch, now: Instant) {
         let mut will = None;
         let expired = {
             let mut sessions = self.sessions.borrow_mut();
-            let Some(session) = sessions.get_mut(key) else { return };
-            if session.online.is_some() {
-                return;
-            }
+            let held =
+                sessions.get_mut(key).filter(|session| session.epoch == epoch && session.online.is_none());
+            let Some(session) = held else { return };
             let expired = session.expires_at.is_some_and(|due| due <= now);
             if !expired {
                 if session.will_due.is_some_and(|due| due <= now) {
@@ -163,8 +164,11 @@ impl Worker {
         let sessions = self.sessions.borrow();
         let Some(session) = sessions.get(key) else { return };
         for (home, filters) in self.by_home(session.subscriptions.keys()) {
-            let entries = filters.iter().filter_map(|filter| Some((filter.clone(), *session.subscriptions.get(filter)?)));
-            let (shared, plain): (Vec<_>, Vec<_>) = entries.partition(|(filter, _)| shared_part(filter).is_some());
+            let entries = filters
+                .iter()
+                .filter_map(|filter| Some((filter.clone(), *session.subscriptions.get(filter)?)));
+            let (shared, plain): (Vec<_>, Vec<_>) =
+                entries.partition(|(filter, _)| shared_part(filter).is_some());
             let trie = &self.node.peers[usize::from(home)].trie;
             if !plain.is_empty() {
                 trie.do_send(Subscribe { session: key, filters: plain, reply: None });
@@ -181,7 +185,8 @@ impl Worker {
         let expiry_interval = session.expiry_interval;
         if session.stored_expiry_interval != expiry_interval {
             session.stored_expiry_interval = expiry_interval;
-            let change = if session.is_durable() { Change::Exists { expiry_interval } } else { Change::Ended };
+            let change =
+                if session.is_durable() { Change::Exists { expiry_interval } } else { Change::Ended };
             self.note(session, change);
         }
     }

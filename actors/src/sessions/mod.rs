@@ -25,6 +25,6 @@ pub use queue::{Identifiers, Queue, Queued};
 pub use replay::{Replay, Replays};
 pub use session::{NEVER_EXPIRES, Outgoing, Parting, Session, Subscription, Subscriptions, Will};
 pub use store::{
-    Change, Commit, Load, MemoryBackend, ObserveStore, SessionBackend, SessionChange, SessionStore, StoreError,
-    StoreObservation, StoredSession,
+    Change, Commit, Load, MemoryBackend, ObserveStore, SessionBackend, SessionChange, SessionStore,
+    StoreError, StoreObservation, StoredSession,
 };

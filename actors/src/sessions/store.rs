@@ -197,7 +197,8 @@ mod tests {
     #[test]
     fn gives_back_what_was_committed() {
         let mut backend = MemoryBackend::default();
-        let subscription = Subscription { options: SubscriptionOptions::from_bits(1).unwrap(), identifier: 7 };
+        let subscription =
+            Subscription { options: SubscriptionOptions::from_bits(1).unwrap(), identifier: 7 };
         backend
             .commit(vec![
                 change("a", Change::Exists { expiry_interval: 60 }),

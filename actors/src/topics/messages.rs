@@ -122,7 +122,6 @@ pub struct Reclaim {
     pub group: GroupKey,
 }
 
-
 /// Panics in the handler, as a defect would: tests show with it that the node goes on.
 #[doc(hidden)]
 #[derive(Debug, Message)]

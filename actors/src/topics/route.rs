@@ -227,7 +227,9 @@ impl Router {
         let Some(publisher) = batch.publisher else { return };
         let worker = &self.worker;
         let mut sessions = worker.sessions.borrow_mut();
-        let Some(session) = sessions.get_mut(publisher).filter(|session| session.epoch == batch.epoch) else { return };
+        let Some(session) = sessions.get_mut(publisher).filter(|session| session.epoch == batch.epoch) else {
+            return;
+        };
         let Some(online) = &mut session.online else { return };
         let others = !(1u64 << worker.id);
         let (mut pool, version) = (worker.pool.borrow_mut(), online.version);
@@ -240,9 +242,9 @@ impl Router {
                 ReasonCode::NoMatchingSubscribers
             });
             let packet_type = if ack.exactly_once { PacketType::PubRec } else { PacketType::PubAck };
-            online
-                .outbox
-                .append_with(&mut pool, |out| encode_ack(packet_type, version, ack.packet_identifier, reason, out));
+            online.outbox.append_with(&mut pool, |out| {
+                encode_ack(packet_type, version, ack.packet_identifier, reason, out)
+            });
             // A place in the receive maximum is free again, for QoS 2 only with PUBCOMP or a failing PUBREC. A 3.x
             // client knows no receive maximum and may send its PUBREL behind more publishes than are read.
             if !ack.exactly_once || reason.is_error() || version != ProtocolVersion::V5 {
@@ -298,7 +300,9 @@ impl Router {
         match sessions.get(member.session).filter(|session| session.online.is_some()) {
             // That it left is on its way to this group.
             None => Place::Gone,
-            Some(session) if session.has_room(publication, member.options.qos, &self.worker.node.settings) => {
+            Some(session)
+                if session.has_room(publication, member.options.qos, &self.worker.node.settings) =>
+            {
                 Place::Free
             }
             Some(_) => Place::Full,
@@ -382,7 +386,8 @@ impl Router {
         worker.peer().inbound.leave(weight(&handoff.chosen));
         let mut returned: Vec<GivenBack> = Vec::new();
         for Chosen { session, queued } in handoff.chosen {
-            let online = worker.sessions.borrow().get(session).is_some_and(|session| session.online.is_some());
+            let online =
+                worker.sessions.borrow().get(session).is_some_and(|session| session.online.is_some());
             if online {
                 let publication = queued.message.publication();
                 let how = Wanted {
@@ -455,7 +460,9 @@ impl Router {
         let messages = {
             let mut sessions = self.worker.sessions.borrow_mut();
             match sessions.get_mut(reclaim.session) {
-                Some(session) if session.online.is_none() => session.give_back(|group| group == reclaim.group),
+                Some(session) if session.online.is_none() => {
+                    session.give_back(|group| group == reclaim.group)
+                }
                 _ => return,
             }
         };

@@ -280,7 +280,8 @@ mod tests {
     fn round_robin_skips_members_that_are_offline() {
         let mut groups = Groups::default();
         let group = group(&mut groups);
-        let order: Vec<_> = (0..6).map(|_| chosen(group, SharedStrategy::RoundRobin, "t", 0).unwrap()).collect();
+        let order: Vec<_> =
+            (0..6).map(|_| chosen(group, SharedStrategy::RoundRobin, "t", 0).unwrap()).collect();
         assert_eq!(order, [0, 2, 3, 0, 2, 3]);
     }
 
@@ -315,7 +316,10 @@ mod tests {
             let topic = format!("t/{number}");
             shares[chosen(group, SharedStrategy::HashTopic, &topic, 0).unwrap() as usize] += 1;
         }
-        assert!([shares[0], shares[2], shares[3]].iter().all(|share| (900..1100).contains(share)), "{shares:?}");
+        assert!(
+            [shares[0], shares[2], shares[3]].iter().all(|share| (900..1100).contains(share)),
+            "{shares:?}"
+        );
     }
 
     #[test]

@@ -50,7 +50,9 @@ impl Subscribers {
         match self {
             Self::None => *self = Self::One(subscriber),
             Self::One(one) if one.session == subscriber.session => *one = subscriber,
-            Self::One(one) => *self = Self::Many(Box::new(Many { list: vec![*one, subscriber], index: None })),
+            Self::One(one) => {
+                *self = Self::Many(Box::new(Many { list: vec![*one, subscriber], index: None }))
+            }
             Self::Many(many) => match many.position(subscriber.session) {
                 Some(at) => many.list[at] = subscriber,
                 None => many.push(subscriber),
@@ -158,7 +160,11 @@ impl Trie {
     }
 
     fn entry(&mut self, filter: &Arc<str>) -> &mut FilterEntry {
-        if is_wild(filter) { self.wild.entry(filter) } else { self.exact.entry(Arc::clone(filter)).or_default() }
+        if is_wild(filter) {
+            self.wild.entry(filter)
+        } else {
+            self.exact.entry(Arc::clone(filter)).or_default()
+        }
     }
 
     fn update(&mut self, filter: &str, change: impl FnOnce(&mut FilterEntry)) -> bool {
@@ -249,7 +255,8 @@ mod tests {
     fn found(trie: &Trie, topic: &str) -> Vec<u32> {
         let mut matches = Matches::default();
         trie.collect(topic, &mut matches);
-        let mut found: Vec<u32> = matches.subscribers.iter().map(|subscriber| subscriber.session.index).collect();
+        let mut found: Vec<u32> =
+            matches.subscribers.iter().map(|subscriber| subscriber.session.index).collect();
         found.sort_unstable();
         found
     }

@@ -49,7 +49,8 @@ impl Inbound {
     }
 
     fn is_below(&self, limit: Weight) -> bool {
-        self.messages.load(Ordering::SeqCst) < limit.messages && self.bytes.load(Ordering::SeqCst) < limit.bytes
+        self.messages.load(Ordering::SeqCst) < limit.messages
+            && self.bytes.load(Ordering::SeqCst) < limit.bytes
     }
 
     /// Whether there is room; if not, `waker` is called when there is. One batch may overshoot the limit.

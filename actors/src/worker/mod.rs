@@ -11,9 +11,9 @@ mod table;
 mod timers;
 mod wakes;
 
-pub(crate) use publish::weight;
 pub use buffers::BufferPool;
 pub use inbound::{Inbound, Weight};
+pub(crate) use publish::weight;
 pub use shared::{NodeShared, Peer};
 pub use table::SessionTable;
 pub use timers::{TICK, Timer, Timers};
@@ -198,7 +198,9 @@ impl Worker {
         *self.wakes.borrow_mut() = Wakes::default();
         let mut sessions = self.sessions.borrow_mut();
         for key in sessions.keys() {
-            let Some(online) = sessions.get_mut(key).and_then(|session| session.online.as_mut()) else { continue };
+            let Some(online) = sessions.get_mut(key).and_then(|session| session.online.as_mut()) else {
+                continue;
+            };
             online.touch = Touch::No;
             if let Some(connection) = online.connection.as_ref().and_then(actix::WeakAddr::upgrade) {
                 connection.do_send(TrieLost { unanswered: online.unanswered > 0 });

@@ -78,7 +78,8 @@ impl Worker {
     fn keep_retained(&self, batch: &Batch, count: usize) {
         let publications = (0..batch.items().len()).map(|index| batch.publication(index));
         let messages = publications.filter(|publication| publication.stamp != 0);
-        let messages: Vec<_> = messages.map(|publication| Arc::new(StoredMessage::new(&publication))).collect();
+        let messages: Vec<_> =
+            messages.map(|publication| Arc::new(StoredMessage::new(&publication))).collect();
         debug_assert_eq!(messages.len(), count);
         self.node.retained_inbound.enter(weight(&messages));
         self.node.retained.do_send(Keep { messages });

@@ -10,6 +10,8 @@ use crate::sessions::{Epoch, SessionKey};
 
 /// How exactly time is kept.
 pub const TICK: Duration = Duration::from_millis(100);
+/// Ten minutes: as long as an entry stays that means nothing any more, however far away it was set.
+const TICKS_AHEAD_MAX: u64 = 6000;
 
 /// What is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +19,7 @@ pub enum Timer {
     /// To see whether a client is silent for too long [MQTT-3.1.2-22].
     KeepAlive(SessionKey, Epoch),
     /// To see whether an offline session's will is due or its expiry has passed.
-    Offline(SessionKey),
+    Offline(SessionKey, Epoch),
 }
 
 /// See the module.
@@ -25,24 +27,28 @@ pub enum Timer {
 pub struct Timers {
     began: Instant,
     due: BTreeMap<u64, Vec<Timer>>,
+    /// The tick that what is due was taken out at last.
+    latest: u64,
 }
 
 impl Timers {
     /// Nothing due.
     pub fn new(now: Instant) -> Self {
-        Self { began: now, due: BTreeMap::new() }
+        Self { began: now, due: BTreeMap::new(), latest: 0 }
     }
 
-    /// Sets a timer; it is due at the first tick at or after `at`.
+    /// Sets a timer; it is due at the first tick at or after `at`, or in ten minutes if that is sooner.
     pub fn set(&mut self, at: Instant, timer: Timer) {
         let ticks = at.saturating_duration_since(self.began).as_nanos().div_ceil(TICK.as_nanos());
-        self.due.entry(u64::try_from(ticks).unwrap_or(u64::MAX)).or_default().push(timer);
+        let ticks = u64::try_from(ticks).unwrap_or(u64::MAX).min(self.latest + TICKS_AHEAD_MAX);
+        self.due.entry(ticks).or_default().push(timer);
     }
 
     /// Takes out what is due, and nothing else.
     pub fn take_due(&mut self, now: Instant) -> Vec<Timer> {
         let elapsed = now.saturating_duration_since(self.began).as_nanos() / TICK.as_nanos();
         let tick = u64::try_from(elapsed).unwrap_or(u64::MAX);
+        self.latest = tick;
         let mut due = Vec::new();
         while let Some(first) = self.due.first_entry().filter(|first| *first.key() <= tick) {
             due.append(&mut first.remove());
@@ -60,9 +66,23 @@ mod tests {
         let start = Instant::now();
         let mut timers = Timers::new(start);
         let key = SessionKey { index: 1, generation: 1, worker: 0 };
-        timers.set(start + Duration::from_millis(1234), Timer::Offline(key));
+        timers.set(start + Duration::from_millis(1234), Timer::Offline(key, 1));
         assert!(timers.take_due(start + Duration::from_millis(1233)).is_empty());
-        assert_eq!(timers.take_due(start + Duration::from_millis(1300)), [Timer::Offline(key)]);
+        assert_eq!(timers.take_due(start + Duration::from_millis(1300)), [Timer::Offline(key, 1)]);
         assert!(timers.take_due(start + Duration::from_secs(10)).is_empty());
+    }
+
+    /// A client that comes and goes sets a timer each time, a week away: they must not pile up for a week.
+    #[test]
+    fn far_ones_are_due_early() {
+        let start = Instant::now();
+        let mut timers = Timers::new(start);
+        let key = SessionKey { index: 1, generation: 1, worker: 0 };
+        let (week, minute) = (Duration::from_secs(604_800), Duration::from_secs(60));
+        assert!(timers.take_due(start + minute).is_empty());
+        timers.set(start + week, Timer::Offline(key, 1));
+        assert!(timers.take_due(start + 10 * minute).is_empty());
+        assert_eq!(timers.take_due(start + 11 * minute), [Timer::Offline(key, 1)]);
+        assert!(timers.due.is_empty());
     }
 }

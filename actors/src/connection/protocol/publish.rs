@@ -83,7 +83,7 @@ impl Protocol {
         }
         let held = &session.incoming;
         let max = step.settings().session.incoming_qos2_max;
-        if publish.qos == QoS::ExactlyOnce && held.len() >= usize::from(max) && !held.contains(identifier) {
+        if publish.qos == QoS::ExactlyOnce && held.count() >= usize::from(max) && !held.contains(identifier) {
             step.counters.incoming_qos2_full.add(1);
             let text = format!("more than {max} QoS 2 messages between PUBLISH and PUBREL");
             return Err(Violation::new(ReasonCode::ReceiveMaximumExceeded, text));
