@@ -374,6 +374,25 @@ fn response_information() {
     });
 }
 
+/// [MQTT-3.1.2-29] A client that does not want problem information gets no reason string in a SUBACK.
+#[test]
+fn problem_information() {
+    let mut settings = settings();
+    settings.mqtt.shared_subscription_available = false;
+    on_node(1, settings, async |node| {
+        for (wanted, told) in [(None, true), (Some(true), true), (Some(false), false)] {
+            let mut asking = connect(V5, "asking");
+            asking.properties.request_problem_information = wanted;
+            let (mut client, _) = node.connect_with(asking).await;
+            let subscribe = subscribe_packet(identifier(1), &[("$share/a/b", options(QoS::AtMostOnce))]);
+            let answer = client.subscribe_packet(subscribe).await;
+            assert_eq!(answer.reason_codes, [ReasonCode::SharedSubscriptionsNotSupported]);
+            assert_eq!(answer.properties.is_some_and(|properties| properties.reason_string.is_some()), told);
+            client.disconnect().await;
+        }
+    });
+}
+
 /// Five hundred clients within a moment.
 #[test]
 fn many_connections_at_once() {

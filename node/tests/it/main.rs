@@ -11,6 +11,7 @@ mod harness;
 mod keep_alive;
 mod ledger;
 mod messages;
+mod properties;
 mod retained;
 mod session;
 mod shared;
