@@ -12,7 +12,8 @@ pub(crate) fn raise_open_files(connections_max: usize) {
         Ok(open_files_max) if open_files_max.saturating_sub(OTHER_FILES) < connections_max as u64 => {
             info!(
                 open_files_max,
-                connections_max, "the limit of open files leaves room for fewer network connections than node.connections_max"
+                connections_max,
+                "the limit of open files leaves room for fewer network connections than node.connections_max"
             );
         }
         Ok(_) => {}
