@@ -6,7 +6,7 @@
 //! Invariant: the directory names this worker for a filter before a `Subscribe` or `Join` is answered.
 
 use std::collections::VecDeque;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context as TaskContext, Poll};
 use std::time::Instant;
@@ -224,7 +224,8 @@ impl ActorFuture<TopicTrie> for Turns {
         task: &mut TaskContext<'_>,
     ) -> Poll<()> {
         if trie.turn() {
-            task.waker().wake_by_ref();
+            // Woken again behind a look at the sockets; woken at once, it would have tens of turns before the next look.
+            let _ = pin!(tokio::task::yield_now()).poll(task);
         }
         Poll::Pending
     }
