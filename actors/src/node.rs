@@ -175,7 +175,7 @@ fn ward<A: Actor>(
     place: impl Fn(&NodeShared) -> &Place<A> + Copy + 'static,
     stats: impl Fn(&NodeShared) -> &WorkerStats + 'static,
     start: impl Fn() -> Addr<A> + 'static,
-    restarted: impl Fn() + 'static,
+    lost: impl Fn() + 'static,
 ) -> Ward {
     place(shared).set(start());
     stats(shared).of(kind).started();
@@ -185,8 +185,8 @@ fn ward<A: Actor>(
         is_dead: Box::new(move || place(&dead).is_dead()),
         revive: Box::new(move || {
             stats(&revived).of(kind).restarted();
+            lost();
             place(&revived).set(start());
-            restarted();
         }),
     }
 }

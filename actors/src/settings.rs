@@ -168,7 +168,7 @@ impl Default for SessionSettings {
 pub struct WorkerSettings {
     /// Threads that serve network connections, 1 to 64. 0: one per core. Default 0.
     pub workers: usize,
-    /// Network connections at a time; one more is refused (0x97, or closed before its CONNECT). Default 1000000.
+    /// Network connections at a time; one more is closed before its CONNECT. Default 1000000.
     pub connections_max: usize,
     /// From accept to a complete CONNECT (for WebSocket the handshake included), in milliseconds, above 0.
     /// Default 5000.

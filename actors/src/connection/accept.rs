@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_rt::time::{sleep, timeout};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -136,17 +136,18 @@ async fn handshake(
     kind: ListenerKind,
     permit: ConnectionPermit,
 ) {
+    let patience = Duration::from_millis(worker.node.settings.node.connect_timeout_ms);
+    let deadline = Instant::now() + patience;
     match kind {
         ListenerKind::Tcp => match transport::tcp(stream) {
-            Ok(transport) => handshake::run(worker, transport, Some(peer), permit).await,
+            Ok(transport) => handshake::run(worker, transport, Some(peer), permit, deadline).await,
             Err(error) => debug!(%error, "a network connection was lost as it was accepted"),
         },
         ListenerKind::WebSocket { path } => {
             let message_bytes_max = worker.node.settings.mqtt.maximum_packet_size_bytes as usize;
             let settings = WebSocketSettings { path, message_bytes_max };
-            let patience = Duration::from_millis(worker.node.settings.node.connect_timeout_ms);
             match timeout(patience, transport::websocket(stream, &settings)).await {
-                Ok(Ok(transport)) => handshake::run(worker, transport, Some(peer), permit).await,
+                Ok(Ok(transport)) => handshake::run(worker, transport, Some(peer), permit, deadline).await,
                 Ok(Err(error)) => debug!(%peer, %error, "a WebSocket handshake failed"),
                 Err(_) => worker.counters.connect_timeouts.add(1),
             }

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_rt::time::timeout;
 use auth_actor::{
@@ -58,14 +58,15 @@ struct Handshake {
     peer: Option<SocketAddr>,
 }
 
-/// Runs the whole of it, within the time that a client has for its CONNECT.
+/// Runs the whole of it, within what is left of the time that a client has for its CONNECT.
 pub(super) async fn run(
     worker: Rc<Worker>,
     transport: Transport,
     peer: Option<SocketAddr>,
     permit: ConnectionPermit,
+    deadline: Instant,
 ) {
-    let patience = Duration::from_millis(worker.node.settings.node.connect_timeout_ms);
+    let patience = deadline.saturating_duration_since(Instant::now());
     let mut handshake = Handshake { worker: Rc::clone(&worker), transport, received: Vec::new(), peer };
     let settled = match timeout(patience, handshake.settle()).await {
         Ok(Ok(settled)) => settled,

@@ -410,6 +410,14 @@ impl Handler<Left> for Sessions {
     }
 }
 
+impl Handler<OtherTrieLost> for Sessions {
+    type Result = ();
+
+    fn handle(&mut self, _: OtherTrieLost, _ctx: &mut Self::Context) {
+        self.worker.tell_of_lost_trie(false);
+    }
+}
+
 impl Handler<PublishWills> for Sessions {
     type Result = ();
 

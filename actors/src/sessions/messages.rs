@@ -51,6 +51,11 @@ pub struct Left {
 #[rtype(result = "()")]
 pub struct ShutDown;
 
+/// The topic trie of another worker panicked and was started anew.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct OtherTrieLost;
+
 /// Publishes, as at a lost connection, the wills of all clients, those that are delayed included: the node shuts down.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]

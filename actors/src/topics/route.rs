@@ -1,7 +1,7 @@
 //! Getting messages to the sessions of one worker.
 //!
 //! **The one exception to "everything is a message"**: the router appends to the outboxes and queues of its own
-//! worker's sessions directly, and wakes each network connection once per turn. One mailbox message per subscriber in
+//! worker's sessions directly, and wakes each network connection once per run. One mailbox message per subscriber in
 //! its place costs about twice the CPU of a bulk fan-out.
 
 use std::rc::Rc;

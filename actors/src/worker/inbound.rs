@@ -77,8 +77,11 @@ impl Inbound {
 
     /// Messages arrived and were dealt with.
     pub fn leave(&self, weight: Weight) {
-        self.messages.fetch_sub(weight.messages, Ordering::SeqCst);
-        self.bytes.fetch_sub(weight.bytes, Ordering::SeqCst);
+        // Saturating: what set out before a reset may arrive behind it.
+        let less = |held: usize, gone: usize| Some(held.saturating_sub(gone));
+        let (set, get) = (Ordering::SeqCst, Ordering::SeqCst);
+        let _ = self.messages.fetch_update(set, get, |held| less(held, weight.messages));
+        let _ = self.bytes.fetch_update(set, get, |held| less(held, weight.bytes));
         let half = Weight { messages: self.limit.messages / 2 + 1, bytes: self.limit.bytes / 2 + 1 };
         if self.any_blocked.load(Ordering::SeqCst) > 0 && self.is_below(half) {
             self.wake_all();

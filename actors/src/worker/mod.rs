@@ -28,7 +28,7 @@ use crate::connection::{Effects, TrieLost, outbox::Outbox};
 use crate::ledger::{DropReason, Ledger};
 use crate::message::{Batch, Publication, StoredMessage};
 use crate::metrics::{ActorKind, ActorStats, Counters};
-use crate::sessions::{Desk, FrameCache, Offered, SessionChange, SessionKey, Wanted};
+use crate::sessions::{Desk, FrameCache, Offered, OtherTrieLost, SessionChange, SessionKey, Wanted};
 use crate::topics::{GiveBack, GivenBack, Groups};
 
 /// What one turn of a connection reads at most, in bytes: shared by all connections of the worker.
@@ -196,14 +196,29 @@ impl Worker {
     pub fn trie_was_lost(&self) {
         self.peer().inbound.reset();
         *self.wakes.borrow_mut() = Wakes::default();
-        let mut sessions = self.sessions.borrow_mut();
-        for key in sessions.keys() {
-            let Some(online) = sessions.get_mut(key).and_then(|session| session.online.as_mut()) else {
-                continue;
-            };
-            online.touch = Touch::No;
+        {
+            let mut sessions = self.sessions.borrow_mut();
+            for key in sessions.keys() {
+                if let Some(online) = sessions.get_mut(key).and_then(|session| session.online.as_mut()) {
+                    online.touch = Touch::No;
+                }
+            }
+        }
+        self.tell_of_lost_trie(true);
+        for (worker, peer) in self.node.peers.iter().enumerate() {
+            if worker != usize::from(self.id) {
+                // It was home to shared groups that clients of others may be joining.
+                peer.sessions.do_send(OtherTrieLost);
+            }
+        }
+    }
+
+    /// Tells the connections of this worker that a trie was lost: its own, which also answers publishes, or another's.
+    pub fn tell_of_lost_trie(&self, own: bool) {
+        for session in self.sessions.borrow().iter() {
+            let Some(online) = &session.online else { continue };
             if let Some(connection) = online.connection.as_ref().and_then(actix::WeakAddr::upgrade) {
-                connection.do_send(TrieLost { unanswered: online.unanswered > 0 });
+                connection.do_send(TrieLost { unanswered: own && online.unanswered > 0 });
             }
         }
     }

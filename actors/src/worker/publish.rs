@@ -19,28 +19,21 @@ impl Worker {
     /// The batch, when there is no room.
     pub fn route(&self, mut batch: Batch, waker: Option<&Waker>) -> Result<(), Batch> {
         let own = 1u64 << self.id;
-        let (mut targets, mut local, mut retained) = (0, false, 0);
-        for index in 0..batch.items().len() {
-            if batch.items()[index].is_routed() {
-                let workers = self.node.directory.workers(batch.topic(index));
-                batch.items_mut()[index].workers = workers;
-                targets |= workers;
-                local |= workers & !own == 0;
-                retained += usize::from(batch.publication(index).stamp != 0);
-            }
-            // The publisher's own worker answers, in order.
-            local |= batch.items()[index].ack.is_some();
-        }
-        let local = local || targets & own != 0;
-        let asked = if local { targets | own } else { targets };
+        let mut targets = self.look_up(&mut batch);
+        let is_retained =
+            |index: &usize| batch.items()[*index].is_routed() && batch.publication(*index).stamp != 0;
+        let retained = (0..batch.items().len()).filter(is_retained).count();
         if let Some(waker) = waker
-            && !self.has_room(asked, retained, waker)
+            && !self.has_room(targets, retained, waker)
         {
             return Err(batch);
         }
         if retained > 0 {
             self.keep_retained(&batch, retained);
+            // Anew: a subscriber whose filter came in between may have asked for retained messages already.
+            targets |= self.look_up(&mut batch);
         }
+        let local = targets & own != 0;
         let batch = Arc::new(batch);
         for (worker, peer) in self.node.peers.iter().enumerate() {
             let bit = 1u64 << worker;
@@ -59,6 +52,24 @@ impl Worker {
             self.ledger.published.add(batch.items().len() as u64);
         }
         Ok(())
+    }
+
+    /// Notes in each item the workers with a match. Returns all workers that are concerned: those, and the
+    /// publisher's own where something has to be answered, in its turn, or matches nobody elsewhere.
+    fn look_up(&self, batch: &mut Batch) -> u64 {
+        let own = 1u64 << self.id;
+        let mut targets = 0;
+        for index in 0..batch.items().len() {
+            let item = &batch.items()[index];
+            let answered = item.ack.is_some();
+            if item.is_routed() {
+                let workers = self.node.directory.workers(batch.topic(index));
+                batch.items_mut()[index].workers = workers;
+                targets |= if workers & !own == 0 { own } else { workers };
+            }
+            targets |= if answered { own } else { 0 };
+        }
+        targets
     }
 
     fn has_room(&self, targets: u64, retained: usize, waker: &Waker) -> bool {
