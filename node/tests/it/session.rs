@@ -4,7 +4,9 @@ use std::num::NonZeroU16;
 use std::time::{Duration, Instant};
 
 use actix_rt::time::sleep;
-use mqtt_codec::{Ack, Connect, Disconnect, DisconnectProperties, Packet, ProtocolVersion, QoS, ReasonCode};
+use mqtt_codec::{
+    Ack, Connect, Disconnect, DisconnectProperties, Packet, ProtocolVersion, Publish, QoS, ReasonCode,
+};
 
 use crate::harness::{Client, TestNode, connect, durable, identifier, on_nodes, publish, settings};
 
@@ -413,5 +415,89 @@ fn a_long_queue_comes_in_order() {
             client.take_payload(&number.to_string()).await;
         }
         client.expect_nothing().await;
+    });
+}
+
+/// A session is taken over from a client that does not read: what stands in its outbox is not lost for QoS 1 and 2,
+/// which come to the new network connection in order and once.
+#[test]
+fn takeover_from_a_client_that_does_not_read() {
+    let mut settings = settings();
+    settings.node.outbox_bytes_max = 256 * 1024;
+    on_nodes(settings, async |node| {
+        const COUNT: u32 = 1500;
+        let (mut stuck, _) = node.connect_with(durable(V5, "stuck")).await;
+        stuck.subscribe("big", QoS::ExactlyOnce).await;
+        let mut publisher = node.connect(V5, "publisher").await;
+        let padding = ".".repeat(8000);
+        for number in 0..COUNT {
+            let qos = [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce][number as usize % 3];
+            publisher.publish("big", qos, &format!("{number}{padding}")).await;
+        }
+        let mut second = node.resume(durable(V5, "stuck")).await;
+        for number in (0..COUNT).filter(|number| number % 3 != 0) {
+            let got = second.expect_publish().await;
+            let text = String::from_utf8(got.payload.to_vec()).expect("text");
+            assert_eq!(text.trim_end_matches('.'), number.to_string());
+            second.acknowledge(&got).await;
+        }
+        second.expect_nothing().await;
+        drop(stuck);
+        let ledger = node.balanced_ledger().await;
+        assert_eq!((ledger.matched, ledger.queued), (u64::from(COUNT), 0));
+    });
+}
+
+/// 4294967295 means never, where the node admits it.
+#[test]
+fn never_expires() {
+    let mut settings = settings();
+    settings.mqtt.session_expiry_interval_max_seconds = u32::MAX;
+    on_nodes(settings, async |node| {
+        for connect in [expiring("for-ever", u32::MAX), durable(V311, "for-ever")] {
+            let (client, answer) = node.connect_with(connect).await;
+            assert_eq!(answer.properties.session_expiry_interval, None);
+            client.vanish().await;
+        }
+        node.resume(expiring("for-ever", u32::MAX - 1)).await.vanish().await;
+        assert!(is_present(node, expiring("for-ever", 1)).await);
+    });
+}
+
+/// [MQTT-2.2.1-3] More messages than there are packet identifiers, while the oldest stays unacknowledged: none is used
+/// twice at a time.
+#[test]
+fn packet_identifiers_wrap_around() {
+    on_nodes(settings(), async |node| {
+        const COUNT: u32 = 66_000;
+        let mut client = node.connect(V5, "wrapping").await;
+        client.subscribe("w", QoS::AtLeastOnce).await;
+        let mut publisher = node.connect(V5, "publisher").await;
+        publisher.publish("w", QoS::AtLeastOnce, "held").await;
+        let held = client.expect_payload("held").await;
+        const BATCH: u32 = 1000;
+        for _ in 0..COUNT / BATCH {
+            let packets: Vec<_> = (1..=BATCH as u16)
+                .map(|number| {
+                    let packet_identifier = Some(identifier(number));
+                    Packet::Publish(Publish { packet_identifier, ..publish("w", QoS::AtLeastOnce, "x") })
+                })
+                .collect();
+            publisher.send_all(&packets).await;
+            let mut acks = Vec::new();
+            for _ in 0..BATCH {
+                let got = client.expect_publish().await;
+                assert_ne!(got.packet_identifier, held.packet_identifier);
+                let ack = Ack::new(got.packet_identifier.expect("QoS 1"), ReasonCode::Success);
+                acks.push(Packet::PubAck(ack));
+            }
+            client.send_all(&acks).await;
+            for number in 1..=BATCH as u16 {
+                publisher.expect(Packet::PubAck(Ack::new(identifier(number), ReasonCode::Success))).await;
+            }
+        }
+        client.acknowledge(&held).await;
+        client.ping().await;
+        assert_eq!(node.snapshot().await.sessions.waiting, 0);
     });
 }
