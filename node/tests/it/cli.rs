@@ -154,7 +154,7 @@ fn passwd_refuses_what_it_cannot_use() {
 // === a running node ===
 
 /// A node on free ports, ended with the test.
-struct Running {
+pub(crate) struct Running {
     child: Child,
     listeners: Vec<(String, String)>,
     /// Closed when the program ends.
@@ -162,7 +162,12 @@ struct Running {
 }
 
 impl Running {
-    fn start(arguments: &[&str]) -> Self {
+    pub(crate) fn start(arguments: &[&str]) -> Self {
+        Self::start_logging(arguments, Stdio::inherit())
+    }
+
+    /// Its log goes elsewhere than to the test's.
+    pub(crate) fn start_logging(arguments: &[&str], log: Stdio) -> Self {
         const FREE_PORTS: &[&str] = &[
             "--set",
             "listener.tcp.bind=127.0.0.1:0",
@@ -171,7 +176,7 @@ impl Running {
             "--set",
             "admin.bind=127.0.0.1:0",
         ];
-        let mut child = program(&[FREE_PORTS, arguments].concat()).stderr(Stdio::inherit()).spawn().unwrap();
+        let mut child = program(&[FREE_PORTS, arguments].concat()).stderr(log).spawn().unwrap();
         let stdout = lines(child.stdout.take().unwrap());
         let mut node = Self { child, listeners: Vec::new(), stdout };
         loop {
@@ -184,16 +189,16 @@ impl Running {
         }
     }
 
-    fn address(&self, name: &str) -> SocketAddr {
+    pub(crate) fn address(&self, name: &str) -> SocketAddr {
         let (_, url) = self.listeners.iter().find(|(listener, _)| listener == name).unwrap();
         url.split("//").nth(1).unwrap().split('/').next().unwrap().parse().unwrap()
     }
 
-    fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         signal(name, self.child.id());
     }
 
-    fn exit_code(&mut self) -> Option<i32> {
+    pub(crate) fn exit_code(&mut self) -> Option<i32> {
         assert_eq!(self.stdout.recv_timeout(DEADLINE), Err(RecvTimeoutError::Disconnected));
         self.child.wait().unwrap().code()
     }

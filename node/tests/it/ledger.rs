@@ -5,7 +5,6 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use tokio::net::TcpStream;
 use actix_rt::time::{sleep, timeout};
 use auth_actor::AuthSettings;
 use micro_mq_actors::metrics::gather;
@@ -16,6 +15,7 @@ use mqtt_codec::{
     ProtocolVersion, Publish, PublishProperties, QoS, ReasonCode, RetainHandling, Sender, Subscribe,
     SubscriptionFilter, SubscriptionOptions, TopicName, Unsubscribe, Will, decode, encode,
 };
+use tokio::net::TcpStream;
 
 /// Far above what a run takes on a slow machine.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -352,7 +352,9 @@ async fn run(workers: usize, seed: u64) {
         .map(|(name, seed)| actix_rt::spawn(subscriber(address, name, seed)))
         .collect();
     let publishers: Vec<_> = (0..10)
-        .map(|index| actix_rt::spawn(publisher(address, format!("publisher-{index}"), dice.throw(u64::MAX), 300)))
+        .map(|index| {
+            actix_rt::spawn(publisher(address, format!("publisher-{index}"), dice.throw(u64::MAX), 300))
+        })
         .collect();
     let mut stalled = Vec::new();
     let load = async {
@@ -402,8 +404,12 @@ async fn drain(address: SocketAddr, name: &str) {
     while let Some(packet) = wild.next(PATIENCE).await {
         let answer = match packet {
             Packet::Publish(publish) => match (publish.qos, publish.packet_identifier) {
-                (QoS::AtLeastOnce, Some(identifier)) => Packet::PubAck(Ack::new(identifier, ReasonCode::Success)),
-                (QoS::ExactlyOnce, Some(identifier)) => Packet::PubRec(Ack::new(identifier, ReasonCode::Success)),
+                (QoS::AtLeastOnce, Some(identifier)) => {
+                    Packet::PubAck(Ack::new(identifier, ReasonCode::Success))
+                }
+                (QoS::ExactlyOnce, Some(identifier)) => {
+                    Packet::PubRec(Ack::new(identifier, ReasonCode::Success))
+                }
                 _ => continue,
             },
             Packet::PubRel(ack) => Packet::PubComp(Ack::new(ack.packet_identifier, ReasonCode::Success)),

@@ -7,7 +7,9 @@ use micro_mq_actors::metrics::LedgerTotals;
 use micro_mq_actors::settings::QueueOverflow;
 use mqtt_codec::ProtocolVersion::{V5, V31, V311};
 use mqtt_codec::QoS::{AtLeastOnce, AtMostOnce, ExactlyOnce};
-use mqtt_codec::{Ack, Connect, Packet, ProtocolVersion, Publish, PublishProperties, QoS, ReasonCode, Unsubscribe};
+use mqtt_codec::{
+    Ack, Connect, Packet, ProtocolVersion, Publish, PublishProperties, QoS, ReasonCode, Unsubscribe,
+};
 
 use crate::harness::{
     Client, TestNode, connect, durable, filter, identifier, on_node, on_nodes, options, publish, settings,
@@ -69,7 +71,8 @@ fn subscriptions_per_client() {
         let mut client = node.connect(V5, "client").await;
         let filters = ["a", "$share/g/b", "c", "a"].map(|name| (name, options(AtMostOnce)));
         let answer = client.subscribe_packet(subscribe_packet(identifier(1), &filters)).await;
-        let expected = [ReasonCode::Success, ReasonCode::Success, ReasonCode::QuotaExceeded, ReasonCode::Success];
+        let expected =
+            [ReasonCode::Success, ReasonCode::Success, ReasonCode::QuotaExceeded, ReasonCode::Success];
         assert_eq!(answer.reason_codes, expected);
         assert_eq!(node.counter("subscriptions_full"), 1);
         client.unsubscribe(&["a"]).await;
@@ -121,7 +124,9 @@ fn incoming_qos_2() {
         let (mut client, _) = node.connect_with(durable(V5, "client")).await;
         for number in 1..=3 {
             client.send(numbered(number, "t", ExactlyOnce)).await;
-            client.expect(Packet::PubRec(Ack::new(identifier(number), ReasonCode::NoMatchingSubscribers))).await;
+            client
+                .expect(Packet::PubRec(Ack::new(identifier(number), ReasonCode::NoMatchingSubscribers)))
+                .await;
         }
         client.send(numbered(4, "t", ExactlyOnce)).await;
         client.expect_disconnect(ReasonCode::ReceiveMaximumExceeded).await;
@@ -274,7 +279,9 @@ fn retained_messages() {
         assert_eq!(other.expect_payload("2").await.topic, "a");
         assert_eq!(other.expect_payload("1").await.topic, "b");
         other.expect_nothing().await;
-        assert!(node.running().admin_source().prometheus().await.unwrap().contains("retained_refused_total 1"));
+        assert!(
+            node.running().admin_source().prometheus().await.unwrap().contains("retained_refused_total 1")
+        );
     });
 }
 
@@ -294,7 +301,8 @@ fn retained_bytes() {
         assert!((2400..=3000).contains(&kept.bytes), "{kept:?}");
         client.publish_packet(Publish { retain: true, ..publish("a", AtLeastOnce, "") }).await;
         client.publish_packet(Publish { retain: true, ..publish("c", AtLeastOnce, "small") }).await;
-        node.until("the last is kept", |seen| seen.retained.messages == 2 && seen.retained.refused == 1).await;
+        node.until("the last is kept", |seen| seen.retained.messages == 2 && seen.retained.refused == 1)
+            .await;
     });
 }
 
@@ -376,7 +384,9 @@ fn receive_maximum_of_an_old_client() {
             client.send_all(&packets).await;
             for number in 1..=100 {
                 let ack = Ack::new(identifier(number), ReasonCode::Success);
-                client.expect(if qos == AtLeastOnce { Packet::PubAck(ack) } else { Packet::PubRec(ack) }).await;
+                client
+                    .expect(if qos == AtLeastOnce { Packet::PubAck(ack) } else { Packet::PubRec(ack) })
+                    .await;
             }
             for number in 1..=100 {
                 subscriber.expect_payload(&number.to_string()).await;
@@ -506,7 +516,8 @@ fn filters_of_a_packet() {
             client.expect_disconnect(ReasonCode::QuotaExceeded).await;
             let mut client = node.connect(version, "client").await;
             let filters = filters.iter().map(|(name, _)| filter(name)).collect();
-            let unsubscribe = Unsubscribe { packet_identifier: identifier(3), user_properties: Vec::new(), filters };
+            let unsubscribe =
+                Unsubscribe { packet_identifier: identifier(3), user_properties: Vec::new(), filters };
             client.send(Packet::Unsubscribe(unsubscribe)).await;
             client.expect_disconnect(ReasonCode::QuotaExceeded).await;
         }
@@ -569,7 +580,8 @@ fn messages_between_workers() {
         for index in 0..6 {
             let mut publisher = node.connect(V5, &format!("publisher {index}")).await;
             let topic = format!("t/{index}");
-            let packets: Vec<Packet> = (1..=COUNT).map(|number| numbered(number, &topic, AtLeastOnce)).collect();
+            let packets: Vec<Packet> =
+                (1..=COUNT).map(|number| numbered(number, &topic, AtLeastOnce)).collect();
             publisher.send_all(&packets).await;
             publishers.push(publisher);
         }
@@ -607,8 +619,9 @@ fn publishes_that_waited_for_room_outlive_their_client() {
         }
         for round in 0..6 {
             let mut publisher = node.connect(ProtocolVersion::V5, &format!("publisher {round}")).await;
-            let mut packets: Vec<Packet> =
-                (1..=COUNT).map(|number| Packet::Publish(publish("t", AtMostOnce, &number.to_string()))).collect();
+            let mut packets: Vec<Packet> = (1..=COUNT)
+                .map(|number| Packet::Publish(publish("t", AtMostOnce, &number.to_string())))
+                .collect();
             packets.push(Packet::Disconnect(mqtt_codec::Disconnect::new(ReasonCode::Success)));
             publisher.send_all(&packets).await;
             publisher.expect_closed().await;

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "what helpers of a test unwrap is the test's to fail on")]
 
 mod admin;
+mod auth;
 mod cli;
 mod config;
 mod connect;
@@ -10,12 +11,18 @@ mod fields;
 mod harness;
 mod keep_alive;
 mod ledger;
+mod limits;
 mod messages;
 mod properties;
 mod retained;
+#[path = "../../../auth-actor/tests/it/scram_client.rs"]
+mod scram_client;
 mod session;
 mod shared;
+mod shutdown;
+mod slow_subscriber;
 mod store;
 mod subscriptions;
 mod trie_panic;
+mod websocket;
 mod wills;

@@ -8,7 +8,9 @@ use mqtt_codec::ProtocolVersion::{V5, V31, V311};
 use mqtt_codec::QoS::{AtLeastOnce, AtMostOnce, ExactlyOnce};
 use mqtt_codec::{Ack, Packet, Publish, QoS, ReasonCode, RetainHandling, SubscriptionOptions};
 
-use crate::harness::{Client, on_node, on_nodes, options, publish, settings, subscribe_packet, user_properties};
+use crate::harness::{
+    Client, on_node, on_nodes, options, publish, settings, subscribe_packet, user_properties,
+};
 
 fn retained(topic: &str, qos: QoS, payload: &str) -> Publish {
     Publish { retain: true, ..publish(topic, qos, payload) }
@@ -168,8 +170,9 @@ fn thousands_to_a_slow_reader() {
     on_nodes(small, async |node| {
         let mut publisher = node.connect(V5, "publisher").await;
         let payload = "x".repeat(200);
-        let messages: Vec<Packet> =
-            (0..COUNT).map(|index| Packet::Publish(retained(&format!("r/{index}"), AtMostOnce, &payload))).collect();
+        let messages: Vec<Packet> = (0..COUNT)
+            .map(|index| Packet::Publish(retained(&format!("r/{index}"), AtMostOnce, &payload)))
+            .collect();
         publisher.send_all(&messages).await;
         node.until("all are kept", |seen| seen.retained.messages == COUNT).await;
         for qos in [AtMostOnce, AtLeastOnce] {
@@ -253,7 +256,9 @@ fn a_subscriber_ends_with_the_newest() {
         for round in 0..30 {
             let mut subscriber = node.connect(V5, &format!("subscriber {round}")).await;
             let messages: Vec<Packet> = (0..20)
-                .map(|number| Packet::Publish(retained("t", AtMostOnce, &format!("{:04}", round * 20 + number))))
+                .map(|number| {
+                    Packet::Publish(retained("t", AtMostOnce, &format!("{:04}", round * 20 + number)))
+                })
                 .collect();
             publisher.send_all(&messages[..10]).await;
             let subscribe = subscribe_packet(subscriber.next_identifier(), &[("t", options(AtMostOnce))]);
@@ -265,7 +270,9 @@ fn a_subscriber_ends_with_the_newest() {
             let mut seen = Vec::new();
             loop {
                 match subscriber.next().await {
-                    Packet::Publish(publish) => seen.push(String::from_utf8(publish.payload.to_vec()).unwrap()),
+                    Packet::Publish(publish) => {
+                        seen.push(String::from_utf8(publish.payload.to_vec()).unwrap())
+                    }
                     Packet::SubAck(_) => {}
                     Packet::PingResp => break,
                     other => panic!("{other:?} in place of a PUBLISH"),
@@ -293,7 +300,8 @@ fn sys_topics() {
         everything.subscribe("+/broker/uptime", AtMostOnce).await;
         node.until("$SYS is published", |seen| seen.retained.messages > 20).await;
         let mut client = node.connect(V5, "client").await;
-        let topics: BTreeSet<String> = kept(&mut client, "$SYS/#").await.into_iter().map(|(topic, _)| topic).collect();
+        let topics: BTreeSet<String> =
+            kept(&mut client, "$SYS/#").await.into_iter().map(|(topic, _)| topic).collect();
         for name in [
             "version",
             "uptime",

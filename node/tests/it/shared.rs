@@ -371,7 +371,9 @@ fn what_a_member_refuses_goes_to_nobody_else() {
             for _ in 0..2 {
                 let publish = member.expect_publish().await;
                 let ack = Ack::new(publish.packet_identifier.unwrap(), ReasonCode::UnspecifiedError);
-                member.send(if publish.qos == AtLeastOnce { Packet::PubAck(ack) } else { Packet::PubRec(ack) }).await;
+                member
+                    .send(if publish.qos == AtLeastOnce { Packet::PubAck(ack) } else { Packet::PubRec(ack) })
+                    .await;
             }
         }
         for member in &mut members {

@@ -7,8 +7,8 @@ use mqtt_codec::QoS::{AtLeastOnce, AtMostOnce, ExactlyOnce};
 use mqtt_codec::{Packet, Publish, QoS, ReasonCode, Subscribe, SubscriptionOptions};
 
 use crate::harness::{
-    Client, TestNode, connect, durable, identifier, on_node, on_nodes, options, publish, settings, subscribe_packet,
-    will,
+    Client, TestNode, connect, durable, identifier, on_node, on_nodes, options, publish, settings,
+    subscribe_packet, will,
 };
 
 fn with_identifier(subscribe: Subscribe, number: u32) -> Subscribe {
@@ -321,7 +321,8 @@ fn maximum_qos() {
     on_nodes(limited, async |node| {
         assert_eq!(announced(node).await.maximum_qos, Some(AtLeastOnce));
         let mut client = node.connect(V5, "client").await;
-        let answer = client.subscribe_packet(subscribe_packet(identifier(1), &[("t", options(ExactlyOnce))])).await;
+        let answer =
+            client.subscribe_packet(subscribe_packet(identifier(1), &[("t", options(ExactlyOnce))])).await;
         assert_eq!(codes(&answer.reason_codes), [1]);
         client.publish("t", AtLeastOnce, "m").await;
         assert_eq!(client.take_payload("m").await.qos, AtLeastOnce);
@@ -329,8 +330,8 @@ fn maximum_qos() {
         client.expect_disconnect(ReasonCode::QoSNotSupported).await;
 
         let mut refused = node.open(V5).await;
-        let answer =
-            refused.handshake(mqtt_codec::Connect { will: Some(will("w", ExactlyOnce, "w")), ..connect(V5, "c") });
+        let answer = refused
+            .handshake(mqtt_codec::Connect { will: Some(will("w", ExactlyOnce, "w")), ..connect(V5, "c") });
         assert_eq!(answer.await.reason_code, ReasonCode::QoSNotSupported);
         refused.expect_closed().await;
     });

@@ -5,12 +5,12 @@ use std::io::ErrorKind;
 use actix_rt::time::timeout;
 use mqtt_codec::ProtocolVersion::{V5, V31, V311};
 use mqtt_codec::QoS::{AtLeastOnce, AtMostOnce};
-use mqtt_codec::{
-    Limits, Packet, ProtocolVersion, Publish, ReasonCode, Sender, decode, encode,
-};
+use mqtt_codec::{Limits, Packet, ProtocolVersion, Publish, ReasonCode, Sender, decode, encode};
 use tokio::net::TcpStream;
 
-use crate::harness::{DEADLINE, TestNode, connect, identifier, on_nodes, options, publish, settings, subscribe_packet};
+use crate::harness::{
+    DEADLINE, TestNode, connect, identifier, on_nodes, options, publish, settings, subscribe_packet,
+};
 
 const FINAL: u8 = 0x80;
 const CONTINUATION: u8 = 0;
@@ -43,7 +43,10 @@ impl WebSocket {
         let answer = socket.http_answer().await;
         assert!(answer.starts_with("HTTP/1.1 101 "), "{answer}");
         // Of RFC 6455, section 1.3.
-        assert!(answer.to_lowercase().contains("sec-websocket-accept: s3pplmbitxaq9kygzzhzrbk+xoo="), "{answer}");
+        assert!(
+            answer.to_lowercase().contains("sec-websocket-accept: s3pplmbitxaq9kygzzhzrbk+xoo="),
+            "{answer}"
+        );
         socket
     }
 

@@ -67,11 +67,6 @@ pub(crate) struct TestNode {
 }
 
 impl TestNode {
-    /// With as many workers as the settings say.
-    pub(crate) async fn start(settings: Settings) -> Self {
-        Self::start_with(settings.node.workers, settings, AuthSettings::default()).await
-    }
-
     pub(crate) async fn start_with(workers: usize, settings: Settings, auth: AuthSettings) -> Self {
         Self::start_on(workers, settings, auth, || Rc::new(RefCell::new(MemoryBackend::default()))).await
     }
@@ -115,6 +110,11 @@ impl TestNode {
 
     pub(crate) fn running(&self) -> &RunningNode {
         &self.node
+    }
+
+    /// For a test that shuts it down itself.
+    pub(crate) fn into_running(self) -> RunningNode {
+        self.node
     }
 
     pub(crate) fn shared(&self) -> &Arc<NodeShared> {
