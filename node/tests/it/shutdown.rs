@@ -209,7 +209,9 @@ fn secrets_never_reach_a_log() {
             ..connect(V311, "client")
         };
         let mut bytes = Vec::new();
-        for packet in [Packet::Connect(Box::new(connect)), Packet::Publish(publish("t", AtLeastOnce, "s3cret-message"))] {
+        for packet in
+            [Packet::Connect(Box::new(connect)), Packet::Publish(publish("t", AtLeastOnce, "s3cret-message"))]
+        {
             mqtt_codec::encode(&packet, V311, u32::MAX, &mut bytes).unwrap();
         }
         bytes
