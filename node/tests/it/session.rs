@@ -243,8 +243,8 @@ fn resends_on_resumption() {
             let mut publisher = node.connect(V5, "publisher").await;
             publisher.publish("r", QoS::AtLeastOnce, "new").await;
             let mut client = node.resume(durable(version, "resuming")).await;
-            for number in 0..6 {
-                let packet_identifier = identifier(identifiers[number]);
+            for (number, packet_identifier) in identifiers.iter().enumerate() {
+                let packet_identifier = identifier(*packet_identifier);
                 if number == 3 {
                     client.expect(Packet::PubRel(Ack::new(packet_identifier, ReasonCode::Success))).await;
                     continue;

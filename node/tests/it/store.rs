@@ -18,6 +18,11 @@ use crate::harness::{DEADLINE, TestNode, connect, durable, options, settings};
 const V311: ProtocolVersion = ProtocolVersion::V311;
 const V5: ProtocolVersion = ProtocolVersion::V5;
 
+/// Client identifier, session expiry interval, and topic filters with their QoS.
+type Seen = (String, u32, Vec<(String, QoS)>);
+/// The same, as a test writes it.
+type Expected<'a> = (&'a str, u32, &'a [(&'a str, QoS)]);
+
 /// A backend that a test sees and disturbs, and that outlives nodes.
 #[derive(Clone, Default)]
 struct Kept(Arc<Mutex<Inner>>);
@@ -69,8 +74,8 @@ impl Kept {
         .await
     }
 
-    /// Client identifier, session expiry interval and topic filters of each session.
-    fn seen(&self) -> Vec<(String, u32, Vec<(String, QoS)>)> {
+    /// Each session.
+    fn seen(&self) -> Vec<Seen> {
         let sessions = self.0.lock().unwrap().memory.load().unwrap();
         let seen = sessions.into_iter().map(|(client, session)| {
             let filters = session.subscriptions.into_iter();
@@ -81,8 +86,8 @@ impl Kept {
         seen.collect()
     }
 
-    async fn until(&self, expected: &[(&str, u32, &[(&str, QoS)])]) {
-        let expected: Vec<(String, u32, Vec<(String, QoS)>)> = expected
+    async fn until(&self, expected: &[Expected<'_>]) {
+        let expected: Vec<Seen> = expected
             .iter()
             .map(|(client, seconds, filters)| {
                 let filters = filters.iter().map(|(filter, qos)| ((*filter).to_owned(), *qos));

@@ -36,10 +36,6 @@ impl Client {
         Self { stream, version, received: Vec::new(), aside: VecDeque::new(), last_identifier: 0, shared }
     }
 
-    pub(crate) fn version(&self) -> ProtocolVersion {
-        self.version
-    }
-
     /// A packet identifier that was not used for long.
     pub(crate) fn next_identifier(&mut self) -> PacketIdentifier {
         self.last_identifier = self.last_identifier % u16::MAX + 1;
@@ -188,20 +184,6 @@ impl Client {
         let publish = self.expect_payload(payload).await;
         self.acknowledge(&publish).await;
         publish
-    }
-
-    pub(crate) async fn expect_suback(&mut self) -> SubAck {
-        match self.next().await {
-            Packet::SubAck(answer) => answer,
-            other => panic!("{other:?} in place of a SUBACK"),
-        }
-    }
-
-    pub(crate) async fn expect_unsuback(&mut self) -> UnsubAck {
-        match self.next().await {
-            Packet::UnsubAck(answer) => answer,
-            other => panic!("{other:?} in place of an UNSUBACK"),
-        }
     }
 
     /// The node ends the network connection without another packet.

@@ -1,7 +1,5 @@
 //! A whole node in this process, and clients that speak to it packet by packet. Every wait has a deadline.
 
-#![allow(dead_code, unused_imports, reason = "each module of this test uses its part")]
-
 mod client;
 mod node;
 mod packets;
