@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use auth_actor::{Auth, AuthError, AuthSettings, Provider, Reload};
@@ -146,7 +146,6 @@ impl Node {
 }
 
 fn shared(settings: Settings, provider: &Provider, workers: usize) -> NodeShared {
-    let began = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     NodeShared {
         decode_limits: decode_limits(&settings.mqtt),
         directory: Directory::new(workers),
@@ -162,7 +161,7 @@ fn shared(settings: Settings, provider: &Provider, workers: usize) -> NodeShared
         connections: AtomicUsize::new(0),
         sessions: AtomicUsize::new(0),
         assigned: AtomicU64::new(1),
-        assigned_prefix: format!("{:x}", began.as_nanos()),
+        assigned_key: std::hash::RandomState::new(),
         started: Instant::now(),
         settings: Arc::new(settings),
     }

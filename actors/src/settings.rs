@@ -47,6 +47,9 @@ pub struct MqttSettings {
     pub topic_levels_max: u16,
     /// User properties in one packet. Default 1024.
     pub user_properties_max: u16,
+    /// Bytes of the properties of a PUBLISH or will message, which every subscriber gets a copy of; one with more is
+    /// refused (0x97). Default 65536.
+    pub publish_properties_bytes_max: usize,
     /// Topic filters in one SUBSCRIBE or UNSUBSCRIBE. Default 8192.
     pub filters_per_packet_max: u16,
     /// How often `$SYS/broker/...` is published, in seconds. 0: never. Default 10.
@@ -73,6 +76,7 @@ impl Default for MqttSettings {
             response_information: String::new(),
             topic_levels_max: 200,
             user_properties_max: 1024,
+            publish_properties_bytes_max: 65_536,
             filters_per_packet_max: 8192,
             sys_interval_seconds: 10,
         }

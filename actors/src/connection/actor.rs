@@ -35,6 +35,9 @@ const WRITES_PER_TURN: usize = 8;
 /// SUBSCRIBE and UNSUBSCRIBE packets of one client in work at a time; beyond, it is not read.
 const CHANGES_MAX: usize = 64;
 
+/// Bytes of topic names, properties and short payloads in one batch; topic aliases make them more than was read.
+const BATCH_BYTES_MAX: usize = 256 * 1024;
+
 /// What few connections have at a time.
 #[derive(Debug, Default)]
 pub(super) struct Rare {
@@ -63,6 +66,8 @@ pub struct Connection {
     pub(super) parting: Option<Box<Parting>>,
     /// Bytes in `partial` may hold a whole packet.
     partial_is_ready: bool,
+    /// The last step stopped at a bound of its own: the next turn goes on by itself.
+    goes_on: bool,
     pub(super) next_token: u32,
     _permit: ConnectionPermit,
 }
@@ -78,6 +83,7 @@ impl Connection {
             partial_is_ready: !newcomer.rest.is_empty(),
             partial: newcomer.rest,
             protocol: Protocol::new(&newcomer.connect),
+            goes_on: false,
             rare: None,
             parting: None,
             next_token: 0,
@@ -143,6 +149,10 @@ impl Connection {
         }
         if let Err(later) = self.carry_out(context, task, fx) {
             self.rare().held_up = Some(later);
+        }
+        let waits = self.rare.as_ref().is_some_and(|rare| !rare.changes.is_empty());
+        if self.goes_on && !waits && self.may_read() {
+            task.waker().wake_by_ref();
         }
         if ending.is_none() {
             ending = fx.end.take();
@@ -272,7 +282,11 @@ impl Connection {
         let policy = node.policy.current();
         let next_stamp = || node.next_retained_stamp();
         let version = self.protocol.version();
-        let changes_pending = self.rare.as_ref().is_some_and(|rare| !rare.changes.is_empty());
+        self.goes_on = false;
+        let (changes, answers) = match &self.rare {
+            Some(rare) => (rare.changes.len(), rare.answers.len()),
+            None => (0, 0),
+        };
         worker
             .with_desk(self.key, now, |session, desk| {
                 if let Some(online) = &mut session.online {
@@ -296,11 +310,14 @@ impl Connection {
                     if end > bytes.len() {
                         break;
                     }
-                    if header.packet_type == PacketType::Publish
-                        && (changes_pending || !fx.changes.is_empty())
-                    {
-                        // It is to find the subscriptions that its client asked for before.
+                    // A PUBLISH is to find the subscriptions that its client asked for before.
+                    let comes_behind =
+                        header.packet_type == PacketType::Publish && (changes > 0 || !fx.changes.is_empty());
+                    let is_enough = changes + answers + fx.changes.len() >= CHANGES_MAX
+                        || fx.batch.text_bytes() >= BATCH_BYTES_MAX;
+                    if comes_behind || is_enough {
                         self.partial_is_ready = true;
+                        self.goes_on = true;
                         break;
                     }
                     let body = &bytes[used + usize::from(header.header_bytes)..end];
@@ -362,9 +379,17 @@ impl Connection {
         sessions.get(self.key).map_or(0, |session| crate::sessions::client_hash(&session.client_identifier))
     }
 
+    /// Whether the session is still this connection's: another one may have taken it over a moment ago.
+    pub(super) fn holds_session(&self) -> bool {
+        let sessions = self.worker.sessions.borrow();
+        let session = sessions.get(self.key).filter(|session| session.epoch == self.epoch);
+        self.parting.is_none() && session.is_some_and(|session| session.online.is_some())
+    }
+
     fn append(&self, packets: &[u8]) {
         let mut sessions = self.worker.sessions.borrow_mut();
-        if let Some(online) = sessions.get_mut(self.key).and_then(|session| session.online.as_mut()) {
+        let session = sessions.get_mut(self.key).filter(|session| session.epoch == self.epoch);
+        if let Some(online) = session.and_then(|session| session.online.as_mut()) {
             online
                 .outbox
                 .append_with(&mut self.worker.pool.borrow_mut(), |out| out.extend_from_slice(packets));
@@ -475,7 +500,7 @@ impl Connection {
             session.and_then(|session| retained::next_replay(session, self.epoch, &self.worker.node.settings))
         };
         if let Some(replay) = replay {
-            retained::ask(&self.worker.node, context.address(), self.epoch, None, vec![replay]);
+            retained::ask(&self.worker.node, context.address(), None, vec![replay]);
         }
     }
 }
@@ -513,7 +538,7 @@ impl Handler<RetainedPieces> for Connection {
     type Result = ();
 
     fn handle(&mut self, answer: RetainedPieces, _context: &mut Self::Context) {
-        if self.parting.is_some() || answer.epoch != self.epoch {
+        if !self.holds_session() {
             return;
         }
         let now = Instant::now();

@@ -110,7 +110,7 @@ impl Connection {
                 if let Some(session) = self.worker.sessions.borrow_mut().get_mut(self.key) {
                     session.replays.get_or_insert_default().first_asked += 1;
                 }
-                retained::ask(&self.worker.node, context.address(), self.epoch, Some(token), replays);
+                retained::ask(&self.worker.node, context.address(), Some(token), replays);
                 self.rare().answers.push((token, answer));
             }
             Change::Unsubscribe { packet_identifier, reasons, .. } => {
@@ -125,6 +125,9 @@ impl Handler<ChangeInForce> for Connection {
     type Result = ();
 
     fn handle(&mut self, in_force: ChangeInForce, context: &mut Self::Context) {
+        if !self.holds_session() {
+            return;
+        }
         let Some(rare) = &mut self.rare else { return };
         let Some(at) = rare.changes.iter().position(|change| change.token == in_force.token) else { return };
         rare.changes[at].answers_missing -= 1;

@@ -1,6 +1,7 @@
 //! From the first byte of a network connection to its CONNECT: judged, authenticated, and handed to the home of its
 //! session. Until then there is no actor and no session, and nothing is left behind if it fails.
 
+use std::hash::BuildHasher as _;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
@@ -209,6 +210,12 @@ impl Handshake {
         if will.retain && !mqtt.retain_available {
             return Err(ReasonCode::RetainNotSupported);
         }
+        let mut properties = Vec::new();
+        will.properties.write_forwarded(&mut properties);
+        if properties.len() > mqtt.publish_properties_bytes_max {
+            self.worker.counters.publish_properties_too_large.add(1);
+            return Err(ReasonCode::QuotaExceeded);
+        }
         let topic = will.topic.as_str();
         if topic.split('/').count() > usize::from(mqtt.topic_levels_max) {
             self.worker.counters.topic_levels_exceeded.add(1);
@@ -230,7 +237,7 @@ impl Handshake {
         let node = &self.worker.node;
         loop {
             let number = node.assigned.fetch_add(1, Ordering::Relaxed);
-            let identifier = format!("auto-{}-{number}", node.assigned_prefix);
+            let identifier = format!("auto-{:016x}-{number}", node.assigned_key.hash_one(number));
             if home_worker(&identifier, node.peers.len()) == usize::from(self.worker.id) {
                 return identifier;
             }

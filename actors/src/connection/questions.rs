@@ -70,7 +70,7 @@ impl Handler<Reauthenticated> for Connection {
     type Result = ();
 
     fn handle(&mut self, answer: Reauthenticated, _context: &mut Self::Context) {
-        if self.parting.is_some() {
+        if !self.holds_session() {
             return;
         }
         let method = self.protocol.authentication_method().map(str::to_owned);

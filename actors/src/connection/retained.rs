@@ -26,8 +26,6 @@ const PATIENCE: Duration = Duration::from_secs(1);
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct RetainedPieces {
-    /// Which network connection asked.
-    pub epoch: Epoch,
     /// The SUBSCRIBE whose SUBACK waits for it; none if a piece was asked for that is not the first.
     pub token: Option<u32>,
     /// For each subscription that was asked for: its next piece.
@@ -44,7 +42,6 @@ pub(super) fn is_any_kept(node: &NodeShared) -> bool {
 pub(super) fn ask(
     node: &Arc<NodeShared>,
     connection: Addr<Connection>,
-    epoch: Epoch,
     token: Option<u32>,
     replays: Vec<Replay>,
 ) {
@@ -57,7 +54,7 @@ pub(super) fn ask(
         // Without an answer, all of it is left.
         let left = std::iter::repeat_with(|| Piece { messages: Vec::new(), rest: Rest::All });
         let pieces = replays.into_iter().zip(pieces.into_iter().chain(left)).collect();
-        connection.do_send(RetainedPieces { epoch, token, pieces });
+        connection.do_send(RetainedPieces { token, pieces });
     });
 }
 
@@ -101,8 +98,14 @@ impl Worker {
                 }
                 let sent = send(session, replay.subscription, &piece.messages, desk);
                 if go_on_from(&mut replay, piece, sent) {
-                    session.replays.get_or_insert_default().pending.push_back(replay);
+                    let pending = &mut session.replays.get_or_insert_default().pending;
+                    // The same filter again: this one sends everything anyway.
+                    pending.retain(|other| other.filter != replay.filter);
+                    pending.push_back(replay);
                 }
+            }
+            if let Some(replays) = &mut session.replays {
+                replays.forget_seen();
             }
         });
     }
@@ -112,14 +115,17 @@ impl Worker {
         self.with_desk(key, now, |session, desk| {
             let Some(replays) = &mut session.replays else { return };
             replays.asked = false;
-            let Some(first) = replays.pending.front().filter(|first| first.filter == asked.filter) else {
-                // Unsubscribed meanwhile.
+            let is_asked = |first: &&Replay| first.filter == asked.filter && first.after == asked.after;
+            let Some(first) = replays.pending.front().filter(is_asked) else {
+                // Unsubscribed meanwhile, or subscribed again.
+                replays.forget_seen();
                 return;
             };
             let (subscription, some) = (first.subscription, !piece.messages.is_empty());
             let sent = send(session, subscription, &piece.messages, desk);
             let Some(replays) = &mut session.replays else { return };
             replays.needs_all_room = some && sent == 0;
+            replays.forget_seen();
             let Some(first) = replays.pending.front_mut() else { return };
             if !go_on_from(first, piece, sent) {
                 replays.pending.pop_front();

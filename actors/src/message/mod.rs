@@ -15,6 +15,9 @@ use crate::sessions::SessionKey;
 /// Payloads above this many bytes are shared by reference instead of copied into each outbox.
 pub const SHARED_PAYLOAD_BYTES: usize = 1024;
 
+/// What a message that waits costs beside its bytes: its place in the queue, its header and its allocations.
+pub const QUEUED_OVERHEAD_BYTES: usize = 256;
+
 /// A payload: short ones lie beside their topic name, long ones in memory of their own that all subscribers share.
 #[derive(Debug, Clone, Copy)]
 pub enum Payload<'a> {
@@ -71,6 +74,11 @@ impl Publication<'_> {
     /// Bytes that it takes in a queue.
     pub fn stored_bytes(&self) -> usize {
         self.topic.len() + self.properties.len() + self.payload.len()
+    }
+
+    /// What it costs in a queue, its place there included.
+    pub fn queued_bytes(&self) -> usize {
+        self.stored_bytes() + QUEUED_OVERHEAD_BYTES
     }
 
     /// Whether the message expiry interval has passed.

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use mqtt_codec::QoS;
 use std::time::Instant;
 
-use super::{Payload, Publication, SHARED_PAYLOAD_BYTES};
+use super::{Payload, Publication, QUEUED_OVERHEAD_BYTES, SHARED_PAYLOAD_BYTES};
 use crate::sessions::SessionKey;
 
 /// Stored once, however many sessions wait for it: they hold references.
@@ -65,6 +65,11 @@ impl StoredMessage {
             publisher_hash: self.publisher_hash,
             stamp: self.stamp,
         }
+    }
+
+    /// What it costs in a queue, its place there included.
+    pub fn queued_bytes(&self) -> usize {
+        self.bytes() + QUEUED_OVERHEAD_BYTES
     }
 
     /// Bytes of topic name, properties and payload.

@@ -71,6 +71,8 @@ counters! {
     between_workers_full,
     /// Times a client was not read because its own outbox was full (`outbox_bytes_max`).
     reading_paused_outbox,
+    /// PUBLISH packets and wills with more properties than `publish_properties_bytes_max`.
+    publish_properties_too_large,
     /// Publishes refused for want of permission, or to `$SYS`.
     publishes_not_authorized,
     /// Publishes whose payload is not what its format indicator says.

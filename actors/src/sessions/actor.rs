@@ -348,7 +348,8 @@ impl Actor for Sessions {
         ctx.run_interval(TICK, |sessions, _| sessions.on_tick());
         let now = Instant::now();
         // What a predecessor that panicked left undone.
-        for key in self.worker.sessions.borrow().keys() {
+        let keys = self.worker.sessions.borrow().keys();
+        for key in keys {
             self.worker.settle_parting(key, now);
         }
         let Some(store) = self.worker.node.store.addr() else { return };

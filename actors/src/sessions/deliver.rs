@@ -95,7 +95,7 @@ impl Session {
             return self.dropped(DropReason::SessionGone, desk);
         }
         let keep = self.is_durable() || wanted.group.is_some();
-        let kept_bytes = if keep { publication.stored_bytes() } else { 0 };
+        let kept_bytes = if keep { publication.queued_bytes() } else { 0 };
         if self.may_send_now(kept_bytes, desk.settings) {
             let kept = keep.then(|| Box::new(queued(publication, qos, wanted, stored)));
             return self.send(publication, qos, wanted.retain, &wanted.identifiers, kept, desk);
@@ -125,13 +125,13 @@ impl Session {
 
     /// Whether a message would find a place with this client: in its outbox, or in its queue.
     pub fn has_room(&self, publication: &Publication<'_>, qos: QoS, settings: &Settings) -> bool {
-        let bytes = publication.stored_bytes();
         if publication.qos.min(qos) == QoS::AtMostOnce {
+            let bytes = publication.stored_bytes();
             let waiting = self.online.as_ref().map_or(0, |online| online.outbox.waiting_bytes());
             return self.online.is_some()
                 && (waiting == 0 || waiting + bytes <= settings.node.outbox_bytes_max);
         }
-        let limits = &settings.session;
+        let (limits, bytes) = (&settings.session, publication.queued_bytes());
         self.may_send_now(bytes, settings)
             || self.outgoing.as_ref().is_none_or(|outgoing| {
                 outgoing.queue.len() < limits.queue_messages_max && self.fits(outgoing, bytes, limits)
@@ -193,7 +193,7 @@ impl Session {
         }
         let owed = if qos == QoS::ExactlyOnce { Owed::PubRec } else { Owed::PubAck };
         let outgoing = self.outgoing.get_or_insert_default();
-        outgoing.inflight_bytes += kept.as_ref().map_or(0, |kept| kept.message.bytes());
+        outgoing.inflight_bytes += kept.as_ref().map_or(0, |kept| kept.message.queued_bytes());
         let identifier = outgoing.inflight.push(Entry { owed, on_wire: true, kept });
         desk.frames.append(online, desk.pool, publication, sending, Some(identifier), desk.now);
         desk.ledger.note_sent(publication.payload.len());
@@ -203,14 +203,14 @@ impl Session {
     /// Puts a message behind those that wait already, within the limits of the session's queue.
     fn enqueue(&mut self, queued: Queued, desk: &mut Desk<'_>) -> Offered {
         let limits = &desk.settings.session;
-        let (bytes, bytes_max) = (queued.message.bytes(), self.queue_bytes_max(limits));
+        let (bytes, bytes_max) = (queued.message.queued_bytes(), self.queue_bytes_max(limits));
         let mut outgoing = std::mem::take(self.outgoing.get_or_insert_default());
         let full = |outgoing: &Outgoing| {
             outgoing.queue.len() >= limits.queue_messages_max || !fits(outgoing, bytes, bytes_max)
         };
         if full(&outgoing) {
             let now = desk.now;
-            for _ in outgoing.queue.extract(|waiting| waiting.message.publication().is_expired(now)) {
+            for _ in outgoing.queue.take_expired(now) {
                 self.dropped(DropReason::Expired, desk);
             }
         }
@@ -324,7 +324,7 @@ impl Session {
     fn forget_inflight(&mut self, identifier: PacketIdentifier) -> Option<Entry> {
         let outgoing = self.outgoing.as_mut()?;
         let entry = outgoing.inflight.remove(identifier)?;
-        outgoing.inflight_bytes -= entry.kept.as_ref().map_or(0, |kept| kept.message.bytes());
+        outgoing.inflight_bytes -= entry.kept.as_ref().map_or(0, |kept| kept.message.queued_bytes());
         Some(entry)
     }
 
@@ -370,7 +370,7 @@ impl Session {
                 let freed = outgoing.inflight.update(identifier, |entry| {
                     entry.owed = Owed::PubComp;
                     entry.on_wire = true;
-                    entry.kept.take().map_or(0, |kept| kept.message.bytes())
+                    entry.kept.take().map_or(0, |kept| kept.message.queued_bytes())
                 });
                 outgoing.inflight_bytes -= freed.unwrap_or(0);
                 Acknowledged::Release
@@ -407,7 +407,7 @@ impl Session {
                     && entry.kept.as_ref().is_some_and(|kept| kept.group.is_some_and(&wanted))
             });
             if matches && let Some(Entry { kept: Some(kept), .. }) = outgoing.inflight.remove(identifier) {
-                outgoing.inflight_bytes -= kept.message.bytes();
+                outgoing.inflight_bytes -= kept.message.queued_bytes();
                 returned.push(*kept);
             }
         }

@@ -70,7 +70,7 @@ impl FrameCache {
             return Ok(());
         }
         let identifier = (sending.qos != QoS::AtMostOnce).then_some(PLACEHOLDER);
-        let alias = online.outgoing_alias(publication.topic);
+        let alias = alias_that_fits(online, publication, sending, now);
         let frame = packet(online, publication, sending, identifier, alias, now);
         if frame.frame_bytes() > online.maximum_packet_size as usize { Err(TooLarge) } else { Ok(()) }
     }
@@ -86,7 +86,7 @@ impl FrameCache {
         now: Instant,
     ) {
         if sending.dup || !sending.identifiers.is_empty() || online.aliases.is_some() {
-            let alias = online.outgoing_alias(publication.topic);
+            let alias = alias_that_fits(online, publication, sending, now);
             let frame = packet(online, publication, sending, identifier, alias, now);
             let payload = publication.payload;
             online.outbox.append_with(pool, |out| {
@@ -160,6 +160,24 @@ pub enum OutgoingAlias {
     New(std::num::NonZeroU16),
     /// The alias alone.
     Known(std::num::NonZeroU16),
+}
+
+/// A new alias makes its first packet longer: it is not given where that would make the packet too large.
+fn alias_that_fits(
+    online: &Online,
+    publication: &Publication<'_>,
+    sending: Sending<'_>,
+    now: Instant,
+) -> OutgoingAlias {
+    let alias = online.outgoing_alias(publication.topic);
+    let identifier = (sending.qos != QoS::AtMostOnce).then_some(PLACEHOLDER);
+    let frame = || packet(online, publication, sending, identifier, alias, now);
+    match alias {
+        OutgoingAlias::New(_) if frame().frame_bytes() > online.maximum_packet_size as usize => {
+            OutgoingAlias::None
+        }
+        _ => alias,
+    }
 }
 
 fn packet<'a>(

@@ -192,7 +192,7 @@ impl Worker {
     }
 
     fn note(&self, session: &Session, change: Change) {
-        let client_identifier = session.client_identifier.as_ref().into();
+        let client_identifier = Arc::clone(&session.client_identifier);
         self.changes.borrow_mut().push(SessionChange { client_identifier, change });
     }
 

@@ -3,6 +3,7 @@
 use mqtt_codec::QoS;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::message::StoredMessage;
 use crate::topics::GroupKey;
@@ -50,7 +51,13 @@ pub struct Queued {
 pub struct Queue {
     waiting: VecDeque<Queued>,
     bytes: usize,
+    /// When the first of them expires, or an earlier moment.
+    earliest_expiry: Option<Instant>,
+    swept_at: Option<Instant>,
 }
+
+/// How often a full queue is searched for messages that have expired.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Queue {
     /// Messages waiting.
@@ -70,7 +77,9 @@ impl Queue {
 
     /// Appends.
     pub fn push(&mut self, queued: Queued) {
-        self.bytes += queued.message.bytes();
+        self.bytes += queued.message.queued_bytes();
+        let expiry = queued.message.publication().expires_at;
+        self.earliest_expiry = [self.earliest_expiry, expiry].into_iter().flatten().min();
         self.waiting.push_back(queued);
     }
 
@@ -82,11 +91,25 @@ impl Queue {
     /// Takes the message that waits longest.
     pub fn pop(&mut self) -> Option<Queued> {
         let queued = self.waiting.pop_front()?;
-        self.bytes -= queued.message.bytes();
+        self.bytes -= queued.message.queued_bytes();
         if self.waiting.is_empty() {
             self.waiting = VecDeque::new();
         }
         Some(queued)
+    }
+
+    /// Takes out what has expired; looks for it only if there may be any, and not too often.
+    pub fn take_expired(&mut self, now: Instant) -> Vec<Queued> {
+        let may_hold_any = self.earliest_expiry.is_some_and(|expiry| expiry <= now);
+        let swept_lately = self.swept_at.is_some_and(|at| now.saturating_duration_since(at) < SWEEP_INTERVAL);
+        if !may_hold_any || swept_lately {
+            return Vec::new();
+        }
+        self.swept_at = Some(now);
+        let expired = self.extract(|waiting| waiting.message.publication().is_expired(now));
+        let left = self.waiting.iter().filter_map(|waiting| waiting.message.publication().expires_at);
+        self.earliest_expiry = left.min();
+        expired
     }
 
     /// Takes out all that `wanted` says, in order.
@@ -95,13 +118,14 @@ impl Queue {
         let mut kept = VecDeque::with_capacity(self.waiting.len());
         for queued in std::mem::take(&mut self.waiting) {
             if wanted(&queued) {
-                self.bytes -= queued.message.bytes();
+                self.bytes -= queued.message.queued_bytes();
                 out.push(queued);
             } else {
                 kept.push_back(queued);
             }
         }
-        self.waiting = kept;
+        // One that is empty now holds no memory.
+        self.waiting = if kept.is_empty() { VecDeque::new() } else { kept };
         out
     }
 }

@@ -29,13 +29,26 @@ pub struct Replays {
     pub first_asked: u32,
     /// Topic names of retained publishes that the client was sent meanwhile, with their stamps: an older retained
     /// message that arrives behind is skipped.
-    seen: HashMap<Box<str>, u64, rustc_hash::FxBuildHasher>,
+    seen: HashMap<Box<str>, u64>,
 }
 
 impl Replays {
-    /// The client was sent a retained publish.
+    /// The client was sent a retained publish. Only what arrives while a piece is on its way can be newer than it.
     pub fn note(&mut self, topic: &str, stamp: u64) {
-        self.seen.insert(topic.into(), stamp);
+        if self.is_fetching() {
+            self.seen.insert(topic.into(), stamp);
+        }
+    }
+
+    fn is_fetching(&self) -> bool {
+        self.asked || self.first_asked > 0
+    }
+
+    /// A piece was dealt with: what comes later is asked for later, and newer.
+    pub fn forget_seen(&mut self) {
+        if !self.is_fetching() {
+            self.seen = HashMap::default();
+        }
     }
 
     /// Whether the client already has something newer under this topic name.

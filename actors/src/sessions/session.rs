@@ -29,7 +29,7 @@ pub struct Subscription {
 }
 
 /// By topic filter, as the client wrote it (`$share/...` included).
-pub type Subscriptions = HashMap<Arc<str>, Subscription, rustc_hash::FxBuildHasher>;
+pub type Subscriptions = HashMap<Arc<str>, Subscription>;
 
 /// The will message of a network connection, waiting for its end.
 #[derive(Debug, Clone)]
@@ -80,7 +80,7 @@ pub struct Session {
     /// Which of its network connections is the present, or was the last.
     pub epoch: Epoch,
     /// Client identifier.
-    pub client_identifier: Box<str>,
+    pub client_identifier: Arc<str>,
     /// Who the client showed itself to be.
     pub user_name: Option<Box<str>>,
     /// While a network connection holds it.
@@ -115,7 +115,7 @@ pub struct Session {
 
 impl Session {
     /// A session without any state.
-    pub fn new(key: SessionKey, client_identifier: Box<str>, version: ProtocolVersion) -> Self {
+    pub fn new(key: SessionKey, client_identifier: Arc<str>, version: ProtocolVersion) -> Self {
         Self {
             key,
             epoch: 0,

@@ -58,18 +58,20 @@ impl<T: Default> PathTrie<T> {
     }
 
     /// Visits whatever matches a topic name; wildcards of the first level do not match a `$` topic [MQTT-4.7.2-1].
+    /// Returns how many places of the tree were looked at.
     #[inline]
-    pub(super) fn visit<'a>(&'a self, topic: &str, visit: &mut impl FnMut(&'a T)) {
+    pub(super) fn visit<'a>(&'a self, topic: &str, visit: &mut impl FnMut(&'a T)) -> usize {
         if self.filters == 0 {
-            return;
+            return 0;
         }
         if topic.starts_with('$') {
             let (level, rest) = split(topic);
-            if let Some(child) = self.root.children.as_ref().and_then(|children| children.get(level)) {
-                descend(child, rest, visit);
+            match self.root.children.as_ref().and_then(|children| children.get(level)) {
+                Some(child) => descend(child, rest, visit),
+                None => 1,
             }
         } else {
-            descend(&self.root, Some(topic), visit);
+            descend(&self.root, Some(topic), visit)
         }
     }
 }
@@ -88,7 +90,7 @@ fn split(topic: &str) -> (&str, Option<&str>) {
     }
 }
 
-fn descend<'a, T>(node: &'a Node<T>, rest: Option<&str>, visit: &mut impl FnMut(&'a T)) {
+fn descend<'a, T>(node: &'a Node<T>, rest: Option<&str>, visit: &mut impl FnMut(&'a T)) -> usize {
     // `a/#` matches `a` too [MQTT-4.7.1-2].
     if let Some(below) = &node.below {
         visit(below);
@@ -97,15 +99,17 @@ fn descend<'a, T>(node: &'a Node<T>, rest: Option<&str>, visit: &mut impl FnMut(
         if let Some(here) = &node.here {
             visit(here);
         }
-        return;
+        return 1;
     };
     let (level, rest) = split(rest);
+    let mut looked_at = 1;
     if let Some(child) = node.children.as_ref().and_then(|children| children.get(level)) {
-        descend(child, rest, visit);
+        looked_at += descend(child, rest, visit);
     }
     if let Some(any) = &node.any {
-        descend(any, rest, visit);
+        looked_at += descend(any, rest, visit);
     }
+    looked_at
 }
 
 fn update_end<T>(place: &mut Option<T>, change: impl FnOnce(&mut T) -> bool) -> bool {

@@ -19,6 +19,11 @@ use crate::message::{Batch, Publication, StoredMessage};
 use crate::sessions::{Desk, Identifiers, Offered, Queued, SessionKey, Wanted};
 use crate::worker::{Weight, Worker};
 
+/// Places of the tree of wildcards that cost about as much to look at as a delivery to make.
+const PLACES_PER_DELIVERY: usize = 8;
+/// Members of a shared group that are looked at for one message before one of them gets it, full or not.
+const MEMBERS_TRIED_MAX: usize = 8;
+
 /// Whether a batch is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Progress {
@@ -35,6 +40,7 @@ struct Current {
     /// Whether `matches` hold what matches `item`.
     collected: bool,
     next_subscriber: usize,
+    next_group: usize,
     stored: Option<Arc<StoredMessage>>,
     /// For each item so far: whether this worker has a match.
     matched: Vec<bool>,
@@ -92,6 +98,7 @@ impl Router {
             item: 0,
             collected: false,
             next_subscriber: 0,
+            next_group: 0,
             stored: None,
             matched: std::mem::take(&mut self.matched),
         });
@@ -109,12 +116,13 @@ impl Router {
             let item = &current.batch.items()[current.item];
             if item.is_routed() && item.workers & own != 0 {
                 if !current.collected {
-                    self.collect(trie, &current);
+                    let looked_at = self.collect(trie, &current);
                     current.collected = true;
                     current.next_subscriber = 0;
+                    current.next_group = 0;
                     current.stored = None;
-                    // One look-up costs about as much as a few deliveries.
-                    *budget = budget.saturating_sub(1);
+                    // Some places of the tree cost about as much as a delivery.
+                    *budget = budget.saturating_sub(1 + looked_at / PLACES_PER_DELIVERY);
                 }
                 if !self.deliver(&mut current, budget, now) {
                     self.current = Some(current);
@@ -131,12 +139,12 @@ impl Router {
         Progress::Done
     }
 
-    fn collect(&mut self, trie: &Trie, current: &Current) {
+    fn collect(&mut self, trie: &Trie, current: &Current) -> usize {
         self.matches.clear();
-        trie.collect(current.batch.topic(current.item), &mut self.matches);
+        let looked_at = trie.collect(current.batch.topic(current.item), &mut self.matches);
         let worker = &self.worker;
         if self.matches.subscribers.is_empty() {
-            return;
+            return looked_at;
         }
         if worker.node.settings.mqtt.merge_overlapping_subscriptions {
             // Copies of one session side by side; deliver() merges them.
@@ -149,6 +157,7 @@ impl Router {
                 .subscribers
                 .retain(|subscriber| !(subscriber.options.no_local && Some(subscriber.session) == publisher));
         }
+        looked_at
     }
 
     /// Delivers one item to subscribers and groups. Returns whether all of them had it.
@@ -191,10 +200,14 @@ impl Router {
                 }
             }
         }
-        // A group is one delivery; few topic names match more than a handful.
-        for at in 0..self.matches.groups.len() {
+        while let Some(group) = self.matches.groups.get(current.next_group).copied() {
+            if *budget == 0 {
+                return false;
+            }
+            *budget -= 1;
+            current.next_group += 1;
             worker.ledger.matched.add(1);
-            self.dispatch(self.matches.groups[at], &publication, &mut current.stored, now);
+            self.dispatch(group, &publication, &mut current.stored, now);
         }
         true
     }
@@ -284,6 +297,10 @@ impl Router {
                 return;
             }
             tried.push(member.session);
+            if tried.len() >= MEMBERS_TRIED_MAX {
+                first.get_or_insert(member);
+                break;
+            }
             if place == Place::Full {
                 first.get_or_insert(member);
             }
@@ -355,7 +372,7 @@ impl Router {
             ledger.drop_n(DropReason::Offline, 1);
         } else if !group.has_durable_member() {
             ledger.drop_n(DropReason::SharedGroupEmpty, 1);
-        } else if !group.has_room(publication.stored_bytes(), limits) {
+        } else if !group.has_room(publication.queued_bytes(), limits) {
             ledger.drop_n(DropReason::QueueFull, 1);
         } else {
             let message = stored.get_or_insert_with(|| Arc::new(StoredMessage::new(publication)));

@@ -222,9 +222,9 @@ impl Trie {
         })
     }
 
-    /// Adds all that matches a topic name to `matches`.
+    /// Adds all that matches a topic name to `matches`. Returns how many places of the tree were looked at.
     #[inline]
-    pub fn collect(&self, topic: &str, matches: &mut Matches) {
+    pub fn collect(&self, topic: &str, matches: &mut Matches) -> usize {
         let mut take = |entry: &FilterEntry| {
             matches.subscribers.extend_from_slice(entry.subscribers.as_slice());
             if let Some(groups) = &entry.groups {
@@ -234,7 +234,7 @@ impl Trie {
         if let Some(entry) = self.exact.get(topic) {
             take(entry);
         }
-        self.wild.visit(topic, &mut take);
+        self.wild.visit(topic, &mut take)
     }
 }
 

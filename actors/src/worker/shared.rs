@@ -80,8 +80,8 @@ pub struct NodeShared {
     pub sessions: AtomicUsize,
     /// Numbers the client identifiers that the node assigns.
     pub assigned: AtomicU64,
-    /// Where those numbers begin, so that two runs do not assign the same.
-    pub assigned_prefix: String,
+    /// Makes identifiers out of those numbers that nobody can guess.
+    pub assigned_key: std::hash::RandomState,
     /// When the node started.
     pub started: std::time::Instant,
 }

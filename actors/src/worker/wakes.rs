@@ -1,15 +1,15 @@
 //! Which connections have something new to write, and when they are woken for it.
 //!
 //! A connection that is woken writes all it has by one system call, so it pays to wake it late: once per run of work of
-//! the topic trie, not once per turn. It is woken earlier when it has enough for a good write, or when many deliveries
-//! wait.
+//! the topic trie, not once per turn. It is woken earlier when it has enough for a good write, or when the run
+//! is long.
 
 use crate::sessions::{Online, SessionKey};
 
 /// What a connection has waiting when it is woken before the run ends, in bytes.
 const GOOD_WRITE_BYTES: usize = 16 * 1024;
-/// Deliveries after which all are woken, though the run goes on: some milliseconds of work.
-const DELIVERIES_MAX: usize = 65_536;
+/// Turns after which all are woken, though the run goes on: some milliseconds of work.
+const TURNS_MAX: u32 = 32;
 
 /// How far a connection's wake-up is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -28,7 +28,7 @@ pub enum Touch {
 pub struct Wakes {
     later: Vec<SessionKey>,
     soon: Vec<SessionKey>,
-    deliveries: usize,
+    turns: u32,
 }
 
 impl Wakes {
@@ -36,7 +36,6 @@ impl Wakes {
     #[inline]
     pub fn touch(&mut self, online: Option<&mut Online>, key: SessionKey) {
         let Some(online) = online else { return };
-        self.deliveries += 1;
         match online.touch {
             Touch::No => {
                 online.touch = Touch::Later;
@@ -52,8 +51,9 @@ impl Wakes {
 
     /// Takes those to wake at the end of a turn: all, if the run is over or long enough.
     pub fn take(&mut self, run_is_over: bool) -> Vec<SessionKey> {
-        if run_is_over || self.deliveries >= DELIVERIES_MAX {
-            self.deliveries = 0;
+        self.turns += 1;
+        if run_is_over || self.turns >= TURNS_MAX {
+            self.turns = 0;
             self.soon.clear();
             return std::mem::take(&mut self.later);
         }

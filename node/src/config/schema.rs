@@ -61,6 +61,7 @@ const MQTT: &[(&str, Kind)] = &[
     ("response_information", Kind::TopicPrefix),
     ("topic_levels_max", u16_from(1)),
     ("user_properties_max", u16_from(0)),
+    ("publish_properties_bytes_max", at_least(0)),
     ("filters_per_packet_max", u16_from(1)),
     ("sys_interval_seconds", seconds()),
 ];

@@ -30,6 +30,12 @@ impl Protocol {
         if publish.retain && !mqtt.retain_available {
             return Err(Violation::new(ReasonCode::RetainNotSupported, "retained messages are switched off"));
         }
+        let (bytes, max) = (publish.properties.raw().len(), mqtt.publish_properties_bytes_max);
+        if bytes > max {
+            step.counters.publish_properties_too_large.add(1);
+            let text = format!("{bytes} bytes of properties are more than the {max} this node admits");
+            return Err(Violation::new(ReasonCode::QuotaExceeded, text));
+        }
         if let Some(alias) = publish.properties.topic_alias {
             if let Err(violation) = IncomingAliases::check(alias, mqtt.topic_alias_maximum) {
                 step.counters.topic_alias_exceeded.add(1);
@@ -189,6 +195,10 @@ impl Protocol {
             Some(identifier) => {
                 self.count_unanswered(session);
                 let exactly_once = publish.qos == QoS::ExactlyOnce;
+                if exactly_once {
+                    // A failing PUBREC frees the identifier for the client, whatever it stood for before.
+                    session.incoming.remove(identifier);
+                }
                 fx.batch.push_answer(answer(identifier, exactly_once, Some(reason)));
                 Ok(())
             }
