@@ -43,7 +43,7 @@ pub struct MqttSettings {
     /// What a client that asks for response information is told: a topic prefix; `%c` stands for the client
     /// identifier. Empty: none is given. Default "".
     pub response_information: String,
-    /// Levels of a topic name or topic filter, 1 to 65535 (0x90, 0x8F). Default 200.
+    /// Levels of a topic name or topic filter, 1 to 1000 (0x90, 0x8F). Default 200.
     pub topic_levels_max: u16,
     /// User properties in one packet. Default 1024.
     pub user_properties_max: u16,

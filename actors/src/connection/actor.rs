@@ -49,6 +49,8 @@ pub(super) struct Rare {
     /// A packet waits for the auth actor.
     pub(super) asked: bool,
     pub(super) exchange: Option<Exchange>,
+    /// A step of a re-authentication is with the auth actor.
+    pub(super) authenticates: bool,
     /// Set when the other end closed or the protocol was broken, to be dealt with at the end of the turn.
     pub(super) ending: Option<Ending>,
 }
@@ -364,8 +366,13 @@ impl Connection {
         if !fx.questions.is_empty() {
             self.ask(context, std::mem::take(&mut fx.questions));
         }
-        for step in fx.reauthenticate.drain(..) {
-            self.reauthenticate(context, step);
+        for step in std::mem::take(&mut fx.reauthenticate) {
+            if self.rare().authenticates {
+                // It speaks before it was answered.
+                fx.end = Some(Ending::because(ReasonCode::ProtocolError));
+            } else {
+                self.reauthenticate(context, step);
+            }
         }
         routed
     }

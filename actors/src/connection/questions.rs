@@ -34,6 +34,7 @@ impl Connection {
         use auth_actor::{BeginExchange, ContinueExchange, Identity};
         let Some(method) = self.protocol.authentication_method().map(str::to_owned) else { return };
         let (node, me) = (Arc::clone(&self.worker.node), context.address());
+        self.rare().authenticates = true;
         let exchange = self.rare().exchange.take();
         let (client_identifier, user_name) = {
             let sessions = self.worker.sessions.borrow();
@@ -73,6 +74,7 @@ impl Handler<Reauthenticated> for Connection {
         if !self.holds_session() {
             return;
         }
+        self.rare().authenticates = false;
         let method = self.protocol.authentication_method().map(str::to_owned);
         let auth = |reason_code, data: Vec<u8>| {
             let properties = AuthProperties {

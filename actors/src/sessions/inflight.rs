@@ -1,7 +1,7 @@
 //! QoS 1 and 2 messages sent to a client and not yet acknowledged, by packet identifier and in the order sent.
 
 use mqtt_codec::PacketIdentifier;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use super::queue::Queued;
 
@@ -38,15 +38,24 @@ pub struct Inflight {
     /// Identifier of the first entry.
     first: u16,
     entries: VecDeque<Option<Entry>>,
-    /// Older than all of `entries`, in the order sent.
-    set_aside: Vec<(u16, Entry)>,
+    /// Older than all of `entries`: by identifier, with the order sent.
+    set_aside: HashMap<u16, (u64, Entry), rustc_hash::FxBuildHasher>,
+    /// How many were ever set aside.
+    aside_count: u64,
     live: usize,
     on_wire: usize,
 }
 
 impl Default for Inflight {
     fn default() -> Self {
-        Self { first: 1, entries: VecDeque::new(), set_aside: Vec::new(), live: 0, on_wire: 0 }
+        Self {
+            first: 1,
+            entries: VecDeque::new(),
+            set_aside: HashMap::default(),
+            aside_count: 0,
+            live: 0,
+            on_wire: 0,
+        }
     }
 }
 
@@ -80,7 +89,7 @@ impl Inflight {
                 self.set_first_aside();
             }
             let identifier = plus(self.first, self.entries.len());
-            if self.set_aside.iter().any(|(used, _)| *used == identifier) {
+            if self.set_aside.contains_key(&identifier) {
                 self.entries.push_back(None);
                 self.drop_answered();
                 continue;
@@ -94,7 +103,8 @@ impl Inflight {
 
     fn set_first_aside(&mut self) {
         if let Some(Some(entry)) = self.entries.pop_front() {
-            self.set_aside.push((self.first, entry));
+            self.aside_count += 1;
+            self.set_aside.insert(self.first, (self.aside_count, entry));
         }
         self.first = plus(self.first, 1);
         self.drop_answered();
@@ -118,7 +128,7 @@ impl Inflight {
     pub fn get(&self, identifier: PacketIdentifier) -> Option<&Entry> {
         match self.entries.get(self.position(identifier)) {
             Some(Some(entry)) => Some(entry),
-            _ => self.set_aside.iter().find(|(used, _)| *used == identifier.get()).map(|(_, entry)| entry),
+            _ => self.set_aside.get(&identifier.get()).map(|(_, entry)| entry),
         }
     }
 
@@ -131,11 +141,7 @@ impl Inflight {
         let position = self.position(identifier);
         let entry = match self.entries.get_mut(position) {
             Some(Some(entry)) => entry,
-            _ => self
-                .set_aside
-                .iter_mut()
-                .find(|(used, _)| *used == identifier.get())
-                .map(|(_, entry)| entry)?,
+            _ => self.set_aside.get_mut(&identifier.get()).map(|(_, entry)| entry)?,
         };
         let before = entry.on_wire;
         let result = change(entry);
@@ -151,10 +157,7 @@ impl Inflight {
                 self.drop_answered();
                 entry
             }
-            None => {
-                let at = self.set_aside.iter().position(|(used, _)| *used == identifier.get())?;
-                self.set_aside.remove(at).1
-            }
+            None => self.set_aside.remove(&identifier.get())?.1,
         };
         self.live -= 1;
         self.on_wire -= usize::from(entry.on_wire);
@@ -163,7 +166,9 @@ impl Inflight {
 
     /// The packet identifiers in use, in the order sent.
     pub fn identifiers(&self) -> Vec<PacketIdentifier> {
-        let aside = self.set_aside.iter().map(|(identifier, _)| *identifier);
+        let mut aside: Vec<_> = self.set_aside.iter().map(|(used, (order, _))| (*order, *used)).collect();
+        aside.sort_unstable();
+        let aside = aside.into_iter().map(|(_, identifier)| identifier);
         let ring = self.entries.iter().enumerate();
         let ring = ring.filter(|(_, entry)| entry.is_some()).map(|(at, _)| plus(self.first, at));
         aside.chain(ring).filter_map(PacketIdentifier::new).collect()
@@ -172,7 +177,7 @@ impl Inflight {
     /// The network connection is gone: nothing is on the wire any more.
     pub fn forget_wire(&mut self) {
         for entry in
-            self.entries.iter_mut().flatten().chain(self.set_aside.iter_mut().map(|(_, entry)| entry))
+            self.entries.iter_mut().flatten().chain(self.set_aside.values_mut().map(|(_, entry)| entry))
         {
             entry.on_wire = false;
         }

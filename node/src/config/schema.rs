@@ -59,7 +59,7 @@ const MQTT: &[(&str, Kind)] = &[
     ("check_payload_format", Kind::Flag),
     ("merge_overlapping_subscriptions", Kind::Flag),
     ("response_information", Kind::TopicPrefix),
-    ("topic_levels_max", u16_from(1)),
+    ("topic_levels_max", count(1, 1000)),
     ("user_properties_max", u16_from(0)),
     ("publish_properties_bytes_max", at_least(0)),
     ("filters_per_packet_max", u16_from(1)),
