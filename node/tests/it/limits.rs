@@ -7,12 +7,10 @@ use micro_mq_actors::metrics::LedgerTotals;
 use micro_mq_actors::settings::QueueOverflow;
 use mqtt_codec::ProtocolVersion::{V5, V31, V311};
 use mqtt_codec::QoS::{AtLeastOnce, AtMostOnce, ExactlyOnce};
-use mqtt_codec::{
-    Ack, Connect, Packet, ProtocolVersion, Publish, PublishProperties, QoS, ReasonCode, Unsubscribe,
-};
+use mqtt_codec::{Ack, Connect, Packet, Publish, PublishProperties, QoS, ReasonCode, Unsubscribe};
 
 use crate::harness::{
-    Client, TestNode, connect, durable, filter, identifier, on_node, on_nodes, options, publish, settings,
+    TestNode, connect, durable, filter, identifier, on_node, on_nodes, options, publish, settings,
     subscribe_packet, user_properties, will,
 };
 
@@ -208,6 +206,53 @@ fn queue_bytes() {
             subscriber.expect_nothing().await;
         });
     }
+}
+
+/// `clean_queue_bytes_max`: the same for a session that ends with its connection, beside what is in flight.
+#[test]
+fn queue_bytes_of_a_clean_session() {
+    let mut limited = settings();
+    limited.session.clean_queue_bytes_max = 10_000;
+    on_nodes(limited, async |node| {
+        let mut slow = connect(V5, "slow");
+        slow.properties.receive_maximum = NonZeroU16::new(1);
+        let (mut subscriber, _) = node.connect_with(slow).await;
+        subscriber.subscribe("t", AtLeastOnce).await;
+        let mut publisher = node.connect(V5, "publisher").await;
+        for number in 0..10 {
+            publisher.publish("t", AtLeastOnce, &format!("{number}{}", "x".repeat(2999))).await;
+        }
+        let ledger = node.balanced_ledger().await;
+        assert_eq!((ledger.queued, dropped(&ledger, DropReason::QueueFull)), (4, 6));
+        for number in 0..4 {
+            let publish = subscriber.expect_publish().await;
+            subscriber.acknowledge(&publish).await;
+            assert_eq!(publish.payload[0], b'0' + number);
+        }
+        subscriber.expect_nothing().await;
+    });
+}
+
+/// `publish_properties_bytes_max`: 0x97 for what every subscriber would get a copy of.
+#[test]
+fn bytes_of_the_properties_of_a_publish() {
+    let mut limited = settings();
+    limited.mqtt.publish_properties_bytes_max = 100;
+    on_node(1, limited, async |node| {
+        let mut client = node.connect(V5, "client").await;
+        client.subscribe("t", AtMostOnce).await;
+        let mut message = publish("t", AtMostOnce, "x");
+        message.properties.user_properties = vec![("k".to_owned(), "v".repeat(90))];
+        client.send(Packet::Publish(message.clone())).await;
+        assert_eq!(
+            client.expect_publish().await.properties.user_properties,
+            message.properties.user_properties
+        );
+        message.properties.user_properties = vec![("k".to_owned(), "v".repeat(100))];
+        client.send(Packet::Publish(message)).await;
+        client.expect_disconnect(ReasonCode::QuotaExceeded).await;
+        assert_eq!(node.counter("publish_properties_too_large"), 1);
+    });
 }
 
 /// Messages that expired in the queue make room before one that lives is dropped.
@@ -558,78 +603,5 @@ fn connect_timeout() {
         begun.expect_closed().await;
         connected.ping().await;
         assert_eq!(node.counter("connect_timeouts"), 2);
-    });
-}
-
-/// `messages_between_workers_max`: publishers wait until there is room, and nothing is lost.
-#[test]
-fn messages_between_workers() {
-    const COUNT: u16 = 3000;
-    let mut limited = settings();
-    limited.node.messages_between_workers_max = 1;
-    limited.node.deliveries_per_turn = 1;
-    limited.mqtt.receive_maximum = u16::MAX;
-    on_node(3, limited, async |node| {
-        let mut subscribers = Vec::new();
-        for index in 0..6 {
-            let mut subscriber = node.connect(V5, &format!("subscriber {index}")).await;
-            subscriber.subscribe("t/#", AtMostOnce).await;
-            subscribers.push(subscriber);
-        }
-        let mut publishers: Vec<Client> = Vec::new();
-        for index in 0..6 {
-            let mut publisher = node.connect(V5, &format!("publisher {index}")).await;
-            let topic = format!("t/{index}");
-            let packets: Vec<Packet> =
-                (1..=COUNT).map(|number| numbered(number, &topic, AtLeastOnce)).collect();
-            publisher.send_all(&packets).await;
-            publishers.push(publisher);
-        }
-        for publisher in &mut publishers {
-            for number in 1..=COUNT {
-                publisher.expect(Packet::PubAck(Ack::new(identifier(number), ReasonCode::Success))).await;
-            }
-        }
-        for subscriber in &mut subscribers {
-            let mut next = std::collections::HashMap::new();
-            for _ in 0..6 * COUNT {
-                let publish = subscriber.expect_publish().await;
-                let next = next.entry(publish.topic).or_insert(1);
-                assert_eq!(publish.payload, next.to_string());
-                *next += 1;
-            }
-        }
-        assert!(node.counter("between_workers_full") > 0);
-    });
-}
-
-/// The last words of a client whose publishes were waiting for room are routed all the same.
-#[test]
-fn publishes_that_waited_for_room_outlive_their_client() {
-    const COUNT: u16 = 400;
-    let mut limited = settings();
-    limited.node.messages_between_workers_max = 1;
-    limited.node.deliveries_per_turn = 1;
-    on_node(3, limited, async |node| {
-        let mut subscribers = Vec::new();
-        for index in 0..6 {
-            let mut subscriber = node.connect(V5, &format!("subscriber {index}")).await;
-            subscriber.subscribe("t", AtMostOnce).await;
-            subscribers.push(subscriber);
-        }
-        for round in 0..6 {
-            let mut publisher = node.connect(ProtocolVersion::V5, &format!("publisher {round}")).await;
-            let mut packets: Vec<Packet> = (1..=COUNT)
-                .map(|number| Packet::Publish(publish("t", AtMostOnce, &number.to_string())))
-                .collect();
-            packets.push(Packet::Disconnect(mqtt_codec::Disconnect::new(ReasonCode::Success)));
-            publisher.send_all(&packets).await;
-            publisher.expect_closed().await;
-        }
-        for subscriber in &mut subscribers {
-            for _ in 0..6 * COUNT {
-                subscriber.expect_publish().await;
-            }
-        }
     });
 }

@@ -3,6 +3,7 @@
 
 mod admin;
 mod auth;
+mod between_workers;
 mod cli;
 mod config;
 mod connect;

@@ -1,0 +1,99 @@
+//! Messages on their way to a topic trie: at the limit publishers wait, and nothing is lost.
+
+use micro_mq_actors::Settings;
+use mqtt_codec::ProtocolVersion::{self, V5};
+use mqtt_codec::QoS::{AtLeastOnce, AtMostOnce};
+use mqtt_codec::{Ack, Packet, Publish, QoS, ReasonCode};
+
+use crate::harness::{Client, identifier, on_node, publish, settings};
+
+/// A PUBLISH of QoS 1 or 2 with its own packet identifier.
+fn numbered(number: u16, topic: &str, qos: QoS) -> Packet {
+    let message = publish(topic, qos, &number.to_string());
+    Packet::Publish(Publish { packet_identifier: Some(identifier(number)), ..message })
+}
+
+/// `messages_between_workers_max`: publishers wait until there is room, and nothing is lost.
+#[test]
+fn by_number() {
+    let mut limited = settings();
+    limited.node.messages_between_workers_max = 1;
+    publishers_wait(limited);
+}
+
+/// `bytes_between_workers_max`: the same.
+#[test]
+fn by_bytes() {
+    let mut limited = settings();
+    limited.node.bytes_between_workers_max = 1;
+    publishers_wait(limited);
+}
+
+fn publishers_wait(mut limited: Settings) {
+    const COUNT: u16 = 3000;
+    limited.node.deliveries_per_turn = 1;
+    limited.mqtt.receive_maximum = u16::MAX;
+    on_node(3, limited, async |node| {
+        let mut subscribers = Vec::new();
+        for index in 0..6 {
+            let mut subscriber = node.connect(V5, &format!("subscriber {index}")).await;
+            subscriber.subscribe("t/#", AtMostOnce).await;
+            subscribers.push(subscriber);
+        }
+        let mut publishers: Vec<Client> = Vec::new();
+        for index in 0..6 {
+            let mut publisher = node.connect(V5, &format!("publisher {index}")).await;
+            let topic = format!("t/{index}");
+            let packets: Vec<Packet> =
+                (1..=COUNT).map(|number| numbered(number, &topic, AtLeastOnce)).collect();
+            publisher.send_all(&packets).await;
+            publishers.push(publisher);
+        }
+        for publisher in &mut publishers {
+            for number in 1..=COUNT {
+                publisher.expect(Packet::PubAck(Ack::new(identifier(number), ReasonCode::Success))).await;
+            }
+        }
+        for subscriber in &mut subscribers {
+            let mut next = std::collections::HashMap::new();
+            for _ in 0..6 * COUNT {
+                let publish = subscriber.expect_publish().await;
+                let next = next.entry(publish.topic).or_insert(1);
+                assert_eq!(publish.payload, next.to_string());
+                *next += 1;
+            }
+        }
+        assert!(node.counter("between_workers_full") > 0);
+    });
+}
+
+/// The last words of a client whose publishes were waiting for room are routed all the same.
+#[test]
+fn publishes_that_waited_for_room_outlive_their_client() {
+    const COUNT: u16 = 400;
+    let mut limited = settings();
+    limited.node.messages_between_workers_max = 1;
+    limited.node.deliveries_per_turn = 1;
+    on_node(3, limited, async |node| {
+        let mut subscribers = Vec::new();
+        for index in 0..6 {
+            let mut subscriber = node.connect(V5, &format!("subscriber {index}")).await;
+            subscriber.subscribe("t", AtMostOnce).await;
+            subscribers.push(subscriber);
+        }
+        for round in 0..6 {
+            let mut publisher = node.connect(ProtocolVersion::V5, &format!("publisher {round}")).await;
+            let mut packets: Vec<Packet> = (1..=COUNT)
+                .map(|number| Packet::Publish(publish("t", AtMostOnce, &number.to_string())))
+                .collect();
+            packets.push(Packet::Disconnect(mqtt_codec::Disconnect::new(ReasonCode::Success)));
+            publisher.send_all(&packets).await;
+            publisher.expect_closed().await;
+        }
+        for subscriber in &mut subscribers {
+            for _ in 0..6 * COUNT {
+                subscriber.expect_publish().await;
+            }
+        }
+    });
+}
