@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use actix::prelude::*;
 
-use super::store::{Piece, Rest, RetainedStore};
+use super::store::{EXAMINED_MAX, Piece, Rest, RetainedStore};
 use crate::message::StoredMessage;
 use crate::metrics::ActorKind;
 use crate::worker::{NodeShared, weight};
@@ -77,7 +77,8 @@ impl Handler<Keep> for Retained {
         let timer = stats.handle(stats.send());
         let weight = weight(&keep.messages);
         let mut store = self.store.borrow_mut();
-        keep.messages.into_iter().for_each(|message| store.keep(message));
+        let now = Instant::now();
+        keep.messages.into_iter().for_each(|message| store.keep(message, now));
         self.node.retained_messages.store(store.len(), Ordering::SeqCst);
         self.node.retained_inbound.leave(weight);
         stats.handled(timer);
@@ -93,12 +94,13 @@ impl Handler<Query> for Retained {
         let (mut messages, mut bytes) = (query.messages_max, query.bytes_max);
         let mut store = self.store.borrow_mut();
         let now = Instant::now();
+        let mut examined = 0;
         let pieces = query.filters.into_iter().map(|(filter, after)| {
-            if messages == 0 || bytes == 0 {
+            if messages == 0 || bytes == 0 || examined >= EXAMINED_MAX {
                 let rest = after.map_or(Rest::All, Rest::Behind);
                 return Piece { messages: Vec::new(), rest };
             }
-            let piece = store.find(&filter, after.as_deref(), messages, bytes, now);
+            let piece = store.find(&filter, after.as_deref(), messages, bytes, &mut examined, now);
             messages -= piece.messages.len().min(messages);
             bytes = bytes.saturating_sub(piece.messages.iter().map(|message| message.bytes()).sum());
             piece

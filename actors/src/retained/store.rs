@@ -3,14 +3,17 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mqtt_codec::matches;
 
 use crate::message::StoredMessage;
 
-/// A look-up examines at most this many topic names before it answers with what it has.
-const EXAMINED_MAX: usize = 2000;
+/// A question examines at most this many topic names, for all of its filters together, before it is answered with what
+/// was found.
+pub(super) const EXAMINED_MAX: usize = 2000;
+/// How often a full store is searched for messages that have expired.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// See the module.
 #[derive(Debug)]
@@ -20,6 +23,7 @@ pub struct RetainedStore {
     messages_max: usize,
     bytes_max: usize,
     refused: u64,
+    swept_at: Option<Instant>,
 }
 
 /// A part of what matches a topic filter.
@@ -46,7 +50,7 @@ pub enum Rest {
 impl RetainedStore {
     /// Empty, with limits.
     pub fn new(messages_max: usize, bytes_max: usize) -> Self {
-        Self { by_topic: BTreeMap::new(), bytes: 0, messages_max, bytes_max, refused: 0 }
+        Self { by_topic: BTreeMap::new(), bytes: 0, messages_max, bytes_max, refused: 0, swept_at: None }
     }
 
     /// Messages kept.
@@ -71,7 +75,10 @@ impl RetainedStore {
 
     /// Keeps a message in place of an earlier one, or, if it has no payload, removes that [MQTT-3.3.1-6]. One that is
     /// older than what is kept changes nothing.
-    pub fn keep(&mut self, message: Arc<StoredMessage>) {
+    pub fn keep(&mut self, message: Arc<StoredMessage>, now: Instant) {
+        if self.by_topic.len() >= self.messages_max || self.bytes + message.bytes() > self.bytes_max {
+            self.remove_expired(now);
+        }
         let topic = message.topic();
         let earlier = self.by_topic.get(topic);
         if earlier.is_some_and(|earlier| earlier.publication().stamp > message.publication().stamp) {
@@ -101,6 +108,19 @@ impl RetainedStore {
         }
     }
 
+    /// What has expired makes room.
+    fn remove_expired(&mut self, now: Instant) {
+        if self.swept_at.is_some_and(|at| now.saturating_duration_since(at) < SWEEP_INTERVAL) {
+            return;
+        }
+        self.swept_at = Some(now);
+        self.by_topic.retain(|_, message| {
+            let expired = message.publication().is_expired(now);
+            self.bytes -= if expired { message.bytes() } else { 0 };
+            !expired
+        });
+    }
+
     /// The messages that match a filter, behind a topic name, as many as fit. Expired ones are removed.
     pub fn find(
         &mut self,
@@ -108,6 +128,7 @@ impl RetainedStore {
         after: Option<&str>,
         messages_max: usize,
         bytes_max: usize,
+        examined: &mut usize,
         now: Instant,
     ) -> Piece {
         let mut piece = Piece::default();
@@ -127,17 +148,17 @@ impl RetainedStore {
                     Some(after) => Bound::Excluded(after),
                     None => Bound::Included(base),
                 };
-                let (mut examined, mut bytes) = (0, 0);
+                let mut bytes = 0;
                 for (topic, message) in self.by_topic.range::<str, _>((from, Bound::Unbounded)) {
                     if !topic.starts_with(base) {
                         break;
                     }
-                    examined += 1;
+                    *examined += 1;
                     if matches(filter, topic) {
                         take(message, now, &mut piece, &mut expired);
                         bytes += message.bytes();
                     }
-                    if piece.messages.len() >= messages_max || bytes >= bytes_max || examined >= EXAMINED_MAX
+                    if piece.messages.len() >= messages_max || bytes >= bytes_max || *examined >= EXAMINED_MAX
                     {
                         piece.rest = Rest::Behind(Arc::clone(topic));
                         break;
@@ -185,7 +206,7 @@ mod tests {
     fn store(topics: &[&str]) -> RetainedStore {
         let mut store = RetainedStore::new(1000, 100_000);
         for topic in topics {
-            store.keep(message(topic, "x", 1));
+            store.keep(message(topic, "x", 1), Instant::now());
         }
         store
     }
@@ -194,7 +215,7 @@ mod tests {
     fn check(store: &mut RetainedStore, filter: &str, expected: &[&str]) {
         let (mut found, mut after) = (Vec::new(), None);
         loop {
-            let piece = store.find(filter, after.as_deref(), 2, 1000, Instant::now());
+            let piece = store.find(filter, after.as_deref(), 2, 1000, &mut 0, Instant::now());
             found.extend(piece.messages.iter().map(|message| message.topic().to_owned()));
             match piece.rest {
                 Rest::Behind(topic) => after = Some(topic),
@@ -220,10 +241,10 @@ mod tests {
     #[test]
     fn an_empty_payload_removes_and_an_older_message_changes_nothing() {
         let mut store = store(&["a"]);
-        store.keep(message("a", "new", 5));
-        store.keep(message("a", "old", 3));
-        assert_eq!(store.find("a", None, 9, 99, Instant::now()).messages[0].publication().stamp, 5);
-        store.keep(message("a", "", 6));
+        store.keep(message("a", "new", 5), Instant::now());
+        store.keep(message("a", "old", 3), Instant::now());
+        assert_eq!(store.find("a", None, 9, 99, &mut 0, Instant::now()).messages[0].publication().stamp, 5);
+        store.keep(message("a", "", 6), Instant::now());
         assert_eq!((store.len(), store.bytes()), (0, 0));
     }
 
@@ -231,10 +252,10 @@ mod tests {
     fn at_its_limits_a_message_is_not_kept_and_counted() {
         let mut store = RetainedStore::new(2, 100);
         for topic in ["a", "b", "c"] {
-            store.keep(message(topic, "x", 1));
+            store.keep(message(topic, "x", 1), Instant::now());
         }
         assert_eq!((store.len(), store.refused()), (2, 1));
-        store.keep(message("a", &"y".repeat(200), 2));
+        store.keep(message("a", &"y".repeat(200), 2), Instant::now());
         assert_eq!((store.len(), store.refused()), (1, 2));
     }
 }

@@ -1,5 +1,6 @@
 //! How sessions begin, part from their network connections, come back and end [MQTT-3.1.2-4 to 6, 3.1.2-23].
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -212,13 +213,11 @@ impl Worker {
 }
 
 fn by_group(messages: Vec<super::Queued>) -> Vec<GivenBack> {
-    let mut groups: Vec<GivenBack> = Vec::new();
+    let mut groups: HashMap<GroupKey, Vec<super::Queued>> = HashMap::new();
     for queued in messages {
-        let Some(group): Option<GroupKey> = queued.group else { continue };
-        match groups.iter_mut().find(|given| given.group == group) {
-            Some(given) => given.messages.push(queued),
-            None => groups.push(GivenBack { group, messages: vec![queued] }),
+        if let Some(group) = queued.group {
+            groups.entry(group).or_default().push(queued);
         }
     }
-    groups
+    groups.into_iter().map(|(group, messages)| GivenBack { group, messages }).collect()
 }
