@@ -79,11 +79,9 @@ impl Disconnect {
         if version != ProtocolVersion::V5 {
             return;
         }
-        let has_properties = properties_bytes(&self.properties, detail) > 0;
-        if has_properties || self.reason_code != ReasonCode::Success {
+        // A reason code without a property length is legal too, but there are clients that wait for more behind it.
+        if properties_bytes(&self.properties, detail) > 0 || self.reason_code != ReasonCode::Success {
             sink.u8(self.reason_code as u8);
-        }
-        if has_properties {
             sink.properties(&self.properties, detail);
         }
     }

@@ -42,7 +42,7 @@ async fn properties_of_a_message_arrive_unaltered() {
 #[tokio::test]
 async fn topic_aliases_both_ways() {
     let name = unique_name();
-    // rumqttc resolves the aliases that the server sets.
+    // rumqttc checks the aliases that the server sets, and gives the packets out as they came.
     let mut options = v5::options(&Settings::clean(format!("{name}s")));
     options.set_topic_alias_max(Some(2));
     let mut subscriber = Client::connect_with(|events| v5::start(options, events)).await;
@@ -65,12 +65,23 @@ async fn topic_aliases_both_ways() {
             publish.await.unwrap();
         }
     }
+    let mut named = std::collections::HashMap::new();
     for topic in &topics {
         for payload in ["named", "by alias", "again"] {
             let message = subscriber.receive().await;
-            assert_eq!((&message.topic, &message.payload[..]), (topic, payload.as_bytes()));
+            let alias = message.properties.and_then(|properties| properties.topic_alias);
+            let received = match (message.topic.as_str(), alias) {
+                ("", alias) => named[&alias.expect("a topic name or an alias")].clone(),
+                (topic, Some(alias)) => {
+                    named.insert(alias, topic.to_owned());
+                    topic.to_owned()
+                }
+                (topic, None) => topic.to_owned(),
+            };
+            assert_eq!((&received, &message.payload[..]), (topic, payload.as_bytes()));
         }
     }
+    assert_eq!(named.len(), 2, "the node sets as many aliases as the client takes");
 }
 
 #[tokio::test]
