@@ -129,7 +129,7 @@ pub struct SessionSettings {
     /// flight included; a single message may exceed it. Default 67108864 (64 MiB).
     pub queue_bytes_max: usize,
     /// The same for a session that ends with its connection: what a client that does not read may cost, beside its
-    /// outbox. Default 4194304 (4 MiB).
+    /// outbox. Default 3145728 (3 MiB).
     pub clean_queue_bytes_max: usize,
     /// What is dropped when the queue is full: "drop_oldest" or "drop_newest". Default "drop_newest".
     pub queue_overflow: QueueOverflow,
@@ -155,7 +155,7 @@ impl Default for SessionSettings {
             incoming_qos2_max: 4096,
             queue_messages_max: 100_000,
             queue_bytes_max: 64 * 1024 * 1024,
-            clean_queue_bytes_max: 4 * 1024 * 1024,
+            clean_queue_bytes_max: 3 * 1024 * 1024,
             queue_overflow: QueueOverflow::DropNewest,
             queue_qos0_offline: false,
             shared_strategy: SharedStrategy::RoundRobin,

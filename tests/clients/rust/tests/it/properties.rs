@@ -65,7 +65,7 @@ async fn topic_aliases_both_ways() {
             publish.await.unwrap();
         }
     }
-    let mut named = std::collections::HashMap::new();
+    let mut named: std::collections::HashMap<u16, String> = std::collections::HashMap::new();
     for topic in &topics {
         for payload in ["named", "by alias", "again"] {
             let message = subscriber.receive().await;
