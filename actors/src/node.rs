@@ -120,6 +120,8 @@ impl Node {
         }
         let shared = Arc::new(shared(options.settings, &provider, workers));
         let (stop, stopped) = watch::channel(false);
+        // Nobody is let in before all workers can take clients over.
+        let (open, opened) = watch::channel(false);
         let metrics = Arc::new(Place::default());
         let mut arbiters = vec![Arbiter::new()];
         let (ready, started) = oneshot::channel();
@@ -131,8 +133,8 @@ impl Node {
         for (id, sockets) in sockets.into_iter().enumerate() {
             let (ready, started) = oneshot::channel();
             let arbiter = Arbiter::new();
-            let (shared, stopped) = (Arc::clone(&shared), stopped.clone());
-            arbiter.spawn_fn(move || start_worker(id as u16, shared, sockets, stopped, ready));
+            let (shared, opened, stopped) = (Arc::clone(&shared), opened.clone(), stopped.clone());
+            arbiter.spawn_fn(move || start_worker(id as u16, shared, sockets, opened, stopped, ready));
             arbiters.push(arbiter);
             started.await.map_err(|_| StartError::ThreadEnded)?;
         }
@@ -140,6 +142,7 @@ impl Node {
             let (shared, metrics) = (Arc::clone(&shared), Arc::clone(&metrics));
             move || start_metrics(&shared, &metrics)
         });
+        open.send_replace(true);
         let accepting = Arc::new(AtomicBool::new(true));
         Ok(RunningNode { shared, metrics, listeners, arbiters, stop, accepting })
     }
@@ -252,6 +255,7 @@ fn start_worker(
     id: u16,
     shared: Arc<NodeShared>,
     sockets: BoundSockets,
+    opened: watch::Receiver<bool>,
     stopped: watch::Receiver<bool>,
     ready: oneshot::Sender<()>,
 ) {
@@ -277,8 +281,12 @@ fn start_worker(
     );
     actix_rt::spawn(look_after(vec![trie, sessions]));
     for (kind, socket) in sockets {
-        let (worker, stopped) = (Rc::clone(&worker), stopped.clone());
+        let (worker, mut opened, stopped) = (Rc::clone(&worker), opened.clone(), stopped.clone());
         actix_rt::spawn(async move {
+            if opened.wait_for(|opened| *opened).await.is_err() {
+                // The node gave up while it started.
+                return;
+            }
             if let Err(error) = accept(worker, socket, kind, stopped).await {
                 warn!(%error, "a listener ended");
             }

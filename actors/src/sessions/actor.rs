@@ -411,11 +411,12 @@ impl Handler<Left> for Sessions {
     }
 }
 
-impl Handler<OtherTrieLost> for Sessions {
+impl Handler<TrieStarted> for Sessions {
     type Result = ();
 
-    fn handle(&mut self, _: OtherTrieLost, _ctx: &mut Self::Context) {
-        self.worker.tell_of_lost_trie(false);
+    fn handle(&mut self, started: TrieStarted, _ctx: &mut Self::Context) {
+        self.worker.tell_of_lost_trie(started.worker == self.worker.id);
+        self.worker.join_again(started.worker);
     }
 }
 

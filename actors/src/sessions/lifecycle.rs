@@ -160,6 +160,24 @@ impl Worker {
         }
     }
 
+    /// Joins the shared groups whose home is this worker again; to join twice changes nothing.
+    pub fn join_again(&self, home: u16) {
+        let sessions = self.sessions.borrow();
+        for session in sessions.iter() {
+            let Some(load) = &session.load else { continue };
+            let shared = session.subscriptions.iter().filter(|(filter, _)| {
+                shared_part(filter).is_some() && group_home(filter, self.node.peers.len()) == home
+            });
+            let filters: Vec<_> =
+                shared.map(|(filter, subscription)| (filter.clone(), *subscription)).collect();
+            if !filters.is_empty() {
+                let (online, durable, load) = (session.online.is_some(), session.is_durable(), load.clone());
+                let join = Join { session: session.key, filters, online, durable, load, reply: None };
+                self.node.peers[usize::from(home)].trie.do_send(join);
+            }
+        }
+    }
+
     /// Puts all subscriptions of a session into the tries, for a session that is brought back.
     pub fn subscribe_all(&self, key: SessionKey) {
         let sessions = self.sessions.borrow();

@@ -51,10 +51,13 @@ pub struct Left {
 #[rtype(result = "()")]
 pub struct ShutDown;
 
-/// The topic trie of another worker panicked and was started anew.
+/// The topic trie of a worker was started, at first or anew: what it was asked and had not begun is lost.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct OtherTrieLost;
+pub struct TrieStarted {
+    /// Which worker's.
+    pub worker: u16,
+}
 
 /// Publishes, as at a lost connection, the wills of all clients, those that are delayed included: the node shuts down.
 #[derive(Debug, Message)]

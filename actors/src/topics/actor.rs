@@ -21,7 +21,7 @@ use super::trie::{Subscriber, Trie};
 use super::{group_home, shared_part};
 use crate::connection::ChangeInForce;
 use crate::metrics::{ActorKind, ActorStats};
-use crate::sessions::Subscription;
+use crate::sessions::{Subscription, TrieStarted};
 use crate::worker::Worker;
 
 /// Room for a burst of batches; the messages in them are bounded by `messages_between_workers_max`.
@@ -237,6 +237,9 @@ impl Actor for TopicTrie {
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX_CAPACITY);
         ctx.spawn(Turns);
+        for peer in &self.worker.node.peers {
+            peer.sessions.do_send(TrieStarted { worker: self.worker.id });
+        }
     }
 }
 

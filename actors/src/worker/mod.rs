@@ -28,7 +28,7 @@ use crate::connection::{Effects, TrieLost, outbox::Outbox};
 use crate::ledger::{DropReason, Ledger};
 use crate::message::{Batch, Publication, StoredMessage};
 use crate::metrics::{ActorKind, ActorStats, Counters};
-use crate::sessions::{Desk, FrameCache, Offered, OtherTrieLost, SessionChange, SessionKey, Wanted};
+use crate::sessions::{Desk, FrameCache, Offered, SessionChange, SessionKey, Wanted};
 use crate::topics::{GiveBack, GivenBack, Groups};
 
 /// What one turn of a connection reads at most, in bytes: shared by all connections of the worker.
@@ -191,8 +191,8 @@ impl Worker {
         self.ledger.drop_n(DropReason::ConnectionClosed, u64::from(lost));
     }
 
-    /// The topic trie panicked. What it had not begun is lost, so whoever waits for its answer is disconnected and will
-    /// send again.
+    /// The topic trie panicked. What it had not begun is lost; its successor says so to all (`TrieStarted`), and whoever
+    /// waits for an answer is disconnected and will send again.
     pub fn trie_was_lost(&self) {
         self.peer().inbound.reset();
         *self.wakes.borrow_mut() = Wakes::default();
@@ -202,13 +202,6 @@ impl Worker {
                 if let Some(online) = sessions.get_mut(key).and_then(|session| session.online.as_mut()) {
                     online.touch = Touch::No;
                 }
-            }
-        }
-        self.tell_of_lost_trie(true);
-        for (worker, peer) in self.node.peers.iter().enumerate() {
-            if worker != usize::from(self.id) {
-                // It was home to shared groups that clients of others may be joining.
-                peer.sessions.do_send(OtherTrieLost);
             }
         }
     }
