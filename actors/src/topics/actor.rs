@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::{Context as TaskContext, Poll};
+use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::Instant;
 
 use actix::fut::ActorFuture;
@@ -81,9 +81,10 @@ impl TopicTrie {
     }
 
     /// Does what is waiting, within the deliveries of one turn. Returns whether something is left.
-    fn turn(&mut self) -> bool {
+    fn turn(&mut self, waker: &Waker) -> bool {
         let mut budget = self.worker.node.settings.node.deliveries_per_turn.max(1);
         let now = Instant::now();
+        self.router.give_out_held_up(now);
         while budget > 0 {
             if self.router.is_busy() {
                 if self.router.go_on(&self.trie, &mut budget, now) == Progress::MoreToDo {
@@ -102,7 +103,8 @@ impl TopicTrie {
             self.stats().handled(timer);
         }
         self.router.flush_handoffs();
-        let more = self.router.is_busy() || !self.work.is_empty();
+        let goes_on = self.router.goes_on_with_groups(waker);
+        let more = self.router.is_busy() || !self.work.is_empty() || goes_on;
         self.worker.wake_touched(!more);
         more
     }
@@ -223,7 +225,7 @@ impl ActorFuture<TopicTrie> for Turns {
         _ctx: &mut Context<TopicTrie>,
         task: &mut TaskContext<'_>,
     ) -> Poll<()> {
-        if trie.turn() {
+        if trie.turn(task.waker()) {
             // Woken again behind a look at the sockets; woken at once, it would have tens of turns before the next look.
             let _ = pin!(tokio::task::yield_now()).poll(task);
         }

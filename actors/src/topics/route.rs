@@ -7,6 +7,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Waker;
 use std::time::Instant;
 
 use mqtt_codec::{PacketType, ProtocolVersion, QoS, ReasonCode, encode_ack};
@@ -52,6 +53,8 @@ enum Place {
     Free,
     Full,
     Gone,
+    /// It lives at a worker that has no room for messages on their way.
+    Far,
 }
 
 /// See the module.
@@ -61,6 +64,8 @@ pub(super) struct Router {
     matches: Matches,
     matched: Vec<bool>,
     handoffs: Vec<Vec<Chosen>>,
+    /// Messages of groups wait for room at another worker.
+    held_up: bool,
 }
 
 /// How a subscription wants a message [MQTT-3.3.1-12, MQTT-3.3.1-13].
@@ -80,7 +85,14 @@ fn one(identifier: u32) -> Identifiers {
 impl Router {
     pub(super) fn new(worker: Rc<Worker>) -> Self {
         let handoffs = worker.node.peers.iter().map(|_| Vec::new()).collect();
-        Self { worker, current: None, matches: Matches::default(), matched: Vec::new(), handoffs }
+        Self {
+            worker,
+            current: None,
+            matches: Matches::default(),
+            matched: Vec::new(),
+            handoffs,
+            held_up: false,
+        }
     }
 
     /// Whether a batch is under way.
@@ -285,11 +297,18 @@ impl Router {
         let mut groups = worker.groups.borrow_mut();
         let Some(group) = groups.at_mut(index) else { return };
         let strategy = worker.node.settings.session.shared_strategy;
+        if !group.queue.is_empty() && publication.qos > QoS::AtMostOnce {
+            // Behind those that wait for room.
+            return self.wait_in_group(group, publication, stored);
+        }
         let mut tried: Vec<SessionKey> = Vec::new();
-        let mut first: Option<Member> = None;
+        let (mut full, mut first, mut is_held_up) = (0, None, false);
         while let Some(member) = group.choose(strategy, publication, &tried) {
             let place = match member.session.worker == worker.id {
                 true => self.place_with(&member, publication),
+                false if worker.node.peers[usize::from(member.session.worker)].inbound.is_full() => {
+                    Place::Far
+                }
                 false => Place::Free,
             };
             if place == Place::Free {
@@ -297,15 +316,20 @@ impl Router {
                 return;
             }
             tried.push(member.session);
-            if tried.len() >= MEMBERS_TRIED_MAX {
-                first.get_or_insert(member);
-                break;
-            }
+            is_held_up |= place == Place::Far;
             if place == Place::Full {
+                full += 1;
                 first.get_or_insert(member);
+            }
+            if full >= MEMBERS_TRIED_MAX {
+                break;
             }
         }
         match first {
+            _ if is_held_up => {
+                self.held_up = true;
+                self.wait_in_group(group, publication, stored);
+            }
             // All are online and full: what happens to a full client's message happens.
             Some(member) => self.give(group.key, &member, publication, stored, now),
             None => self.wait_in_group(group, publication, stored),
@@ -359,7 +383,34 @@ impl Router {
         }
     }
 
-    /// No member is online: QoS 1 and 2 wait for one whose session is durable.
+    /// Whether messages of groups wait for room at other workers. If not, `waker` is called when there is room.
+    pub(super) fn goes_on_with_groups(&self, waker: &Waker) -> bool {
+        let others = self.worker.node.peers.iter().enumerate();
+        let mut others = others.filter(|(worker, _)| *worker != usize::from(self.worker.id));
+        self.held_up && others.all(|(_, peer)| peer.inbound.has_room_or_wake(waker))
+    }
+
+    /// Gives out what waited for room at other workers.
+    pub(super) fn give_out_held_up(&mut self, now: Instant) {
+        let own = usize::from(self.worker.id);
+        let mut others = self.worker.node.peers.iter().enumerate().filter(|(worker, _)| *worker != own);
+        if !self.held_up || others.any(|(_, peer)| peer.inbound.is_full()) {
+            return;
+        }
+        self.held_up = false;
+        let waiting: Vec<(GroupKey, Vec<Queued>)> = {
+            let mut groups = self.worker.groups.borrow_mut();
+            let due = groups.iter_mut().filter(|group| group.members().iter().any(|member| member.online));
+            due.map(|group| (group.key, group.queue.extract(|_| true))).collect()
+        };
+        for (group, messages) in waiting {
+            for queued in messages {
+                self.dispatch_again(group, &queued, now);
+            }
+        }
+    }
+
+    /// No member can take it now: QoS 1 and 2 wait for one that is online or whose session is durable.
     fn wait_in_group(
         &self,
         group: &mut Group,
@@ -368,9 +419,11 @@ impl Router {
     ) {
         let limits = &self.worker.node.settings.session;
         let ledger = &self.worker.ledger;
-        if publication.qos == QoS::AtMostOnce && !limits.queue_qos0_offline {
-            ledger.drop_n(DropReason::Offline, 1);
-        } else if !group.has_durable_member() {
+        let is_online = group.members().iter().any(|member| member.online);
+        if publication.qos == QoS::AtMostOnce && (is_online || !limits.queue_qos0_offline) {
+            let reason = if is_online { DropReason::OutboxFull } else { DropReason::Offline };
+            ledger.drop_n(reason, 1);
+        } else if !is_online && !group.has_durable_member() {
             ledger.drop_n(DropReason::SharedGroupEmpty, 1);
         } else if !group.has_room(publication.queued_bytes(), limits) {
             ledger.drop_n(DropReason::QueueFull, 1);
@@ -498,6 +551,7 @@ impl Router {
         let mut groups = self.worker.groups.borrow_mut();
         if let Some(group) = groups.find_mut(full_filter)
             && !group.has_durable_member()
+            && !group.members().iter().any(|member| member.online)
         {
             let dropped = group.queue.extract(|_| true).len();
             self.worker.ledger.drop_n(DropReason::SharedGroupEmpty, dropped as u64);

@@ -158,6 +158,11 @@ impl Groups {
     }
 
     /// All of them.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Group> {
+        self.groups.iter_mut().map(|(_, group)| group)
+    }
+
+    /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = &Group> {
         self.groups.iter().map(|(_, group)| group)
     }

@@ -53,6 +53,11 @@ impl Inbound {
             && self.bytes.load(Ordering::SeqCst) < limit.bytes
     }
 
+    /// Whether there is no room.
+    pub fn is_full(&self) -> bool {
+        !self.is_below(self.limit)
+    }
+
     /// Whether there is room; if not, `waker` is called when there is. One batch may overshoot the limit.
     pub fn has_room_or_wake(&self, waker: &Waker) -> bool {
         if self.is_below(self.limit) {

@@ -97,3 +97,31 @@ fn publishes_that_waited_for_room_outlive_their_client() {
         }
     });
 }
+
+/// Members of a shared subscription whose worker has no room: their messages wait in the group, in order, and none is
+/// lost.
+#[test]
+fn members_of_a_shared_subscription_elsewhere() {
+    const COUNT: u16 = 2000;
+    let mut limited = settings();
+    limited.node.messages_between_workers_max = 1;
+    limited.node.deliveries_per_turn = 1;
+    limited.mqtt.receive_maximum = u16::MAX;
+    on_node(3, limited, async |node| {
+        let mut members = Vec::new();
+        for index in 0..6 {
+            let mut member = node.connect(V5, &format!("member {index}")).await;
+            member.subscribe("$share/group/t", AtMostOnce).await;
+            members.push(member);
+        }
+        let mut publisher = node.connect(V5, "publisher").await;
+        let packets: Vec<Packet> = (1..=COUNT).map(|number| numbered(number, "t", AtLeastOnce)).collect();
+        publisher.send_all(&packets).await;
+        for number in 1..=COUNT {
+            publisher.expect(Packet::PubAck(Ack::new(identifier(number), ReasonCode::Success))).await;
+        }
+        let ledger = node.balanced_ledger().await;
+        assert_eq!((ledger.matched, ledger.delivered, ledger.dropped_total()), (COUNT.into(), COUNT.into(), 0));
+        drop(members);
+    });
+}
