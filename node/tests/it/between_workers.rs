@@ -121,7 +121,10 @@ fn members_of_a_shared_subscription_elsewhere() {
             publisher.expect(Packet::PubAck(Ack::new(identifier(number), ReasonCode::Success))).await;
         }
         let ledger = node.balanced_ledger().await;
-        assert_eq!((ledger.matched, ledger.delivered, ledger.dropped_total()), (COUNT.into(), COUNT.into(), 0));
+        assert_eq!(
+            (ledger.matched, ledger.delivered, ledger.dropped_total()),
+            (COUNT.into(), COUNT.into(), 0)
+        );
         drop(members);
     });
 }
