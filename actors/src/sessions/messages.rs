@@ -51,7 +51,7 @@ pub struct Left {
 #[rtype(result = "()")]
 pub struct ShutDown;
 
-/// The topic trie of a worker was started, at first or anew: what it was asked and had not begun is lost.
+/// The topic trie of a worker was started anew: what the one before it was asked and had not begun is lost.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct TrieStarted {

@@ -105,8 +105,7 @@ impl TopicTrie {
         self.router.flush_handoffs();
         let goes_on = self.router.goes_on_with_groups(waker);
         let more = self.router.is_busy() || !self.work.is_empty() || goes_on;
-        self.worker.wake_touched(!more);
-        more
+        self.worker.wake_touched(!more) || more
     }
 
     fn begin(&mut self, work: Work, now: Instant) {
@@ -239,8 +238,10 @@ impl Actor for TopicTrie {
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX_CAPACITY);
         ctx.spawn(Turns);
-        for peer in &self.worker.node.peers {
-            peer.sessions.do_send(TrieStarted { worker: self.worker.id });
+        if self.stats().figures().restarts > 0 {
+            for peer in &self.worker.node.peers {
+                peer.sessions.do_send(TrieStarted { worker: self.worker.id });
+            }
         }
     }
 }

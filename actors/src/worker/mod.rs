@@ -121,14 +121,12 @@ impl Worker {
 
     /// Wakes connections whose outboxes were appended to: at the end of a run all of them, before only those with
     /// enough for a good write.
-    pub fn wake_touched(&self, run_is_over: bool) {
-        let due = self.wakes.borrow_mut().take(run_is_over);
-        if due.is_empty() {
-            return;
-        }
+    /// Returns whether others are due, in the next turn.
+    pub fn wake_touched(&self, run_is_over: bool) -> bool {
+        let mut wakes = self.wakes.borrow_mut();
         let mut sessions = self.sessions.borrow_mut();
-        for key in &due {
-            let Some(session) = sessions.get_mut(*key) else { continue };
+        for key in wakes.take(run_is_over) {
+            let Some(session) = sessions.get_mut(key) else { continue };
             session.publish_load();
             if let Some(online) = &mut session.online
                 && online.touch != Touch::No
@@ -139,7 +137,7 @@ impl Worker {
                 }
             }
         }
-        self.wakes.borrow_mut().recycle(due);
+        wakes.is_any_due()
     }
 
     /// Lets `act` decide about one session with all that deciding needs; none if the session is gone.

@@ -4,12 +4,16 @@
 //! the topic trie, not once per turn. It is woken earlier when it has enough for a good write, or when the run
 //! is long.
 
+use std::collections::VecDeque;
+
 use crate::sessions::{Online, SessionKey};
 
 /// What a connection has waiting when it is woken before the run ends, in bytes.
 const GOOD_WRITE_BYTES: usize = 16 * 1024;
 /// Turns after which all are woken, though the run goes on: some milliseconds of work.
 const TURNS_MAX: u32 = 32;
+/// Connections woken in one turn: each makes a system call, and whoever becomes ready meanwhile stands behind them.
+const WAKES_PER_TURN: usize = 512;
 
 /// How far a connection's wake-up is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -28,6 +32,8 @@ pub enum Touch {
 pub struct Wakes {
     later: Vec<SessionKey>,
     soon: Vec<SessionKey>,
+    /// To be woken, a number per turn.
+    due: VecDeque<SessionKey>,
     turns: u32,
 }
 
@@ -49,24 +55,23 @@ impl Wakes {
         }
     }
 
-    /// Takes those to wake at the end of a turn: all, if the run is over or long enough.
-    pub fn take(&mut self, run_is_over: bool) -> Vec<SessionKey> {
+    /// Takes those to wake at the end of a turn, a bounded number: all are due if the run is over or long enough, before
+    /// that only those with enough for a good write.
+    pub fn take(&mut self, run_is_over: bool) -> impl Iterator<Item = SessionKey> + '_ {
         self.turns += 1;
         if run_is_over || self.turns >= TURNS_MAX {
             self.turns = 0;
             self.soon.clear();
-            return std::mem::take(&mut self.later);
+            self.due.extend(self.later.drain(..));
+        } else {
+            self.due.extend(self.soon.drain(..));
         }
-        std::mem::take(&mut self.soon)
+        let count = self.due.len().min(WAKES_PER_TURN);
+        self.due.drain(..count)
     }
 
-    /// Takes the memory of a list back.
-    pub fn recycle(&mut self, mut list: Vec<SessionKey>) {
-        list.clear();
-        if self.later.capacity() == 0 {
-            self.later = list;
-        } else if self.soon.capacity() == 0 {
-            self.soon = list;
-        }
+    /// Whether some that are due wait for the next turn.
+    pub fn is_any_due(&self) -> bool {
+        !self.due.is_empty()
     }
 }
