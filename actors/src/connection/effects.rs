@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use auth_actor::Action;
 use mqtt_codec::{
-    Disconnect, DisconnectProperties, Packet, PacketIdentifier, PacketType, ProtocolVersion, ReasonCode,
-    encode, encode_ack,
+    Disconnect, DisconnectProperties, Packet, PacketIdentifier, ProtocolVersion, ReasonCode, encode,
 };
 
 use crate::message::Batch;
@@ -119,18 +118,6 @@ impl Effects {
         if encode(packet, version, maximum_packet_size, &mut self.out).is_ok() {
             self.out_packets += 1;
         }
-    }
-
-    /// Sends a PUBREL or PUBCOMP.
-    pub fn acknowledge(
-        &mut self,
-        packet_type: PacketType,
-        version: ProtocolVersion,
-        packet_identifier: PacketIdentifier,
-        reason: ReasonCode,
-    ) {
-        encode_ack(packet_type, version, packet_identifier, reason, &mut self.out);
-        self.out_packets += 1;
     }
 
     /// Forgets everything and keeps the memory.
