@@ -272,8 +272,8 @@ async fn auth_data(client: &mut Client, reason: ReasonCode, method: &str) -> Vec
     }
 }
 
-/// [MQTT-4.12.0-2 to 5], RFC 5802 and 7677: both sides show that they know the password. Then once more on the same
-/// network connection [MQTT-4.12.1-1], while other packets go on.
+/// [MQTT-4.12.0-2] [MQTT-4.12.0-5] RFC 5802 and 7677: both sides show that they know the password. Then once more on
+/// the same network connection, while other packets go on.
 #[test]
 fn scram_and_reauthentication() {
     on_guarded_nodes(async |guarded| {
@@ -321,7 +321,7 @@ fn scram_refused() {
             client.expect_closed().await;
         }
 
-        // Nothing but AUTH may come before the CONNACK [MQTT-3.1.2-30].
+        // Nothing but AUTH may come before the CONNACK.
         let scram = ScramClient::new(METHOD, "ann", PASSWORD);
         let mut client = node.open(V5).await;
         client.send(Packet::Connect(Box::new(scram_connect(METHOD, scram.first())))).await;

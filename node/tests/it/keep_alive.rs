@@ -54,7 +54,7 @@ fn clients_that_are_heard_stay() {
     });
 }
 
-/// [MQTT-3.1.2-21] [MQTT-3.2.2-21] With a bound, a 5.0 client that asks for more, or for none, is told the node's keep
+/// [MQTT-3.1.2-21] With a bound, a 5.0 client that asks for more, or for none, is told the node's keep
 /// alive, and held to it.
 #[test]
 fn server_keep_alive() {

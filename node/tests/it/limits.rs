@@ -353,7 +353,7 @@ fn retained_bytes() {
 
 // === [mqtt] ===
 
-/// `maximum_packet_size_bytes`, announced [MQTT-3.2.2-15]: 0x95 for what is above, told by its header alone.
+/// `maximum_packet_size_bytes`, announced: 0x95 for what is above, told by its header alone.
 #[test]
 fn packet_size() {
     let mut limited = settings();
@@ -447,7 +447,7 @@ fn receive_maximum_of_an_old_client() {
     });
 }
 
-/// `topic_alias_maximum`, announced [MQTT-3.2.2-17, -18]: 0x94 above it. 0: none is taken.
+/// `topic_alias_maximum`, announced: 0x94 above it. 0: none is taken.
 #[test]
 fn topic_aliases() {
     for maximum in [0, 3] {

@@ -104,7 +104,7 @@ fn duplicates_of_qos_2() {
 }
 
 /// [MQTT-4.6.0-5] The messages of one publisher to one topic arrive in the order sent, whatever their QoS, and their
-/// acknowledgements leave in order [MQTT-4.6.0-2] [MQTT-4.6.0-3].
+/// acknowledgements leave in order.
 #[test]
 fn order_of_one_publisher_and_topic() {
     on_nodes(settings(), async |node| {
@@ -354,7 +354,7 @@ fn packets_that_are_refused() {
             (b"\x20\x03\x00\x00\x00", ReasonCode::ProtocolError),
             // SUBSCRIBE without a topic filter [MQTT-3.8.3-2].
             (b"\x82\x03\x00\x01\x00", ReasonCode::ProtocolError),
-            // A packet identifier of 0 [MQTT-2.2.1-3].
+            // A packet identifier of 0.
             (b"\x32\x06\x00\x01a\x00\x00\x00", ReasonCode::MalformedPacket),
             // A topic name that is not UTF-8 [MQTT-1.5.4-1].
             (b"\x30\x04\x00\x01\xff\x00", ReasonCode::MalformedPacket),

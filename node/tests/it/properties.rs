@@ -159,7 +159,7 @@ fn topic_aliases_of_the_client() {
         let mut client = node.resume(durable(V5, "alias")).await;
         client.send(aliased("", 1, "nowhere")).await;
         client.expect_disconnect(ReasonCode::ProtocolError).await;
-        // [MQTT-3.3.2-9] Above the maximum.
+        // Above the maximum.
         let mut client = node.connect(V5, "alias").await;
         client.send(aliased("x", maximum + 1, "nowhere")).await;
         client.expect_disconnect(ReasonCode::TopicAliasInvalid).await;

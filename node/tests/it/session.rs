@@ -65,7 +65,7 @@ fn interval_0_ends_with_the_network_connection() {
     });
 }
 
-/// [MQTT-3.2.2-21] A longer interval than the node admits is shortened, and the client is told. It holds for 3.1 and
+/// A longer interval than the node admits is shortened, and the client is told. It holds for 3.1 and
 /// 3.1.1 with clean session 0 too.
 #[test]
 fn interval_is_capped_and_announced() {
@@ -95,7 +95,7 @@ fn disconnect(session_expiry_interval: Option<u32>) -> Disconnect {
     Disconnect { reason_code: ReasonCode::Success, properties }
 }
 
-/// [MQTT-3.14.2-2] DISCONNECT changes the session expiry interval, but not from 0.
+/// DISCONNECT changes the session expiry interval, but not from 0.
 #[test]
 fn interval_changed_at_disconnect() {
     on_nodes(settings(), async |node| {
@@ -233,7 +233,7 @@ async fn with_six_in_flight(node: &TestNode, version: ProtocolVersion) -> Vec<u1
     identifiers
 }
 
-/// [MQTT-4.4.0-1] [MQTT-4.6.0-1] On resumption, and only then, what is unacknowledged is sent again: with the same
+/// [MQTT-4.4.0-1] On resumption, and only then, what is unacknowledged is sent again: with the same
 /// packet identifiers, in the order first sent, PUBLISH with DUP [MQTT-3.3.1-1], or the PUBREL. New messages come behind.
 #[test]
 fn resends_on_resumption() {
@@ -464,7 +464,7 @@ fn never_expires() {
     });
 }
 
-/// [MQTT-2.2.1-3] More messages than there are packet identifiers, while the oldest stays unacknowledged: none is used
+/// [MQTT-2.2.1-4] More messages than there are packet identifiers, while the oldest stays unacknowledged: none is used
 /// twice at a time.
 #[test]
 fn packet_identifiers_wrap_around() {

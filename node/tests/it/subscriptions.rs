@@ -313,7 +313,7 @@ async fn announced(node: &TestNode) -> mqtt_codec::ConnAckProperties {
     node.connect_with(connect(V5, "asks")).await.1.properties
 }
 
-/// [MQTT-3.2.2-11]: a PUBLISH above the maximum QoS ends the network connection (0x9B); subscriptions are granted less.
+/// [MQTT-3.2.2-9] [MQTT-3.2.2-10] A PUBLISH above the maximum QoS ends the network connection (0x9B); subscriptions are granted less.
 #[test]
 fn maximum_qos() {
     let mut limited = settings();

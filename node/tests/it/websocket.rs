@@ -202,7 +202,7 @@ fn parse(bytes: &[u8]) -> Option<(u8, Vec<u8>, usize)> {
     Some((opcode, bytes.get(head..head + length)?.to_vec(), head + length))
 }
 
-/// [MQTT-6.0.0-3, -4]: `mqtt`, which 3.1 clients call `mqttv3.1`; the one chosen is told.
+/// [MQTT-6.0.0-4] `mqtt`, which 3.1 clients call `mqttv3.1`; the one chosen is told.
 #[test]
 fn sub_protocols() {
     on_nodes(settings(), async |node| {

@@ -170,7 +170,7 @@ fn waits_for_its_delay() {
     });
 }
 
-/// [MQTT-3.1.3-9] The end of the session does not wait: nor does its will.
+/// [MQTT-3.1.2-8] The end of the session does not wait: nor does its will.
 #[test]
 fn published_at_the_end_of_the_session() {
     on_nodes(settings(), async |node| {
