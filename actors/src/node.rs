@@ -6,11 +6,12 @@ use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix::prelude::*;
 use auth_actor::{Auth, AuthError, AuthSettings, Provider, Reload};
 use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::admin::AdminHandle;

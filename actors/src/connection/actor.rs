@@ -7,11 +7,11 @@
 use std::io::IoSlice;
 use std::rc::Rc;
 use std::task::{Context as TaskContext, Poll};
-use std::time::Instant;
 
 use actix::prelude::*;
 use auth_actor::Exchange;
 use mqtt_codec::{Packet, PacketType, ReasonCode, Sender, SubAck, decode_body, read_header};
+use tokio::time::Instant;
 
 use super::changes::PendingChange;
 use super::context::{self, ConnectionContext};

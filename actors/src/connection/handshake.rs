@@ -5,7 +5,7 @@ use std::hash::BuildHasher as _;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix_rt::time::timeout;
 use auth_actor::{
@@ -17,6 +17,7 @@ use mqtt_codec::{
     ProtocolVersion, ReasonCode, Sender, decode, encode, read_header,
 };
 use std::future::poll_fn;
+use tokio::time::Instant;
 use tracing::debug;
 
 use super::permit::ConnectionPermit;

@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix::prelude::*;
 use actix_rt::time::timeout;
+use tokio::time::Instant;
 
 use super::actor::Connection;
 use crate::message::{Publication, StoredMessage};

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use mqtt_codec::{PacketIdentifier, QoS, ReasonCode};
-use std::time::Instant;
+use tokio::time::Instant;
 
 use super::{Payload, Publication, SHARED_PAYLOAD_BYTES};
 use crate::sessions::SessionKey;

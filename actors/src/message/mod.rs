@@ -8,7 +8,7 @@ pub use stored::StoredMessage;
 
 use bytes::Bytes;
 use mqtt_codec::QoS;
-use std::time::Instant;
+use tokio::time::Instant;
 
 use crate::sessions::SessionKey;
 

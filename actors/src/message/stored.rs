@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use mqtt_codec::QoS;
-use std::time::Instant;
+use tokio::time::Instant;
 
 use super::{Payload, Publication, QUEUED_OVERHEAD_BYTES, SHARED_PAYLOAD_BYTES};
 use crate::sessions::SessionKey;

@@ -1,9 +1,10 @@
 //! The metrics actor: gathers the node's figures, logs them, publishes `$SYS`, and gives them out.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix::prelude::*;
+use tokio::time::Instant;
 use tracing::info;
 
 use super::prometheus;

@@ -3,7 +3,9 @@
 //! The clock is read for one message in [`SAMPLE`]; the counters are exact.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 /// One message in this many has its times measured.
 pub const SAMPLE: u64 = 64;

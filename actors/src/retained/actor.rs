@@ -7,9 +7,9 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
 
 use actix::prelude::*;
+use tokio::time::Instant;
 
 use super::store::{EXAMINED_MAX, Piece, Rest, RetainedStore};
 use crate::message::StoredMessage;

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mqtt_codec::matches;
+use tokio::time::Instant;
 
 use crate::message::StoredMessage;
 

@@ -9,11 +9,12 @@ use std::num::{NonZeroU16, NonZeroU32};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix::WeakAddr;
 use actix::prelude::*;
 use mqtt_codec::{ConnAck, ConnAckProperties, Connect, Packet, ProtocolVersion, QoS, ReasonCode};
+use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use super::key::{SessionKey, client_hash};

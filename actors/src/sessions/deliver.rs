@@ -5,7 +5,7 @@
 
 use mqtt_codec::{PacketIdentifier, ProtocolVersion, QoS, ReasonCode};
 use std::sync::Arc;
-use std::time::Instant;
+use tokio::time::Instant;
 
 use super::frames::{FrameCache, Sending};
 use super::inflight::{Entry, Owed};

@@ -1,7 +1,7 @@
 //! A PUBLISH is encoded once for all subscribers that get the same bytes; what differs is set as it is appended.
 
 use mqtt_codec::{PacketIdentifier, ProtocolVersion, PublishFrame, QoS};
-use std::time::Instant;
+use tokio::time::Instant;
 
 use super::online::Online;
 use crate::message::{Payload, Publication, remaining_seconds};

@@ -5,7 +5,7 @@ use mqtt_codec::ProtocolVersion;
 use std::collections::HashMap;
 use std::num::NonZeroU16;
 use std::task::Waker;
-use std::time::Instant;
+use tokio::time::Instant;
 
 use super::frames::OutgoingAlias;
 use crate::connection::{Connection, outbox::Outbox};

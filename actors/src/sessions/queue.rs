@@ -3,7 +3,8 @@
 use mqtt_codec::QoS;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 use crate::message::StoredMessage;
 use crate::topics::GroupKey;

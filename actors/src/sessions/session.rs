@@ -2,10 +2,10 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
 
 use hashbrown::HashMap;
 use mqtt_codec::{PacketIdentifier, ProtocolVersion, QoS, SubscriptionOptions};
+use tokio::time::Instant;
 
 use super::incoming::IncomingIdentifiers;
 use super::inflight::Inflight;

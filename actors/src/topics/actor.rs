@@ -9,10 +9,10 @@ use std::collections::VecDeque;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context as TaskContext, Poll, Waker};
-use std::time::Instant;
 
 use actix::fut::ActorFuture;
 use actix::prelude::*;
+use tokio::time::Instant;
 
 use super::messages::*;
 use super::route::{Progress, Router};

@@ -1,9 +1,9 @@
 //! What a topic trie is asked.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use actix::prelude::*;
+use tokio::time::Instant;
 
 use super::shared::{GivenBack, GroupKey, Load};
 use crate::connection::Connection;

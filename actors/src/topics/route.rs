@@ -8,9 +8,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Waker;
-use std::time::Instant;
 
 use mqtt_codec::{PacketType, ProtocolVersion, QoS, ReasonCode, encode_ack};
+use tokio::time::Instant;
 
 use super::messages::{Chosen, Handoff, Reclaim, Route};
 use super::shared::{GivenBack, Group, GroupKey, Member};

@@ -22,7 +22,8 @@ pub use wakes::{Touch, Wakes};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+
+use tokio::time::Instant;
 
 use crate::connection::{Effects, TrieLost, outbox::Outbox};
 use crate::ledger::{DropReason, Ledger};

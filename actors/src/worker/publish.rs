@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 use std::task::Waker;
-use std::time::Instant;
+
+use tokio::time::Instant;
 
 use super::{Weight, Worker};
 use crate::message::{Batch, Payload, Publication, StoredMessage};

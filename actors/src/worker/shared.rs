@@ -83,7 +83,7 @@ pub struct NodeShared {
     /// Makes identifiers out of those numbers that nobody can guess.
     pub assigned_key: std::hash::RandomState,
     /// When the node started.
-    pub started: std::time::Instant,
+    pub started: tokio::time::Instant,
 }
 
 impl NodeShared {

@@ -4,7 +4,9 @@
 //! next one. Pure: the present moment is an argument.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::sessions::{Epoch, SessionKey};
 

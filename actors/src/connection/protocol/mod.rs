@@ -11,9 +11,8 @@ mod violation;
 
 pub(crate) use violation::Violation;
 
-use std::time::Instant;
-
 use mqtt_codec::{Connect, Packet, PacketRef, PacketType, ProtocolVersion, ReasonCode, encode_ack};
+use tokio::time::Instant;
 
 use super::effects::{Effects, Ending};
 use crate::metrics::Counters;
