@@ -57,4 +57,4 @@ pub use policy::{LivePolicy, Policy};
 pub use provider::Provider;
 pub use question::{Action, Authenticate, AuthenticationOutcome, Authorize, Identity, Refusal};
 pub use settings::{AuthSettings, ProviderKind};
-pub use users::{list_users, remove_user, set_password};
+pub use users::{check_file, list_users, remove_user, set_password};

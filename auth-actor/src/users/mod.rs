@@ -13,7 +13,7 @@ use crate::rules::Rules;
 use crate::scram::{Mechanism, Verifier};
 use decoys::Decoys;
 
-pub use write::{list_users, remove_user, set_password};
+pub use write::{check_file, list_users, remove_user, set_password};
 
 /// What the file says, checked.
 pub(crate) struct UserFile {

@@ -76,6 +76,14 @@ pub fn list_users(file: &Path) -> Result<Vec<String>, AuthError> {
     Ok(UserFile::read(file)?.user_names())
 }
 
+/// Reads and checks users and rules, as the provider does at its start.
+///
+/// # Errors
+/// [`AuthError::Read`] and [`AuthError::Malformed`].
+pub fn check_file(file: &Path) -> Result<(), AuthError> {
+    UserFile::read(file).map(|_| ())
+}
+
 /// What is written of a password.
 struct Credentials {
     password: String,
@@ -169,6 +177,7 @@ fn edit_users(
     let mut users =
         document.remove("user").and_then(|users| users.into_array_of_tables().ok()).unwrap_or_default();
     let removed = edit(&mut users)?;
+    put_comment_first(&mut document, &mut users);
     if !users.is_empty() {
         document.insert("user", Item::ArrayOfTables(users));
     }
@@ -176,6 +185,20 @@ fn edit_users(
         keep_comment(&mut document, &user);
     }
     Ok(document.to_string())
+}
+
+/// A text of comments alone is about the file: it stays above the first user, and does not end up behind it.
+fn put_comment_first(document: &mut DocumentMut, users: &mut ArrayOfTables) {
+    if !document.is_empty() {
+        return;
+    }
+    if let Some(first) = users.get_mut(0) {
+        let comment = document.trailing().as_str().unwrap_or_default().to_owned();
+        if !comment.is_empty() {
+            first.decor_mut().set_prefix(format!("{comment}\n"));
+            document.set_trailing("");
+        }
+    }
 }
 
 /// Of the comments above a removed user, those set off by an empty line speak of more than that user: they go to the
@@ -306,6 +329,18 @@ name = \"bob\"
         })
         .unwrap();
         assert_eq!(added, FILE.replace("# the end", "\n[[user]]\nname = \"cyd\"\n# the end"));
+    }
+
+    #[test]
+    fn the_first_user_follows_what_is_said_about_the_file() {
+        let added = edit_users(Path::new("users.toml"), NEW_FILE, |users| {
+            let mut user = Table::new();
+            user.insert("name", value("ann"));
+            users.push(user);
+            Ok(None)
+        })
+        .unwrap();
+        assert_eq!(added, format!("{NEW_FILE}\n[[user]]\nname = \"ann\"\n"));
     }
 
     #[test]

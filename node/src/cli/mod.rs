@@ -6,6 +6,7 @@ mod passwd;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use auth_actor::ProviderKind;
 use clap::Parser;
 
 use self::arguments::{Arguments, Command, ConfigArguments};
@@ -39,8 +40,16 @@ fn run(arguments: &ConfigArguments) -> anyhow::Result<()> {
     run::run(&load(arguments)?)
 }
 
+/// All that a node reads before it binds a port: the configuration, and the file of users and rules that it names.
 fn check_config(arguments: &ConfigArguments) -> anyhow::Result<()> {
-    print(&load(arguments)?.to_string())
+    let effective = load(arguments)?;
+    let auth = &effective.config().auth;
+    if auth.provider == ProviderKind::File
+        && let Some(file) = &auth.file
+    {
+        auth_actor::check_file(file)?;
+    }
+    print(&effective.to_string())
 }
 
 fn load(arguments: &ConfigArguments) -> Result<Effective, ConfigError> {

@@ -112,6 +112,22 @@ fn check_config_and_run_refuse_a_wrong_configuration_with_every_problem() {
 }
 
 #[test]
+fn check_config_reads_the_file_of_users_and_rules() {
+    let directory = TempDir::new().unwrap();
+    let file = directory.path().join("users.toml");
+    let set = format!("auth.file={}", file.display());
+    let arguments = ["check-config", "--set", "auth.provider=file", "--set", &set];
+    let missing =
+        format!("micro-mq: {}: cannot be read: No such file or directory (os error 2)\n", file.display());
+    check(&arguments, "", 1, "", &missing);
+    fs::write(&file, "[[user]]\nname = \"\"\n").unwrap();
+    let malformed = format!("micro-mq: {}: line 2: user name \"\" is empty\n", file.display());
+    check(&arguments, "", 1, "", &malformed);
+    fs::write(&file, "[[rule]]\npermission = \"allow\"\naction = \"all\"\ntopic = \"#\"\n").unwrap();
+    assert!(output(&arguments, "").status.success());
+}
+
+#[test]
 fn the_environment_reaches_every_key() {
     let output =
         program(&["check-config"]).env("MICRO_MQ__LISTENER__TCP__BIND", "127.0.0.1:x").output().unwrap();
