@@ -107,7 +107,7 @@ async fn refused(node: &TestNode, connect: Connect, reason: ReasonCode) {
     client.expect_closed().await;
 }
 
-/// 0x86 in 5.0, return code 4 before, for a wrong password and an unknown user; 0x87 and 5 for no user name at all.
+/// [MQTT-3.1.4-2] [MQTT-3.2.2-7] 0x86 in 5.0, return code 4 before, for a wrong password and an unknown user; 0x87 and 5 for no user name at all.
 #[test]
 fn users_and_passwords() {
     on_guarded_nodes(async |guarded| {
@@ -302,7 +302,8 @@ fn scram_and_reauthentication() {
     });
 }
 
-/// What goes wrong in an exchange ends the network connection, with the reason.
+/// [MQTT-4.12.0-1] [MQTT-4.12.0-4] [MQTT-4.12.0-7] What goes wrong in an exchange ends the network connection, with the
+/// reason.
 #[test]
 fn scram_refused() {
     const METHOD: &str = "SCRAM-SHA-256";
@@ -330,14 +331,14 @@ fn scram_refused() {
         assert_eq!(client.expect_connack().await.reason_code, ReasonCode::ProtocolError);
         client.expect_closed().await;
 
-        // Without a method in CONNECT there is no AUTH at all [MQTT-4.12.0-6].
+        // Without a method in CONNECT there is no AUTH at all.
         let mut client = guarded.connect(V5, "plain", "ann").await;
         client.send(auth(ReasonCode::ReAuthenticate, METHOD, scram.first())).await;
         client.expect_disconnect(ReasonCode::ProtocolError).await;
     });
 }
 
-/// A re-authentication with another method, as somebody else, or with a wrong password ends the network connection.
+/// [MQTT-4.12.1-2] A re-authentication with another method, as somebody else, or with a wrong password ends the network connection.
 #[test]
 fn reauthentication_refused() {
     const METHOD: &str = "SCRAM-SHA-256";

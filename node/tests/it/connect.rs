@@ -115,7 +115,7 @@ fn assigned_client_identifier() {
     });
 }
 
-/// [MQTT-3.1.3-8] of 3.1.1: without a client identifier there is no session to keep, return code 2; 3.1 always asks for
+/// [MQTT311-3.1.3-8] Without a client identifier there is no session to keep, return code 2; 3.1 always asks for
 /// one.
 #[test]
 fn empty_client_identifier_refused() {

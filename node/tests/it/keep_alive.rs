@@ -14,7 +14,7 @@ fn keeping(version: ProtocolVersion, client_identifier: &str, seconds: u16) -> C
     Connect { keep_alive: seconds, ..connect(version, client_identifier) }
 }
 
-/// 5.0 is told why (0x8D). What the node sends does not count: it is the client that must be heard.
+/// [MQTT-3.1.2-22] [MQTT-3.2.2-22] 5.0 is told why (0x8D). What the node sends does not count: it is the client that must be heard.
 #[test]
 fn silent_clients_are_closed() {
     on_nodes(settings(), async |node| {
@@ -54,8 +54,8 @@ fn clients_that_are_heard_stay() {
     });
 }
 
-/// [MQTT-3.1.2-21] With a bound, a 5.0 client that asks for more, or for none, is told the node's keep
-/// alive, and held to it.
+/// [MQTT-3.1.2-21] With a bound, a 5.0 client that asks for more, or for none, is told the node's keep alive, and held
+/// to it.
 #[test]
 fn server_keep_alive() {
     let mut settings = settings();

@@ -382,7 +382,7 @@ fn packet_size() {
     });
 }
 
-/// `receive_maximum`, announced [MQTT-3.3.4-7, -9]: 0x93 for one more than that. QoS 2 holds its place until PUBCOMP.
+/// `receive_maximum`, announced: 0x93 for one more than that. QoS 2 holds its place until PUBCOMP.
 #[test]
 fn receive_maximum() {
     let mut limited = settings();

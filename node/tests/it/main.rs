@@ -6,6 +6,7 @@ mod auth;
 mod between_workers;
 mod cli;
 mod config;
+mod conformance;
 mod connect;
 mod defaults;
 mod fields;

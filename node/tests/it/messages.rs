@@ -178,7 +178,7 @@ fn receive_maximum_of_the_client() {
         client.acknowledge(&third).await;
         client.acknowledge(&fourth).await;
 
-        // Or to a PUBREC that refuses the message [MQTT-4.3.3-4].
+        // Or to a PUBREC that refuses the message.
         for number in 5..=8 {
             publisher.publish("n/2", QoS::ExactlyOnce, &number.to_string()).await;
         }
@@ -312,7 +312,7 @@ fn acknowledgements_of_unknown_packet_identifiers() {
     });
 }
 
-/// [MQTT-3.14.4-1] [MQTT-3.14.4-2] After DISCONNECT the node closes and processes nothing more.
+/// After DISCONNECT the node closes and processes nothing more.
 #[test]
 fn nothing_is_processed_after_disconnect() {
     on_nodes(settings(), async |node| {

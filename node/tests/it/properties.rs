@@ -181,7 +181,7 @@ async fn expect_alias(client: &mut Client, topic: &str, alias: Option<u16>) {
     assert_eq!((got.topic.as_str(), got.properties.topic_alias.map(NonZeroU16::get)), (topic, alias));
 }
 
-/// [MQTT-3.3.2-10] [MQTT-3.3.2-11] The node sets topic aliases up to the client's maximum, and none without one.
+/// [MQTT-3.1.2-26] [MQTT-3.1.2-27] [MQTT-3.3.2-10] [MQTT-3.3.2-11] The node sets topic aliases up to the client's maximum, and none without one.
 #[test]
 fn topic_aliases_of_the_node() {
     on_nodes(settings(), async |node| {

@@ -38,7 +38,8 @@ fn pairs(expected: &[(&str, &str)]) -> BTreeSet<(String, String)> {
     expected.iter().map(|(topic, payload)| ((*topic).to_owned(), (*payload).to_owned())).collect()
 }
 
-/// [MQTT-3.3.1-5, -6, -7, -8]: the last one is kept, an empty payload removes it, one without RETAIN changes nothing.
+/// [MQTT-3.3.1-5] [MQTT-3.3.1-6] [MQTT-3.3.1-7] [MQTT-3.3.1-8] The last one is kept, an empty payload removes it, one
+/// without RETAIN changes nothing.
 #[test]
 fn the_last_is_kept_and_an_empty_one_removes_it() {
     on_nodes(settings(), async |node| {
@@ -58,7 +59,7 @@ fn the_last_is_kept_and_an_empty_one_removes_it() {
     });
 }
 
-/// An empty retained message is a message all the same: subscribers get it (section 3.3.1.3).
+/// [MQTT-3.3.1-6] An empty retained message is a message all the same: subscribers get it.
 #[test]
 fn an_empty_one_is_delivered_to_those_who_are_there() {
     on_nodes(settings(), async |node| {
@@ -70,7 +71,7 @@ fn an_empty_one_is_delivered_to_those_who_are_there() {
     });
 }
 
-/// [MQTT-3.3.1-9, -10, -11]: retain handling 0 always, 1 for a new subscription alone, 2 never.
+/// [MQTT-3.3.1-9] [MQTT-3.3.1-10] [MQTT-3.3.1-11] Retain handling 0 always, 1 for a new subscription alone, 2 never.
 #[test]
 fn retain_handling() {
     on_nodes(settings(), async |node| {
@@ -121,7 +122,7 @@ fn sent_with_all_that_belongs_to_it() {
     });
 }
 
-/// [MQTT-3.3.2-5, -6]: a retained message ends with its message expiry interval, and says what is left of it.
+/// [MQTT-3.3.2-5] [MQTT-3.3.2-6] A retained message ends with its message expiry interval, and says what is left of it.
 #[test]
 fn expires() {
     on_nodes(settings(), async |node| {

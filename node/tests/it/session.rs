@@ -26,7 +26,7 @@ async fn is_present(node: &TestNode, connect: Connect) -> bool {
     answer.session_present
 }
 
-/// [MQTT-3.1.2-23] A session is kept for its session expiry interval, and not longer.
+/// [MQTT-3.1.2-23] [MQTT-4.1.0-2] A session is kept for its session expiry interval, and not longer.
 #[test]
 fn expires_after_its_interval() {
     on_nodes(settings(), async |node| {
@@ -47,7 +47,7 @@ fn expires_after_its_interval() {
     });
 }
 
-/// A session expiry interval of 0, or none: the session ends with its network connection.
+/// [MQTT-4.1.0-2] A session expiry interval of 0, or none: the session ends with its network connection.
 #[test]
 fn interval_0_ends_with_the_network_connection() {
     on_nodes(settings(), async |node| {
@@ -65,8 +65,8 @@ fn interval_0_ends_with_the_network_connection() {
     });
 }
 
-/// A longer interval than the node admits is shortened, and the client is told. It holds for 3.1 and
-/// 3.1.1 with clean session 0 too.
+/// A longer interval than the node admits is shortened, and the client is told. It holds for 3.1 and 3.1.1 with clean
+/// session 0 too.
 #[test]
 fn interval_is_capped_and_announced() {
     let mut settings = settings();
@@ -233,8 +233,9 @@ async fn with_six_in_flight(node: &TestNode, version: ProtocolVersion) -> Vec<u1
     identifiers
 }
 
-/// [MQTT-4.4.0-1] On resumption, and only then, what is unacknowledged is sent again: with the same
-/// packet identifiers, in the order first sent, PUBLISH with DUP [MQTT-3.3.1-1], or the PUBREL. New messages come behind.
+/// [MQTT-3.3.1-1] [MQTT-4.3.2-3] [MQTT-4.3.3-3] [MQTT-4.3.3-5] [MQTT-4.3.3-6] [MQTT-4.4.0-1] On resumption, and only
+/// then, what is unacknowledged is sent again: with the same packet identifiers, in the order first sent, PUBLISH with
+/// DUP, or the PUBREL. New messages come behind.
 #[test]
 fn resends_on_resumption() {
     on_nodes(settings(), async |node| {
@@ -309,7 +310,7 @@ fn resumption_obeys_the_receive_maximum() {
     });
 }
 
-/// A client that comes back with DUP publishes of QoS 2 gets them routed once, whatever the node still knew.
+/// [MQTT-4.3.3-10] [MQTT-4.3.3-12] A client that comes back with DUP publishes of QoS 2 gets them routed once, whatever the node still knew.
 #[test]
 fn incoming_qos_2_survives_the_network_connection() {
     on_nodes(settings(), async |node| {

@@ -316,7 +316,7 @@ fn what_a_member_did_not_acknowledge_goes_to_another() {
     });
 }
 
-/// [MQTT-4.8.2-4]: a QoS 2 message that was sent stays with its session until that returns, even with others online.
+/// [MQTT-4.8.2-4] A QoS 2 message that was sent stays with its session until that returns, even with others online.
 #[test]
 fn qos_2_that_was_sent_stays_with_its_session() {
     on_nodes(settings(), async |node| {
@@ -339,7 +339,7 @@ fn qos_2_that_was_sent_stays_with_its_session() {
     });
 }
 
-/// [MQTT-4.8.2-5]: if that session ends instead, the QoS 2 message goes to nobody else.
+/// [MQTT-4.8.2-5] If that session ends instead, the QoS 2 message goes to nobody else.
 #[test]
 fn qos_2_that_was_sent_ends_with_its_session() {
     on_nodes(settings(), async |node| {
@@ -358,7 +358,7 @@ fn qos_2_that_was_sent_ends_with_its_session() {
     });
 }
 
-/// [MQTT-4.8.2-6]: a message that a member refuses with an error is discarded.
+/// [MQTT-4.8.2-6] A message that a member refuses with an error is discarded.
 #[test]
 fn what_a_member_refuses_goes_to_nobody_else() {
     on_nodes(settings(), async |node| {

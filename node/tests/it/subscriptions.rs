@@ -41,7 +41,7 @@ async fn publish_retained(client: &mut Client, topic: &str, payload: &str) -> Re
     client.publish_packet(Publish { retain: true, ..publish(topic, AtLeastOnce, payload) }).await
 }
 
-/// [MQTT-4.7.1-1 to 3], [MQTT-4.7.2-1]: whoever publishes where, each filter gets what it matches and no more.
+/// [MQTT-3.3.2-3] [MQTT-4.7.2-1] Whoever publishes where, each filter gets what it matches and no more.
 #[test]
 fn filters_get_what_they_match() {
     const TOPICS: &[&str] = &["a", "a/", "/a", "a/b", "a/b/c", "b", "$a", "$a/b", "A", "ä/b", "a b/c"];
@@ -82,7 +82,7 @@ fn filters_get_what_they_match() {
     });
 }
 
-/// [MQTT-3.8.4-8]: the QoS is the lower one of message and subscription.
+/// [MQTT-3.8.4-8] The QoS is the lower one of message and subscription.
 #[test]
 fn qos_is_the_lower_of_both() {
     on_nodes(settings(), async |node| {
@@ -99,7 +99,7 @@ fn qos_is_the_lower_of_both() {
     });
 }
 
-/// [MQTT-3.8.3-3]: no local keeps a client's own messages from it, on this subscription alone.
+/// [MQTT-3.8.3-3] No local keeps a client's own messages from it, on this subscription alone.
 #[test]
 fn no_local_keeps_back_the_clients_own() {
     on_nodes(settings(), async |node| {
@@ -116,7 +116,7 @@ fn no_local_keeps_back_the_clients_own() {
     });
 }
 
-/// [MQTT-3.3.1-12, -13]: RETAIN of a live message is passed on only with retain as published.
+/// [MQTT-3.3.1-12] [MQTT-3.3.1-13] RETAIN of a live message is passed on only with retain as published.
 #[test]
 fn retain_flag_as_the_subscription_wants_it() {
     on_nodes(settings(), async |node| {
@@ -137,7 +137,8 @@ fn retain_flag_as_the_subscription_wants_it() {
     });
 }
 
-/// [MQTT-3.3.4-2 to 5]: one copy per subscription that matches, each with its own QoS and identifier.
+/// [MQTT-3.3.4-2] [MQTT-3.3.4-3] [MQTT-3.3.4-5] One copy per subscription that matches, each with its own QoS and
+/// identifier.
 #[test]
 fn overlapping_subscriptions_get_a_copy_each() {
     on_nodes(settings(), async |node| {
@@ -153,7 +154,7 @@ fn overlapping_subscriptions_get_a_copy_each() {
     });
 }
 
-/// By config: one copy with the highest QoS and all identifiers.
+/// [MQTT-3.3.4-2] [MQTT-3.3.4-4] By config: one copy with the highest QoS and all identifiers.
 #[test]
 fn overlapping_subscriptions_can_be_merged() {
     let mut merged = settings();
@@ -179,7 +180,7 @@ fn overlapping_subscriptions_can_be_merged() {
     });
 }
 
-/// [MQTT-3.8.4-3]: an equal filter replaces the subscription, its identifier included, and no message is lost or
+/// [MQTT-3.8.4-3] An equal filter replaces the subscription, its identifier included, and no message is lost or
 /// doubled.
 #[test]
 fn equal_filter_replaces_the_subscription() {
@@ -198,7 +199,8 @@ fn equal_filter_replaces_the_subscription() {
     });
 }
 
-/// [MQTT-3.10.4-1 to 6]: UNSUBACK tells which filters there were, character by character; then nothing comes.
+/// [MQTT-3.10.4-1] [MQTT-3.10.4-2] [MQTT-3.10.4-6] [MQTT-3.11.3-1] [MQTT-3.11.3-2] UNSUBACK tells which filters there
+/// were, character by character; then nothing comes.
 #[test]
 fn unsubscribing_ends_exactly_that_subscription() {
     on_nodes(settings(), async |node| {
@@ -222,7 +224,8 @@ fn unsubscribing_ends_exactly_that_subscription() {
     });
 }
 
-/// [MQTT-3.8.4-5, -6]: one reason code for each filter, in their order, whatever becomes of the others.
+/// [MQTT-3.8.4-5] [MQTT-3.8.4-6] [MQTT-3.8.4-7] [MQTT-3.9.3-1] [MQTT-3.9.3-2] One reason code for each filter, in their
+/// order, whatever becomes of the others.
 #[test]
 fn suback_has_a_reason_for_each_filter() {
     let mut limited = settings();
@@ -289,7 +292,7 @@ fn in_force_everywhere_with_the_suback() {
     });
 }
 
-/// Subscriptions are part of the session [MQTT-4.1.0-1], shared ones and their identifiers too.
+/// [MQTT-3.1.2-5] [MQTT-4.5.0-1] Subscriptions are part of the session, their identifiers too.
 #[test]
 fn subscriptions_outlive_the_network_connection() {
     on_nodes(settings(), async |node| {
@@ -313,7 +316,8 @@ async fn announced(node: &TestNode) -> mqtt_codec::ConnAckProperties {
     node.connect_with(connect(V5, "asks")).await.1.properties
 }
 
-/// [MQTT-3.2.2-9] [MQTT-3.2.2-10] A PUBLISH above the maximum QoS ends the network connection (0x9B); subscriptions are granted less.
+/// [MQTT-3.2.2-9] [MQTT-3.2.2-10] [MQTT-3.2.2-12] A PUBLISH above the maximum QoS ends the network connection (0x9B), a
+/// will is refused; subscriptions are granted less.
 #[test]
 fn maximum_qos() {
     let mut limited = settings();
@@ -337,7 +341,7 @@ fn maximum_qos() {
     });
 }
 
-/// [MQTT-3.2.2-13, -14]: RETAIN in a PUBLISH (0x9A) and in a will.
+/// [MQTT-3.2.2-13] RETAIN in a PUBLISH (0x9A) and in a will.
 #[test]
 fn retain_switched_off() {
     let mut limited = settings();

@@ -228,7 +228,7 @@ fn wrong_path() {
     });
 }
 
-/// [MQTT-6.0.0-2]: packets and frames need not coincide, in either way.
+/// [MQTT-6.0.0-2] Packets and frames need not coincide, in either way.
 #[test]
 fn packets_and_frames_need_not_coincide() {
     on_nodes(settings(), async |node| {
@@ -308,7 +308,7 @@ fn large_messages_between_websocket_and_tcp() {
     });
 }
 
-/// [MQTT-6.0.0-1]: anything but binary frames closes the connection, before the CONNECT and after it.
+/// [MQTT-6.0.0-1] Anything but binary frames closes the connection, before the CONNECT and after it.
 #[test]
 fn text_closes() {
     on_nodes(settings(), async |node| {

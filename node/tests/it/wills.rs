@@ -37,7 +37,8 @@ async fn heir(node: &TestNode) -> Client {
     heir
 }
 
-/// [MQTT-3.1.2-8] The will is published when the network connection ends without a DISCONNECT.
+/// [MQTT-3.1.2-7] [MQTT-3.1.2-8] [MQTT-3.1.2-14] The will is published when the network connection ends without a
+/// DISCONNECT, with the QoS it was left with.
 #[test]
 fn published_when_the_network_connection_is_lost() {
     on_nodes(settings(), async |node| {
@@ -97,7 +98,7 @@ fn removed_by_disconnect() {
     });
 }
 
-/// [MQTT-3.1.2-8] It is published once: not again when the session that it came with is resumed and left.
+/// [MQTT-3.1.2-8] [MQTT-3.1.2-10] It is published once: not again when the session that it came with is resumed and left.
 #[test]
 fn published_once() {
     on_nodes(settings(), async |node| {
@@ -114,7 +115,7 @@ fn published_once() {
     });
 }
 
-/// Every property of a will, and its RETAIN flag.
+/// [MQTT-3.1.2-15] [MQTT-3.1.3-10] Every property of a will, and its RETAIN flag.
 #[test]
 fn carries_its_properties() {
     on_nodes(settings(), async |node| {
@@ -138,7 +139,7 @@ fn carries_its_properties() {
         assert!(!got.retain);
         old.take_payload("last words").await;
 
-        // [MQTT-3.1.2-15] It is retained.
+        // It is retained.
         let mut late = node.connect(V5, "late").await;
         late.subscribe("will", QoS::AtMostOnce).await;
         let got = late.expect_payload("last words").await;

@@ -11,6 +11,7 @@ use micro_mq_actors::worker::NodeShared;
 use mqtt_codec::{
     Ack, ConnAck, Connect, Disconnect, Limits, Packet, PacketIdentifier, ProtocolVersion, Publish, QoS,
     ReasonCode, Sender, SubAck, Subscribe, SubscriptionOptions, UnsubAck, Unsubscribe, decode, encode,
+    read_header,
 };
 use tokio::net::TcpStream;
 
@@ -156,6 +157,24 @@ impl Client {
         let got = self.received.len().min(expected.len());
         assert_eq!(&self.received[..got], expected);
         self.received.drain(..got);
+    }
+
+    /// The next packet as it is on the wire; none at the end of the network connection.
+    pub(crate) async fn next_frame_or_end(&mut self) -> Option<Vec<u8>> {
+        assert!(self.aside.is_empty(), "packets came before: {:?}", self.aside);
+        loop {
+            let header = read_header(&self.received, &Limits::default());
+            let header = header.unwrap_or_else(|error| panic!("{error}: {:02x?}", self.received));
+            if let Some(bytes) = header.map(|header| header.frame_bytes())
+                && bytes <= self.received.len()
+            {
+                return Some(self.received.drain(..bytes).collect());
+            }
+            if !self.read().await {
+                assert!(self.received.is_empty(), "ended within a packet: {:02x?}", self.received);
+                return None;
+            }
+        }
     }
 
     pub(crate) async fn expect_connack(&mut self) -> ConnAck {

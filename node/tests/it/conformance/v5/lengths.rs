@@ -1,0 +1,134 @@
+//! Lengths: variable byte integers, and packets that are longer or shorter than what they hold (chapters 1.5.5, 2.1.4).
+
+use super::bytes::{
+    Kind, MALFORMED, PROTOCOL_ERROR, accepts_kind, packet, properties, refuses, refuses_connect,
+    refuses_kind, string,
+};
+use crate::harness::{on_nodes, settings};
+
+/// [MQTT-1.5.5-1] A remaining length in more bytes than needed, up to four.
+#[test]
+fn remaining_length_is_minimal() {
+    on_nodes(settings(), async |node| {
+        for kind in Kind::ALL {
+            let right = kind.with(b"");
+            let length = right[1];
+            assert!(length < 0x80, "one byte is enough");
+            for padded in
+                [&[length | 0x80, 0][..], &[length | 0x80, 0x80, 0], &[length | 0x80, 0x80, 0x80, 0]]
+            {
+                let bytes = [&right[..1], padded, &right[2..]].concat();
+                refuses_kind(node, kind, &bytes, MALFORMED).await;
+            }
+            accepts_kind(node, kind, &right).await;
+        }
+        for padded in [&b"\xc0\x80\x00"[..], b"\xc0\x80\x80\x00", b"\xc0\x80\x80\x80\x00"] {
+            refuses(node, padded, MALFORMED).await;
+        }
+    });
+}
+
+/// [MQTT-1.5.5-1] The same of a property length, a property identifier and a subscription identifier.
+#[test]
+fn integers_within_packets_are_minimal() {
+    on_nodes(settings(), async |node| {
+        for kind in Kind::ALL {
+            for padded in [&b"\x80\x00"[..], b"\x80\x80\x00", b"\x80\x80\x80\x00"] {
+                refuses_kind(node, kind, &kind.with_encoded(padded), MALFORMED).await;
+            }
+            let padded = b"\xa6\x00\x00\x01a\x00\x01b";
+            refuses_kind(node, kind, &kind.with(padded), MALFORMED).await;
+        }
+        for padded in [&b"\x0b\x81\x00"[..], b"\x0b\xff\x80\x00", b"\x0b\x81\x80\x80\x00"] {
+            refuses(node, &Kind::Subscribe.with(padded), MALFORMED).await;
+        }
+        for right in [&b"\x0b\x01"[..], b"\x0b\x7f", b"\x0b\x80\x01", b"\x0b\xff\xff\xff\x7f"] {
+            accepts_kind(node, Kind::Subscribe, &Kind::Subscribe.with(right)).await;
+        }
+    });
+}
+
+/// [MQTT-4.13.1-1] Variable byte integers that do not end after four bytes, wherever one stands.
+#[test]
+fn five_bytes_of_length() {
+    on_nodes(settings(), async |node| {
+        for first in [0x30, 0x40, 0x50, 0x62, 0x70, 0x82, 0xa2, 0xc0, 0xe0, 0xf0] {
+            for length in [&b"\x80\x80\x80\x80\x00"[..], b"\xff\xff\xff\xff", b"\xff\xff\xff\xff\x7f"] {
+                refuses(node, &[&[first][..], length].concat(), MALFORMED).await;
+            }
+        }
+        refuses_connect(node, b"\x10\xff\xff\xff\xff\x7f", None).await;
+        for kind in Kind::ALL {
+            for length in [&b"\x80\x80\x80\x80\x00"[..], b"\xff\xff\xff\xff\x01"] {
+                refuses_kind(node, kind, &kind.with_encoded(length), MALFORMED).await;
+            }
+        }
+        refuses(node, &Kind::Subscribe.with(b"\x0b\x80\x80\x80\x80\x01"), MALFORMED).await;
+    });
+}
+
+/// [MQTT-4.13.1-1] [MQTT-3.1.4-1] Each packet cut at each byte, with the remaining length that is left: it ends within a
+/// field, unless the rest may be left out.
+#[test]
+fn cut_at_every_byte() {
+    on_nodes(settings(), async |node| {
+        for kind in Kind::ALL {
+            let (first, before, behind) = kind.around();
+            let list = properties(b"\x26\x00\x01a\x00\x01b");
+            let body = [&before[..], &list, &behind].concat();
+            for length in 0..body.len() {
+                let bytes = packet(first, &body[..length]);
+                match (kind, length) {
+                    // Only a protocol name that can be read is answered.
+                    (Kind::Connect | Kind::Will, 0..7) => refuses_connect(node, &bytes, None).await,
+                    // Reason code and properties may be left out, and a payload may be shorter.
+                    (Kind::PubAck | Kind::PubRec | Kind::PubRel | Kind::PubComp, 2 | 3)
+                    | (Kind::Disconnect, 0 | 1) => accepts_kind(node, kind, &bytes).await,
+                    (Kind::Publish, _) if length == before.len() + list.len() => {
+                        accepts_kind(node, kind, &bytes).await;
+                    }
+                    // No reason code means 0x00, which is a server's; no properties mean no method.
+                    (Kind::Auth, 0 | 1) => refuses(node, &bytes, PROTOCOL_ERROR).await,
+                    // Up to the first topic filter nothing is missing but a topic filter.
+                    (Kind::Subscribe | Kind::Unsubscribe, _) if length == before.len() + list.len() => {
+                        refuses(node, &bytes, PROTOCOL_ERROR).await;
+                    }
+                    _ => refuses_kind(node, kind, &bytes, MALFORMED).await,
+                }
+            }
+        }
+    });
+}
+
+/// [MQTT-4.13.1-1] [MQTT-3.1.4-1] Bytes behind the last field; a PUBLISH takes them for payload, and SUBSCRIBE and
+/// UNSUBSCRIBE for a further topic filter that is cut.
+#[test]
+fn bytes_behind_the_last_field() {
+    on_nodes(settings(), async |node| {
+        for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Publish) {
+            let (first, before, behind) = kind.around();
+            let list = if kind == Kind::Auth { properties(b"\x15\x00\x01m") } else { properties(b"") };
+            let body = [&before[..], &list, &behind, b"\x00"].concat();
+            refuses_kind(node, kind, &packet(first, &body), MALFORMED).await;
+        }
+    });
+}
+
+/// [MQTT-4.13.1-1] Properties whose length reaches beyond the packet, or ends within the last of them.
+#[test]
+fn property_length_beside_the_properties() {
+    on_nodes(settings(), async |node| {
+        let property = b"\x26\x00\x01a\x00\x01b";
+        for kind in Kind::ALL {
+            let (_, _, behind) = kind.around();
+            let beyond = property.len() + behind.len() + 1;
+            let bytes = kind.with_encoded(&[&[beyond as u8][..], property].concat());
+            refuses_kind(node, kind, &bytes, MALFORMED).await;
+            for length in 1..property.len() {
+                let bytes = kind.with_encoded(&[&[length as u8][..], property].concat());
+                refuses_kind(node, kind, &bytes, MALFORMED).await;
+            }
+        }
+        refuses(node, &packet(0x30, &[&string("a")[..], b"\x04\x03\x00\x05ab"].concat()), MALFORMED).await;
+    });
+}

@@ -1,0 +1,7 @@
+//! MQTT 5.0, by packet and chapter.
+
+mod bytes;
+mod fixed_header;
+mod lengths;
+mod properties;
+mod strings;
