@@ -14,6 +14,8 @@ mod node;
 pub mod retained;
 pub mod sessions;
 pub mod settings;
+#[cfg(feature = "simulation")]
+pub mod simulation;
 mod supervision;
 pub mod topics;
 pub mod worker;

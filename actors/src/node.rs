@@ -128,14 +128,22 @@ impl Node {
         let (ready, started) = oneshot::channel();
         arbiters[0].spawn_fn({
             let shared = Arc::clone(&shared);
-            move || start_control(&shared, provider, backend(), ready)
+            move || {
+                start_control(&shared, provider, backend());
+                // The one who waits may have given up; then nothing waits for this thread.
+                let _ = ready.send(());
+            }
         });
         started.await.map_err(|_| StartError::ThreadEnded)?;
         for (id, sockets) in sockets.into_iter().enumerate() {
             let (ready, started) = oneshot::channel();
             let arbiter = Arbiter::new();
             let (shared, opened, stopped) = (Arc::clone(&shared), opened.clone(), stopped.clone());
-            arbiter.spawn_fn(move || start_worker(id as u16, shared, sockets, opened, stopped, ready));
+            arbiter.spawn_fn(move || {
+                let worker = start_worker(id as u16, &shared);
+                listen(&worker, sockets, &opened, &stopped);
+                let _ = ready.send(());
+            });
             arbiters.push(arbiter);
             started.await.map_err(|_| StartError::ThreadEnded)?;
         }
@@ -149,7 +157,8 @@ impl Node {
     }
 }
 
-fn shared(settings: Settings, provider: &Provider, workers: usize) -> NodeShared {
+/// What the actors of a node will share; none is started yet.
+pub(crate) fn shared(settings: Settings, provider: &Provider, workers: usize) -> NodeShared {
     NodeShared {
         decode_limits: decode_limits(&settings.mqtt),
         directory: Directory::new(workers),
@@ -194,24 +203,24 @@ fn ward<A: Actor>(
     }
 }
 
-fn start_control(
+/// Starts the actors of the control thread on this one, but the metrics actor.
+pub(crate) fn start_control(
     shared: &Arc<NodeShared>,
     provider: Provider,
     backend: Rc<RefCell<dyn SessionBackend>>,
-    ready: oneshot::Sender<()>,
-) {
+) -> Rc<RefCell<RetainedStore>> {
     let settings = &shared.settings.session;
     let limits = (settings.retained_messages_max, settings.retained_bytes_max);
     let retained = Rc::new(RefCell::new(RetainedStore::new(limits.0, limits.1)));
     let mut wards = Vec::new();
-    let node = Arc::clone(shared);
+    let (node, store) = (Arc::clone(shared), Rc::clone(&retained));
     let inbound = Arc::clone(shared);
     wards.push(ward(
         shared,
         ActorKind::Retained,
         |shared| &shared.retained,
         |shared| &shared.control_stats,
-        move || Retained::new(Arc::clone(&node), Rc::clone(&retained)).start(),
+        move || Retained::new(Arc::clone(&node), Rc::clone(&store)).start(),
         move || inbound.retained_inbound.reset(),
     ));
     let node = Arc::clone(shared);
@@ -232,12 +241,11 @@ fn start_control(
         || {},
     ));
     actix_rt::spawn(look_after(wards));
-    // The one who waits may have given up; then nothing waits for this thread.
-    let _ = ready.send(());
+    retained
 }
 
 /// The metrics actor comes last: it asks all others.
-fn start_metrics(shared: &Arc<NodeShared>, metrics: &Arc<Place<Metrics>>) {
+pub(crate) fn start_metrics(shared: &Arc<NodeShared>, metrics: &Arc<Place<Metrics>>) {
     metrics.set(Metrics::new(Arc::clone(shared)).start());
     shared.control_stats.of(ActorKind::Metrics).started();
     let (dead, revived, node) = (Arc::clone(metrics), Arc::clone(metrics), Arc::clone(shared));
@@ -252,19 +260,13 @@ fn start_metrics(shared: &Arc<NodeShared>, metrics: &Arc<Place<Metrics>>) {
     actix_rt::spawn(look_after(vec![ward]));
 }
 
-fn start_worker(
-    id: u16,
-    shared: Arc<NodeShared>,
-    sockets: BoundSockets,
-    opened: watch::Receiver<bool>,
-    stopped: watch::Receiver<bool>,
-    ready: oneshot::Sender<()>,
-) {
-    let worker = Worker::new(id, Arc::clone(&shared));
+/// Starts a worker with its actors on this thread.
+pub(crate) fn start_worker(id: u16, shared: &Arc<NodeShared>) -> Rc<Worker> {
+    let worker = Worker::new(id, Arc::clone(shared));
     let place = usize::from(id);
     let (trie, revived) = (Rc::clone(&worker), Rc::clone(&worker));
     let trie = ward(
-        &shared,
+        shared,
         ActorKind::TopicTrie,
         move |shared| &shared.peers[place].trie,
         move |shared| &shared.peers[place].stats,
@@ -273,7 +275,7 @@ fn start_worker(
     );
     let sessions = Rc::clone(&worker);
     let sessions = ward(
-        &shared,
+        shared,
         ActorKind::Sessions,
         move |shared| &shared.peers[place].sessions,
         move |shared| &shared.peers[place].stats,
@@ -281,8 +283,18 @@ fn start_worker(
         || {},
     );
     actix_rt::spawn(look_after(vec![trie, sessions]));
+    worker
+}
+
+/// Accepts on a worker's sockets, once the node is open and until it stops.
+fn listen(
+    worker: &Rc<Worker>,
+    sockets: BoundSockets,
+    opened: &watch::Receiver<bool>,
+    stopped: &watch::Receiver<bool>,
+) {
     for (kind, socket) in sockets {
-        let (worker, mut opened, stopped) = (Rc::clone(&worker), opened.clone(), stopped.clone());
+        let (worker, mut opened, stopped) = (Rc::clone(worker), opened.clone(), stopped.clone());
         actix_rt::spawn(async move {
             if opened.wait_for(|opened| *opened).await.is_err() {
                 // The node gave up while it started.
@@ -293,8 +305,6 @@ fn start_worker(
             }
         });
     }
-    // The one who waits may have given up; then nothing waits for this thread.
-    let _ = ready.send(());
 }
 
 /// How often a shutdown looks whether everybody is gone.

@@ -89,7 +89,9 @@ pub(crate) async fn accept(
         };
         for _ in 0..ACCEPTS_PER_TURN {
             match ready.try_io(|socket| socket.get_ref().accept()) {
-                Ok(Ok((stream, peer))) => begin(&worker, stream, peer, &kind, stop.clone()),
+                Ok(Ok((stream, peer))) => begin(&worker, stop.clone(), |worker, permit| {
+                    handshake(worker, stream, peer, kind.clone(), permit)
+                }),
                 Ok(Err(error)) if is_of_the_connection(&error) => {}
                 Ok(Err(error)) => {
                     warn!(%error, "a network connection could not be accepted");
@@ -108,18 +110,17 @@ fn is_of_the_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }
 
-fn begin(
+/// Begins with a network connection that was accepted, if there is a place for it.
+pub(crate) fn begin<H: Future<Output = ()> + 'static>(
     worker: &Rc<Worker>,
-    stream: TcpStream,
-    peer: SocketAddr,
-    kind: &ListenerKind,
     mut stop: watch::Receiver<bool>,
+    handshake: impl FnOnce(Rc<Worker>, ConnectionPermit) -> H,
 ) {
     let Some(permit) = ConnectionPermit::take(&worker.node) else {
         worker.counters.connections_full.add(1);
         return;
     };
-    let handshake = handshake(Rc::clone(worker), stream, peer, kind.clone(), permit);
+    let handshake = handshake(Rc::clone(worker), permit);
     actix_rt::spawn(async move {
         tokio::select! {
             biased;
@@ -130,6 +131,11 @@ fn begin(
     });
 }
 
+/// How long a client may take from here to a complete CONNECT.
+pub(crate) fn connect_patience(worker: &Worker) -> Duration {
+    Duration::from_millis(worker.node.settings.node.connect_timeout_ms)
+}
+
 async fn handshake(
     worker: Rc<Worker>,
     stream: TcpStream,
@@ -137,7 +143,7 @@ async fn handshake(
     kind: ListenerKind,
     permit: ConnectionPermit,
 ) {
-    let patience = Duration::from_millis(worker.node.settings.node.connect_timeout_ms);
+    let patience = connect_patience(&worker);
     let deadline = Instant::now() + patience;
     match kind {
         ListenerKind::Tcp => match transport::tcp(stream) {

@@ -61,7 +61,7 @@ struct Handshake {
 }
 
 /// Runs the whole of it, within what is left of the time that a client has for its CONNECT.
-pub(super) async fn run(
+pub(crate) async fn run(
     worker: Rc<Worker>,
     transport: Transport,
     peer: Option<SocketAddr>,

@@ -26,3 +26,7 @@ pub use permit::ConnectionPermit;
 pub use retained::RetainedPieces;
 
 pub(crate) use accept::{accept, bind};
+#[cfg(feature = "simulation")]
+pub(crate) use accept::{begin, connect_patience};
+#[cfg(feature = "simulation")]
+pub(crate) use handshake::run as run_handshake;

@@ -158,6 +158,22 @@ impl Outbox {
         delivered
     }
 
+    /// Whether what is counted is there.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let chunks = self.closed.iter().flat_map(|closed| closed.iter());
+        let (mut bytes, mut qos0) = (self.tail.len(), self.tail_qos0);
+        for chunk in chunks {
+            bytes += chunk.bytes().len();
+            qos0 += chunk.qos0;
+        }
+        let (found, counted) = ((bytes - self.written, qos0), (self.waiting, self.qos0));
+        match found == counted {
+            true => Ok(()),
+            false => Err(format!("{found:?} bytes and QoS 0 messages wait, {counted:?} are counted")),
+        }
+    }
+
     /// Ends it: of the QoS 0 messages not yet counted as written, how many were written whole, and how many were not.
     pub fn finish(self) -> (u32, u32) {
         let first = match self.closed.as_ref().and_then(|closed| closed.front()) {

@@ -38,7 +38,8 @@ impl LedgerTotals {
         self.matched == self.delivered + self.queued + self.dropped_total()
     }
 
-    fn add(&mut self, page: &Ledger) {
+    /// Adds a worker's page.
+    pub(crate) fn add(&mut self, page: &Ledger) {
         self.published += page.published.get();
         self.unmatched += page.unmatched.get();
         self.matched += page.matched.get();

@@ -110,6 +110,19 @@ impl RetainedStore {
     }
 
     /// What has expired makes room.
+    /// All that are kept, in the order of their topic names.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<StoredMessage>> {
+        self.by_topic.values()
+    }
+
+    /// Forgets all of them.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn clear(&mut self) {
+        self.by_topic.clear();
+        self.bytes = 0;
+    }
+
     fn remove_expired(&mut self, now: Instant) {
         if self.swept_at.is_some_and(|at| now.saturating_duration_since(at) < SWEEP_INTERVAL) {
             return;

@@ -23,6 +23,12 @@ impl IncomingIdentifiers {
         self.held.as_ref().is_some_and(|held| held.contains_key(&identifier))
     }
 
+    /// How many came last on this network connection.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn held_by(&self, epoch: Epoch) -> usize {
+        self.held.iter().flat_map(|held| held.values()).filter(|held| **held == epoch).count()
+    }
+
     /// Notes a publish. Answers on which network connection it came before, if it did.
     pub fn insert(&mut self, identifier: PacketIdentifier, epoch: Epoch) -> Option<Epoch> {
         self.held.get_or_insert_default().insert(identifier, epoch)

@@ -174,6 +174,28 @@ impl Inflight {
         aside.chain(ring).filter_map(PacketIdentifier::new).collect()
     }
 
+    #[cfg(feature = "simulation")]
+    fn all(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().flatten().chain(self.set_aside.values().map(|(_, entry)| entry))
+    }
+
+    /// The messages kept.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn kept(&self) -> impl Iterator<Item = &Queued> {
+        self.all().filter_map(|entry| entry.kept.as_deref())
+    }
+
+    /// Whether what is counted is there.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let found = (self.all().count(), self.all().filter(|entry| entry.on_wire).count());
+        let counted = (self.live, self.on_wire);
+        match found == counted {
+            true => Ok(()),
+            false => Err(format!("{found:?} are in flight and on the wire, {counted:?} are counted")),
+        }
+    }
+
     /// The network connection is gone: nothing is on the wire any more.
     pub fn forget_wire(&mut self) {
         for entry in

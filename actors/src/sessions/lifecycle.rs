@@ -1,6 +1,6 @@
 //! How sessions begin, part from their network connections, come back and end [MQTT-3.1.2-4 to 6, 3.1.2-23].
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -154,7 +154,9 @@ impl Worker {
             let Some(session) = sessions.get(key).filter(|session| session.load.is_some()) else { return };
             session.publish_load();
             let shared = session.subscriptions.keys().filter(|filter| shared_part(filter).is_some());
-            (self.by_home(shared), session.online.is_some(), session.is_durable())
+            // In a fixed order: what waits in the groups comes to the client in it.
+            let shared: BTreeSet<_> = shared.collect();
+            (self.by_home(shared.into_iter()), session.online.is_some(), session.is_durable())
         };
         for (home, filters) in by_home {
             let state = MemberState { session: key, filters, online, durable };
@@ -233,7 +235,7 @@ impl Worker {
 }
 
 fn by_group(messages: Vec<super::Queued>) -> Vec<GivenBack> {
-    let mut groups: HashMap<GroupKey, Vec<super::Queued>> = HashMap::new();
+    let mut groups: HashMap<GroupKey, Vec<super::Queued>, rustc_hash::FxBuildHasher> = HashMap::default();
     for queued in messages {
         if let Some(group) = queued.group {
             groups.entry(group).or_default().push(queued);

@@ -113,6 +113,16 @@ impl Queue {
         expired
     }
 
+    /// Whether what is counted is there.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let bytes: usize = self.waiting.iter().map(|queued| queued.message.queued_bytes()).sum();
+        match self.bytes == bytes {
+            true => Ok(()),
+            false => Err(format!("{} bytes are counted in a queue of {bytes}", self.bytes)),
+        }
+    }
+
     /// Takes out all that `wanted` says, in order.
     pub fn extract(&mut self, mut wanted: impl FnMut(&Queued) -> bool) -> Vec<Queued> {
         let mut out = Vec::new();

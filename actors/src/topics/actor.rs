@@ -270,6 +270,15 @@ impl Handler<ObserveTrie> for TopicTrie {
     }
 }
 
+#[cfg(feature = "simulation")]
+impl Handler<crate::simulation::Inspect> for TopicTrie {
+    type Result = MessageResult<crate::simulation::Inspect>;
+
+    fn handle(&mut self, inspect: crate::simulation::Inspect, _ctx: &mut Self::Context) -> Self::Result {
+        MessageResult((inspect.0)(&self.trie))
+    }
+}
+
 impl Handler<InjectPanic> for TopicTrie {
     type Result = ();
 

@@ -88,6 +88,22 @@ impl Directory {
         }
     }
 
+    /// Filters held.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn filters(&self) -> usize {
+        self.exact.iter().map(|shard| shard.read().len()).sum::<usize>() + self.wild.read().len()
+    }
+
+    /// The workers with a subscription to exactly this filter, a bit each.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn workers_of(&self, filter: &str) -> u64 {
+        if is_wild(filter) {
+            return self.wild.read().get(filter).copied().unwrap_or(0);
+        }
+        let hash = self.hasher.hash_one(filter);
+        self.shard(hash).read().get(&hash).copied().unwrap_or(0)
+    }
+
     /// The workers with a match for a topic name, a bit each.
     #[inline]
     pub fn workers(&self, topic: &str) -> u64 {

@@ -33,6 +33,23 @@ impl<T: Default> PathTrie<T> {
         self.filters
     }
 
+    /// What is held for exactly this filter.
+    #[cfg(feature = "simulation")]
+    pub(super) fn get(&self, filter: &str) -> Option<&T> {
+        let mut node = &self.root;
+        let mut levels = filter.split('/').peekable();
+        while let Some(level) = levels.next() {
+            if level == "#" && levels.peek().is_none() {
+                return node.below.as_ref();
+            }
+            node = match level {
+                "+" => node.any.as_deref()?,
+                _ => node.children.as_ref()?.get(level)?,
+            };
+        }
+        node.here.as_ref()
+    }
+
     /// What stands at this filter, new if there was nothing.
     pub(super) fn entry(&mut self, filter: &str) -> &mut T {
         let mut node = &mut self.root;

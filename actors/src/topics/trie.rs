@@ -159,6 +159,17 @@ impl Trie {
         self.exact.len() + self.wild.len()
     }
 
+    /// Who subscribed to a filter, and the groups that share it.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn subscribers(&self, filter: &str) -> (Vec<Subscriber>, Vec<u32>) {
+        let entry = if is_wild(filter) { self.wild.get(filter) } else { self.exact.get(filter) };
+        let found = entry.map(|entry| {
+            let groups = entry.groups.as_deref().cloned().unwrap_or_default();
+            (entry.subscribers.as_slice().to_vec(), groups)
+        });
+        found.unwrap_or_default()
+    }
+
     fn entry(&mut self, filter: &Arc<str>) -> &mut FilterEntry {
         if is_wild(filter) {
             self.wild.entry(filter)

@@ -48,6 +48,12 @@ impl Inbound {
         self.messages.load(Ordering::SeqCst)
     }
 
+    /// Messages and bytes on their way.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn held(&self) -> (usize, usize) {
+        (self.messages.load(Ordering::SeqCst), self.bytes.load(Ordering::SeqCst))
+    }
+
     fn is_below(&self, limit: Weight) -> bool {
         self.messages.load(Ordering::SeqCst) < limit.messages
             && self.bytes.load(Ordering::SeqCst) < limit.bytes

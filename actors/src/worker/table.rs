@@ -87,6 +87,12 @@ impl SessionTable {
         self.slots.try_remove(key.index as usize)
     }
 
+    /// Client identifiers that a session is found by.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn names(&self) -> usize {
+        self.by_client.len()
+    }
+
     /// All sessions.
     pub fn iter(&self) -> impl Iterator<Item = &Session> {
         self.slots.iter().map(|(_, session)| session)

@@ -29,6 +29,9 @@ pub enum TransportKind {
     Tcp,
     /// Binary messages of a WebSocket over plain TCP.
     WebSocket,
+    /// Bytes of a simulated network connection.
+    #[cfg(feature = "simulation")]
+    Memory,
 }
 
 /// A byte stream of MQTT packets, both ways.
@@ -41,6 +44,9 @@ pub enum Transport {
     Tcp(TcpStream),
     /// MQTT packets as binary WebSocket messages [MQTT-6.0.0-1].
     WebSocket(Box<WebSocket>),
+    /// A network connection inside of this process, for a simulated node.
+    #[cfg(feature = "simulation")]
+    Memory(tokio::io::DuplexStream),
 }
 
 /// A transport that belongs to no runtime, on its way to another thread. Dropping it closes the connection.
@@ -51,6 +57,8 @@ pub struct Detached(DetachedKind);
 enum DetachedKind {
     Tcp(std::net::TcpStream),
     WebSocket(Box<WebSocket>),
+    #[cfg(feature = "simulation")]
+    Memory(tokio::io::DuplexStream),
 }
 
 /// Takes an accepted TCP connection over. The stream is set to non-blocking and `TCP_NODELAY`.
@@ -77,6 +85,8 @@ impl Transport {
         match self {
             Self::Tcp(stream) => tcp::poll_read(stream, cx, buffer),
             Self::WebSocket(stream) => stream.poll_read(cx, buffer),
+            #[cfg(feature = "simulation")]
+            Self::Memory(stream) => tcp::poll_read(stream, cx, buffer),
         }
     }
 
@@ -92,6 +102,8 @@ impl Transport {
         match self {
             Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
             Self::WebSocket(stream) => stream.poll_write_vectored(cx, &[IoSlice::new(bytes)]),
+            #[cfg(feature = "simulation")]
+            Self::Memory(stream) => Pin::new(stream).poll_write(cx, bytes),
         }
     }
 
@@ -107,6 +119,8 @@ impl Transport {
         match self {
             Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
             Self::WebSocket(stream) => stream.poll_write_vectored(cx, slices),
+            #[cfg(feature = "simulation")]
+            Self::Memory(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
         }
     }
 
@@ -118,6 +132,8 @@ impl Transport {
         match self {
             Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
             Self::WebSocket(stream) => stream.poll_flush(cx),
+            #[cfg(feature = "simulation")]
+            Self::Memory(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
@@ -133,6 +149,8 @@ impl Transport {
         match self {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::WebSocket(stream) => stream.poll_shutdown(cx),
+            #[cfg(feature = "simulation")]
+            Self::Memory(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 
@@ -148,6 +166,8 @@ impl Transport {
                 stream.detach()?;
                 DetachedKind::WebSocket(stream)
             }
+            #[cfg(feature = "simulation")]
+            Self::Memory(stream) => DetachedKind::Memory(stream),
         }))
     }
 
@@ -166,6 +186,8 @@ impl Transport {
                 stream.attach()?;
                 Self::WebSocket(stream)
             }
+            #[cfg(feature = "simulation")]
+            DetachedKind::Memory(stream) => Self::Memory(stream),
         })
     }
 
@@ -174,6 +196,8 @@ impl Transport {
         match self {
             Self::Tcp(stream) => stream.peer_addr().ok(),
             Self::WebSocket(stream) => stream.peer_address(),
+            #[cfg(feature = "simulation")]
+            Self::Memory(_) => None,
         }
     }
 
@@ -182,6 +206,8 @@ impl Transport {
         match self {
             Self::Tcp(_) => TransportKind::Tcp,
             Self::WebSocket(_) => TransportKind::WebSocket,
+            #[cfg(feature = "simulation")]
+            Self::Memory(_) => TransportKind::Memory,
         }
     }
 }

@@ -17,7 +17,7 @@ pub(super) fn register(stream: std::net::TcpStream) -> io::Result<TcpStream> {
 /// Reads what is there, 0 at the end. A read that does not fill `buffer` tells tokio that the socket is empty, which
 /// spares the next call its system call (`try_read` has no such knowledge).
 pub(super) fn poll_read(
-    stream: &mut TcpStream,
+    stream: &mut (impl AsyncRead + Unpin),
     cx: &mut Context<'_>,
     buffer: &mut [u8],
 ) -> Poll<io::Result<usize>> {

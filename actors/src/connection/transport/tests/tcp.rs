@@ -25,7 +25,7 @@ async fn small_writes_are_not_delayed() {
     let (node, _client) = connection();
     match tcp(node).unwrap() {
         Transport::Tcp(stream) => assert!(stream.nodelay().unwrap()),
-        Transport::WebSocket(_) => panic!("not tcp"),
+        _ => panic!("not tcp"),
     }
 }
 

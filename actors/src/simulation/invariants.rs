@@ -1,0 +1,289 @@
+//! What must hold of a node in which nothing is on its way: whatever it keeps twice agrees, whatever it counts is there.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use actix::prelude::*;
+
+use super::node::SimulatedNode;
+use crate::ledger::DropReason;
+use crate::metrics::ActorKind;
+use crate::sessions::{Session, SessionKey};
+use crate::topics::{Group, Subscriber, Trie, group_home, shared_part};
+use crate::worker::Worker;
+
+/// What does not agree, one sentence each.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.join("\n"))]
+pub struct Broken(Vec<String>);
+
+type Look = dyn FnOnce(&Trie) -> Vec<String> + Send;
+
+/// Lets a closure look at a trie, behind everything that its actor was sent before.
+#[derive(Message)]
+#[rtype(result = "Vec<String>")]
+pub(crate) struct Inspect(pub(crate) Box<Look>);
+
+/// Collects what is wrong.
+#[derive(Default)]
+struct Judge {
+    wrong: Vec<String>,
+}
+
+impl Judge {
+    #[track_caller]
+    fn equal<T: PartialEq + std::fmt::Debug>(&mut self, what: impl std::fmt::Display, found: T, expected: T) {
+        if found != expected {
+            self.wrong.push(format!("{what}: {found:?} in place of {expected:?}"));
+        }
+    }
+
+    fn verdict(self) -> Result<(), Broken> {
+        if self.wrong.is_empty() { Ok(()) } else { Err(Broken(self.wrong)) }
+    }
+}
+
+fn connections(node: &SimulatedNode) -> u64 {
+    node.shared.peers.iter().map(|peer| peer.stats.of(ActorKind::Connection).figures().live).sum()
+}
+
+fn online(worker: &Worker) -> u64 {
+    worker.sessions.borrow().iter().filter(|session| session.online.is_some()).count() as u64
+}
+
+/// Whether some network connections are without a session and not over yet: what they still write is in no one's count.
+pub(super) fn is_any_parting(node: &SimulatedNode) -> bool {
+    connections(node) != node.workers.iter().map(|worker| online(worker)).sum::<u64>()
+}
+
+pub(super) async fn check(node: &SimulatedNode) -> Result<(), Broken> {
+    let mut judge = Judge::default();
+    check_counts(node, &mut judge);
+    for worker in &node.workers {
+        for session in worker.sessions.borrow().iter() {
+            check_session(worker, session, &mut judge);
+        }
+        check_groups(node, worker, &mut judge);
+        check_trie(node, worker, &mut judge).await;
+    }
+    check_directory(node, &mut judge);
+    check_retained(node, &mut judge);
+    check_ledger(node, &mut judge);
+    judge.verdict()
+}
+
+/// For a node whose clients have all left and whose sessions have all ended.
+pub(super) fn check_nothing_remains(node: &SimulatedNode) -> Result<(), Broken> {
+    let mut judge = Judge::default();
+    judge.equal("network connections", node.shared.connections.load(Ordering::SeqCst), 0);
+    judge.equal("sessions", node.shared.sessions.load(Ordering::SeqCst), 0);
+    judge.equal("messages waiting", node.ledger().queued, 0);
+    judge.equal("filters in the directory", node.shared.directory.filters(), 0);
+    judge.equal("retained messages", node.retained.borrow().len(), 0);
+    judge.equal("bytes of retained messages", node.retained.borrow().bytes(), 0);
+    for worker in &node.workers {
+        judge.equal("shared groups", worker.groups.borrow().iter().count(), 0);
+    }
+    judge.verdict()
+}
+
+fn check_counts(node: &SimulatedNode, judge: &mut Judge) {
+    let shared = &node.shared;
+    let sessions = node.workers.iter().map(|worker| worker.sessions.borrow().len()).sum();
+    judge.equal("sessions counted", shared.sessions.load(Ordering::SeqCst), sessions);
+    let held = node.workers.iter().map(|worker| online(worker)).sum();
+    judge.equal("connection actors", connections(node), held);
+    let counted = shared.connections.load(Ordering::SeqCst) as u64;
+    if counted < held {
+        judge.wrong.push(format!("{counted} network connections are counted, {held} hold sessions"));
+    }
+    judge.equal("messages on their way to the retained actor", shared.retained_inbound.held(), (0, 0));
+    for (id, (peer, worker)) in shared.peers.iter().zip(&node.workers).enumerate() {
+        judge.equal(format_args!("messages on their way to worker {id}"), peer.inbound.held(), (0, 0));
+        for kind in ActorKind::ALL {
+            let restarts = peer.stats.of(kind).figures().restarts;
+            judge.equal(format_args!("{} actors of worker {id} started anew", kind.label()), restarts, 0);
+        }
+        let sessions = worker.sessions.borrow();
+        for session in sessions.iter() {
+            let found = sessions.find(&session.client_identifier);
+            judge.equal(format_args!("session of {}", session.client_identifier), found, Some(session.key));
+        }
+        judge.equal("names of sessions", sessions.names(), sessions.len());
+    }
+}
+
+fn check_session(worker: &Worker, session: &Session, judge: &mut Judge) {
+    let client = &session.client_identifier;
+    let of = |what: &str| format!("{client}: {what}");
+    judge.equal(of("parting that nobody dealt with"), session.parting.is_some(), false);
+    judge.equal(of("durable or online"), session.is_durable() || session.online.is_some(), true);
+    if session.online.is_some() {
+        judge.equal(of("expiry and due will while online"), session.expires_at.or(session.will_due), None);
+    }
+    if let Some(outgoing) = &session.outgoing {
+        outgoing.queue.check().unwrap_or_else(|wrong| judge.wrong.push(of(&wrong)));
+        outgoing.inflight.check().unwrap_or_else(|wrong| judge.wrong.push(of(&wrong)));
+        let kept = outgoing.inflight.kept().map(|kept| kept.message.queued_bytes()).sum();
+        judge.equal(of("bytes in flight"), outgoing.inflight_bytes, kept);
+        if session.online.is_none() {
+            judge.equal(of("messages on the wire while offline"), outgoing.inflight.on_wire(), 0);
+        }
+    }
+    if let Some(online) = &session.online {
+        online.outbox.check().unwrap_or_else(|wrong| judge.wrong.push(of(&wrong)));
+        // QoS 2 keeps its place until PUBREL, where the client knows of places.
+        let held = match session.is_v5() {
+            true => session.incoming.held_by(session.epoch),
+            false => 0,
+        };
+        judge.equal(of("publishes unanswered"), usize::from(online.unanswered), held);
+    }
+    if let Some(load) = &session.load {
+        judge.equal(of("load"), u64::from(load.load(Ordering::Relaxed)), session.waiting());
+    }
+    let tally = &session.tally;
+    let dropped: u64 = DropReason::ALL.iter().map(|reason| tally.dropped(*reason)).sum();
+    judge.equal(
+        of("matched = delivered + waiting + returned + dropped"),
+        tally.matched,
+        tally.delivered + session.waiting() + tally.returned + dropped,
+    );
+    judge.equal(of("home"), session.key.worker, worker.id);
+}
+
+/// Members of a group whose home is this worker, as the sessions of all workers have it.
+fn members(node: &SimulatedNode, full_filter: &str) -> BTreeMap<SessionKey, (u32, u8, bool, bool)> {
+    let mut members = BTreeMap::new();
+    for worker in &node.workers {
+        for session in worker.sessions.borrow().iter() {
+            if let Some(subscription) = session.subscriptions.get(full_filter) {
+                let state = (
+                    subscription.identifier,
+                    subscription.options.to_bits(),
+                    session.online.is_some(),
+                    session.is_durable(),
+                );
+                members.insert(session.key, state);
+            }
+        }
+    }
+    members
+}
+
+fn shared_filters(node: &SimulatedNode, home: u16) -> BTreeSet<Arc<str>> {
+    let mut filters = BTreeSet::new();
+    for worker in &node.workers {
+        for session in worker.sessions.borrow().iter() {
+            let shared = session.subscriptions.keys().filter(|filter| shared_part(filter).is_some());
+            filters.extend(shared.filter(|filter| group_home(filter, node.workers.len()) == home).cloned());
+        }
+    }
+    filters
+}
+
+fn check_groups(node: &SimulatedNode, worker: &Worker, judge: &mut Judge) {
+    let groups = worker.groups.borrow();
+    let held: BTreeSet<Arc<str>> = groups.iter().map(|group| Arc::clone(&group.full_filter)).collect();
+    judge.equal(format_args!("groups of worker {}", worker.id), &held, &shared_filters(node, worker.id));
+    for group in groups.iter() {
+        check_group(node, group, judge);
+    }
+}
+
+fn check_group(node: &SimulatedNode, group: &Group, judge: &mut Judge) {
+    let held = group.members().iter().map(|member| {
+        let options = member.options.to_bits();
+        (member.session, (member.identifier, options, member.online, member.durable))
+    });
+    judge.equal(&group.full_filter, held.collect(), members(node, &group.full_filter));
+    if let Err(wrong) = group.queue.check() {
+        judge.wrong.push(format!("{}: {wrong}", group.full_filter));
+    }
+    if !group.queue.is_empty() && group.members().iter().any(|member| member.online) {
+        judge.wrong.push(format!("{}: messages wait though a member is online", group.full_filter));
+    }
+}
+
+/// Subscribers and groups by topic filter, as a worker's trie must have them.
+type Filters = BTreeMap<Arc<str>, (Vec<Subscriber>, Vec<u32>)>;
+
+fn filters(worker: &Worker) -> Filters {
+    let mut filters = Filters::new();
+    for session in worker.sessions.borrow().iter() {
+        for (filter, subscription) in &session.subscriptions {
+            if shared_part(filter).is_none() {
+                let (session, identifier, options) =
+                    (session.key, subscription.identifier, subscription.options);
+                let subscriber = Subscriber { session, identifier, options };
+                filters.entry(Arc::clone(filter)).or_default().0.push(subscriber);
+            }
+        }
+    }
+    for group in worker.groups.borrow().iter() {
+        filters.entry(Arc::clone(&group.filter)).or_default().1.push(group.key.index);
+    }
+    for (subscribers, groups) in filters.values_mut() {
+        subscribers.sort_by_key(|subscriber| subscriber.session);
+        groups.sort_unstable();
+    }
+    filters
+}
+
+async fn check_trie(node: &SimulatedNode, worker: &Worker, judge: &mut Judge) {
+    let expected = filters(worker);
+    let id = worker.id;
+    let look = move |trie: &Trie| {
+        let mut judge = Judge::default();
+        judge.equal(format_args!("filters in the trie of worker {id}"), trie.filters(), expected.len());
+        for (filter, expected) in expected {
+            let (mut subscribers, mut groups) = trie.subscribers(&filter);
+            subscribers.sort_by_key(|subscriber| subscriber.session);
+            groups.sort_unstable();
+            judge.equal(format_args!("{filter} in the trie of worker {id}"), (subscribers, groups), expected);
+        }
+        judge.wrong
+    };
+    let Some(trie) = node.shared.peers[usize::from(id)].trie.addr() else { return };
+    match trie.send(Inspect(Box::new(look))).await {
+        Ok(wrong) => judge.wrong.extend(wrong),
+        Err(error) => judge.wrong.push(format!("the trie of worker {id}: {error}")),
+    }
+}
+
+fn check_directory(node: &SimulatedNode, judge: &mut Judge) {
+    let mut expected: BTreeMap<Arc<str>, u64> = BTreeMap::new();
+    // With one worker it keeps nothing.
+    for worker in node.workers.iter().filter(|_| node.workers.len() > 1) {
+        for filter in filters(worker).into_keys() {
+            *expected.entry(filter).or_default() |= 1 << worker.id;
+        }
+    }
+    judge.equal("filters in the directory", node.shared.directory.filters(), expected.len());
+    for (filter, workers) in expected {
+        let found = node.shared.directory.workers_of(&filter);
+        judge.equal(format_args!("{filter} in the directory"), found, workers);
+    }
+}
+
+fn check_retained(node: &SimulatedNode, judge: &mut Judge) {
+    let store = node.retained.borrow();
+    let bytes = store.iter().map(|message| message.bytes()).sum();
+    judge.equal("bytes of retained messages", store.bytes(), bytes);
+    let counted = node.shared.retained_messages.load(Ordering::SeqCst);
+    judge.equal("retained messages", store.len(), counted);
+}
+
+fn check_ledger(node: &SimulatedNode, judge: &mut Judge) {
+    let totals = node.ledger();
+    if !totals.is_balanced() {
+        judge.wrong.push(format!("the ledger is not balanced: {totals:?}"));
+    }
+}
+
+/// As if every topic name had been published to with an empty payload.
+pub(super) fn forget_retained(node: &SimulatedNode) {
+    node.retained.borrow_mut().clear();
+    node.shared.retained_messages.store(0, Ordering::SeqCst);
+}

@@ -1,0 +1,154 @@
+//! The simulated node: what a script does with it.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use auth_actor::{AuthSettings, Provider};
+use tokio::sync::watch;
+use tokio::time::{Instant, advance, sleep};
+
+use super::client::SimulatedClient;
+use super::invariants::{self, Broken};
+use crate::connection::transport::Transport;
+use crate::connection::{begin, connect_patience, run_handshake};
+use crate::metrics::LedgerTotals;
+use crate::node::{shared, start_control, start_metrics, start_worker};
+use crate::retained::RetainedStore;
+use crate::sessions::MemoryBackend;
+use crate::settings::Settings;
+use crate::supervision::Place;
+use crate::worker::{NodeShared, Worker};
+
+/// What a network connection holds that one end has written and the other has not read, per direction, in bytes.
+const PIPE_BYTES: usize = 64 * 1024;
+/// The clock's smallest step: tokio's timers know no shorter time.
+const INSTANT: Duration = Duration::from_millis(1);
+/// A little more than a client that is told to go may take to do so.
+const PARTING_PATIENCE: Duration = Duration::from_millis(1200);
+
+/// See the module above.
+pub struct SimulatedNode {
+    pub(super) shared: Arc<NodeShared>,
+    pub(super) workers: Vec<Rc<Worker>>,
+    pub(super) retained: Rc<RefCell<RetainedStore>>,
+    stop: watch::Sender<bool>,
+}
+
+impl std::fmt::Debug for SimulatedNode {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("SimulatedNode").field("workers", &self.workers.len()).finish_non_exhaustive()
+    }
+}
+
+impl SimulatedNode {
+    pub(super) async fn start(settings: Settings) -> Self {
+        let provider = Provider::from_settings(&AuthSettings::default()).expect("anonymous needs nothing");
+        let workers = settings.node.workers.max(1);
+        let shared = Arc::new(shared(settings, &provider, workers));
+        let backend = Rc::new(RefCell::new(MemoryBackend::default()));
+        let retained = start_control(&shared, provider, backend);
+        let workers = (0..workers).map(|id| start_worker(id as u16, &shared)).collect();
+        start_metrics(&shared, &Arc::new(Place::default()));
+        let node = Self { shared, workers, retained, stop: watch::channel(false).0 };
+        node.settle().await;
+        node
+    }
+
+    /// A new network connection that this worker accepted.
+    ///
+    /// # Panics
+    /// When there is no such worker.
+    pub fn connect(&self, worker: usize) -> SimulatedClient {
+        self.connect_with(worker, PIPE_BYTES)
+    }
+
+    /// The same; each direction holds so many bytes before its writer has to wait.
+    ///
+    /// # Panics
+    /// When there is no such worker, or without room.
+    pub fn connect_with(&self, worker: usize, pipe_bytes: usize) -> SimulatedClient {
+        let (ours, theirs) = tokio::io::duplex(pipe_bytes);
+        begin(&self.workers[worker], self.stop.subscribe(), |worker, permit| {
+            let deadline = Instant::now() + connect_patience(&worker);
+            run_handshake(worker, Transport::Memory(theirs), None, permit, deadline)
+        });
+        SimulatedClient::new(ours)
+    }
+
+    /// Returns when nobody has anything left to do but to wait for the clock or for a client. A millisecond passes.
+    pub async fn settle(&self) {
+        // A clock that stands still goes on only when no task of the thread can.
+        sleep(INSTANT).await;
+    }
+
+    /// Lets time pass at once: what becomes due in between is late, as on a machine that stood still, and in order.
+    pub async fn jump(&self, time: Duration) {
+        advance(time).await;
+        self.settle().await;
+    }
+
+    /// Lets time pass step by step, everything in its time.
+    pub async fn pass(&self, time: Duration) {
+        sleep(time).await;
+    }
+
+    /// How many workers it has.
+    pub fn workers(&self) -> usize {
+        self.workers.len()
+    }
+
+    /// What its actors share: settings, counters, figures.
+    pub fn shared(&self) -> &Arc<NodeShared> {
+        &self.shared
+    }
+
+    /// The ledger of the whole node.
+    pub fn ledger(&self) -> LedgerTotals {
+        let mut totals = LedgerTotals::default();
+        for worker in &self.workers {
+            totals.add(&worker.ledger);
+            totals.queued += worker.sessions.borrow().iter().map(|session| session.waiting()).sum::<u64>();
+            totals.queued += worker.groups.borrow().waiting();
+        }
+        totals
+    }
+
+    /// Whether a client has a session, be it online or not.
+    pub fn has_session(&self, client_identifier: &str) -> bool {
+        self.workers.iter().any(|worker| worker.sessions.borrow().find(client_identifier).is_some())
+    }
+
+    /// Waits until all network connections that are about to end have ended, and compares everything that the node
+    /// keeps twice or counts.
+    ///
+    /// # Errors
+    /// What does not agree.
+    pub async fn check(&self) -> Result<(), Broken> {
+        self.settle().await;
+        if invariants::is_any_parting(self) {
+            self.pass(PARTING_PATIENCE).await;
+        }
+        invariants::check(self).await
+    }
+
+    /// Ends all sessions and removes all retained messages, and checks that nothing remains. The clients must have hung
+    /// up, or been sent away.
+    ///
+    /// # Errors
+    /// What remains.
+    pub async fn clear(&self) -> Result<(), Broken> {
+        self.check().await?;
+        let now = Instant::now();
+        for worker in &self.workers {
+            let keys = worker.sessions.borrow().keys();
+            keys.into_iter().for_each(|key| worker.end_session(key, now));
+        }
+        // Wills that were delayed are published now, and may be retained.
+        self.settle().await;
+        invariants::forget_retained(self);
+        self.check().await?;
+        invariants::check_nothing_remains(self)
+    }
+}

@@ -1,0 +1,3 @@
+//! A whole node on a clock that stands still, with clients whose every packet is checked.
+
+mod simulated;

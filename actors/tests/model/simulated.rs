@@ -1,0 +1,134 @@
+//! The simulated node itself: time, workers, back-pressure, and that nothing remains.
+
+use std::time::Duration;
+
+use micro_mq_actors::Settings;
+use micro_mq_actors::simulation::{SimulatedClient, SimulatedNode, Simulation};
+use mqtt_codec::{Connect, Packet, ProtocolVersion, QoS, ReasonCode, encode};
+
+fn settings(workers: usize) -> Settings {
+    let mut settings = Settings::default();
+    settings.node.workers = workers;
+    settings
+}
+
+fn send(client: &mut SimulatedClient, packet: &Packet) {
+    let mut bytes = Vec::new();
+    encode(packet, ProtocolVersion::V5, u32::MAX, &mut bytes).expect("a packet of 5.0");
+    client.send(&bytes);
+}
+
+async fn connect(node: &SimulatedNode, worker: usize, connect: Connect) -> SimulatedClient {
+    let mut client = node.connect(worker);
+    send(&mut client, &Packet::Connect(Box::new(connect)));
+    node.settle().await;
+    let answer = client.receive().expect("nothing wrong");
+    assert!(matches!(&answer[..], [Packet::ConnAck(answer)] if answer.reason_code == ReasonCode::Success));
+    client
+}
+
+fn named(name: &str) -> Connect {
+    Connect::new(ProtocolVersion::V5, name)
+}
+
+fn bytes_of(name: &str, payload: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let publish = mqtt_codec::Publish {
+        dup: false,
+        qos: QoS::AtMostOnce,
+        retain: false,
+        topic: name.to_owned(),
+        packet_identifier: None,
+        properties: mqtt_codec::PublishProperties::default(),
+        payload: vec![b'x'; payload].into(),
+    };
+    encode(&Packet::Publish(publish), ProtocolVersion::V5, u32::MAX, &mut bytes).expect("a packet of 5.0");
+    bytes
+}
+
+fn subscribe(filter: &str) -> Packet {
+    Packet::Subscribe(mqtt_codec::Subscribe {
+        packet_identifier: mqtt_codec::PacketIdentifier::MIN,
+        subscription_identifier: None,
+        user_properties: Vec::new(),
+        filters: vec![(
+            mqtt_codec::SubscriptionFilter::parse(filter).expect("a filter"),
+            QoS::AtMostOnce.into(),
+        )],
+    })
+}
+
+#[test]
+fn a_takeover_from_any_worker_to_any_other() {
+    Simulation::start(settings(3)).run(async |node| {
+        for (first, second) in [(0, 1), (1, 2), (2, 0), (1, 1)] {
+            let mut old = connect(node, first, named("the one")).await;
+            let new = connect(node, second, named("the one")).await;
+            let last = old.receive().unwrap();
+            assert!(
+                matches!(&last[..], [Packet::Disconnect(last)] if last.reason_code == ReasonCode::SessionTakenOver)
+            );
+            node.check().await.unwrap();
+            new.hang_up();
+            node.settle().await;
+        }
+        node.clear().await.unwrap();
+    });
+}
+
+#[test]
+fn time_passes_when_it_is_told_to() {
+    Simulation::start(settings(1)).run(async |node| {
+        let mut silent = connect(node, 0, Connect { keep_alive: 3600, ..named("silent") }).await;
+        node.jump(Duration::from_secs(5399)).await;
+        assert!(silent.receive().unwrap().is_empty());
+        node.pass(Duration::from_millis(1200)).await;
+        let last = silent.receive().unwrap();
+        assert!(
+            matches!(&last[..], [Packet::Disconnect(last)] if last.reason_code == ReasonCode::KeepAliveTimeout)
+        );
+        node.clear().await.unwrap();
+    });
+}
+
+#[test]
+fn a_client_that_never_finishes_its_connect_is_sent_away() {
+    Simulation::start(settings(1)).run(async |node| {
+        let mut slow = node.connect(0);
+        slow.send(b"\x10\x40\x00\x04MQTT");
+        node.pass(Duration::from_millis(4990)).await;
+        assert!(slow.receive().unwrap().is_empty() && !slow.is_over());
+        node.pass(Duration::from_millis(20)).await;
+        slow.receive().unwrap();
+        assert!(slow.is_over());
+        node.clear().await.unwrap();
+    });
+}
+
+#[test]
+fn a_pipe_that_is_not_read_holds_the_node_up_and_loses_nothing() {
+    Simulation::start(settings(2)).run(async |node| {
+        let mut reader = node.connect_with(0, 1000);
+        send(&mut reader, &Packet::Connect(Box::new(named("reader"))));
+        send(&mut reader, &subscribe("t"));
+        node.settle().await;
+        assert_eq!(reader.receive().unwrap().len(), 2);
+        let mut writer = connect(node, 1, named("writer")).await;
+        for _ in 0..100 {
+            writer.send(&bytes_of("t", 100));
+        }
+        node.settle().await;
+        assert_eq!(node.ledger().matched, 100);
+        assert!(node.ledger().queued > 0);
+        let mut received = 0;
+        while node.ledger().queued > 0 {
+            received += reader.receive().unwrap().len();
+            node.settle().await;
+            node.check().await.unwrap();
+        }
+        assert_eq!(received + reader.receive().unwrap().len(), 100);
+        reader.hang_up();
+        writer.hang_up();
+        node.clear().await.unwrap();
+    });
+}
