@@ -197,6 +197,7 @@ fn ward<A: Actor>(
         is_dead: Box::new(move || place(&dead).is_dead()),
         revive: Box::new(move || {
             stats(&revived).of(kind).restarted();
+            stats(&revived).of(kind).forget_waiting();
             lost();
             place(&revived).set(start());
         }),
@@ -254,6 +255,7 @@ pub(crate) fn start_metrics(shared: &Arc<NodeShared>, metrics: &Arc<Place<Metric
         is_dead: Box::new(move || dead.is_dead()),
         revive: Box::new(move || {
             node.control_stats.of(ActorKind::Metrics).restarted();
+            node.control_stats.of(ActorKind::Metrics).forget_waiting();
             revived.set(Metrics::new(Arc::clone(&node)).start());
         }),
     };

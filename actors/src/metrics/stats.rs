@@ -168,7 +168,10 @@ impl ActorStats {
     /// An actor was started in place of one that panicked.
     pub fn restarted(&self) {
         self.restarts.fetch_add(1, Relaxed);
-        // What the dead one had not handled, nobody will.
+    }
+
+    /// What the actor had not handled, nobody will.
+    pub fn forget_waiting(&self) {
         self.handled.store(self.sent.load(Relaxed), Relaxed);
     }
 

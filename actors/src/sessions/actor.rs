@@ -416,7 +416,9 @@ impl Handler<TrieStarted> for Sessions {
     type Result = ();
 
     fn handle(&mut self, started: TrieStarted, _ctx: &mut Self::Context) {
-        self.worker.tell_of_lost_trie(started.worker == self.worker.id);
+        if started.lost == Lost::Mailbox {
+            self.worker.tell_of_lost_trie(started.worker == self.worker.id);
+        }
         self.worker.join_again(started.worker);
     }
 }

@@ -51,12 +51,23 @@ pub struct Left {
 #[rtype(result = "()")]
 pub struct ShutDown;
 
-/// The topic trie of a worker was started anew: what the one before it was asked and had not begun is lost.
+/// The topic trie of a worker was made anew after a panic.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct TrieStarted {
     /// Which worker's.
     pub worker: u16,
+    /// What it had been asked and no longer knows.
+    pub lost: Lost,
+}
+
+/// What a panic of a topic trie cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lost {
+    /// Only what it was doing; whoever waits for that was told.
+    Nothing,
+    /// All it had not begun.
+    Mailbox,
 }
 
 /// Publishes, as at a lost connection, the wills of all clients, those that are delayed included: the node shuts down.

@@ -15,6 +15,7 @@ mod session;
 mod store;
 
 pub use actor::Sessions;
+pub(crate) use actor::close;
 pub use deliver::{Acknowledged, Desk, Offered, Wanted};
 pub use frames::FrameCache;
 pub use incoming::IncomingIdentifiers;

@@ -6,22 +6,25 @@
 //! Invariant: the directory names this worker for a filter before a `Subscribe` or `Join` is answered.
 
 use std::collections::VecDeque;
+use std::panic::{self, AssertUnwindSafe};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context as TaskContext, Poll, Waker};
 
 use actix::fut::ActorFuture;
 use actix::prelude::*;
+use mqtt_codec::ReasonCode;
 use tokio::time::Instant;
+use tracing::error;
 
 use super::messages::*;
 use super::route::{Progress, Router};
 use super::shared::Member;
 use super::trie::{Subscriber, Trie};
 use super::{group_home, shared_part};
-use crate::connection::ChangeInForce;
+use crate::connection::{ChangeInForce, Close};
 use crate::metrics::{ActorKind, ActorStats};
-use crate::sessions::{Subscription, TrieStarted};
+use crate::sessions::{Lost, Subscription, TrieStarted};
 use crate::worker::Worker;
 
 /// Room for a burst of batches; the messages in them are bounded by `messages_between_workers_max`.
@@ -39,6 +42,7 @@ enum Work {
     GiveBack(GiveBack),
     Reclaim(Reclaim),
     Observe(tokio::sync::oneshot::Sender<TrieObservation>),
+    InjectPanic,
 }
 
 /// See the module.
@@ -47,11 +51,21 @@ pub struct TopicTrie {
     trie: Trie,
     router: Router,
     work: VecDeque<Work>,
+    /// Who waits for the change that is being made.
+    replying: Option<Reply>,
+    /// A test wants a panic within the next batch.
+    panics_in_batch: bool,
 }
 
 impl TopicTrie {
     /// A trie with all subscriptions of the worker's sessions and all groups whose home it is.
     pub fn new(worker: Rc<Worker>) -> Self {
+        let router = Router::new(Rc::clone(&worker));
+        let trie = Self::all_subscriptions(&worker);
+        Self { worker, trie, router, work: VecDeque::new(), replying: None, panics_in_batch: false }
+    }
+
+    fn all_subscriptions(worker: &Worker) -> Trie {
         let mut trie = Trie::default();
         for session in worker.sessions.borrow().iter() {
             for (filter, subscription) in &session.subscriptions {
@@ -72,8 +86,7 @@ impl TopicTrie {
                 worker.node.directory.add(&group.filter, worker.id);
             }
         }
-        let router = Router::new(Rc::clone(&worker));
-        Self { worker, trie, router, work: VecDeque::new() }
+        trie
     }
 
     fn stats(&self) -> &ActorStats {
@@ -87,6 +100,9 @@ impl TopicTrie {
         self.router.give_out_held_up(now);
         while budget > 0 {
             if self.router.is_busy() {
+                if self.panics_in_batch {
+                    self.panic_in_batch(now);
+                }
                 if self.router.go_on(&self.trie, &mut budget, now) == Progress::MoreToDo {
                     break;
                 }
@@ -109,6 +125,12 @@ impl TopicTrie {
     }
 
     fn begin(&mut self, work: Work, now: Instant) {
+        self.replying = match &work {
+            Work::Subscribe(Subscribe { reply, .. })
+            | Work::Join(Join { reply, .. })
+            | Work::Unsubscribe(Unsubscribe { reply, .. }) => reply.clone(),
+            _ => None,
+        };
         match work {
             Work::Route(route) => self.router.begin(route),
             Work::Subscribe(subscribe) => self.subscribe(subscribe),
@@ -118,6 +140,8 @@ impl TopicTrie {
             Work::Handoff(handoff) => self.router.take_handoff(handoff, now),
             Work::GiveBack(returned) => self.router.take_back(returned.returned, now),
             Work::Reclaim(reclaim) => self.router.reclaim(reclaim),
+            #[expect(clippy::panic, reason = "this is what the message is for")]
+            Work::InjectPanic => panic!("a panic was injected into the topic trie"),
             Work::Observe(answer) => {
                 let groups = self.worker.groups.borrow();
                 // The asker may have gone: then nobody wants to know.
@@ -212,6 +236,38 @@ fn in_force(reply: Option<Reply>) {
     }
 }
 
+impl TopicTrie {
+    /// Delivers one copy of a message, and then fails.
+    #[expect(clippy::panic, reason = "this is what it is for")]
+    fn panic_in_batch(&mut self, now: Instant) {
+        self.panics_in_batch = false;
+        self.router.go_on(&self.trie, &mut 2, now);
+        panic!("a panic was injected into the routing of a batch");
+    }
+
+    /// A turn panicked. What it was doing is given up, and whoever waits for that is disconnected and will send again;
+    /// all that waits behind it is done as ever, by a trie made anew from the sessions.
+    fn go_on_after_panic(&mut self) {
+        error!("the topic trie panicked; it is made anew and goes on behind what it was doing");
+        self.stats().restarted();
+        self.stats().handled(None);
+        self.trie = Self::all_subscriptions(&self.worker);
+        self.router = Router::after_panic(&mut self.router);
+        if let Some(Reply { connection, .. }) = self.replying.take() {
+            connection.do_send(Close { reason: ReasonCode::ImplementationSpecificError, parted: None });
+        }
+        self.worker.wake_all();
+        // Groups whose home this is may lack a member that was just joining.
+        self.announce(Lost::Nothing);
+    }
+
+    fn announce(&self, lost: Lost) {
+        for peer in &self.worker.node.peers {
+            peer.sessions.do_send(TrieStarted { worker: self.worker.id, lost });
+        }
+    }
+}
+
 /// Runs behind the mailbox, whenever the actor is woken.
 struct Turns;
 
@@ -224,7 +280,14 @@ impl ActorFuture<TopicTrie> for Turns {
         _ctx: &mut Context<TopicTrie>,
         task: &mut TaskContext<'_>,
     ) -> Poll<()> {
-        if trie.turn(task.waker()) {
+        // Not left to end the actor: its mailbox would be lost, with publishes that were acknowledged elsewhere. All that
+        // a turn changes is made anew, or lies in cells that unwinding releases.
+        let turn = panic::catch_unwind(AssertUnwindSafe(|| trie.turn(task.waker())));
+        let more = turn.unwrap_or_else(|_| {
+            trie.go_on_after_panic();
+            true
+        });
+        if more {
             // Woken again behind a look at the sockets; woken at once, it would have tens of turns before the next look.
             let _ = pin!(tokio::task::yield_now()).poll(task);
         }
@@ -239,9 +302,7 @@ impl Actor for TopicTrie {
         ctx.set_mailbox_capacity(MAILBOX_CAPACITY);
         ctx.spawn(Turns);
         if self.stats().figures().restarts > 0 {
-            for peer in &self.worker.node.peers {
-                peer.sessions.do_send(TrieStarted { worker: self.worker.id });
-            }
+            self.announce(Lost::Mailbox);
         }
     }
 }
@@ -283,7 +344,11 @@ impl Handler<InjectPanic> for TopicTrie {
     type Result = ();
 
     #[expect(clippy::panic, reason = "this is what the message is for")]
-    fn handle(&mut self, _: InjectPanic, _ctx: &mut Self::Context) {
-        panic!("a panic was injected into the topic trie");
+    fn handle(&mut self, inject: InjectPanic, _ctx: &mut Self::Context) {
+        match inject {
+            InjectPanic::InTurn => self.work.push_back(Work::InjectPanic),
+            InjectPanic::InBatch => self.panics_in_batch = true,
+            InjectPanic::InHandler => panic!("a panic was injected into a handler of the topic trie"),
+        }
     }
 }

@@ -124,9 +124,16 @@ pub struct Reclaim {
 
 /// Panics in the handler, as a defect would: tests show with it that the node goes on.
 #[doc(hidden)]
-#[derive(Debug, Message)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Message)]
 #[rtype(result = "()")]
-pub struct InjectPanic;
+pub enum InjectPanic {
+    /// Where the trie works.
+    InTurn,
+    /// Within the next batch of publishes, behind the first copy of its first message.
+    InBatch,
+    /// Where it only takes messages in, which ends the actor.
+    InHandler,
+}
 
 /// What a topic trie says of itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -45,6 +45,17 @@ struct Current {
     stored: Option<Arc<StoredMessage>>,
     /// For each item so far: whether this worker has a match.
     matched: Vec<bool>,
+    /// The publisher is not answered: its network connection is closed, and it will send again.
+    withheld: bool,
+}
+
+/// How far a batch is, in case that routing it panics.
+#[derive(Debug)]
+struct Position {
+    batch: Arc<Batch>,
+    home: bool,
+    item: usize,
+    withheld: bool,
 }
 
 /// What a member of a group has for a message.
@@ -61,6 +72,7 @@ enum Place {
 pub(super) struct Router {
     worker: Rc<Worker>,
     current: Option<Current>,
+    position: Option<Position>,
     matches: Matches,
     matched: Vec<bool>,
     handoffs: Vec<Vec<Chosen>>,
@@ -88,6 +100,7 @@ impl Router {
         Self {
             worker,
             current: None,
+            position: None,
             matches: Matches::default(),
             matched: Vec::new(),
             handoffs,
@@ -103,17 +116,55 @@ impl Router {
     /// Takes the next batch.
     pub(super) fn begin(&mut self, route: Route) {
         debug_assert!(self.current.is_none());
-        self.matched.clear();
+        self.begin_at(Position { batch: route.batch, home: route.home, item: 0, withheld: false });
+    }
+
+    fn begin_at(&mut self, position: Position) {
+        let mut matched = std::mem::take(&mut self.matched);
+        matched.clear();
+        matched.resize(position.item, false);
         self.current = Some(Current {
-            batch: route.batch,
-            home: route.home,
-            item: 0,
+            batch: Arc::clone(&position.batch),
+            home: position.home,
+            item: position.item,
             collected: false,
             next_subscriber: 0,
             next_group: 0,
             stored: None,
-            matched: std::mem::take(&mut self.matched),
+            matched,
+            withheld: position.withheld,
         });
+        self.position = Some(position);
+    }
+
+    /// What goes on when a turn of `broken` panicked: messages on their way to other workers, and the batch under way,
+    /// behind the item that was being routed. Whoever published that item and waits for its acknowledgement gets none:
+    /// its network connection is closed, so that it sends again.
+    pub(super) fn after_panic(broken: &mut Self) -> Self {
+        let mut router = Self::new(Rc::clone(&broken.worker));
+        std::mem::swap(&mut router.handoffs, &mut broken.handoffs);
+        router.held_up = true;
+        if let Some(mut position) = broken.position.take() {
+            position.withheld |= position.home && router.is_told_of_failure(&position.batch, position.item);
+            position.item += 1;
+            router.begin_at(position);
+        }
+        router
+    }
+
+    fn is_told_of_failure(&self, batch: &Batch, item: usize) -> bool {
+        let Some(ack) = batch.items().get(item).and_then(|item| item.ack) else { return false };
+        let (Some(publisher), None) = (batch.publisher, ack.settled) else { return false };
+        let mut sessions = self.worker.sessions.borrow_mut();
+        let Some(session) = sessions.get_mut(publisher) else { return false };
+        if ack.exactly_once {
+            // What is sent again is to be routed.
+            session.incoming.remove(ack.packet_identifier);
+        }
+        if let Some(online) = session.online.as_ref().filter(|_| session.epoch == batch.epoch) {
+            crate::sessions::close(online, ReasonCode::ImplementationSpecificError);
+        }
+        true
     }
 
     /// Routes on, at most `budget` deliveries.
@@ -124,6 +175,9 @@ impl Router {
             if *budget == 0 {
                 self.current = Some(current);
                 return Progress::MoreToDo;
+            }
+            if let Some(position) = &mut self.position {
+                position.item = current.item;
             }
             let item = &current.batch.items()[current.item];
             if item.is_routed() && item.workers & own != 0 {
@@ -226,6 +280,7 @@ impl Router {
 
     /// Everything is routed: count what matched nobody, answer the publisher, make room for others.
     fn finish(&mut self, mut current: Current) {
+        self.position = None;
         let worker = &self.worker;
         let own = 1u64 << worker.id;
         if current.home {
@@ -236,7 +291,9 @@ impl Router {
                     worker.ledger.unmatched.add(u64::from(!matched && item.workers & others == 0));
                 }
             }
-            self.answer(&current);
+            if !current.withheld {
+                self.answer(&current);
+            }
         }
         worker.peer().inbound.leave(current.batch.weight(worker.id, current.home));
         current.matched.clear();

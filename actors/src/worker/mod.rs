@@ -190,16 +190,22 @@ impl Worker {
         self.ledger.drop_n(DropReason::ConnectionClosed, u64::from(lost));
     }
 
-    /// The topic trie panicked. What it had not begun is lost; its successor says so to all (`TrieStarted`), and whoever
-    /// waits for an answer is disconnected and will send again.
+    /// The topic trie's actor ended by a panic. What it had not begun is lost; its successor says so to all
+    /// (`TrieStarted`), and whoever waits for an answer is disconnected and will send again.
     pub fn trie_was_lost(&self) {
         self.peer().inbound.reset();
+        self.wake_all();
+    }
+
+    /// Wakes all connections: a panic may have lost which of them were appended to.
+    pub fn wake_all(&self) {
         *self.wakes.borrow_mut() = Wakes::default();
-        {
-            let mut sessions = self.sessions.borrow_mut();
-            for key in sessions.keys() {
-                if let Some(online) = sessions.get_mut(key).and_then(|session| session.online.as_mut()) {
-                    online.touch = Touch::No;
+        let mut sessions = self.sessions.borrow_mut();
+        for key in sessions.keys() {
+            if let Some(online) = sessions.get_mut(key).and_then(|session| session.online.as_mut()) {
+                online.touch = Touch::No;
+                if let Some(waker) = &online.waker {
+                    waker.wake_by_ref();
                 }
             }
         }
