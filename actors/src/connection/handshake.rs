@@ -10,7 +10,7 @@ use std::time::Duration;
 use actix_rt::time::timeout;
 use auth_actor::{
     Action, Authenticate, AuthenticationOutcome, Authorize, BeginExchange, ContinueExchange, ExchangeOutcome,
-    Identity, Password, Refusal,
+    Identity, Password,
 };
 use mqtt_codec::{
     Auth, AuthProperties, ConnAck, ConnAckProperties, Connect, DecodeError, Packet, PacketRef, PayloadFormat,
@@ -29,6 +29,17 @@ use crate::worker::Worker;
 const REFUSAL_PATIENCE: Duration = Duration::from_secs(1);
 /// Steps of one enhanced authentication at most.
 const EXCHANGE_STEPS_MAX: usize = 8;
+
+/// What a client is told whose CONNECT is refused.
+#[derive(Debug, Clone, Copy)]
+pub struct Refusal {
+    /// The version that it speaks.
+    pub version: ProtocolVersion,
+    /// For the CONNACK.
+    pub reason: ReasonCode,
+    /// Largest packet that it takes, in bytes.
+    pub limit: u32,
+}
 
 /// Why a network connection was not taken in.
 enum Turned {
@@ -58,6 +69,8 @@ struct Handshake {
     /// Bytes received and not used.
     received: Vec<u8>,
     peer: Option<SocketAddr>,
+    /// Largest packet that the client takes, in bytes, as far as it said so.
+    limit: u32,
 }
 
 /// Runs the whole of it, within what is left of the time that a client has for its CONNECT.
@@ -69,13 +82,15 @@ pub(crate) async fn run(
     deadline: Instant,
 ) {
     let patience = deadline.saturating_duration_since(Instant::now());
-    let mut handshake = Handshake { worker: Rc::clone(&worker), transport, received: Vec::new(), peer };
+    let mut handshake =
+        Handshake { worker: Rc::clone(&worker), transport, received: Vec::new(), peer, limit: u32::MAX };
     let settled = match timeout(patience, handshake.settle()).await {
         Ok(Ok(settled)) => settled,
         Ok(Err(Turned::Away)) => return,
         Ok(Err(Turned::Refused(version, reason))) => {
             debug!(?peer, reason = ?reason, "a CONNECT was refused");
-            return refuse_now(handshake.transport, version, reason, &worker, permit).await;
+            let refusal = Refusal { version, reason, limit: handshake.limit };
+            return refuse_now(handshake.transport, refusal, &worker, permit).await;
         }
         Err(_) => {
             worker.counters.connect_timeouts.add(1);
@@ -107,6 +122,7 @@ impl Handshake {
     async fn settle(&mut self) -> Result<Settled, Turned> {
         let mut connect = self.read_connect().await?;
         let version = connect.version;
+        self.limit = connect.properties.maximum_packet_size.map_or(u32::MAX, |max| max.get());
         let refused = |reason| Turned::Refused(version, reason);
         let assigned = connect.client_identifier.is_empty();
         let may_be_assigned = match version {
@@ -294,8 +310,7 @@ impl Handshake {
             };
             let question = Packet::Auth(Auth { reason_code: ReasonCode::ContinueAuthentication, properties });
             let mut bytes = Vec::new();
-            let limit = connect.properties.maximum_packet_size.map_or(u32::MAX, |max| max.get());
-            encode(&question, ProtocolVersion::V5, limit, &mut bytes)
+            encode(&question, ProtocolVersion::V5, self.limit, &mut bytes)
                 .map_err(|_| refused(ReasonCode::PacketTooLarge))?;
             write_all(&mut self.transport, &bytes).await?;
             let Packet::Auth(answer) = self.read_packet(ProtocolVersion::V5).await? else {
@@ -330,7 +345,8 @@ impl Handshake {
     }
 }
 
-fn reason(refusal: Refusal) -> ReasonCode {
+fn reason(refusal: auth_actor::Refusal) -> ReasonCode {
+    use auth_actor::Refusal;
     match refusal {
         Refusal::BadUserNameOrPassword => ReasonCode::BadUserNameOrPassword,
         Refusal::NotAuthorized => ReasonCode::NotAuthorized,
@@ -358,29 +374,19 @@ async fn write_all(transport: &mut Transport, bytes: &[u8]) -> std::io::Result<(
 }
 
 /// Answers a CONNECT with a refusal [MQTT-3.2.2-6] and closes.
-pub fn refuse(
-    transport: Transport,
-    version: ProtocolVersion,
-    reason: ReasonCode,
-    worker: Rc<Worker>,
-    permit: ConnectionPermit,
-) {
-    actix_rt::spawn(async move { refuse_now(transport, version, reason, &worker, permit).await });
+pub fn refuse(transport: Transport, refusal: Refusal, worker: Rc<Worker>, permit: ConnectionPermit) {
+    actix_rt::spawn(async move { refuse_now(transport, refusal, &worker, permit).await });
 }
 
-async fn refuse_now(
-    mut transport: Transport,
-    version: ProtocolVersion,
-    reason: ReasonCode,
-    worker: &Worker,
-    permit: ConnectionPermit,
-) {
+async fn refuse_now(mut transport: Transport, refusal: Refusal, worker: &Worker, permit: ConnectionPermit) {
+    let Refusal { version, reason, limit } = refusal;
     worker.counters.connects_refused.add(1);
     worker.counters.count_end(reason);
     let answer =
         ConnAck { session_present: false, reason_code: reason, properties: ConnAckProperties::default() };
     let mut bytes = Vec::new();
-    if encode(&Packet::ConnAck(Box::new(answer)), version, u32::MAX, &mut bytes).is_err() {
+    if encode(&Packet::ConnAck(Box::new(answer)), version, limit, &mut bytes).is_err() {
+        // A client that takes no 5 bytes is told nothing [MQTT-3.1.2-24].
         return;
     }
     let last_words = async {

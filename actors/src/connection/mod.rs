@@ -19,7 +19,7 @@ pub mod transport;
 pub use accept::{Listener, ListenerKind};
 pub use actor::Connection;
 pub use effects::Effects;
-pub use handshake::refuse;
+pub use handshake::{Refusal, refuse};
 pub use limits::decode_limits;
 pub use messages::{Authorized, ChangeInForce, Close, Newcomer, Reauthenticated, TrieLost};
 pub use permit::ConnectionPermit;

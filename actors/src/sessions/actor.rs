@@ -22,7 +22,7 @@ use super::messages::*;
 use super::online::{Online, OutgoingAliases};
 use super::session::{NEVER_EXPIRES, Will};
 use super::store::{Commit, Load};
-use crate::connection::{Close, Connection, Newcomer, refuse, transport::Transport};
+use crate::connection::{Close, Connection, Newcomer, Refusal, refuse, transport::Transport};
 use crate::message::{Payload, Publication};
 use crate::metrics::ActorKind;
 use crate::topics::shared_part;
@@ -113,17 +113,42 @@ impl Sessions {
             },
         };
         let connect = admit.connect;
-        if worker.stopping.get() {
-            refuse(
-                transport,
-                connect.version,
-                ReasonCode::ServerUnavailable,
-                Rc::clone(&worker),
-                admit.permit,
-            );
-            return;
-        }
+        let version = connect.version;
+        let settings = &worker.node.settings;
+        let expiry_interval = expiry_interval(&connect, settings.mqtt.session_expiry_interval_max_seconds);
+        let keep_alive = effective_keep_alive(&connect, settings.mqtt.server_keep_alive_seconds);
+        let mut online = new_online(&connect, keep_alive, settings, now);
+        let limit = online.maximum_packet_size;
+        let answer = ConnAck {
+            session_present: false,
+            reason_code: ReasonCode::Success,
+            properties: self.properties(
+                &connect,
+                &AdmitRest {
+                    assigned: admit.assigned,
+                    authentication_data: admit.authentication_data.as_deref(),
+                },
+                expiry_interval,
+                keep_alive,
+            ),
+        };
+        let mut answer = Packet::ConnAck(Box::new(answer));
         let found = worker.sessions.borrow().find(&connect.client_identifier);
+        // All that refuses comes before anything is touched, so that a refusal leaves everything as it was.
+        let refusal = if worker.stopping.get() {
+            Some(Refusal { version, reason: ReasonCode::ServerUnavailable, limit })
+        } else if mqtt_codec::encoded_bytes(&answer, version) > limit as usize {
+            // Not even the CONNACK fits what the client takes: there is nothing to say to it.
+            Some(Refusal { version, reason: ReasonCode::PacketTooLarge, limit: 0 })
+        } else if !self.count_session(found.is_some()) {
+            worker.counters.sessions_full.add(1);
+            Some(Refusal { version, reason: ReasonCode::QuotaExceeded, limit })
+        } else {
+            None
+        };
+        if let Some(refusal) = refusal {
+            return refuse(transport, refusal, Rc::clone(&worker), admit.permit);
+        }
         let existing = found.filter(|key| {
             self.take_over(*key, now);
             // Without an expiry it ended with its network connection.
@@ -139,43 +164,17 @@ impl Sessions {
             worker.end_session(key, now);
         }
         let existing = existing.filter(|_| !connect.clean_start);
-        let settings = &worker.node.settings;
-        if existing.is_none() && !self.count_session() {
-            worker.counters.sessions_full.add(1);
-            let version = connect.version;
-            refuse(transport, version, ReasonCode::QuotaExceeded, Rc::clone(&worker), admit.permit);
-            return;
+        if existing.is_some() {
+            // It goes on in its own place, and needs none beside it.
+            worker.node.sessions.fetch_sub(1, Ordering::Relaxed);
         }
-        let version = connect.version;
-        let expiry_interval = expiry_interval(&connect, settings.mqtt.session_expiry_interval_max_seconds);
-        let keep_alive = effective_keep_alive(&connect, settings.mqtt.server_keep_alive_seconds);
-        let mut online = new_online(&connect, keep_alive, settings, now);
-        let answer = ConnAck {
-            session_present: existing.is_some(),
-            reason_code: ReasonCode::Success,
-            properties: self.properties(
-                &connect,
-                &AdmitRest {
-                    assigned: admit.assigned,
-                    authentication_data: admit.authentication_data.as_deref(),
-                },
-                expiry_interval,
-                keep_alive,
-            ),
-        };
-        let limit = online.maximum_packet_size;
-        let mut encoded = Ok(());
+        if let Packet::ConnAck(answer) = &mut answer {
+            answer.session_present = existing.is_some();
+        }
         online.outbox.append_with(&mut worker.pool.borrow_mut(), |out| {
-            encoded = mqtt_codec::encode(&Packet::ConnAck(Box::new(answer)), version, limit, out);
+            let encoded = mqtt_codec::encode(&answer, version, limit, out);
+            debug_assert!(encoded.is_ok(), "its size was judged");
         });
-        if encoded.is_err() {
-            // Not even the CONNACK fits what the client takes: there is nothing to say to it.
-            drop(transport);
-            if existing.is_none() {
-                worker.node.sessions.fetch_sub(1, Ordering::Relaxed);
-            }
-            return;
-        }
         let (key, epoch) = {
             let mut sessions = worker.sessions.borrow_mut();
             let session = match existing.and_then(|key| sessions.get_mut(key).map(|session| session.key)) {
@@ -226,11 +225,14 @@ impl Sessions {
         self.worker.settle_parting(key, now);
     }
 
-    /// Takes a place among the node's sessions, if there is one.
-    fn count_session(&self) -> bool {
+    /// Takes a place among the node's sessions, if there is one; for a client that has a session there is, since that ends
+    /// or goes on.
+    fn count_session(&self, has_one: bool) -> bool {
         let (sessions, max) = (&self.worker.node.sessions, self.worker.node.settings.session.sessions_max);
         sessions
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |held| (held < max).then_some(held + 1))
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |held| {
+                (held < max || has_one).then_some(held + 1)
+            })
             .is_ok()
     }
 
@@ -367,7 +369,8 @@ impl Sessions {
     /// Brings sessions back that are kept and not in the table: those of an earlier life of the process.
     fn restore(&mut self, stored: Vec<(Arc<str>, super::store::StoredSession)>, now: Instant) {
         for (client_identifier, stored) in stored {
-            if self.worker.sessions.borrow().find(&client_identifier).is_some() || !self.count_session() {
+            if self.worker.sessions.borrow().find(&client_identifier).is_some() || !self.count_session(false)
+            {
                 continue;
             }
             let (key, epoch) = {
