@@ -14,7 +14,7 @@ use tracing::{debug, warn};
 
 use super::handshake;
 use super::permit::ConnectionPermit;
-use super::transport::{self, WebSocketSettings};
+use super::transport::{self, WebSocketRefusal, WebSocketSettings};
 use crate::worker::Worker;
 
 /// Connections that wait to be accepted, per worker and port.
@@ -155,7 +155,10 @@ async fn handshake(
             let settings = WebSocketSettings { path, message_bytes_max };
             match timeout(patience, transport::websocket(stream, &settings)).await {
                 Ok(Ok(transport)) => handshake::run(worker, transport, Some(peer), permit, deadline).await,
-                Ok(Err(error)) => debug!(%peer, %error, "a WebSocket handshake failed"),
+                Ok(Err(error)) => {
+                    worker.counters.count_websocket(WebSocketRefusal::of_handshake(&error));
+                    debug!(%peer, %error, "a WebSocket handshake failed");
+                }
                 Err(_) => worker.counters.connect_timeouts.add(1),
             }
         }

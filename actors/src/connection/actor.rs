@@ -22,7 +22,7 @@ use super::parting::Parting;
 use super::permit::ConnectionPermit;
 use super::protocol::{Protocol, Step, Stepped, Violation};
 use super::retained::{self, RetainedPieces};
-use super::transport::Transport;
+use super::transport::{Transport, WebSocketRefusal};
 use crate::message::Batch;
 use crate::metrics::ActorKind;
 use crate::sessions::{Epoch, Left, Online, SessionKey};
@@ -230,7 +230,10 @@ impl Connection {
                 Poll::Pending => return None,
                 Poll::Ready(Ok(0)) => return Some(Ending::because(ReasonCode::Success)),
                 Poll::Ready(Ok(read)) => read,
-                Poll::Ready(Err(_)) => return Some(Ending::because(ReasonCode::UnspecifiedError)),
+                Poll::Ready(Err(error)) => {
+                    worker.counters.count_websocket(WebSocketRefusal::of_read(&error));
+                    return Some(Ending::because(ReasonCode::UnspecifiedError));
+                }
             };
             worker.counters.bytes_received.add(read as u64);
             if let Some(ending) = self.take_in(&scratch[..read], now, fx) {

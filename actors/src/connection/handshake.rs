@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use tracing::debug;
 
 use super::permit::ConnectionPermit;
-use super::transport::Transport;
+use super::transport::{Transport, WebSocketRefusal};
 use crate::sessions::{Admit, Handed, home_worker};
 use crate::worker::Worker;
 
@@ -156,7 +156,10 @@ impl Handshake {
                 read
             })
         })
-        .await?;
+        .await
+        .inspect_err(|error| {
+            self.worker.counters.count_websocket(WebSocketRefusal::of_read(error));
+        })?;
         self.worker.counters.bytes_received.add(read as u64);
         if read == 0 { Err(Turned::Away) } else { Ok(()) }
     }

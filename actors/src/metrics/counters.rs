@@ -1,5 +1,6 @@
 //! What a worker counts beside the ledger: traffic, connections, and every limit that was reached.
 
+use crate::connection::transport::WebSocketRefusal;
 use crate::ledger::Counter;
 
 macro_rules! counters {
@@ -10,6 +11,8 @@ macro_rules! counters {
             $($(#[$doc])* pub $name: Counter,)+
             /// Network connections that ended, by reason code.
             ended: ByReason,
+            /// WebSockets refused or closed for what their client did wrong.
+            websocket: [Counter; WebSocketRefusal::ALL.len()],
         }
 
         impl Counters {
@@ -95,6 +98,18 @@ impl Counters {
     /// A network connection ended for this reason.
     pub fn count_end(&self, reason: mqtt_codec::ReasonCode) {
         self.ended.0[reason as usize].add(1);
+    }
+
+    /// A WebSocket was refused or closed, if it was.
+    pub(crate) fn count_websocket(&self, refusal: Option<WebSocketRefusal>) {
+        if let Some(refusal) = refusal {
+            self.websocket[refusal as usize].add(1);
+        }
+    }
+
+    /// How many WebSockets were refused or closed for what their client did wrong, by reason.
+    pub fn websocket_refusals(&self) -> impl Iterator<Item = (WebSocketRefusal, u64)> {
+        WebSocketRefusal::ALL.iter().map(|refusal| (*refusal, self.websocket[*refusal as usize].get()))
     }
 
     /// How many network connections ended, by reason code; only those that occurred.

@@ -78,6 +78,15 @@ pub(super) fn render(seen: &Snapshot) -> String {
         "reason_code",
         seen.ends.iter().map(|(code, count)| (format!("0x{code:02x}"), count)),
     );
+    page.labelled(
+        (
+            "websocket_refused_total",
+            "counter",
+            "WebSockets refused or closed for what their client did wrong, by reason.",
+        ),
+        "reason",
+        seen.websocket_refusals.iter().map(|(refusal, count)| (refusal.label(), count)),
+    );
     actors(&mut page, seen);
     page.0
 }

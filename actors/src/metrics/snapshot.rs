@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::stats::{ActorFigures, ActorKind};
+use crate::connection::transport::WebSocketRefusal;
 use crate::ledger::{DropReason, Ledger};
 use crate::retained::{ObserveRetained, RetainedObservation};
 use crate::sessions::{ObserveSessions, SessionsObservation};
@@ -76,6 +77,8 @@ pub struct Snapshot {
     pub counters: Vec<(&'static str, u64)>,
     /// Network connections that ended, by reason code.
     pub ends: Vec<(u8, u64)>,
+    /// WebSockets refused or closed for what their client did wrong, by reason.
+    pub websocket_refusals: Vec<(WebSocketRefusal, u64)>,
     /// The figures of each kind of actor, all threads together.
     pub actors: Vec<(ActorKind, ActorFigures)>,
 }
@@ -117,6 +120,12 @@ pub async fn gather(node: &Arc<NodeShared>) -> Snapshot {
             match seen.counters.get_mut(at) {
                 Some((_, sum)) => *sum += count,
                 None => seen.counters.push((name, count)),
+            }
+        }
+        for (at, (refusal, count)) in peer.counters.websocket_refusals().enumerate() {
+            match seen.websocket_refusals.get_mut(at) {
+                Some((_, sum)) => *sum += count,
+                None => seen.websocket_refusals.push((refusal, count)),
             }
         }
         for (code, count) in peer.counters.ends() {

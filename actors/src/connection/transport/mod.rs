@@ -20,7 +20,9 @@ use std::task::{Context, Poll};
 use tokio::io::AsyncWrite;
 use tokio::net::TcpStream;
 
-pub use websocket::{HandshakeError, WebSocket, WebSocketError, WebSocketSettings, websocket};
+pub use websocket::{
+    HandshakeError, WebSocket, WebSocketError, WebSocketRefusal, WebSocketSettings, websocket,
+};
 
 /// What carries the MQTT packets of a network connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -5,6 +5,7 @@
 //! inside a binary frame (the socket sees to both).
 
 mod handshake;
+mod refusal;
 mod socket;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ use tungstenite::{Error, Message};
 use self::socket::Socket;
 
 pub use handshake::{HandshakeError, websocket};
+pub use refusal::WebSocketRefusal;
 
 /// Bytes that an idle WebSocket holds to read into, and the most that one system call reads.
 const READ_BUFFER_BYTES: usize = 4096;
@@ -114,7 +116,7 @@ impl WebSocket {
 
     /// Fills `buffer` with what there is, be it one message or many.
     pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        self.protocol.get_mut().will_wake(cx);
+        self.protocol.get_mut().begin_reading(cx);
         let mut filled = 0;
         for _ in 0..MESSAGES_PER_READ {
             filled += self.hand_out(&mut buffer[filled..]);

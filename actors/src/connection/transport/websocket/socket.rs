@@ -28,6 +28,9 @@ const HEADER_BYTES_MAX: usize = 2 + 8;
 /// Slices of one `writev`, the frame header among them.
 const SLICES_MAX: usize = 64;
 
+/// System calls of one turn of reading: a flood of frames that make no message must not keep the thread.
+const READS_PER_TURN: u32 = 32;
+
 /// A TCP connection that is registered with a runtime, or on its way to another, and the rest of a message for which it
 /// had no room.
 #[derive(Debug)]
@@ -39,6 +42,8 @@ pub(super) struct Socket {
     unsent: Bytes,
     /// Bytes that the peer sent since this was last reset.
     received: u64,
+    /// System calls that this turn may still read by.
+    reads_left: u32,
 }
 
 #[derive(Debug)]
@@ -57,6 +62,7 @@ impl Socket {
             waker: Waker::noop().clone(),
             unsent: Bytes::new(),
             received: received as u64,
+            reads_left: READS_PER_TURN,
         }
     }
 
@@ -67,12 +73,19 @@ impl Socket {
             waker: mem::replace(&mut self.waker, Waker::noop().clone()),
             unsent: mem::take(&mut self.unsent),
             received: 0,
+            reads_left: self.reads_left,
         }
     }
 
     /// Names the task to wake, from now on, when a call that said `WouldBlock` can go on.
     pub(super) fn will_wake(&mut self, cx: &Context<'_>) {
         self.waker.clone_from(cx.waker());
+    }
+
+    /// The same, at the beginning of a turn of reading.
+    pub(super) fn begin_reading(&mut self, cx: &Context<'_>) {
+        self.will_wake(cx);
+        self.reads_left = READS_PER_TURN;
     }
 
     /// Bytes that the peer sent, from the first one after the handshake, or since `take`.
@@ -186,6 +199,12 @@ impl Socket {
 
 impl Read for Socket {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.reads_left == 0 {
+            // The others first; what the socket still holds is read in the next turn.
+            self.waker.wake_by_ref();
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        self.reads_left -= 1;
         let (stream, mut cx) = self.polled()?;
         let length = unblocked(tcp::poll_read(stream, &mut cx, buffer))?;
         self.received += length as u64;
