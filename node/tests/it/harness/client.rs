@@ -177,6 +177,20 @@ impl Client {
         }
     }
 
+    /// The next bytes are these packets, in whatever order they came.
+    pub(crate) async fn expect_bytes_in_any_order(&mut self, expected: &[&[u8]]) {
+        assert!(self.aside.is_empty(), "packets came before: {:?}", self.aside);
+        let mut missing = expected.to_vec();
+        while !missing.is_empty() {
+            if let Some(at) = missing.iter().position(|packet| self.received.starts_with(packet)) {
+                self.received.drain(..missing.swap_remove(at).len());
+            } else {
+                let is_begun = missing.iter().any(|packet| packet.starts_with(&self.received));
+                assert!(is_begun && self.read().await, "{:02x?} in place of {missing:02x?}", self.received);
+            }
+        }
+    }
+
     pub(crate) async fn expect_connack(&mut self) -> ConnAck {
         match self.next().await {
             Packet::ConnAck(answer) => *answer,
