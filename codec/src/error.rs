@@ -355,6 +355,12 @@ pub enum EncodeError {
     /// A CONNECT before 5.0 has a password and no user name.
     #[error("password without a user name (3.1.1 [MQTT-3.1.2-22])")]
     PasswordWithoutUserName,
+    /// A CONNACK before 5.0 refuses for a reason that no return code describes: it is not to be sent.
+    #[error("no return code describes {reason_code:?} (3.1.1 [MQTT-3.2.2-6])")]
+    NoReturnCode {
+        /// The reason.
+        reason_code: ReasonCode,
+    },
 }
 
 /// What goes wrong in [`MqttCodec`](crate::MqttCodec).

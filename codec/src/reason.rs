@@ -194,21 +194,26 @@ impl ConnectReturnCode {
             _ => None,
         }
     }
-}
 
-/// The return code that says most of what the reason code says; `ServerUnavailable` where none does.
-impl From<ReasonCode> for ConnectReturnCode {
-    fn from(reason: ReasonCode) -> Self {
-        match reason {
-            ReasonCode::UnsupportedProtocolVersion => Self::UnacceptableProtocolVersion,
-            ReasonCode::ClientIdentifierNotValid => Self::IdentifierRejected,
-            ReasonCode::BadUserNameOrPassword | ReasonCode::BadAuthenticationMethod => {
-                Self::BadUserNameOrPassword
-            }
-            ReasonCode::NotAuthorized | ReasonCode::Banned => Self::NotAuthorized,
-            reason if reason.is_error() => Self::ServerUnavailable,
+    /// The return code that says most of what the reason code says. None where no return code applies: before 5.0 such a
+    /// refusal has no CONNACK (3.1.1 [MQTT-3.2.2-6]).
+    pub const fn from_reason(reason: ReasonCode) -> Option<Self> {
+        use ReasonCode as R;
+        Some(match reason {
+            R::UnsupportedProtocolVersion => Self::UnacceptableProtocolVersion,
+            R::ClientIdentifierNotValid => Self::IdentifierRejected,
+            R::BadUserNameOrPassword | R::BadAuthenticationMethod => Self::BadUserNameOrPassword,
+            R::NotAuthorized | R::Banned => Self::NotAuthorized,
+            R::ServerUnavailable
+            | R::ServerBusy
+            | R::ServerShuttingDown
+            | R::QuotaExceeded
+            | R::ConnectionRateExceeded
+            | R::UseAnotherServer
+            | R::ServerMoved => Self::ServerUnavailable,
+            reason if reason.is_error() => return None,
             _ => Self::Accepted,
-        }
+        })
     }
 }
 

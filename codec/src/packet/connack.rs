@@ -5,7 +5,8 @@ use std::num::{NonZeroU16, NonZeroU32};
 use bytes::Bytes;
 
 use crate::{
-    ConnectReturnCode, DecodeError, PropertyIdentifier, ProtocolVersion, QoS, ReasonCode, Sender,
+    ConnectReturnCode, DecodeError, EncodeError, PropertyIdentifier, ProtocolVersion, QoS, ReasonCode,
+    Sender,
     property::PropertyReader,
     read::Reader,
     write::{Detail, Properties, Sink},
@@ -17,7 +18,8 @@ pub struct ConnAck {
     /// Whether the server has a session for the client. Written only with [`ReasonCode::Success`] [MQTT-3.2.2-6], and
     /// not in 3.1, which does not have it.
     pub session_present: bool,
-    /// The answer. Before 5.0 it travels as the [`ConnectReturnCode`] that says most of it.
+    /// The answer. Before 5.0 it travels as the [`ConnectReturnCode`] that says most of it, and cannot be encoded where
+    /// none does.
     pub reason_code: ReasonCode,
     /// 5.0.
     pub properties: ConnAckProperties,
@@ -96,7 +98,10 @@ impl ConnAck {
             sink.u8(self.reason_code as u8);
             sink.properties(&self.properties, detail);
         } else {
-            sink.u8(ConnectReturnCode::from(self.reason_code) as u8);
+            match ConnectReturnCode::from_reason(self.reason_code) {
+                Some(code) => sink.u8(code as u8),
+                None => sink.refuse(EncodeError::NoReturnCode { reason_code: self.reason_code }),
+            }
         }
     }
 }

@@ -156,6 +156,10 @@ fn what_a_version_cannot_say() {
         Packet::ConnAck(Box::new(ConnAck { session_present: true, ..ConnAck::new(ReasonCode::ServerBusy) }));
     assert_eq!(encoded(&refusal, V311, 100).unwrap(), b"\x20\x02\0\x03");
     assert_eq!(encoded(&refusal, V5, 100).unwrap(), b"\x20\x03\0\x89\0");
+    let reason_code = ReasonCode::RetainNotSupported;
+    let refusal = Packet::ConnAck(Box::new(ConnAck::new(reason_code)));
+    assert_eq!(encoded(&refusal, V311, 100), Err(EncodeError::NoReturnCode { reason_code }));
+    assert_eq!(encoded(&refusal, V5, 100).unwrap(), b"\x20\x03\0\x9a\0");
     let resumed =
         Packet::ConnAck(Box::new(ConnAck { session_present: true, ..ConnAck::new(ReasonCode::Success) }));
     assert_eq!(encoded(&resumed, V311, 100).unwrap(), b"\x20\x02\x01\0");

@@ -124,11 +124,14 @@ fn return_codes() {
         (QuotaExceeded, Return::ServerUnavailable),
         (UseAnotherServer, Return::ServerUnavailable),
     ] {
-        assert_eq!(Return::from(reason), expected, "{reason:?}");
+        assert_eq!(Return::from_reason(reason), Some(expected), "{reason:?}");
+    }
+    for reason in [UnspecifiedError, MalformedPacket, ProtocolError, TopicNameInvalid, QoSNotSupported] {
+        assert_eq!(Return::from_reason(reason), None, "{reason:?}");
     }
     for value in 0..=5 {
         let code = Return::from_byte(value).unwrap();
-        assert_eq!(Return::from(ReasonCode::from(code)), code);
+        assert_eq!(Return::from_reason(code.into()), Some(code));
         assert_eq!(code as u8, value);
     }
     assert_eq!(Return::from_byte(6), None);

@@ -64,3 +64,21 @@ fn refusals() {
         join_durable(node, "kept", RESUMED).await;
     });
 }
+
+/// [MQTT311-3.2.2-6] Where no return code says what is wrong, there is no CONNACK: a will of a QoS, with RETAIN, or with
+/// more levels than the node admits.
+#[test]
+fn no_connack_where_no_return_code_fits() {
+    let mut limited = settings();
+    limited.mqtt.maximum_qos = 1;
+    limited.mqtt.retain_available = false;
+    limited.mqtt.topic_levels_max = 3;
+    on_node(1, limited, async |node| {
+        for (flags, topic) in [(WILL_QOS_2, &b"a/b/c"[..]), (WILL_RETAIN, b"a/b/c"), (0, b"a/b/c/d")] {
+            let bytes = connect(CLEAN | WILL | flags, &[b"x", topic, b"m"]);
+            expect_closed_by(open(node).await, &bytes).await;
+        }
+        join_with(node, &connect(CLEAN | WILL, &[b"x", b"a/b/c", b"m"]), ACCEPTED).await;
+        assert_eq!(node.counter("connects_refused"), 3);
+    });
+}
