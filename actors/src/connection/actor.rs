@@ -294,9 +294,6 @@ impl Connection {
         };
         worker
             .with_desk(self.key, now, |session, desk| {
-                if let Some(online) = &mut session.online {
-                    online.last_received = now;
-                }
                 let mut step = Step {
                     desk,
                     counters: &worker.counters,
@@ -328,6 +325,10 @@ impl Connection {
                     let body = &bytes[used + usize::from(header.header_bytes)..end];
                     let packet = decode_body(header, body, version, Sender::Client, &node.decode_limits)
                         .inspect_err(|error| count_decode_error(&worker, error.reason_code()))?;
+                    if let Some(online) = &mut session.online {
+                        // A whole packet is a sign of life, the beginning of one is not [MQTT-3.1.2-22].
+                        online.last_received = now;
+                    }
                     match self.protocol.on_packet(packet, session, &mut step, fx)? {
                         Stepped::Done => {}
                         Stepped::NeedsPermission | Stepped::NeedsAnswers => {

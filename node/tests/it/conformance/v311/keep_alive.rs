@@ -57,3 +57,25 @@ fn silence_ends_the_network_connection() {
         heir.expect_bytes(&publish(0x30, "will", None, "gone")).await;
     });
 }
+
+/// [MQTT311-3.1.2-24] Any packet counts, the beginning of one does not; with a keep alive of 0 no silence is too long.
+#[test]
+fn what_counts_as_a_sign_of_life() {
+    on_nodes(settings(), async |node| {
+        let mut publishing = join_with(node, &keeping("publishing", 1), ACCEPTED).await;
+        let mut dripping = join_with(node, &keeping("dripping", 1), ACCEPTED).await;
+        let mut unbound = join_with(node, &keeping("unbound", 0), ACCEPTED).await;
+        let began = Instant::now();
+        let long = packet(0x30, b"\x00\x01tpayload");
+        for byte in &long[..4] {
+            sleep(Duration::from_millis(300)).await;
+            publishing.send_bytes(&publish(0x30, "t", None, "x")).await;
+            dripping.send_bytes(&[*byte]).await;
+        }
+        dripping.expect_closed().await;
+        assert!(began.elapsed() < Duration::from_millis(2700), "{:?}", began.elapsed());
+        publishing.send_bytes(PINGREQ).await;
+        publishing.expect_bytes(PINGRESP).await;
+        unbound.ping().await;
+    });
+}
