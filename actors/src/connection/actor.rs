@@ -35,6 +35,10 @@ const WRITES_PER_TURN: usize = 8;
 /// SUBSCRIBE and UNSUBSCRIBE packets of one client in work at a time; beyond, it is not read.
 const CHANGES_MAX: usize = 64;
 
+/// So much of a packet, read at once, is a sign of life like a whole one: a large packet may take a slow client longer than
+/// its keep alive. Fewer bytes are none, so that nobody stays by dripping.
+const SIGN_OF_LIFE_BYTES: usize = 1024;
+
 /// Bytes of topic names, properties and short payloads in one batch; topic aliases make them more than was read.
 const BATCH_BYTES_MAX: usize = 256 * 1024;
 
@@ -250,6 +254,17 @@ impl Connection {
 
     /// Steps through bytes received; what is not a whole packet is kept.
     fn take_in(&mut self, received: &[u8], now: Instant, fx: &mut Effects) -> Option<Ending> {
+        let ending = self.step_into(received, now, fx);
+        if !self.partial.is_empty() && received.len() >= SIGN_OF_LIFE_BYTES {
+            let mut sessions = self.worker.sessions.borrow_mut();
+            if let Some(online) = sessions.get_mut(self.key).and_then(|session| session.online.as_mut()) {
+                online.last_received = now;
+            }
+        }
+        ending
+    }
+
+    fn step_into(&mut self, received: &[u8], now: Instant, fx: &mut Effects) -> Option<Ending> {
         if !self.partial.is_empty() {
             let mut partial = std::mem::take(&mut self.partial);
             partial.extend_from_slice(received);

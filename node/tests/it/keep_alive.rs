@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use actix_rt::time::sleep;
-use mqtt_codec::{Connect, ProtocolVersion, QoS, ReasonCode};
+use mqtt_codec::{Connect, Packet, ProtocolVersion, QoS, ReasonCode};
 
-use crate::harness::{connect, durable, on_nodes, settings};
+use crate::harness::{connect, durable, on_nodes, publish, settings};
 
 const V311: ProtocolVersion = ProtocolVersion::V311;
 const V5: ProtocolVersion = ProtocolVersion::V5;
@@ -50,6 +50,21 @@ fn clients_that_are_heard_stay() {
         }
         publishing.ping().await;
         silent.ping().await;
+        assert_eq!(node.counter("keep_alive_timeouts"), 0);
+    });
+}
+
+/// A large packet may take longer than the keep alive, as long as it comes on.
+#[test]
+fn a_large_packet_on_its_way_is_a_sign_of_life() {
+    on_nodes(settings(), async |node| {
+        let (mut client, _) = node.connect_with(keeping(V5, "slow", 1)).await;
+        let large = Packet::Publish(publish("k", QoS::AtLeastOnce, &"x".repeat(20_000)));
+        for piece in client.encoded(&large).chunks(3_000) {
+            sleep(Duration::from_millis(300)).await;
+            client.send_bytes(piece).await;
+        }
+        assert!(matches!(client.next().await, Packet::PubAck(_)));
         assert_eq!(node.counter("keep_alive_timeouts"), 0);
     });
 }
