@@ -17,6 +17,8 @@ pub mod settings;
 #[cfg(feature = "simulation")]
 pub mod simulation;
 mod supervision;
+#[cfg(test)]
+mod testing;
 pub mod topics;
 pub mod worker;
 

@@ -2,6 +2,8 @@
 
 mod actor;
 mod store;
+#[cfg(test)]
+mod tests;
 
 pub use actor::{Keep, ObserveRetained, Query, Retained, RetainedObservation};
 pub use store::{Piece, Rest, RetainedStore};

@@ -13,6 +13,8 @@ mod queue;
 mod replay;
 mod session;
 mod store;
+#[cfg(test)]
+mod tests;
 
 pub use actor::Sessions;
 pub(crate) use actor::close;

@@ -6,6 +6,8 @@ mod messages;
 mod path_trie;
 mod route;
 mod shared;
+#[cfg(test)]
+mod tests;
 mod trie;
 
 pub use actor::TopicTrie;

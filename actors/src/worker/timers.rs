@@ -87,4 +87,23 @@ mod tests {
         assert_eq!(timers.take_due(start + 11 * minute), [Timer::Offline(key, 1)]);
         assert!(timers.due.is_empty());
     }
+
+    /// What is due at a tick comes with it, in the order of the ticks; what was due before `began` comes at once.
+    #[test]
+    fn in_the_order_of_time() {
+        let start = Instant::now();
+        let at = |ticks: u32| start + ticks * TICK;
+        let mut timers = Timers::new(start);
+        let timer = |index| Timer::KeepAlive(SessionKey { index, generation: 1, worker: 0 }, 7);
+        for (ticks, index) in [(3, 3), (1, 1), (2, 2), (3, 33), (9, 9), (0, 0)] {
+            timers.set(at(ticks), timer(index));
+        }
+        assert_eq!(timers.take_due(at(0)), [timer(0)]);
+        assert_eq!(timers.take_due(at(3)), [timer(1), timer(2), timer(3), timer(33)]);
+        // Late: due at once.
+        timers.set(at(1), timer(4));
+        assert_eq!(timers.take_due(at(3)), [timer(4)]);
+        assert!(timers.take_due(at(8)).is_empty());
+        assert_eq!(timers.take_due(at(9)), [timer(9)]);
+    }
 }

@@ -7,6 +7,8 @@ mod authentication;
 mod authorizations;
 mod publish;
 mod subscribe;
+#[cfg(test)]
+mod tests;
 mod violation;
 
 pub(crate) use violation::Violation;

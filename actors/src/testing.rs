@@ -1,0 +1,239 @@
+//! What the tests of the parts that decide share: a worker's desk without a worker, clients without a socket, messages
+//! without a publisher.
+
+use std::num::{NonZeroU16, NonZeroU32};
+use std::time::Duration;
+pub(crate) use tokio::time::Instant;
+
+use mqtt_codec::{
+    Connect, Limits, Packet, PacketIdentifier, ProtocolVersion, QoS, Sender, SubscriptionOptions, decode,
+};
+
+use crate::connection::outbox::{Outbox, SLICES_PER_WRITE};
+use crate::ledger::{DropReason, Ledger};
+use crate::message::{Payload, Publication};
+use crate::metrics::Counters;
+use crate::sessions::{
+    Desk, FrameCache, Identifiers, Offered, Online, OutgoingAliases, Session, SessionKey, Wanted,
+};
+use crate::settings::Settings;
+use crate::topics::GroupKey;
+use crate::worker::{BufferPool, Touch};
+
+pub(crate) fn key(index: u32) -> SessionKey {
+    SessionKey { index, generation: 1, worker: 0 }
+}
+
+pub(crate) fn id(identifier: u16) -> PacketIdentifier {
+    PacketIdentifier::new(identifier).unwrap()
+}
+
+pub(crate) fn group(index: u32) -> GroupKey {
+    GroupKey { index, generation: 1, home: 0 }
+}
+
+/// A message as it is published: topic name, payload, QoS; nothing else about it is special.
+pub(crate) fn publication<'a>(topic: &'a str, payload: &'a str, qos: QoS) -> Publication<'a> {
+    Publication {
+        topic,
+        properties: &[],
+        payload: Payload::Short(payload.as_bytes()),
+        qos,
+        retain: false,
+        expires_at: None,
+        publisher: None,
+        publisher_hash: 0,
+        stamp: 0,
+    }
+}
+
+/// How a subscription with this QoS and nothing else wants its messages.
+pub(crate) fn wanted(qos: QoS) -> Wanted {
+    Wanted { qos, retain: false, identifiers: Identifiers::None, group: None }
+}
+
+pub(crate) fn options(qos: QoS) -> SubscriptionOptions {
+    SubscriptionOptions { qos, ..SubscriptionOptions::default() }
+}
+
+/// A network connection of a client that names no limits.
+pub(crate) fn online(version: ProtocolVersion) -> Online {
+    Online {
+        outbox: Outbox::default(),
+        waker: None,
+        connection: None,
+        last_received: Instant::now(),
+        maximum_packet_size: u32::MAX,
+        aliases: None,
+        inflight_max: u16::MAX,
+        unanswered: 0,
+        keep_alive_seconds: 0,
+        version,
+        touch: Touch::No,
+        reading_paused: false,
+    }
+}
+
+/// The same for a client that takes so many topic aliases.
+pub(crate) fn online_with_aliases(maximum: u16) -> Online {
+    Online { aliases: Some(Box::new(OutgoingAliases::new(maximum))), ..online(ProtocolVersion::V5) }
+}
+
+/// A session of 5.0 that a network connection holds; with an expiry interval it outlives that.
+pub(crate) fn session(expiry_interval: u32) -> Session {
+    let mut session = Session::new(key(0), "client".into(), ProtocolVersion::V5);
+    session.epoch = 1;
+    session.expiry_interval = expiry_interval;
+    session.online = Some(online(ProtocolVersion::V5));
+    session
+}
+
+/// A CONNECT of 5.0 with these limits of the client.
+pub(crate) fn connect(receive_maximum: u16, maximum_packet_size: u32) -> Connect {
+    let mut connect = Connect::new(ProtocolVersion::V5, "client");
+    connect.properties.receive_maximum = NonZeroU16::new(receive_maximum);
+    connect.properties.maximum_packet_size = NonZeroU32::new(maximum_packet_size);
+    connect
+}
+
+/// What a worker has beside its sessions, for those who decide.
+pub(crate) struct Office {
+    pub(crate) settings: Settings,
+    pub(crate) ledger: Ledger,
+    pub(crate) counters: Counters,
+    pub(crate) pool: BufferPool,
+    pub(crate) frames: FrameCache,
+    pub(crate) now: Instant,
+}
+
+impl Office {
+    pub(crate) fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    /// With other settings than the default.
+    pub(crate) fn with(change: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings = Settings::default();
+        change(&mut settings);
+        Self {
+            settings,
+            ledger: Ledger::default(),
+            counters: Counters::default(),
+            pool: BufferPool::default(),
+            frames: FrameCache::default(),
+            now: Instant::now(),
+        }
+    }
+
+    pub(crate) fn desk(&mut self) -> Desk<'_> {
+        Desk {
+            settings: &self.settings,
+            ledger: &self.ledger,
+            pool: &mut self.pool,
+            frames: &mut self.frames,
+            now: self.now,
+        }
+    }
+
+    /// Time passes.
+    pub(crate) fn pass(&mut self, time: Duration) {
+        self.now += time;
+    }
+
+    /// Offers a message of its own, as the topic trie does for each match.
+    pub(crate) fn offer(
+        &mut self,
+        session: &mut Session,
+        publication: &Publication<'_>,
+        wanted: &Wanted,
+    ) -> Offered {
+        self.frames.forget();
+        let offered = session.offer(publication, wanted, &mut None, &mut self.desk());
+        self.frames.forget();
+        offered
+    }
+
+    /// The client reads everything that waits in its outbox, and says what that was.
+    #[track_caller]
+    pub(crate) fn read(&mut self, session: &mut Session) -> Vec<Packet> {
+        let online = session.online.as_mut().expect("only a session online is read");
+        let (bytes, delivered) = drain(&mut online.outbox, &mut self.pool);
+        session.tally.delivered += u64::from(delivered);
+        self.ledger.delivered.add(delivered.into());
+        packets(&bytes, online.version)
+    }
+
+    /// How many of one session's messages were dropped for this reason; the session's and the worker's books agree.
+    #[track_caller]
+    pub(crate) fn dropped(&self, session: &Session, reason: DropReason) -> u64 {
+        assert_eq!(session.tally.dropped(reason), self.ledger.dropped(reason), "{}", reason.label());
+        session.tally.dropped(reason)
+    }
+
+    /// Every message that matched is somewhere, in the session's own books and in the worker's.
+    #[track_caller]
+    pub(crate) fn assert_balanced(&self, session: &Session) {
+        let tally = &session.tally;
+        let dropped: u64 = DropReason::ALL.iter().map(|reason| tally.dropped(*reason)).sum();
+        let accounted = tally.delivered + tally.returned + dropped + session.waiting();
+        assert_eq!(tally.matched, accounted, "{tally:?}, {} waiting", session.waiting());
+        assert_eq!(self.ledger.delivered.get(), tally.delivered);
+        assert_eq!(self.ledger.dropped_total(), dropped);
+    }
+}
+
+/// Writes out all that waits. Returns it, and how many QoS 0 messages that completed.
+pub(crate) fn drain(outbox: &mut Outbox, pool: &mut BufferPool) -> (Vec<u8>, u32) {
+    let (mut bytes, mut delivered) = (Vec::new(), 0);
+    while !outbox.is_empty() {
+        let mut slices = [std::io::IoSlice::new(&[]); SLICES_PER_WRITE];
+        let count = outbox.slices(&mut slices);
+        let before = bytes.len();
+        slices[..count].iter().for_each(|slice| bytes.extend_from_slice(slice));
+        let written = bytes.len() - before;
+        assert!(written > 0, "{} bytes wait, and none is offered to write", outbox.waiting_bytes());
+        delivered += outbox.advance(pool, written);
+    }
+    (bytes, delivered)
+}
+
+/// The packets of a server in these bytes, whole ones only.
+#[track_caller]
+pub(crate) fn packets(mut bytes: &[u8], version: ProtocolVersion) -> Vec<Packet> {
+    let mut packets = Vec::new();
+    while !bytes.is_empty() {
+        let (packet, used) = decode(bytes, version, Sender::Server, &Limits::default())
+            .expect("a server's packet is well formed")
+            .expect("a packet is whole");
+        packets.push(packet.into_owned());
+        bytes = &bytes[used..];
+    }
+    packets
+}
+
+/// Packets in few words: `t=x` is a PUBLISH of QoS 0 to `t` with the payload `x`, `t=x@2` one of QoS 1 or 2 with
+/// packet identifier 2, `dup t=x@2` the same sent again, and `retain` says that it is retained.
+pub(crate) fn summary(packets: &[Packet]) -> Vec<String> {
+    packets
+        .iter()
+        .map(|packet| match packet {
+            Packet::Publish(publish) => {
+                let dup = if publish.dup { "dup " } else { "" };
+                let retain = if publish.retain { "retain " } else { "" };
+                let identifier =
+                    publish.packet_identifier.map_or(String::new(), |id| format!("@{}", id.get()));
+                let payload = String::from_utf8_lossy(&publish.payload);
+                format!("{dup}{retain}{}={payload}{identifier}", publish.topic)
+            }
+            Packet::PubAck(ack) | Packet::PubRec(ack) | Packet::PubRel(ack) | Packet::PubComp(ack) => {
+                format!(
+                    "{} {} 0x{:02x}",
+                    packet.packet_type(),
+                    ack.packet_identifier.get(),
+                    ack.reason_code as u8
+                )
+            }
+            other => other.packet_type().to_string(),
+        })
+        .collect()
+}

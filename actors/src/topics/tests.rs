@@ -1,0 +1,5 @@
+//! The pure parts of a topic trie: what matches a topic name, which workers have such a thing, and shared groups.
+
+mod directory;
+mod groups;
+mod trie;
