@@ -164,8 +164,9 @@ impl Handshake {
         if read == 0 { Err(Turned::Away) } else { Ok(()) }
     }
 
-    /// The next packet, with the version that is in force.
-    async fn read_packet(&mut self, version: ProtocolVersion) -> Result<Packet, Turned> {
+    /// The next packet, in the version that the CONNECT before it named; none before that.
+    async fn read_packet(&mut self, named: Option<ProtocolVersion>) -> Result<Packet, Turned> {
+        let version = named.unwrap_or(ProtocolVersion::V5);
         loop {
             let limits = &self.worker.node.decode_limits;
             match decode(&self.received, version, Sender::Client, limits) {
@@ -181,7 +182,7 @@ impl Handshake {
                     return Ok(packet);
                 }
                 Ok(None) => self.read_more().await?,
-                Err(error) => return Err(self.judge_error(error)),
+                Err(error) => return Err(self.judge_error(error, named)),
             }
         }
     }
@@ -196,20 +197,24 @@ impl Handshake {
             self.worker.counters.protocol_errors.add(1);
             return Err(Turned::Away);
         }
-        match self.read_packet(ProtocolVersion::V5).await? {
+        match self.read_packet(None).await? {
             Packet::Connect(connect) => Ok(connect),
             _ => Err(Turned::Away),
         }
     }
 
-    /// What a CONNECT that cannot be read is answered: 5.0 knows reason codes for it, 3.x only for its version.
-    fn judge_error(&self, error: DecodeError) -> Turned {
+    /// What a CONNECT that cannot be read is answered, or an AUTH behind it: 5.0 knows reason codes for it, 3.x only for its
+    /// version.
+    fn judge_error(&self, error: DecodeError, named: Option<ProtocolVersion>) -> Turned {
         let counters = &self.worker.counters;
-        debug!(peer = ?self.peer, %error, "a CONNECT could not be read");
+        debug!(peer = ?self.peer, %error, "a CONNECT or an AUTH behind it could not be read");
         let reason = error.reason_code();
         match reason {
             ReasonCode::PacketTooLarge => counters.packets_too_large.add(1),
             _ => counters.protocol_errors.add(1),
+        }
+        if let Some(version) = named {
+            return Turned::Refused(version, reason);
         }
         match (stated_level(&self.received), reason) {
             (Some(level), ReasonCode::UnsupportedProtocolVersion) if level <= 5 => {
@@ -316,8 +321,11 @@ impl Handshake {
             encode(&question, ProtocolVersion::V5, self.limit, &mut bytes)
                 .map_err(|_| refused(ReasonCode::PacketTooLarge))?;
             write_all(&mut self.transport, &bytes).await?;
-            let Packet::Auth(answer) = self.read_packet(ProtocolVersion::V5).await? else {
-                return Err(refused(ReasonCode::ProtocolError));
+            let answer = match self.read_packet(Some(ProtocolVersion::V5)).await? {
+                Packet::Auth(answer) => answer,
+                // It thought better of it, and listens no more.
+                Packet::Disconnect(_) => return Err(Turned::Away),
+                _ => return Err(refused(ReasonCode::ProtocolError)),
             };
             if answer.reason_code != ReasonCode::ContinueAuthentication
                 || answer.properties.authentication_method.as_deref() != Some(&method)

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::harness::{Client, TestNode, connect, identifier, options, settings, subscribe_packet, will};
 use crate::scram_client::{ScramClient, verifier};
 
-const PASSWORD: &str = "correct horse";
+pub(crate) const PASSWORD: &str = "correct horse";
 
 const RULES: &str = r#"
 [[rule]]
@@ -57,8 +57,8 @@ fn user(name: &str) -> String {
 }
 
 /// A node with the users ann and bob and the rules above.
-struct Guarded {
-    node: TestNode,
+pub(crate) struct Guarded {
+    pub(crate) node: TestNode,
     folder: TempDir,
 }
 
@@ -75,13 +75,18 @@ impl Guarded {
         self.folder.path().join("users.toml")
     }
 
-    async fn connect(&self, version: ProtocolVersion, client_identifier: &str, user: &str) -> Client {
+    pub(crate) async fn connect(
+        &self,
+        version: ProtocolVersion,
+        client_identifier: &str,
+        user: &str,
+    ) -> Client {
         self.node.connect_with(login(connect(version, client_identifier), user, PASSWORD)).await.0
     }
 }
 
 /// Runs a test over one worker and over three.
-fn on_guarded_nodes(test: impl AsyncFn(&Guarded)) {
+pub(crate) fn on_guarded_nodes(test: impl AsyncFn(&Guarded)) {
     for workers in [1, 3] {
         actix_rt::System::new().block_on(async {
             let guarded = Guarded::start(workers).await;
@@ -245,14 +250,14 @@ fn reload() {
 
 // === enhanced authentication ===
 
-fn scram_connect(method: &str, data: Vec<u8>) -> Connect {
+pub(crate) fn scram_connect(method: &str, data: Vec<u8>) -> Connect {
     let mut connect = connect(V5, "client");
     connect.properties.authentication_method = Some(method.to_owned());
     connect.properties.authentication_data = Some(data.into());
     connect
 }
 
-fn auth(reason_code: ReasonCode, method: &str, data: Vec<u8>) -> Packet {
+pub(crate) fn auth(reason_code: ReasonCode, method: &str, data: Vec<u8>) -> Packet {
     let properties = AuthProperties {
         authentication_method: Some(method.to_owned()),
         authentication_data: Some(data.into()),
@@ -262,7 +267,7 @@ fn auth(reason_code: ReasonCode, method: &str, data: Vec<u8>) -> Packet {
 }
 
 /// The data of the node's next AUTH, which must be of this method and reason.
-async fn auth_data(client: &mut Client, reason: ReasonCode, method: &str) -> Vec<u8> {
+pub(crate) async fn auth_data(client: &mut Client, reason: ReasonCode, method: &str) -> Vec<u8> {
     match client.next().await {
         Packet::Auth(Auth { reason_code, properties }) if reason_code == reason => {
             assert_eq!(properties.authentication_method.as_deref(), Some(method));

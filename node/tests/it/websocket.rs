@@ -287,7 +287,7 @@ fn byte_by_byte() {
     });
 }
 
-/// Messages go between WebSocket and TCP, large ones too.
+/// [MQTT-4.2-1] Messages go between WebSocket and TCP, large ones too.
 #[test]
 fn large_messages_between_websocket_and_tcp() {
     on_nodes(settings(), async |node| {

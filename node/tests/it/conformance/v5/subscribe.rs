@@ -1,0 +1,311 @@
+//! SUBSCRIBE and SUBACK (chapters 3.8, 3.9).
+
+use mqtt_codec::{Packet, QoS, ReasonCode};
+
+use super::bytes::{
+    Kind, MALFORMED, PROTOCOL_ERROR, V5, accepts, connected, packet, properties, refuses, string,
+    user_property,
+};
+use crate::harness::{identifier, on_nodes, publish, settings};
+
+const TOPIC_FILTER_INVALID: u8 = 0x8f;
+
+/// A SUBSCRIBE of filters and options.
+fn subscribe(id: u16, filters: &[(&str, u8)]) -> Vec<u8> {
+    let filters: Vec<u8> =
+        filters.iter().flat_map(|(filter, options)| [&string(filter)[..], &[*options]].concat()).collect();
+    packet(0x82, &[&id.to_be_bytes()[..], b"\x00", &filters].concat())
+}
+
+/// [MQTT-2.2.1-6] [MQTT-3.8.4-1] [MQTT-3.8.4-2] [MQTT-3.8.4-6] [MQTT-3.8.4-7] [MQTT-3.9.3-1] SUBSCRIBE is answered by SUBACK
+/// with its packet identifier and a reason code for each topic filter, in their order.
+#[test]
+fn is_answered() {
+    on_nodes(settings(), async |node| {
+        let mut client = connected(node).await;
+        for id in [1u16, 2, 255, 256, 65_535] {
+            let [high, low] = id.to_be_bytes();
+            client.send_bytes(&subscribe(id, &[("a", 0)])).await;
+            client.expect_bytes(&[0x90, 4, high, low, 0, 0]).await;
+            client.send_bytes(&subscribe(id, &[("a", 2), ("b/#", 0), ("$share/g/c", 1), ("a", 1)])).await;
+            client.expect_bytes(&[0x90, 7, high, low, 0, 2, 0, 1, 1]).await;
+        }
+        // Many at once: an answer for each, in their order.
+        let all: Vec<u8> = (1..=100).flat_map(|id| subscribe(id, &[("a", (id % 3) as u8)])).collect();
+        client.send_bytes(&all).await;
+        for id in 1..=100 {
+            client.expect_bytes(&[0x90, 4, 0, id, 0, id % 3]).await;
+        }
+    });
+}
+
+/// [MQTT-3.8.3-2] A SUBSCRIBE without a topic filter, with and without properties.
+#[test]
+fn needs_a_topic_filter() {
+    on_nodes(settings(), async |node| {
+        for list in [&b""[..], b"\x0b\x05", &user_property("n", "v")] {
+            let bytes = packet(0x82, &[&b"\x00\x01"[..], &properties(list)].concat());
+            refuses(node, &bytes, PROTOCOL_ERROR).await;
+        }
+    });
+}
+
+/// [MQTT-3.8.3-5] [MQTT-3.8.4-7] Every byte in place of subscription options, of the first and of the second topic filter:
+/// reserved bits are malformed, QoS 3 and retain handling 3 are errors, the others are granted.
+#[test]
+fn every_subscription_option() {
+    on_nodes(settings(), async |node| {
+        for options in 0..=255u8 {
+            let (qos, retain_handling) = (options & 3, options >> 4 & 3);
+            for filters in [&[("a", options)][..], &[("b", 0), ("a", options)]] {
+                let bytes = subscribe(9, filters);
+                if options & 0xc0 != 0 {
+                    refuses(node, &bytes, MALFORMED).await;
+                } else if qos == 3 || retain_handling == 3 {
+                    refuses(node, &bytes, PROTOCOL_ERROR).await;
+                } else {
+                    let answers = accepts(node, &bytes).await;
+                    assert_eq!(answers[0].last(), Some(&qos), "{answers:02x?}");
+                }
+            }
+        }
+    });
+}
+
+/// [MQTT-3.8.3-4] No local on a shared subscription, with any other options, and behind others that are fine.
+#[test]
+fn no_local_on_a_shared_subscription() {
+    on_nodes(settings(), async |node| {
+        for options in [0x04, 0x05, 0x06, 0x0c, 0x14, 0x2e] {
+            refuses(node, &subscribe(9, &[("$share/g/a", options)]), PROTOCOL_ERROR).await;
+            refuses(node, &subscribe(9, &[("a", 0x04), ("$share/g/#", options)]), PROTOCOL_ERROR).await;
+            accepts(node, &subscribe(9, &[("a", options), ("$share/g/a", options & !0x04)])).await;
+        }
+    });
+}
+
+/// What is no topic filter.
+const NO_FILTERS: [&str; 31] = [
+    "",
+    // # not alone in its level, or not in the last.
+    "a#",
+    "#a",
+    "a/#/b",
+    "#/a",
+    "##",
+    "a/##",
+    "a/b#",
+    "+#",
+    "a/#/",
+    "#/",
+    // + not alone in its level.
+    "a+",
+    "+a",
+    "a/b+",
+    "a/+b/c",
+    "++",
+    "a/++",
+    "+/a+/b",
+    // No share name, a wrong one, or no topic filter behind it.
+    "$share/",
+    "$share//",
+    "$share//a",
+    "$share/g",
+    "$share/g/",
+    "$share/+/a",
+    "$share/#/a",
+    "$share/g+/a",
+    "$share/g#/a",
+    "$share/+",
+    "$share/g/a#",
+    "$share/g/#/a",
+    "$share/g/a+/b",
+];
+
+/// [MQTT-4.7.1-1] [MQTT-4.7.1-2] [MQTT-4.7.3-1] [MQTT-4.8.2-1] [MQTT-4.8.2-2] What is no topic filter, in SUBSCRIBE and
+/// UNSUBSCRIBE, alone and behind one that is.
+#[test]
+fn no_topic_filters() {
+    on_nodes(settings(), async |node| {
+        for filter in NO_FILTERS {
+            for filters in [&[filter][..], &["a", filter]] {
+                let with_options: Vec<_> = filters.iter().map(|filter| (*filter, 0)).collect();
+                refuses(node, &subscribe(9, &with_options), TOPIC_FILTER_INVALID).await;
+                let names: Vec<u8> = filters.iter().flat_map(string).collect();
+                let bytes = packet(0xa2, &[&b"\x00\x09\x00"[..], &names].concat());
+                refuses(node, &bytes, TOPIC_FILTER_INVALID).await;
+            }
+        }
+    });
+}
+
+/// [MQTT-4.7.0-1] [MQTT-4.7.1-1] [MQTT-4.7.1-2] [MQTT-4.7.3-1] [MQTT-4.8.2-1] [MQTT-4.8.2-2] What is one, unlikely as it looks.
+#[test]
+fn topic_filters() {
+    on_nodes(settings(), async |node| {
+        for filter in [
+            "#",
+            "+",
+            "/",
+            "//",
+            " ",
+            "/#",
+            "+/+",
+            "+/#",
+            "/+",
+            "+/",
+            "+//+",
+            "a/+/b/+/#",
+            "a b/ c",
+            "$",
+            "$a/#",
+            "$SYS/#",
+            "$share",
+            "$SHARE/a",
+            "$shared/g/a",
+            "$share/g/a",
+            "$share/g//",
+            "$share/g/#",
+            "$share/g/+",
+            "$share/g/+/#",
+            "$share/ /a",
+            "$share/$share/$share/g/a",
+        ] {
+            let answers = accepts(node, &subscribe(9, &[(filter, 1)])).await;
+            assert_eq!(answers[0], b"\x90\x04\x00\x09\x00\x01", "{filter}");
+            let bytes = packet(0xa2, &[&b"\x00\x09\x00"[..], &string(filter)].concat());
+            let answers = accepts(node, &bytes).await;
+            assert_eq!(answers[0], b"\xb0\x04\x00\x09\x00\x11", "{filter}");
+        }
+    });
+}
+
+/// [MQTT-3.8.4-3] [MQTT-3.8.4-5] Topic filters of one SUBSCRIBE count one after the other: of equal ones the last is in force.
+#[test]
+fn several_are_as_one_after_the_other() {
+    on_nodes(settings(), async |node| {
+        let mut client = connected(node).await;
+        let mut publisher = node.connect(V5, "publisher").await;
+        for (first, second) in [(0, 2), (2, 0), (1, 2)] {
+            client.send_bytes(&subscribe(1, &[("t", first), ("u", 1), ("t", second)])).await;
+            client.expect_bytes(&[0x90, 6, 0, 1, 0, first, 1, second]).await;
+            publisher.publish("t", QoS::ExactlyOnce, "m").await;
+            assert_eq!(client.take_payload("m").await.qos as u8, second);
+            publisher.publish("u", QoS::AtLeastOnce, "m").await;
+            client.take_payload("m").await;
+            client.expect_nothing().await;
+        }
+        assert_eq!(node.snapshot().await.sessions.subscriptions, 2);
+    });
+}
+
+/// [MQTT-3.8.4-3] [MQTT-3.8.4-4] A subscription that is replaced again and again under load: no message is lost or comes twice,
+/// and what is retained comes again each time.
+#[test]
+fn nothing_is_lost_by_replacing() {
+    const ROUNDS: u16 = 30;
+    const EACH: u16 = 10;
+    on_nodes(settings(), async |node| {
+        let mut client = connected(node).await;
+        let mut publisher = node.connect(V5, "publisher").await;
+        let mut retained = publish("t/kept", QoS::AtLeastOnce, "kept");
+        retained.retain = true;
+        publisher.publish_packet(retained).await;
+        client.subscribe("t/#", QoS::AtLeastOnce).await;
+        assert!(client.take_payload("kept").await.retain);
+        let (mut next, mut kept, mut answers) = (0, 0, 0);
+        for round in 0..ROUNDS {
+            let packets: Vec<_> = (0..EACH)
+                .map(|number| {
+                    let number = round * EACH + number;
+                    let mut message = publish("t/live", QoS::AtLeastOnce, &number.to_string());
+                    message.packet_identifier = Some(identifier(number + 1));
+                    Packet::Publish(message)
+                })
+                .collect();
+            publisher.send_all(&packets[..5]).await;
+            client.send_bytes(&subscribe(round + 1, &[("t/#", 1 + (round % 2) as u8)])).await;
+            publisher.send_all(&packets[5..]).await;
+            while next < (round + 1) * EACH || kept <= round || answers <= round {
+                match client.next().await {
+                    Packet::Publish(message) if message.retain => {
+                        client.acknowledge(&message).await;
+                        kept += 1;
+                    }
+                    Packet::Publish(message) => {
+                        assert_eq!(message.payload[..], *next.to_string().as_bytes());
+                        client.acknowledge(&message).await;
+                        next += 1;
+                    }
+                    Packet::SubAck(_) => answers += 1,
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+        client.expect_nothing().await;
+        assert_eq!((next, kept, answers), (ROUNDS * EACH, ROUNDS, ROUNDS));
+    });
+}
+
+/// [MQTT-3.9.3-2] Failures are told with reason codes of SUBACK, and the other topic filters of the packet are granted.
+#[test]
+fn failures() {
+    let mut strict = settings();
+    strict.mqtt.shared_subscription_available = false;
+    strict.mqtt.wildcard_subscription_available = false;
+    strict.mqtt.topic_levels_max = 2;
+    strict.session.subscriptions_per_client_max = 2;
+    on_nodes(strict, async |node| {
+        let mut client = connected(node).await;
+        let filters =
+            [("a", 1), ("$share/g/a", 0), ("b/#", 0), ("+", 2), ("a/b/c", 0), ("c", 2), ("d", 0), ("a", 0)];
+        client.send_bytes(&subscribe(7, &filters)).await;
+        let answer = client.next_frame_or_end().await.expect("a SUBACK");
+        let codes = &answer[answer.len() - filters.len()..];
+        assert_eq!(codes, [1, 0x9e, 0xa2, 0xa2, 0x8f, 2, 0x97, 0]);
+        assert_eq!(client.publish("c", QoS::AtLeastOnce, "m").await, ReasonCode::Success);
+        client.take_payload("m").await;
+    });
+}
+
+/// [MQTT-3.8.4-8] [MQTT-3.3.4-3] [MQTT-3.3.4-5] A subscription identifier from 1 to the largest comes with each message, in as many
+/// bytes as it needs, until the subscription is replaced by one without.
+#[test]
+fn subscription_identifiers() {
+    on_nodes(settings(), async |node| {
+        let mut client = connected(node).await;
+        for number in [&b"\x01"[..], b"\x7f", b"\x80\x01", b"\xff\x7f", b"\x80\x80\x01", b"\xff\xff\xff\x7f"]
+        {
+            let list = properties(&[&b"\x0b"[..], number].concat());
+            client.send_bytes(&packet(0x82, &[&b"\x00\x01"[..], &list, b"\x00\x01t\x00"].concat())).await;
+            client.expect_bytes(b"\x90\x04\x00\x01\x00\x00").await;
+            client.send_bytes(b"\x30\x05\x00\x01t\x00x").await;
+            client.expect_bytes(&packet(0x30, &[&b"\x00\x01t"[..], &list, b"x"].concat())).await;
+        }
+        client.send_bytes(&subscribe(2, &[("t", 0)])).await;
+        client.expect_bytes(b"\x90\x04\x00\x02\x00\x00").await;
+        client.send_bytes(b"\x30\x05\x00\x01t\x00x").await;
+        client.expect_bytes(b"\x30\x05\x00\x01t\x00x").await;
+        refuses(node, &Kind::Subscribe.with(b"\x0b\x80\x80\x80\x80\x01"), MALFORMED).await;
+    });
+}
+
+/// [MQTT-3.8.3-3] No local keeps from a client what it published itself, on another network connection of the session too.
+#[test]
+fn no_local() {
+    on_nodes(settings(), async |node| {
+        let (mut client, _) = node.connect_with(crate::harness::durable(V5, "same")).await;
+        client.send_bytes(&subscribe(1, &[("t", 0x05)])).await;
+        client.expect_bytes(b"\x90\x04\x00\x01\x00\x01").await;
+        for qos in [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce] {
+            client.publish("t", qos, "own").await;
+        }
+        client.expect_nothing().await;
+        client.vanish().await;
+        let mut client = node.resume(crate::harness::durable(V5, "same")).await;
+        client.publish("t", QoS::AtLeastOnce, "own").await;
+        client.expect_nothing().await;
+        node.connect(V5, "other").await.publish("t", QoS::AtLeastOnce, "foreign").await;
+        client.take_payload("foreign").await;
+    });
+}
