@@ -4,7 +4,7 @@
 #   scripts/test.sh                     everything
 #   scripts/test.sh --only SUITE        one suite; may be repeated
 #
-# Suites: unit (cargo test of the workspace, doc tests included), clients (the four below), mosquitto
+# Suites: unit (cargo test of the workspace, doc tests included, and that docs/conformance.md is complete), clients (the four below), mosquitto
 # (mosquitto_pub, _sub, _rr and a mosquitto bridge), python (paho-mqtt, aiomqtt), node (MQTT.js), rust (rumqttc).
 #
 # On Debian, programs that are missing are installed with apt-get; Python and npm packages go to a cache outside the
@@ -84,6 +84,7 @@ install_packages "${suites[@]}"
 wants_broker=false
 for suite in "${suites[@]}"; do
     if [ "$suite" = unit ]; then
+        if scripts/conformance.sh --check; then add_result conformance 1 0; else add_result conformance 0 1; fi
         run_suite unit suite_unit
     else
         wants_broker=true
