@@ -70,7 +70,7 @@ pub(crate) fn online(version: ProtocolVersion) -> Online {
         keep_alive_seconds: 0,
         version,
         touch: Touch::No,
-        reading_paused: false,
+        reading: crate::sessions::Reading::GoesOn,
     }
 }
 

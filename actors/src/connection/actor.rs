@@ -25,7 +25,7 @@ use super::retained::{self, RetainedPieces};
 use super::transport::{Transport, WebSocketRefusal};
 use crate::message::Batch;
 use crate::metrics::ActorKind;
-use crate::sessions::{Epoch, Left, Online, SessionKey};
+use crate::sessions::{Epoch, Left, Online, Reading, SessionKey};
 use crate::worker::Worker;
 
 /// Reads of one turn. The second usually finds nothing, without a system call, and leaves the waker with the socket.
@@ -152,6 +152,8 @@ impl Connection {
         let reads = self.may_read();
         if reads {
             ending = self.read(task, now, fx);
+        } else if self.is_doubted() {
+            ending = self.look_for_life(task);
         }
         if let Err(later) = self.carry_out(context, task, fx) {
             self.rare().held_up = Some(later);
@@ -186,12 +188,15 @@ impl Connection {
         true
     }
 
+    /// Whether the client is not read because the node is not done with what it sent before.
+    fn waits_for_node(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| {
+            rare.held_up.is_some() || rare.asked || rare.changes.len() + rare.answers.len() >= CHANGES_MAX
+        })
+    }
+
     fn may_read(&self) -> bool {
-        if let Some(rare) = &self.rare
-            && (rare.held_up.is_some()
-                || rare.asked
-                || rare.changes.len() + rare.answers.len() >= CHANGES_MAX)
-        {
+        if self.waits_for_node() {
             return false;
         }
         let sessions = self.worker.sessions.borrow();
@@ -211,7 +216,38 @@ impl Connection {
         let paused = !self.partial.is_empty() && self.partial_is_ready || !self.may_read();
         let mut sessions = self.worker.sessions.borrow_mut();
         if let Some(online) = sessions.get_mut(self.key).and_then(|session| session.online.as_mut()) {
-            online.reading_paused = paused;
+            online.reading = if paused { Reading::Paused } else { Reading::GoesOn };
+        }
+    }
+
+    fn is_doubted(&self) -> bool {
+        let sessions = self.worker.sessions.borrow();
+        let online = sessions.get(self.key).and_then(|session| session.online.as_ref());
+        online.is_some_and(|online| online.reading == Reading::Doubted)
+    }
+
+    /// The keep alive of a client that is not read is over. If it is not read because it does not read itself, and it has
+    /// sent nothing meanwhile, it is gone [MQTT-3.1.2-22]. What it has sent is taken from the socket to find out, and
+    /// waits; of a client that has sent a whole buffer nothing more is taken, and it stays.
+    fn look_for_life(&mut self, task: &mut TaskContext<'_>) -> Option<Ending> {
+        let worker = Rc::clone(&self.worker);
+        let mut scratch = worker.scratch.borrow_mut();
+        if self.waits_for_node() || self.partial.len() >= scratch.len() {
+            return None;
+        }
+        match self.transport.poll_read(task, &mut scratch) {
+            Poll::Pending => {
+                worker.counters.keep_alive_timeouts.add(1);
+                Some(Ending::because(ReasonCode::KeepAliveTimeout))
+            }
+            Poll::Ready(Ok(0)) => Some(Ending::because(ReasonCode::Success)),
+            Poll::Ready(Ok(read)) => {
+                worker.counters.bytes_received.add(read as u64);
+                self.partial.extend_from_slice(&scratch[..read]);
+                self.partial_is_ready = true;
+                None
+            }
+            Poll::Ready(Err(_)) => Some(Ending::because(ReasonCode::UnspecifiedError)),
         }
     }
 

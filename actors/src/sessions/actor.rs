@@ -19,7 +19,7 @@ use tracing::{debug, warn};
 
 use super::key::{SessionKey, client_hash};
 use super::messages::*;
-use super::online::{Online, OutgoingAliases};
+use super::online::{Online, OutgoingAliases, Reading};
 use super::session::{NEVER_EXPIRES, Will};
 use super::store::{Commit, Load};
 use crate::connection::{Close, Connection, Newcomer, Refusal, refuse, transport::Transport};
@@ -61,11 +61,16 @@ impl Sessions {
         let Some(session) = sessions.get_mut(key).filter(|session| session.epoch == epoch) else { return };
         let Some(online) = &mut session.online else { return };
         let patience = keep_alive_patience(online.keep_alive_seconds);
-        if online.reading_paused {
-            // The node does not read, so silence proves nothing.
+        let mut due = online.last_received + patience;
+        if due <= now && online.reading != Reading::GoesOn {
+            // The node does not read it, so its silence proves nothing before its actor has looked.
+            online.reading = Reading::Doubted;
             online.last_received = now;
+            if let Some(waker) = &online.waker {
+                waker.wake_by_ref();
+            }
+            due = now + patience;
         }
-        let due = online.last_received + patience;
         if due <= now {
             self.worker.counters.keep_alive_timeouts.add(1);
             close(online, ReasonCode::KeepAliveTimeout);
@@ -318,7 +323,7 @@ fn new_online(
         keep_alive_seconds: keep_alive,
         version: connect.version,
         touch: Touch::No,
-        reading_paused: false,
+        reading: Reading::GoesOn,
     }
 }
 

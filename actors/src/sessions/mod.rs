@@ -23,7 +23,7 @@ pub use frames::FrameCache;
 pub use incoming::IncomingIdentifiers;
 pub use key::{Epoch, SessionKey, client_hash, home_worker};
 pub use messages::*;
-pub use online::{Online, OutgoingAliases};
+pub use online::{Online, OutgoingAliases, Reading};
 pub use queue::{Identifiers, Queue, Queued};
 pub use replay::{Replay, Replays};
 pub use session::{NEVER_EXPIRES, Outgoing, Parting, Session, Subscription, Subscriptions, Will};

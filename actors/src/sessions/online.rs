@@ -50,8 +50,19 @@ pub struct Online {
     pub version: ProtocolVersion,
     /// Whether its actor is on the list of those to wake.
     pub touch: Touch,
-    /// The node does not read it just now, so its silence is not the client's fault.
-    pub reading_paused: bool,
+    /// Whether it is read.
+    pub reading: Reading,
+}
+
+/// Whether the node reads a network connection; as long as it does not, the client's silence proves nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reading {
+    /// Whenever something comes.
+    GoesOn,
+    /// Not just now.
+    Paused,
+    /// Not just now, and the keep alive is over: its actor is to look whether the client sent anything meanwhile.
+    Doubted,
 }
 
 impl Online {

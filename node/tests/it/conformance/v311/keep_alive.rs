@@ -4,12 +4,14 @@ use std::time::{Duration, Instant};
 
 use actix_rt::time::sleep;
 
-use super::{ACCEPTED, PINGREQ, PINGRESP, WILL, connect, join, join_with, packet, publish, subscribed};
+use super::{
+    ACCEPTED, CLEAN, PINGREQ, PINGRESP, WILL, connect, join, join_with, packet, publish, subscribed,
+};
 use crate::harness::{TestNode, on_nodes, settings};
 
 /// CONNECT with a keep alive in seconds.
 fn keeping(client_identifier: &str, seconds: u8) -> Vec<u8> {
-    let mut bytes = connect(super::CLEAN, &[client_identifier.as_bytes()]);
+    let mut bytes = connect(CLEAN, &[client_identifier.as_bytes()]);
     bytes[11] = seconds;
     bytes
 }
@@ -51,7 +53,7 @@ fn silence_ends_the_network_connection() {
             let silent = closed_after(node, 1, heard_at).await;
             assert!((1400..2500).contains(&silent.as_millis()), "closed after {silent:?} of silence");
         }
-        let mut mortal = connect(super::CLEAN | WILL, &[b"mortal", b"will", b"gone"]);
+        let mut mortal = connect(CLEAN | WILL, &[b"mortal", b"will", b"gone"]);
         mortal[11] = 1;
         join_with(node, &mortal, ACCEPTED).await.expect_closed().await;
         heir.expect_bytes(&publish(0x30, "will", None, "gone")).await;
@@ -77,5 +79,57 @@ fn what_counts_as_a_sign_of_life() {
         publishing.send_bytes(PINGREQ).await;
         publishing.expect_bytes(PINGRESP).await;
         unbound.ping().await;
+    });
+}
+
+/// [MQTT311-3.1.2-24] A client that reads nothing is not read either, but that does not keep it: if it sends nothing its
+/// network connection ends all the same, and if it pings it stays, and is answered when it reads at last.
+#[test]
+fn silence_of_a_client_that_does_not_read() {
+    let mut small = settings();
+    small.node.outbox_bytes_max = 64 * 1024;
+    on_nodes(small, async |node| {
+        let mut silent = join_with(node, &keeping("silent", 1), ACCEPTED).await;
+        let mut pinging = join_with(node, &keeping("pinging", 1), ACCEPTED).await;
+        for client in [&mut silent, &mut pinging] {
+            subscribed(client, "flood", 1).await;
+        }
+        // Until the kernel's buffers, the outboxes and the queues take no more.
+        let mut publisher = join(node, "publisher").await;
+        let message = publish(0x32, "flood", Some(1), &"x".repeat(70_000));
+        let (mut pings, mut dropped) = (0, 0);
+        loop {
+            for client in [&mut silent, &mut pinging] {
+                client.send_bytes(PINGREQ).await;
+            }
+            pings += 1;
+            publisher.send_bytes(&message).await;
+            publisher.expect_bytes(b"\x40\x02\x00\x01").await;
+            let before = std::mem::replace(&mut dropped, node.snapshot().await.ledger.dropped_total());
+            if dropped - before == 2 {
+                break;
+            }
+        }
+        let (began, mut closed_after) = (Instant::now(), None);
+        while began.elapsed() < Duration::from_secs(6) {
+            pinging.send_bytes(PINGREQ).await;
+            pings += 1;
+            sleep(Duration::from_millis(200)).await;
+            if closed_after.is_none() && node.counter("keep_alive_timeouts") > 0 {
+                closed_after = Some(began.elapsed());
+            }
+        }
+        let closed_after = closed_after.expect("the silent one is closed");
+        // What it sent while the queues filled is found unread at first, and counts once.
+        assert!((1300..5000).contains(&closed_after.as_millis()), "closed after {closed_after:?}");
+        while pings > 0 {
+            match pinging.next().await {
+                mqtt_codec::Packet::PingResp => pings -= 1,
+                mqtt_codec::Packet::Publish(message) => pinging.acknowledge(&message).await,
+                other => panic!("{other:?} in place of a PINGRESP"),
+            }
+        }
+        assert_eq!(node.counter("keep_alive_timeouts"), 1);
+        drop(silent);
     });
 }
