@@ -163,7 +163,7 @@ impl Connection {
             task.waker().wake_by_ref();
         }
         if ending.is_none() {
-            ending = fx.end.take();
+            ending = fx.end.take().or_else(|| self.rare.as_mut()?.ending.take());
         }
         if ending.is_none() && self.write(task, now).is_err() {
             ending = Some(Ending::because(ReasonCode::UnspecifiedError));
@@ -433,10 +433,6 @@ impl Connection {
     }
 
     fn publisher_hash(&self) -> u64 {
-        use crate::settings::SharedStrategy;
-        if self.worker.node.settings.session.shared_strategy != SharedStrategy::HashClient {
-            return 0;
-        }
         let sessions = self.worker.sessions.borrow();
         sessions.get(self.key).map_or(0, |session| crate::sessions::client_hash(&session.client_identifier))
     }
@@ -458,13 +454,17 @@ impl Connection {
         }
     }
 
-    pub(super) fn send(&self, packet: &Packet) {
+    /// Sends an answer. One that the client does not take, even without what may be left out, ends the network connection:
+    /// nothing may be sent in its place [MQTT-3.1.2-24], and the client would wait for it for ever.
+    pub(super) fn send(&mut self, packet: &Packet) {
         let mut bytes = Vec::new();
         let (version, limit) = (self.protocol.version(), self.protocol.maximum_packet_size());
-        if mqtt_codec::encode(packet, version, limit, &mut bytes).is_ok() {
-            self.worker.counters.packets_sent.add(1);
-            self.append(&bytes);
+        if mqtt_codec::encode(packet, version, limit, &mut bytes).is_err() {
+            self.rare().ending = Some(Ending::because(ReasonCode::PacketTooLarge));
+            return;
         }
+        self.worker.counters.packets_sent.add(1);
+        self.append(&bytes);
     }
 
     // === writing ===

@@ -12,7 +12,9 @@ use tokio::time::Instant;
 use super::actor::Connection;
 use crate::message::{Publication, StoredMessage};
 use crate::retained::{Piece, Query, Rest};
-use crate::sessions::{Desk, Epoch, Identifiers, Replay, Session, SessionKey, Subscription, Wanted};
+use crate::sessions::{
+    Desk, Epoch, Identifiers, Replay, Session, SessionKey, Subscription, Wanted, client_hash,
+};
 use crate::settings::Settings;
 use crate::worker::{NodeShared, Worker};
 
@@ -167,9 +169,14 @@ fn send(
         },
         group: None,
     };
+    let own = client_hash(&session.client_identifier);
     for (sent, message) in messages.iter().enumerate() {
         let retained = message.publication();
         let outdated = session.replays.as_ref();
+        // No local counts for what this client identifier left here in an earlier session, too [MQTT-3.8.3-3].
+        if subscription.options.no_local && retained.publisher_hash == own {
+            continue;
+        }
         if outdated.is_some_and(|replays| replays.is_outdated(retained.topic, retained.stamp))
             || retained.is_expired(desk.now)
         {

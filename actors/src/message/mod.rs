@@ -64,7 +64,8 @@ pub struct Publication<'a> {
     pub expires_at: Option<Instant>,
     /// Who published it, for no local.
     pub publisher: Option<SessionKey>,
-    /// A hash of the publisher's client identifier, for shared subscriptions that choose by it.
+    /// A hash of the publisher's client identifier, 0 for `$SYS`: for shared subscriptions that choose by it, and for no
+    /// local of retained messages, which outlive the session that they came from.
     pub publisher_hash: u64,
     /// Where it stands among all retained publishes of the node; 0 if it is not one.
     pub stamp: u64,

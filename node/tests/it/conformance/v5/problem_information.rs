@@ -143,3 +143,33 @@ fn not_asked_for() {
         }
     });
 }
+
+/// [MQTT-3.1.2-24] An answer that the client does not take, bare as it may be, is not sent: the network connection ends with 0x95,
+/// since the client would wait for it for ever. One byte less, and it is sent.
+#[test]
+fn answers_that_do_not_fit() {
+    const MAXIMUM: usize = 100;
+    on_strict_nodes(async |node| {
+        for (fits, count) in [(true, MAXIMUM - 5), (false, MAXIMUM - 4)] {
+            let (mut client, _) = node.connect_with(limited(MAXIMUM as u32)).await;
+            let filters = b"\x00\x01t\x02".repeat(count);
+            client.send_bytes(&packet(0x82, &[&b"\x00\x01\x00"[..], &filters].concat())).await;
+            if fits {
+                let answer = frame(&mut client, MAXIMUM as u32).await;
+                assert_eq!((answer[0], answer.len()), (0x90, MAXIMUM));
+            } else {
+                client.expect_disconnect(ReasonCode::PacketTooLarge).await;
+            }
+            let (mut client, _) = node.connect_with(limited(MAXIMUM as u32)).await;
+            let filters = b"\x00\x01t".repeat(count);
+            client.send_bytes(&packet(0xa2, &[&b"\x00\x01\x00"[..], &filters].concat())).await;
+            if fits {
+                let answer = frame(&mut client, MAXIMUM as u32).await;
+                assert_eq!((answer[0], answer.len()), (0xb0, MAXIMUM));
+                client.disconnect().await;
+            } else {
+                client.expect_disconnect(ReasonCode::PacketTooLarge).await;
+            }
+        }
+    });
+}

@@ -6,7 +6,7 @@ use super::bytes::{
     Kind, MALFORMED, PROTOCOL_ERROR, V5, accepts, connected, packet, properties, refuses, string,
     user_property,
 };
-use crate::harness::{identifier, on_nodes, publish, settings};
+use crate::harness::{connect, identifier, on_nodes, publish, settings, will};
 
 const TOPIC_FILTER_INVALID: u8 = 0x8f;
 
@@ -307,5 +307,46 @@ fn no_local() {
         client.expect_nothing().await;
         node.connect(V5, "other").await.publish("t", QoS::AtLeastOnce, "foreign").await;
         client.take_payload("foreign").await;
+    });
+}
+
+/// [MQTT-3.8.3-3] Nor does it send a client what it left here itself, in this session or in an earlier one, by a PUBLISH or as
+/// its will: retained messages of others alone.
+#[test]
+fn no_local_of_retained_messages() {
+    on_nodes(settings(), async |node| {
+        let retained = |topic: &str, payload: &str| {
+            let mut message = publish(topic, QoS::AtLeastOnce, payload);
+            message.retain = true;
+            message
+        };
+        let mut mortal = connect(V5, "same");
+        mortal.will = Some(mqtt_codec::Will { retain: true, ..will("r/will", QoS::AtLeastOnce, "own") });
+        let (mut client, _) = node.connect_with(mortal).await;
+        client.publish_packet(retained("r/1", "own")).await;
+        client.vanish().await;
+        let mut other = node.connect(V5, "other").await;
+        for topic in ["r/2", "r/3"] {
+            other.publish_packet(retained(topic, "foreign")).await;
+        }
+        let mut client = node.connect(V5, "same").await;
+        client.publish_packet(retained("r/3", "own by now")).await;
+        client.send_bytes(&subscribe(1, &[("r/#", 0x05)])).await;
+        client.expect_bytes(b"\x90\x04\x00\x01\x00\x01").await;
+        assert_eq!(client.take_payload("foreign").await.topic, "r/2");
+        client.expect_nothing().await;
+        // Without no local, and for others with it, nothing is kept back.
+        client.send_bytes(&subscribe(2, &[("r/#", 0x01)])).await;
+        client.expect_bytes(b"\x90\x04\x00\x02\x00\x01").await;
+        other.send_bytes(&subscribe(2, &[("r/#", 0x05)])).await;
+        other.expect_bytes(b"\x90\x04\x00\x02\x00\x01").await;
+        for payload in ["own", "foreign", "own by now", "own"] {
+            client.take_payload(payload).await;
+        }
+        for payload in ["own", "own by now", "own"] {
+            other.take_payload(payload).await;
+        }
+        client.expect_nothing().await;
+        other.expect_nothing().await;
     });
 }
