@@ -5,6 +5,7 @@ mod acknowledgements;
 mod deliver;
 mod frames;
 mod give_back;
+mod lifecycle;
 mod limits;
 mod model;
 mod queue;

@@ -1,0 +1,395 @@
+//! How sessions part from their network connections, come back and end: two workers on one thread with the tries that
+//! they tell of it.
+
+use actix::prelude::*;
+use auth_actor::{AuthSettings, Provider};
+use mqtt_codec::{ProtocolVersion, QoS};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crate::ledger::DropReason;
+use crate::message::StoredMessage;
+use crate::sessions::{Change, Identifiers, NEVER_EXPIRES, Queued, Session, SessionKey, Subscription, Will};
+use crate::settings::Settings;
+use crate::testing::{Instant, online, options, publication};
+use crate::topics::{ObserveTrie, TopicTrie, group_home, shared_part};
+use crate::worker::{Timer, Worker};
+use QoS::{AtLeastOnce, AtMostOnce};
+
+/// Worker 0 is home to the sessions here; worker 1 has a trie that homes of groups may lie at.
+struct Workers {
+    workers: [Rc<Worker>; 2],
+    now: Instant,
+}
+
+impl Workers {
+    /// Without actors: what they would be told is lost.
+    fn alone() -> Self {
+        let provider = Provider::from_settings(&AuthSettings::default()).expect("anonymous needs nothing");
+        let node = Arc::new(crate::node::shared(Settings::default(), &provider, 2));
+        let workers = [0, 1].map(|id| Worker::new(id, Arc::clone(&node)));
+        Self { workers, now: Instant::now() }
+    }
+
+    /// With a trie each.
+    fn with_tries() -> Self {
+        let workers = Self::alone();
+        for worker in &workers.workers {
+            worker.peer().trie.set(TopicTrie::new(Rc::clone(worker)).start());
+        }
+        workers
+    }
+
+    /// Both tries have done what they were told; twice, since one may have told the other.
+    async fn settle(&self) {
+        for worker in self.workers.iter().chain(&self.workers) {
+            let trie = worker.peer().trie.addr().expect("it was started");
+            trie.send(ObserveTrie).await.expect("it lives");
+        }
+    }
+
+    fn own(&self) -> &Worker {
+        &self.workers[0]
+    }
+
+    /// A new session that a network connection holds.
+    fn connect(&self, client_identifier: &str, expiry_interval: u32) -> SessionKey {
+        let worker = self.own();
+        worker.node.sessions.fetch_add(1, Ordering::Relaxed);
+        let mut sessions = worker.sessions.borrow_mut();
+        let session = sessions.create(client_identifier, ProtocolVersion::V5);
+        session.epoch = 7;
+        session.expiry_interval = expiry_interval;
+        session.online = Some(online(ProtocolVersion::V5));
+        worker.note_expiry(session);
+        session.key
+    }
+
+    fn with<R>(&self, key: SessionKey, act: impl FnOnce(&mut Session) -> R) -> R {
+        act(self.own().sessions.borrow_mut().get_mut(key).expect("the session is there"))
+    }
+
+    fn exists(&self, key: SessionKey) -> bool {
+        self.own().sessions.borrow().contains(key)
+    }
+
+    /// The network connection is lost; `publish_will` says whether without a DISCONNECT of reason 0.
+    fn lose(&self, key: SessionKey, publish_will: bool) {
+        let parted = self.own().part(key, 7, publish_will, self.now);
+        assert!(parted.is_some());
+        self.own().settle_parting(key, self.now);
+    }
+
+    /// Time passes, and what is due is done.
+    fn pass(&mut self, seconds: u64) {
+        self.now += Duration::from_secs(seconds);
+        let due = self.own().timers.borrow_mut().take_due(self.now + crate::worker::TICK);
+        for timer in due {
+            if let Timer::Offline(key, epoch) = timer {
+                self.own().offline_due(key, epoch, self.now);
+            }
+        }
+    }
+
+    fn wills_published(&self) -> u64 {
+        self.own().counters.wills_published.get()
+    }
+
+    fn changes(&self) -> Vec<Change> {
+        self.own().changes.borrow_mut().drain(..).map(|change| change.change).collect()
+    }
+
+    /// The session has these subscriptions, and the tries know.
+    fn subscribe(&self, key: SessionKey, filters: &[&str]) {
+        self.with(key, |session| {
+            for filter in filters {
+                let subscription = Subscription { options: options(AtLeastOnce), identifier: 0 };
+                session.subscriptions.insert((*filter).into(), subscription);
+                if shared_part(filter).is_some() {
+                    session.load = Some(Arc::default());
+                }
+            }
+        });
+        self.own().subscribe_all(key);
+    }
+
+    /// Members of a group at its home: how many, how many of them online, and durable.
+    fn members(&self, full_filter: &str) -> (usize, usize, usize) {
+        let home = usize::from(group_home(full_filter, 2));
+        let mut groups = self.workers[home].groups.borrow_mut();
+        let members = groups.find_mut(full_filter).map_or(&[][..], |group| group.members());
+        let count = |wanted: fn(&crate::topics::Member) -> bool| {
+            members.iter().filter(|member| wanted(member)).count()
+        };
+        (members.len(), count(|member| member.online), count(|member| member.durable))
+    }
+}
+
+fn will(delay_seconds: u32) -> Option<Box<Will>> {
+    Some(Box::new(Will {
+        topic: "will".into(),
+        payload: "gone".into(),
+        properties: Box::default(),
+        qos: AtMostOnce,
+        retain: false,
+        delay_seconds,
+        expiry_seconds: None,
+    }))
+}
+
+/// Names of a group at home at this worker.
+fn group_at(home: u16) -> String {
+    let mut names = (0..).map(|number| format!("$share/g{number}/t"));
+    names.find(|name| group_home(name, 2) == home).expect("every worker is home to some")
+}
+
+/// A session is parted from its network connection by whoever names the right one, once.
+#[test]
+fn parting() {
+    let workers = Workers::alone();
+    let key = workers.connect("c", 60);
+    workers.with(key, |session| {
+        session.replays.get_or_insert_default().asked = true;
+        session.replays.get_or_insert_default().first_asked = 2;
+    });
+    assert!(workers.own().part(key, 6, true, workers.now).is_none(), "an earlier connection's");
+    assert!(workers.with(key, |session| session.online.is_some() && session.parting.is_none()));
+    assert!(workers.own().part(key, 7, true, workers.now).is_some());
+    assert!(workers.own().part(key, 7, true, workers.now).is_none(), "it is parted already");
+    let replays = workers.with(key, |session| session.replays.take().unwrap());
+    assert_eq!((replays.asked, replays.first_asked), (false, 0), "nobody waits for an answer any more");
+    let other = SessionKey { generation: 99, ..key };
+    assert!(workers.own().part(other, 7, true, workers.now).is_none(), "no such session");
+    workers.own().settle_parting(other, workers.now);
+}
+
+/// What was on the wire is not any more, and nothing is left to be sent again before the next connection.
+#[test]
+fn parting_forgets_the_wire() {
+    let workers = Workers::alone();
+    let key = workers.connect("c", 60);
+    workers.own().offer(
+        key,
+        &publication("t", "x", AtLeastOnce),
+        &crate::testing::wanted(AtLeastOnce),
+        &mut None,
+        workers.now,
+    );
+    workers.with(key, |session| session.resume_sending());
+    workers.lose(key, false);
+    workers.with(key, |session| {
+        let outgoing = session.outgoing.as_ref().unwrap();
+        assert_eq!((outgoing.inflight.len(), outgoing.inflight.on_wire(), outgoing.resend.len()), (1, 0, 0));
+    });
+}
+
+/// [MQTT-3.1.2-8] [MQTT-3.1.3-9] When a will is published.
+#[test]
+fn wills() {
+    for (name, expiry_interval, delay_seconds, publish_will, published) in [
+        // Published at: the end of the connection, a second before 10 s, at 10 s, at 30 s.
+        ("without delay", 60, 0, true, [1, 1, 1, 1]),
+        ("delayed", 60, 10, true, [0, 0, 1, 1]),
+        ("delayed beyond the session", 10, 20, true, [0, 0, 1, 1]),
+        ("delayed, and the session ends at once", 0, 20, true, [1, 1, 1, 1]),
+        ("after a goodbye", 60, 0, false, [0; 4]),
+        ("delayed, after a goodbye", 60, 10, false, [0; 4]),
+        ("after a goodbye, and the session ends", 0, 0, false, [0; 4]),
+        ("in a session that never expires", NEVER_EXPIRES, 10, true, [0, 0, 1, 1]),
+    ] {
+        let mut workers = Workers::alone();
+        let key = workers.connect("c", expiry_interval);
+        workers.with(key, |session| session.will = will(delay_seconds));
+        workers.lose(key, publish_will);
+        let mut found = [workers.wills_published(), 0, 0, 0];
+        for (at, seconds) in [(1, 9), (2, 1), (3, 20)] {
+            workers.pass(seconds);
+            found[at] = workers.wills_published();
+        }
+        assert_eq!(found, published, "{name}");
+    }
+}
+
+/// A will that is retained gets its place among the retained publishes.
+#[test]
+fn retained_wills_are_stamped() {
+    for (retain, stamp) in [(false, 0), (true, 1)] {
+        let workers = Workers::alone();
+        let key = workers.connect("c", 60);
+        workers.with(key, |session| {
+            session.will = will(0);
+            session.will.as_mut().unwrap().retain = retain;
+        });
+        workers.lose(key, true);
+        assert_eq!(workers.own().node.retained_stamp.load(Ordering::Relaxed), stamp);
+    }
+}
+
+/// [MQTT-3.1.2-23] How long a session is kept: not beyond its connection, for its interval, or for good.
+#[test]
+fn session_expiry() {
+    for (expiry_interval, kept) in [(0, [false; 3]), (10, [true, true, false]), (NEVER_EXPIRES, [true; 3])] {
+        let mut workers = Workers::alone();
+        let key = workers.connect("c", expiry_interval);
+        workers.lose(key, false);
+        let mut found = [workers.exists(key), false, false];
+        for (at, seconds) in [(1, 9), (2, 1)] {
+            workers.pass(seconds);
+            found[at] = workers.exists(key);
+        }
+        assert_eq!(found, kept, "{expiry_interval}");
+        let sessions = workers.own().node.sessions.load(Ordering::Relaxed);
+        assert_eq!(sessions, usize::from(kept[2]));
+        let expired = workers.own().counters.sessions_expired.get();
+        assert_eq!(expired, u64::from(expiry_interval == 10));
+    }
+}
+
+/// A timer of an earlier time offline, or of a session that is online again, means nothing.
+#[test]
+fn timers_that_come_too_late() {
+    let workers = Workers::alone();
+    let key = workers.connect("c", 10);
+    workers.with(key, |session| session.will = will(5));
+    workers.lose(key, true);
+    let late = workers.now + Duration::from_secs(99);
+    workers.own().offline_due(key, 6, late);
+    workers.own().offline_due(SessionKey { generation: 99, ..key }, 7, late);
+    workers.with(key, |session| session.online = Some(online(ProtocolVersion::V5)));
+    workers.own().offline_due(key, 7, late);
+    assert!(workers.exists(key));
+    assert_eq!(workers.wills_published(), 0);
+    workers.with(key, |session| session.online = None);
+    workers.own().offline_due(key, 7, late);
+    assert!(!workers.exists(key));
+    assert_eq!(workers.wills_published(), 1);
+}
+
+/// What the session store is told, once each.
+#[test]
+fn what_is_stored() {
+    let workers = Workers::alone();
+    let filter: Arc<str> = "a".into();
+    let subscription = Subscription { options: options(AtLeastOnce), identifier: 0 };
+    let key = workers.connect("durable", 60);
+    assert_eq!(workers.changes(), [Change::Exists { expiry_interval: 60 }]);
+    workers.with(key, |session| {
+        let worker = workers.own();
+        worker.note_expiry(session);
+        worker.note_subscribed(session, &filter, Some(subscription));
+        worker.note_subscribed(session, &filter, None);
+        // DISCONNECT with another.
+        session.expiry_interval = 90;
+    });
+    workers.lose(key, false);
+    let expected = [
+        Change::Subscribed(Arc::clone(&filter), subscription),
+        Change::Unsubscribed(Arc::clone(&filter)),
+        Change::Exists { expiry_interval: 90 },
+    ];
+    assert_eq!(workers.changes(), expected);
+    workers.own().end_session(key, workers.now);
+    assert_eq!(workers.changes(), [Change::Ended]);
+    // One that is not durable is none of the store's business.
+    let key = workers.connect("clean", 0);
+    workers.with(key, |session| workers.own().note_subscribed(session, &filter, Some(subscription)));
+    workers.lose(key, false);
+    assert!(workers.changes().is_empty());
+    // DISCONNECT may end a session that was durable.
+    let key = workers.connect("ended by its client", 60);
+    workers.with(key, |session| session.expiry_interval = 0);
+    workers.lose(key, false);
+    assert!(!workers.exists(key));
+    assert_eq!(workers.changes(), [Change::Exists { expiry_interval: 60 }, Change::Ended]);
+}
+
+/// The tries know a session's subscriptions as long as it exists, online or not, the home of a group its members.
+#[actix::test]
+async fn subscriptions_last_as_long_as_the_session() {
+    let workers = Workers::with_tries();
+    let (near, far) = (group_at(0), group_at(1));
+    let key = workers.connect("c", 60);
+    workers.subscribe(key, &["a", "b/+", &near, &far]);
+    workers.settle().await;
+    let directory = &workers.own().node.directory;
+    assert_eq!((directory.workers("a"), directory.workers("b/x"), directory.workers("t")), (1, 1, 3));
+    assert_eq!((workers.members(&near), workers.members(&far)), ((1, 1, 1), (1, 1, 1)));
+    workers.lose(key, false);
+    workers.settle().await;
+    assert_eq!(directory.workers("a"), 1);
+    assert_eq!((workers.members(&near), workers.members(&far)), ((1, 0, 1), (1, 0, 1)));
+    workers.with(key, |session| session.online = Some(online(ProtocolVersion::V5)));
+    workers.own().tell_groups(key);
+    workers.settle().await;
+    assert_eq!((workers.members(&near), workers.members(&far)), ((1, 1, 1), (1, 1, 1)));
+    workers.own().end_session(key, workers.now);
+    workers.own().end_session(key, workers.now);
+    workers.settle().await;
+    assert_eq!((directory.workers("a"), directory.workers("b/x"), directory.workers("t")), (0, 0, 0));
+    assert_eq!((workers.members(&near), workers.members(&far)), ((0, 0, 0), (0, 0, 0)));
+    assert_eq!(workers.own().node.sessions.load(Ordering::Relaxed), 0);
+}
+
+/// A trie that was started anew is joined again for the groups whose home it is, by those who share one.
+#[actix::test]
+async fn groups_are_joined_again() {
+    let workers = Workers::with_tries();
+    let (near, far) = (group_at(0), group_at(1));
+    let online_one = workers.connect("online", 0);
+    let offline_one = workers.connect("offline", 60);
+    let plain = workers.connect("plain", 0);
+    workers.with(plain, |session| {
+        let subscription = Subscription { options: options(AtLeastOnce), identifier: 0 };
+        session.subscriptions.insert("t".into(), subscription);
+    });
+    for (key, filters) in [(online_one, &[&near, &far][..]), (offline_one, &[&far])] {
+        workers.with(key, |session| {
+            session.load = Some(Arc::default());
+            for filter in filters {
+                let subscription = Subscription { options: options(AtLeastOnce), identifier: 0 };
+                session.subscriptions.insert(filter.as_str().into(), subscription);
+            }
+        });
+    }
+    workers.with(offline_one, |session| session.online = None);
+    workers.own().join_again(1);
+    workers.settle().await;
+    assert_eq!((workers.members(&near), workers.members(&far)), ((0, 0, 0), (2, 1, 1)));
+    workers.own().join_again(0);
+    workers.own().join_again(1);
+    workers.settle().await;
+    assert_eq!((workers.members(&near), workers.members(&far)), ((1, 1, 0), (2, 1, 1)));
+}
+
+/// What waits for a session that ends is dropped; what came through a group goes back there, to whoever comes.
+#[actix::test]
+async fn messages_of_a_session_that_ends() {
+    let workers = Workers::with_tries();
+    let far = group_at(1);
+    let (leaving, staying) = (workers.connect("leaving", 60), workers.connect("staying", 60));
+    for key in [leaving, staying] {
+        workers.subscribe(key, &[&far]);
+    }
+    workers.settle().await;
+    let group = workers.workers[1].groups.borrow_mut().find_mut(&far).unwrap().key;
+    let message = publication("t", "x", AtLeastOnce);
+    let queued = |group| Queued {
+        message: Arc::new(StoredMessage::new(&message)),
+        qos: AtLeastOnce,
+        retain: false,
+        identifiers: Identifiers::None,
+        group,
+    };
+    workers.with(leaving, |session| {
+        session.online = None;
+        let outgoing = session.outgoing.get_or_insert_default();
+        outgoing.queue.push(queued(Some(group)));
+        outgoing.queue.push(queued(None));
+    });
+    workers.own().end_session(leaving, workers.now);
+    workers.settle().await;
+    assert_eq!(workers.own().ledger.dropped(DropReason::SessionGone), 1);
+    assert_eq!(workers.with(staying, |session| session.waiting()), 1, "the other member has it");
+}
