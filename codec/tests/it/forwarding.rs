@@ -38,6 +38,15 @@ fn forwarded_properties_keep_their_order() {
     assert!(PublishPropertiesRef::from_forwarded(b"\x03\0\x05a").is_err());
 }
 
+/// What was judged once, by whatever limits, is read again as it is.
+#[test]
+fn forwarded_properties_are_not_judged_again() {
+    let mut list = b"\x03\0\x01\x07".to_vec();
+    list.extend(b"\x26\0\0\0\0".repeat(2000));
+    let again = PublishPropertiesRef::from_forwarded(&list).unwrap();
+    assert_eq!((again.content_type(), again.user_properties().count()), (Some("\x07"), 2000));
+}
+
 proptest! {
     /// The short way writes what the general one does.
     #[test]

@@ -10,6 +10,7 @@ mod encoding;
 mod feed;
 mod forwarding;
 mod framing;
+mod names;
 mod publish;
 mod reasons;
 mod robustness;
