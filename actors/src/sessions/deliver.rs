@@ -241,8 +241,13 @@ impl Session {
             let window = outgoing.inflight.on_wire() < usize::from(online.inflight_max)
                 && outgoing.inflight.len() < usize::from(u16::MAX) - 1;
             if let Some(identifier) = outgoing.resend.front().copied() {
-                if outgoing.inflight.on_wire() >= usize::from(online.inflight_max) {
-                    break;
+                let is_full = outgoing.inflight.on_wire() >= usize::from(online.inflight_max);
+                if is_full && !outgoing.owes_release(identifier) {
+                    if outgoing.releases_first {
+                        break;
+                    }
+                    outgoing.bring_releases_forward();
+                    continue;
                 }
                 outgoing.resend.pop_front();
                 self.send_again(identifier, desk);
@@ -392,6 +397,7 @@ impl Session {
         if let Some(outgoing) = &mut self.outgoing {
             outgoing.inflight.forget_wire();
             outgoing.resend = outgoing.inflight.identifiers().into();
+            outgoing.releases_first = false;
         }
     }
 

@@ -8,7 +8,7 @@ use mqtt_codec::{PacketIdentifier, ProtocolVersion, QoS, SubscriptionOptions};
 use tokio::time::Instant;
 
 use super::incoming::IncomingIdentifiers;
-use super::inflight::Inflight;
+use super::inflight::{Inflight, Owed};
 use super::key::{Epoch, SessionKey};
 use super::online::Online;
 use super::queue::Queue;
@@ -59,8 +59,27 @@ pub struct Outgoing {
     pub queue: Queue,
     /// Those in flight that are still to be sent again on this network connection, in order.
     pub resend: VecDeque<PacketIdentifier>,
+    /// Whether the PUBRELs among them were brought forward, since the client's receive maximum does not hold them back.
+    pub releases_first: bool,
     /// Bytes of the messages kept for those in flight.
     pub inflight_bytes: usize,
+}
+
+impl Outgoing {
+    /// Whether what a packet identifier in flight waits for is the PUBCOMP to a PUBREL.
+    pub fn owes_release(&self, identifier: PacketIdentifier) -> bool {
+        self.inflight.get(identifier).is_some_and(|entry| entry.owed == Owed::PubComp)
+    }
+
+    /// Puts the PUBRELs before the PUBLISHes of what is to be sent again, each in their order: a client that has as many
+    /// publishes as it takes is to get everything else all the same [MQTT-3.3.4-10].
+    pub fn bring_releases_forward(&mut self) {
+        let resend = std::mem::take(&mut self.resend);
+        let (releases, publishes): (Vec<_>, Vec<_>) =
+            resend.into_iter().partition(|identifier| self.owes_release(*identifier));
+        self.resend = releases.into_iter().chain(publishes).collect();
+        self.releases_first = true;
+    }
 }
 
 /// How a session became offline, until that is dealt with.

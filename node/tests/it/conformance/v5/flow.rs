@@ -187,6 +187,50 @@ fn smaller_receive_maximum() {
     });
 }
 
+/// [MQTT-3.3.4-10] [MQTT-4.9.0-3] PUBRELs that are owed do not wait for room in the receive maximum, however many they are and
+/// wherever they stand among the publishes.
+#[test]
+fn pubrel_needs_no_room() {
+    on_nodes(settings(), async |node| {
+        for comes in [Comes::AfterTheFirst, Comes::AtTakeover] {
+            let (mut client, _) = node.connect_with(limited(0, 0, 0)).await;
+            client.subscribe("t", QoS::ExactlyOnce).await;
+            publish_all(
+                node,
+                &["0", "1", "2", "3", "4", "5"].map(|payload| ("t", QoS::ExactlyOnce, payload)),
+            )
+            .await;
+            let mut ids = Vec::new();
+            for payload in ["0", "1", "2", "3", "4", "5"] {
+                let message = client.expect_payload(payload).await;
+                ids.push(message.packet_identifier.expect("QoS 2").get().to_be_bytes());
+            }
+            for owed in [1, 2, 4] {
+                client.send_bytes(&[0x50, 2, ids[owed][0], ids[owed][1]]).await;
+                client.expect_bytes(&[0x62, 2, ids[owed][0], ids[owed][1]]).await;
+            }
+            let mut client = again(node, client, comes, limited(1, 0, 0)).await;
+            let first = client.expect_payload("0").await;
+            for owed in [1, 2, 4] {
+                client.expect_bytes(&[0x62, 2, ids[owed][0], ids[owed][1]]).await;
+            }
+            client.expect_nothing().await;
+            client.acknowledge(&first).await;
+            for owed in [1, 2, 4] {
+                client.expect_nothing().await;
+                client.send_bytes(&[0x70, 2, ids[owed][0], ids[owed][1]]).await;
+            }
+            for payload in ["3", "5"] {
+                assert!(client.take_payload(payload).await.dup);
+            }
+            client.expect_nothing().await;
+            assert_eq!(node.snapshot().await.sessions.waiting, 0);
+            client.disconnect().await;
+            node.connect(V5, "limited").await.disconnect().await;
+        }
+    });
+}
+
 /// [MQTT-3.1.2-24] [MQTT-3.1.2-25] The same of the maximum packet size: what was in flight or waits and does not fit any more
 /// is not sent, and does not hold up what does.
 #[test]

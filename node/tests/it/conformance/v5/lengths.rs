@@ -1,10 +1,12 @@
 //! Lengths: variable byte integers, and packets that are longer or shorter than what they hold (chapters 1.5.5, 2.1.4).
 
+use mqtt_codec::QoS;
+
 use super::bytes::{
-    Kind, MALFORMED, PROTOCOL_ERROR, accepts_kind, packet, properties, refuses, refuses_connect,
-    refuses_kind, string,
+    Kind, MALFORMED, PROTOCOL_ERROR, V5, accepts_kind, connect_packet, packet, properties, refuses,
+    refuses_connect, refuses_kind, string,
 };
-use crate::harness::{on_nodes, settings};
+use crate::harness::{connect, on_nodes, settings, will};
 
 /// [MQTT-1.5.5-1] A remaining length in more bytes than needed, up to four.
 #[test]
@@ -130,5 +132,62 @@ fn property_length_beside_the_properties() {
             }
         }
         refuses(node, &packet(0x30, &[&string("a")[..], b"\x04\x03\x00\x05ab"].concat()), MALFORMED).await;
+    });
+}
+
+/// [MQTT-4.13.1-1] [MQTT-3.1.2-8] A packet that the end of the network connection cuts, at any byte, counts for nothing; and the
+/// network connection counts as lost.
+#[test]
+fn cut_by_the_end_of_the_connection() {
+    on_nodes(settings(), async |node| {
+        let mut heir = node.connect(V5, "heir").await;
+        heir.subscribe("#", QoS::AtMostOnce).await;
+        let whole = packet(0x33, b"\x00\x01t\x00\x01\x02\x01\x01x");
+        for length in 1..whole.len() {
+            let mut mortal = connect(V5, "mortal");
+            mortal.will = Some(will("will", QoS::AtMostOnce, &length.to_string()));
+            let (mut client, _) = node.connect_with(mortal).await;
+            client.send_bytes(&whole[..length]).await;
+            client.vanish().await;
+            assert_eq!(heir.expect_payload(&length.to_string()).await.topic, "will");
+        }
+        heir.expect_nothing().await;
+        let connect = Kind::Will.with(b"");
+        for length in 1..connect.len() {
+            let mut client = node.open(V5).await;
+            client.send_bytes(&connect[..length]).await;
+            drop(client);
+        }
+        node.until("they are gone", |seen| seen.connections == 1).await;
+        heir.expect_nothing().await;
+        assert_eq!(node.snapshot().await.sessions.sessions, 1);
+    });
+}
+
+/// [MQTT-4.2-1] A stream of packets in two parts, split at every byte, is the same as in one.
+#[test]
+fn split_at_every_byte() {
+    on_nodes(settings(), async |node| {
+        let stream = [
+            connect_packet(0x02, b"\x21\x00\x05", &string("raw")),
+            packet(0x82, b"\x00\x01\x00\x00\x01t\x01"),
+            packet(0x32, b"\x00\x01t\x00\x02\x05\x26\x00\x00\x00\x00x"),
+            packet(0xc0, b""),
+        ]
+        .concat();
+        for length in 0..=stream.len() {
+            let mut client = node.open(V5).await;
+            client.send_bytes(&stream[..length]).await;
+            node.settle().await;
+            client.send_bytes(&stream[length..]).await;
+            let mut kinds = Vec::new();
+            for _ in 0..5 {
+                kinds.push(client.next_frame_or_end().await.expect("a packet")[0]);
+            }
+            assert_eq!(kinds[0], 0x20, "split at {length}");
+            kinds.sort_unstable();
+            assert_eq!(kinds, [0x20, 0x32, 0x40, 0x90, 0xd0], "split at {length}");
+            client.disconnect().await;
+        }
     });
 }
