@@ -1,5 +1,6 @@
 //! SUBSCRIBE and UNSUBSCRIBE: sent to every topic trie they concern, answered when all have said that they are in force.
 
+use std::collections::VecDeque;
 use std::rc::Rc;
 
 use actix::prelude::*;
@@ -39,7 +40,7 @@ impl Connection {
                 for (home, filters) in &by_home {
                     let message = Unsubscribe {
                         session: self.key,
-                        filters: filters.clone(),
+                        filters: filters.clone().into(),
                         reply: Some(reply.clone()),
                     };
                     worker.node.peers[usize::from(*home)].trie.do_send(message);
@@ -60,13 +61,13 @@ impl Connection {
         let peers = &worker.node.peers;
         let mut sessions = worker.sessions.borrow_mut();
         let Some(session) = sessions.get_mut(self.key) else { return 0 };
-        let (mut plain, mut shared) = (Vec::new(), vec![Vec::new(); peers.len()]);
+        let (mut plain, mut shared) = (VecDeque::new(), vec![VecDeque::new(); peers.len()]);
         for Granted { filter, subscription, .. } in granted {
             worker.note_subscribed(session, filter, Some(*subscription));
             let entry = (filter.clone(), *subscription);
             match shared_part(filter) {
-                Some(_) => shared[usize::from(group_home(filter, peers.len()))].push(entry),
-                None => plain.push(entry),
+                Some(_) => shared[usize::from(group_home(filter, peers.len()))].push_back(entry),
+                None => plain.push_back(entry),
             }
         }
         let mut asked = 0;

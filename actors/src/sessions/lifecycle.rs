@@ -1,6 +1,6 @@
 //! How sessions begin, part from their network connections, come back and end [MQTT-3.1.2-4 to 6, 3.1.2-23].
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,9 +10,7 @@ use super::key::{Epoch, SessionKey, client_hash};
 use super::online::Online;
 use super::session::{NEVER_EXPIRES, Parting, Session, Subscription};
 use super::store::{Change, SessionChange};
-use crate::topics::{
-    GivenBack, GroupKey, Join, MemberState, Subscribe, Unsubscribe, group_home, shared_part,
-};
+use crate::topics::{GivenBack, Join, MemberState, Subscribe, Unsubscribe, group_home, shared_part};
 use crate::worker::{Timer, Worker};
 
 impl Worker {
@@ -120,9 +118,9 @@ impl Worker {
         let by_home = self.by_home(session.subscriptions.keys());
         for (home, filters) in by_home {
             let peer = &self.node.peers[usize::from(home)];
-            peer.trie.do_send(Unsubscribe { session: key, filters, reply: None });
+            peer.trie.do_send(Unsubscribe { session: key, filters: filters.into(), reply: None });
         }
-        self.give_back(by_group(session.give_back(|_| true)));
+        self.give_back(Some(key), GivenBack::by_group(session.give_back(|_| true)));
         session.drop_waiting(&self.ledger);
         session.expiry_interval = 0;
         self.note_expiry(&mut session);
@@ -159,7 +157,7 @@ impl Worker {
             (self.by_home(shared.into_iter()), session.online.is_some(), session.is_durable())
         };
         for (home, filters) in by_home {
-            let state = MemberState { session: key, filters, online, durable };
+            let state = MemberState { session: key, filters: filters.into(), online, durable };
             self.node.peers[usize::from(home)].trie.do_send(state);
         }
     }
@@ -172,7 +170,7 @@ impl Worker {
             let shared = session.subscriptions.iter().filter(|(filter, _)| {
                 shared_part(filter).is_some() && group_home(filter, self.node.peers.len()) == home
             });
-            let filters: Vec<_> =
+            let filters: VecDeque<_> =
                 shared.map(|(filter, subscription)| (filter.clone(), *subscription)).collect();
             if !filters.is_empty() {
                 let (online, durable, load) = (session.online.is_some(), session.is_durable(), load.clone());
@@ -190,7 +188,7 @@ impl Worker {
             let entries = filters
                 .iter()
                 .filter_map(|filter| Some((filter.clone(), *session.subscriptions.get(filter)?)));
-            let (shared, plain): (Vec<_>, Vec<_>) =
+            let (shared, plain): (VecDeque<_>, VecDeque<_>) =
                 entries.partition(|(filter, _)| shared_part(filter).is_some());
             let trie = &self.node.peers[usize::from(home)].trie;
             if !plain.is_empty() {
@@ -232,14 +230,4 @@ impl Worker {
             );
         }
     }
-}
-
-fn by_group(messages: Vec<super::Queued>) -> Vec<GivenBack> {
-    let mut groups: HashMap<GroupKey, Vec<super::Queued>, rustc_hash::FxBuildHasher> = HashMap::default();
-    for queued in messages {
-        if let Some(group) = queued.group {
-            groups.entry(group).or_default().push(queued);
-        }
-    }
-    groups.into_iter().map(|(group, messages)| GivenBack { group, messages }).collect()
 }

@@ -10,7 +10,7 @@ use super::node::SimulatedNode;
 use crate::ledger::DropReason;
 use crate::metrics::ActorKind;
 use crate::sessions::{Session, SessionKey};
-use crate::topics::{Group, Subscriber, Trie, group_home, shared_part};
+use crate::topics::{Group, GroupKey, Subscriber, Trie, group_home, shared_part};
 use crate::worker::Worker;
 
 /// What does not agree, one sentence each.
@@ -207,7 +207,7 @@ fn check_group(node: &SimulatedNode, group: &Group, judge: &mut Judge) {
 }
 
 /// Subscribers and groups by topic filter, as a worker's trie must have them.
-type Filters = BTreeMap<Arc<str>, (Vec<Subscriber>, Vec<u32>)>;
+type Filters = BTreeMap<Arc<str>, (Vec<Subscriber>, Vec<GroupKey>)>;
 
 fn filters(worker: &Worker) -> Filters {
     let mut filters = Filters::new();
@@ -222,7 +222,7 @@ fn filters(worker: &Worker) -> Filters {
         }
     }
     for group in worker.groups.borrow().iter() {
-        filters.entry(Arc::clone(&group.filter)).or_default().1.push(group.key.index);
+        filters.entry(Arc::clone(&group.filter)).or_default().1.push(group.key);
     }
     for (subscribers, groups) in filters.values_mut() {
         subscribers.sort_by_key(|subscriber| subscriber.session);

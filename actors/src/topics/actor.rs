@@ -1,8 +1,9 @@
 //! The topic trie actor of one worker: which of its sessions want a topic name.
 //!
-//! It alone reads and writes its trie; other workers learn from the directory whether to ask it. All that it is sent is
-//! done in the order received, a bounded piece at a time: a fan-out to very many lets the worker's connections have
-//! their turns in between.
+//! It alone reads and writes its trie; other workers learn from the directory whether to ask it. What one client asks
+//! for is done in the order received, and clients take turns ([`Lanes`]), a bounded piece at a time: whoever asks for
+//! very much, be it a fan-out to very many, filters that are slow to look up or thousands of changes, makes neither
+//! other clients wait nor the worker's connections.
 //! Invariant: the directory names this worker for a filter before a `Subscribe` or `Join` is answered.
 
 use std::collections::VecDeque;
@@ -17,9 +18,10 @@ use mqtt_codec::ReasonCode;
 use tokio::time::Instant;
 use tracing::error;
 
+use super::lanes::{Client, Epoch, Lanes, Ticket};
 use super::messages::*;
-use super::route::{Progress, Router};
-use super::shared::Member;
+use super::route::{Current, Progress, Router};
+use super::shared::{GroupKey, Member};
 use super::trie::{Subscriber, Trie};
 use super::{group_home, shared_part};
 use crate::connection::{ChangeInForce, Close};
@@ -30,10 +32,20 @@ use crate::worker::Worker;
 /// Room for a burst of batches; the messages in them are bounded by `messages_between_workers_max`.
 const MAILBOX_CAPACITY: usize = 4096;
 
-/// One thing to do, in order.
+/// What one client's turn may cost, in deliveries, when others wait.
+const DELIVERIES_PER_CLIENT: usize = 256;
+/// Batches that may wait for their next turn within an item, since each holds what matched that item: with more, one
+/// goes on at once.
+const WITHIN_ITEMS_MAX: usize = 64;
+
+/// One thing to do.
 #[derive(Debug)]
 enum Work {
     Route(Route),
+    /// A batch that is routed in part.
+    Routing(Box<Current>),
+    /// What waits in a group.
+    GiveOut(GroupKey),
     Subscribe(Subscribe),
     Join(Join),
     Unsubscribe(Unsubscribe),
@@ -41,16 +53,44 @@ enum Work {
     Handoff(Handoff),
     GiveBack(GiveBack),
     Reclaim(Reclaim),
-    Observe(tokio::sync::oneshot::Sender<TrieObservation>),
     InjectPanic,
 }
+
+impl Work {
+    /// Whose turn it is done in.
+    fn client(&self) -> Client {
+        match self {
+            Self::Route(route) => route.batch.publisher,
+            Self::Subscribe(Subscribe { session, .. })
+            | Self::Join(Join { session, .. })
+            | Self::Unsubscribe(Unsubscribe { session, .. })
+            | Self::MemberState(MemberState { session, .. }) => Some(*session),
+            Self::GiveBack(GiveBack { session, .. }) => *session,
+            Self::Routing(_) | Self::GiveOut(_) | Self::Handoff(_) | Self::Reclaim(_) | Self::InjectPanic => {
+                None
+            }
+        }
+    }
+
+    fn is_within_item(&self) -> bool {
+        matches!(self, Self::Routing(current) if current.is_within_item())
+    }
+}
+
+type Observer = tokio::sync::oneshot::Sender<TrieObservation>;
 
 /// See the module.
 pub struct TopicTrie {
     worker: Rc<Worker>,
     trie: Trie,
     router: Router,
-    work: VecDeque<Work>,
+    lanes: Lanes<Work>,
+    /// The piece of work that is being done.
+    in_work: Option<Ticket>,
+    /// Batches that wait for their next turn within an item.
+    within_items: usize,
+    /// Who wants to know when what was there before is done.
+    observers: VecDeque<(Epoch, Observer)>,
     /// Who waits for the change that is being made.
     replying: Option<Reply>,
     /// A test wants a panic within the next batch.
@@ -62,7 +102,17 @@ impl TopicTrie {
     pub fn new(worker: Rc<Worker>) -> Self {
         let router = Router::new(Rc::clone(&worker));
         let trie = Self::all_subscriptions(&worker);
-        Self { worker, trie, router, work: VecDeque::new(), replying: None, panics_in_batch: false }
+        Self {
+            worker,
+            trie,
+            router,
+            lanes: Lanes::default(),
+            in_work: None,
+            within_items: 0,
+            observers: VecDeque::new(),
+            replying: None,
+            panics_in_batch: false,
+        }
     }
 
     fn all_subscriptions(worker: &Worker) -> Trie {
@@ -82,7 +132,7 @@ impl TopicTrie {
             }
         }
         for group in worker.groups.borrow().iter() {
-            if trie.insert_group(&group.filter, group.key.index) {
+            if trie.insert_group(&group.filter, group.key) {
                 worker.node.directory.add(&group.filter, worker.id);
             }
         }
@@ -97,55 +147,105 @@ impl TopicTrie {
     fn turn(&mut self, waker: &Waker) -> bool {
         let mut budget = self.worker.node.settings.node.deliveries_per_turn.max(1);
         let now = Instant::now();
-        self.router.give_out_held_up(now);
-        while budget > 0 {
-            if self.router.is_busy() {
-                if self.panics_in_batch {
-                    self.panic_in_batch(now);
-                }
-                if self.router.go_on(&self.trie, &mut budget, now) == Progress::MoreToDo {
-                    break;
-                }
-                continue;
+        self.router.give_out_held_up();
+        loop {
+            for group in self.router.to_give_out.drain(..) {
+                self.lanes.push(None, Work::GiveOut(group));
             }
-            let Some(work) = self.work.pop_front() else { break };
+            if budget == 0 {
+                break;
+            }
+            let Some((ticket, work)) = self.lanes.next() else { break };
+            self.within_items -= usize::from(work.is_within_item());
+            self.in_work = Some(ticket);
+            let share = DELIVERIES_PER_CLIENT.min(budget);
+            let mut left = share;
+            let rest = self.work(work, &mut left, now);
+            self.in_work = None;
+            self.router.rest();
             // Everything costs something, so that a flood of anything lets others have their turn.
-            budget = budget.saturating_sub(1);
-            let timer = self.stats().handle(match &work {
-                Work::Route(route) => route.sent_at,
-                _ => None,
-            });
-            self.begin(work, now);
-            self.stats().handled(timer);
+            budget -= (share - left).max(1);
+            match rest {
+                Some(rest) => {
+                    let at_once = rest.is_within_item() && self.within_items >= WITHIN_ITEMS_MAX;
+                    self.within_items += usize::from(rest.is_within_item());
+                    self.lanes.put_back(ticket, rest, at_once);
+                }
+                None => self.lanes.done(ticket),
+            }
         }
-        self.router.flush_handoffs();
+        self.answer_observers();
+        self.router.flush();
         let goes_on = self.router.goes_on_with_groups(waker);
-        let more = self.router.is_busy() || !self.work.is_empty() || goes_on;
+        let more = !self.lanes.is_empty() || goes_on;
         self.worker.wake_touched(!more) || more
     }
 
-    fn begin(&mut self, work: Work, now: Instant) {
+    /// Does a piece of work, as far as `budget` goes. Returns what is left of it.
+    fn work(&mut self, work: Work, budget: &mut usize, now: Instant) -> Option<Work> {
         self.replying = match &work {
             Work::Subscribe(Subscribe { reply, .. })
             | Work::Join(Join { reply, .. })
             | Work::Unsubscribe(Unsubscribe { reply, .. }) => reply.clone(),
             _ => None,
         };
-        match work {
-            Work::Route(route) => self.router.begin(route),
-            Work::Subscribe(subscribe) => self.subscribe(subscribe),
-            Work::Join(join) => self.join(join, now),
-            Work::Unsubscribe(unsubscribe) => self.unsubscribe(unsubscribe),
-            Work::MemberState(state) => self.member_state(state, now),
-            Work::Handoff(handoff) => self.router.take_handoff(handoff, now),
-            Work::GiveBack(returned) => self.router.take_back(returned.returned, now),
-            Work::Reclaim(reclaim) => self.router.reclaim(reclaim),
+        let timer = match &work {
+            Work::Route(route) => Some(self.stats().handle(route.sent_at)),
+            Work::Routing(_) | Work::GiveOut(_) => None,
+            _ => Some(self.stats().handle(None)),
+        };
+        let rest = match work {
+            Work::Route(route) => {
+                let current = self.router.begin(route);
+                self.route(current, budget, now).map(|current| Work::Routing(Box::new(current)))
+            }
+            Work::Routing(current) => {
+                self.route(*current, budget, now).map(|current| Work::Routing(Box::new(current)))
+            }
+            Work::GiveOut(group) => {
+                (!self.router.give_out(group, budget, now)).then_some(Work::GiveOut(group))
+            }
+            Work::Subscribe(subscribe) => self.subscribe(subscribe, budget).map(Work::Subscribe),
+            Work::Join(join) => self.join(join, budget).map(Work::Join),
+            Work::Unsubscribe(unsubscribe) => self.unsubscribe(unsubscribe, budget).map(Work::Unsubscribe),
+            Work::MemberState(state) => self.member_state(state, budget).map(Work::MemberState),
+            Work::GiveBack(give_back) => self.take_back(give_back, budget, now).map(Work::GiveBack),
+            Work::Handoff(handoff) => {
+                *budget = budget.saturating_sub(handoff.chosen.len());
+                self.router.take_handoff(handoff, now);
+                None
+            }
+            Work::Reclaim(reclaim) => {
+                *budget = budget.saturating_sub(self.router.reclaim(reclaim));
+                None
+            }
             #[expect(clippy::panic, reason = "this is what the message is for")]
             Work::InjectPanic => panic!("a panic was injected into the topic trie"),
-            Work::Observe(answer) => {
-                let groups = self.worker.groups.borrow();
+        };
+        // Its other pieces are not counted anew.
+        if let Some(timer) = timer {
+            self.stats().handled(timer);
+        }
+        rest
+    }
+
+    fn route(&mut self, mut current: Current, budget: &mut usize, now: Instant) -> Option<Current> {
+        if self.panics_in_batch {
+            self.panic_in_batch(&mut current, now);
+        }
+        let progress = self.router.go_on(&mut current, &self.trie, budget, now);
+        (progress == Progress::MoreToDo).then_some(current)
+    }
+
+    fn answer_observers(&mut self) {
+        while let Some((epoch, _)) = self.observers.front() {
+            if !self.lanes.is_done(*epoch) {
+                break;
+            }
+            let groups = self.worker.groups.borrow();
+            if let Some((_, observer)) = self.observers.pop_front() {
                 // The asker may have gone: then nobody wants to know.
-                let _ = answer.send(TrieObservation {
+                let _ = observer.send(TrieObservation {
                     filters: self.trie.filters(),
                     groups: groups.iter().count(),
                     waiting_in_groups: groups.waiting(),
@@ -154,21 +254,25 @@ impl TopicTrie {
         }
     }
 
-    fn subscribe(&mut self, subscribe: Subscribe) {
+    fn subscribe(&mut self, mut subscribe: Subscribe, budget: &mut usize) -> Option<Subscribe> {
         let session = subscribe.session;
         if self.worker.sessions.borrow().contains(session) {
-            for (filter, subscription) in &subscribe.filters {
-                let Subscription { options, identifier } = *subscription;
-                if self.trie.insert(filter, Subscriber { session, identifier, options }) {
-                    self.worker.node.directory.add(filter, self.worker.id);
+            while let Some((filter, subscription)) = subscribe.filters.pop_front() {
+                let Subscription { options, identifier } = subscription;
+                if self.trie.insert(&filter, Subscriber { session, identifier, options }) {
+                    self.worker.node.directory.add(&filter, self.worker.id);
+                }
+                if is_spent(budget, 1) && !subscribe.filters.is_empty() {
+                    return Some(subscribe);
                 }
             }
         }
         in_force(subscribe.reply);
+        None
     }
 
-    fn join(&mut self, join: Join, now: Instant) {
-        for (full_filter, Subscription { options, identifier }) in join.filters {
+    fn join(&mut self, mut join: Join, budget: &mut usize) -> Option<Join> {
+        while let Some((full_filter, Subscription { options, identifier })) = join.filters.pop_front() {
             let Some(filter) = shared_part(&full_filter) else { continue };
             let member = Member {
                 session: join.session,
@@ -183,51 +287,82 @@ impl TopicTrie {
                 let group = groups.join(self.worker.id, &full_filter, filter, member);
                 (group.key, group.filter.clone())
             };
-            if self.trie.insert_group(&filter, key.index) {
+            if self.trie.insert_group(&filter, key) {
                 self.worker.node.directory.add(&filter, self.worker.id);
             }
-            if join.online {
-                self.router.member_online(key, now);
+            let cost = if join.online { self.router.member_online(key) } else { 1 };
+            if is_spent(budget, cost) && !join.filters.is_empty() {
+                return Some(join);
             }
         }
         in_force(join.reply);
+        None
     }
 
-    fn unsubscribe(&mut self, unsubscribe: Unsubscribe) {
-        for filter in &unsubscribe.filters {
-            let gone = if shared_part(filter).is_some() {
-                debug_assert_eq!(group_home(filter, self.worker.node.peers.len()), self.worker.id);
-                let left = self.worker.groups.borrow_mut().leave(filter, unsubscribe.session);
+    fn unsubscribe(&mut self, mut unsubscribe: Unsubscribe, budget: &mut usize) -> Option<Unsubscribe> {
+        while let Some(filter) = unsubscribe.filters.pop_front() {
+            let gone = if shared_part(&filter).is_some() {
+                debug_assert_eq!(group_home(&filter, self.worker.node.peers.len()), self.worker.id);
+                let left = self.worker.groups.borrow_mut().leave(&filter, unsubscribe.session);
                 left.and_then(|group| {
                     self.router.drop_group(&group);
-                    self.trie.remove_group(&group.filter, group.key.index).then_some(group.filter)
+                    self.trie.remove_group(&group.filter, group.key).then_some(group.filter)
                 })
             } else {
-                self.trie.remove(filter, unsubscribe.session).then(|| filter.clone())
+                self.trie.remove(&filter, unsubscribe.session).then(|| filter.clone())
             };
             if let Some(filter) = gone {
                 self.worker.node.directory.remove(&filter, self.worker.id);
-            } else if shared_part(filter).is_some() {
-                self.router.drop_if_nobody_comes_back(filter);
+            } else if shared_part(&filter).is_some() {
+                self.router.drop_if_nobody_comes_back(&filter);
+            }
+            if is_spent(budget, 1) && !unsubscribe.filters.is_empty() {
+                return Some(unsubscribe);
             }
         }
         in_force(unsubscribe.reply);
+        None
     }
 
-    fn member_state(&mut self, state: MemberState, now: Instant) {
-        for filter in &state.filters {
+    fn member_state(&mut self, mut state: MemberState, budget: &mut usize) -> Option<MemberState> {
+        while let Some(filter) = state.filters.pop_front() {
             let key = {
                 let mut groups = self.worker.groups.borrow_mut();
-                groups.set_state(filter, state.session, state.online, state.durable).map(|group| group.key)
+                groups.set_state(&filter, state.session, state.online, state.durable).map(|group| group.key)
             };
-            let Some(key) = key else { continue };
-            if state.online {
-                self.router.member_online(key, now);
-            } else {
-                self.router.member_offline(key, state.session);
+            let cost = match key {
+                Some(key) if state.online => self.router.member_online(key),
+                Some(key) => self.router.member_offline(key, state.session),
+                None => 1,
+            };
+            if is_spent(budget, cost) && !state.filters.is_empty() {
+                return Some(state);
             }
         }
+        None
     }
+
+    /// Messages that members of groups could not keep.
+    fn take_back(&mut self, mut give_back: GiveBack, budget: &mut usize, now: Instant) -> Option<GiveBack> {
+        while let Some(given) = give_back.returned.front_mut() {
+            let group = given.group;
+            let Some(queued) = given.messages.pop_front() else {
+                give_back.returned.pop_front();
+                continue;
+            };
+            let cost = self.router.take_back(group, &queued, now);
+            if is_spent(budget, cost) {
+                return Some(give_back);
+            }
+        }
+        None
+    }
+}
+
+/// Takes what something cost from a budget. Returns whether that is spent.
+fn is_spent(budget: &mut usize, cost: usize) -> bool {
+    *budget = budget.saturating_sub(cost);
+    *budget == 0
 }
 
 fn in_force(reply: Option<Reply>) {
@@ -239,9 +374,9 @@ fn in_force(reply: Option<Reply>) {
 impl TopicTrie {
     /// Delivers one copy of a message, and then fails.
     #[expect(clippy::panic, reason = "this is what it is for")]
-    fn panic_in_batch(&mut self, now: Instant) {
+    fn panic_in_batch(&mut self, current: &mut Current, now: Instant) {
         self.panics_in_batch = false;
-        self.router.go_on(&self.trie, &mut 2, now);
+        self.router.go_on(current, &self.trie, &mut 2, now);
         panic!("a panic was injected into the routing of a batch");
     }
 
@@ -252,7 +387,21 @@ impl TopicTrie {
         self.stats().restarted();
         self.stats().handled(None);
         self.trie = Self::all_subscriptions(&self.worker);
-        self.router = Router::after_panic(&mut self.router);
+        let (router, current) = Router::after_panic(&mut self.router);
+        self.router = router;
+        if let Some(ticket) = self.in_work.take() {
+            match current {
+                Some(current) => self.lanes.put_back(ticket, Work::Routing(Box::new(current)), false),
+                None => self.lanes.done(ticket),
+            }
+        }
+        self.within_items = 0;
+        for work in self.lanes.iter_mut() {
+            if let Work::Routing(current) = work {
+                current.look_up_anew();
+                self.within_items += usize::from(current.is_within_item());
+            }
+        }
         if let Some(Reply { connection, .. }) = self.replying.take() {
             connection.do_send(Close { reason: ReasonCode::ImplementationSpecificError, parted: None });
         }
@@ -313,7 +462,8 @@ macro_rules! in_order {
             type Result = ();
 
             fn handle(&mut self, message: $message, _ctx: &mut Self::Context) {
-                self.work.push_back(Work::$message(message));
+                let work = Work::$message(message);
+                self.lanes.push(work.client(), work);
             }
         })+
     };
@@ -326,7 +476,8 @@ impl Handler<ObserveTrie> for TopicTrie {
 
     fn handle(&mut self, _: ObserveTrie, _ctx: &mut Self::Context) -> Self::Result {
         let (answer, answered) = tokio::sync::oneshot::channel();
-        self.work.push_back(Work::Observe(answer));
+        let so_far = self.lanes.so_far();
+        self.observers.push_back((so_far, answer));
         Box::pin(async move { answered.await.unwrap_or_default() })
     }
 }
@@ -346,7 +497,7 @@ impl Handler<InjectPanic> for TopicTrie {
     #[expect(clippy::panic, reason = "this is what the message is for")]
     fn handle(&mut self, inject: InjectPanic, _ctx: &mut Self::Context) {
         match inject {
-            InjectPanic::InTurn => self.work.push_back(Work::InjectPanic),
+            InjectPanic::InTurn => self.lanes.push(None, Work::InjectPanic),
             InjectPanic::InBatch => self.panics_in_batch = true,
             InjectPanic::InHandler => panic!("a panic was injected into a handler of the topic trie"),
         }

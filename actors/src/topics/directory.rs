@@ -6,12 +6,12 @@
 //! none. With one worker there is nobody to ask for, and nothing is kept.
 
 use std::hash::BuildHasher;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use hashbrown::{DefaultHashBuilder, HashMap};
 use parking_lot::RwLock;
 
-use super::path_trie::PathTrie;
+use super::path_trie::{PathTrie, Walk};
 use super::trie::is_wild;
 
 /// Workers at most: a bit each.
@@ -26,8 +26,45 @@ pub struct Directory {
     workers: usize,
     hasher: DefaultHashBuilder,
     exact: Box<[RwLock<Shard>]>,
-    wild: RwLock<PathTrie<u64>>,
-    wild_filters: AtomicUsize,
+    wild: RwLock<Wild>,
+    /// The workers that have any filter with a wildcard, a bit each.
+    wild_workers: AtomicU64,
+}
+
+/// Filters with wildcards.
+#[derive(Debug)]
+struct Wild {
+    tree: PathTrie<u64>,
+    /// How many each worker has.
+    filters: [usize; WORKERS_MAX],
+}
+
+impl Wild {
+    fn workers(&self) -> u64 {
+        let bits = self.filters.iter().enumerate().filter(|(_, filters)| **filters > 0);
+        bits.fold(0, |bits, (worker, _)| bits | 1 << worker)
+    }
+}
+
+/// The look-ups of one batch: what they may cost together, so that no client's filters keep the threads of others.
+#[derive(Debug)]
+pub struct LookUps {
+    walk: Walk,
+    places_left: usize,
+}
+
+/// Places of the tree of wildcards that the look-ups of any batch may look at.
+const PLACES_PER_BATCH: usize = 1024;
+/// Beside that, for each of its publishes.
+const PLACES_PER_PUBLISH: usize = 32;
+/// Places between two looks whether all workers are found.
+const PLACES_PER_LOOK: usize = 64;
+
+impl LookUps {
+    /// For a batch of so many publishes.
+    pub fn of(publishes: usize) -> Self {
+        Self { walk: Walk::default(), places_left: PLACES_PER_BATCH + PLACES_PER_PUBLISH * publishes }
+    }
 }
 
 impl Directory {
@@ -38,8 +75,8 @@ impl Directory {
             workers,
             hasher: DefaultHashBuilder::default(),
             exact: (0..shards).map(|_| RwLock::default()).collect(),
-            wild: RwLock::default(),
-            wild_filters: AtomicUsize::new(0),
+            wild: RwLock::new(Wild { tree: PathTrie::default(), filters: [0; WORKERS_MAX] }),
+            wild_workers: AtomicU64::new(0),
         }
     }
 
@@ -55,8 +92,11 @@ impl Directory {
         let bit = 1 << worker;
         if is_wild(filter) {
             let mut wild = self.wild.write();
-            *wild.entry(filter) |= bit;
-            self.wild_filters.store(wild.len(), Ordering::Release);
+            let workers = wild.tree.entry(filter);
+            let is_new = *workers & bit == 0;
+            *workers |= bit;
+            wild.filters[usize::from(worker)] += usize::from(is_new);
+            self.wild_workers.store(wild.workers(), Ordering::Release);
         } else {
             let hash = self.hasher.hash_one(filter);
             *self.shard(hash).write().entry(hash).or_default() |= bit;
@@ -71,11 +111,14 @@ impl Directory {
         let keep = !(1 << worker);
         if is_wild(filter) {
             let mut wild = self.wild.write();
-            wild.update(filter, |workers| {
+            let mut was_held = false;
+            wild.tree.update(filter, |workers| {
+                was_held = *workers & !keep != 0;
                 *workers &= keep;
                 *workers == 0
             });
-            self.wild_filters.store(wild.len(), Ordering::Release);
+            wild.filters[usize::from(worker)] -= usize::from(was_held);
+            self.wild_workers.store(wild.workers(), Ordering::Release);
         } else {
             let hash = self.hasher.hash_one(filter);
             let mut shard = self.shard(hash).write();
@@ -91,37 +134,79 @@ impl Directory {
     /// Filters held.
     #[cfg(feature = "simulation")]
     pub(crate) fn filters(&self) -> usize {
-        self.exact.iter().map(|shard| shard.read().len()).sum::<usize>() + self.wild.read().len()
+        self.exact.iter().map(|shard| shard.read().len()).sum::<usize>() + self.wild.read().tree.len()
     }
 
     /// The workers with a subscription to exactly this filter, a bit each.
     #[cfg(feature = "simulation")]
     pub(crate) fn workers_of(&self, filter: &str) -> u64 {
         if is_wild(filter) {
-            return self.wild.read().get(filter).copied().unwrap_or(0);
+            return self.wild.read().tree.get(filter).copied().unwrap_or(0);
         }
         let hash = self.hasher.hash_one(filter);
         self.shard(hash).read().get(&hash).copied().unwrap_or(0)
     }
 
-    /// The workers with a match for a topic name, a bit each.
-    #[inline]
+    /// [`workers_within`](Self::workers_within), for one topic name.
     pub fn workers(&self, topic: &str) -> u64 {
+        self.workers_within(topic, &mut LookUps::of(1))
+    }
+
+    /// The workers with a match for a topic name, a bit each. When the look-ups of the batch have cost what they may,
+    /// that is all workers with any wildcard: their tries, which look a piece at a time, say exactly what matches.
+    #[inline]
+    pub fn workers_within(&self, topic: &str, look_ups: &mut LookUps) -> u64 {
         if self.workers == 1 {
             return 1;
         }
         let hash = self.hasher.hash_one(topic);
         let mut workers = self.shard(hash).read().get(&hash).copied().unwrap_or(0);
-        if self.wild_filters.load(Ordering::Acquire) > 0 {
-            self.wild.read().visit(topic, &mut |found| workers |= found);
+        let wild_workers = self.wild_workers.load(Ordering::Acquire);
+        if wild_workers & !workers != 0 {
+            workers |= self.wild_workers(topic, workers, wild_workers, look_ups);
         }
         workers
+    }
+
+    fn wild_workers(&self, topic: &str, known: u64, wild_workers: u64, look_ups: &mut LookUps) -> u64 {
+        let wild = self.wild.read();
+        let LookUps { walk, places_left } = look_ups;
+        let mut workers = known;
+        wild.tree.begin(walk);
+        while *places_left > 0 {
+            let mut places = PLACES_PER_LOOK.min(*places_left);
+            *places_left -= places;
+            let is_through = wild.tree.go_on(topic, walk, &mut places, &mut |found| workers |= found);
+            *places_left += places;
+            if is_through || wild_workers & !workers == 0 {
+                return workers;
+            }
+        }
+        wild_workers
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// `{a,+}^12`: a look-up passes through 8,191 places.
+    #[test]
+    fn a_look_up_that_costs_too_much_names_all_who_may_have_a_match() {
+        let directory = Directory::new(3);
+        for bits in 0..1u32 << 12 {
+            let level = |at: u32| if bits & 1 << at == 0 { "a" } else { "+" };
+            let filter: Vec<_> = (0..12).map(level).collect();
+            directory.add(&filter.join("/"), 1);
+        }
+        directory.add("x/+", 2);
+        let deep = ["a"; 12].join("/") + "/x";
+        let mut look_ups = LookUps::of(2);
+        assert_eq!(directory.workers_within("x/y", &mut look_ups), 0b100);
+        assert_eq!(directory.workers_within(&deep, &mut look_ups), 0b110, "it may be both");
+        assert_eq!(look_ups.places_left, 0);
+        assert_eq!(directory.workers_within("x/y", &mut look_ups), 0b110, "nothing is looked at any more");
+    }
 
     #[test]
     fn names_exactly_the_workers_with_a_match() {

@@ -1,5 +1,6 @@
 //! What a topic trie is asked.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use actix::prelude::*;
@@ -38,7 +39,7 @@ pub struct Subscribe {
     /// Whose they are.
     pub session: SessionKey,
     /// Topic filters and options.
-    pub filters: Vec<(Arc<str>, Subscription)>,
+    pub filters: VecDeque<(Arc<str>, Subscription)>,
     /// Told when they are in force.
     pub reply: Option<Reply>,
 }
@@ -50,7 +51,7 @@ pub struct Join {
     /// Who joins.
     pub session: SessionKey,
     /// Full filters (`$share/...`) and options.
-    pub filters: Vec<(Arc<str>, Subscription)>,
+    pub filters: VecDeque<(Arc<str>, Subscription)>,
     /// Whether a network connection holds the session.
     pub online: bool,
     /// Whether the session outlives its network connection.
@@ -68,7 +69,7 @@ pub struct Unsubscribe {
     /// Whose they are.
     pub session: SessionKey,
     /// Topic filters, as the client wrote them.
-    pub filters: Vec<Arc<str>>,
+    pub filters: VecDeque<Arc<str>>,
     /// Told when they are gone.
     pub reply: Option<Reply>,
 }
@@ -80,7 +81,7 @@ pub struct MemberState {
     /// Which member.
     pub session: SessionKey,
     /// Full filters of its groups.
-    pub filters: Vec<Arc<str>>,
+    pub filters: VecDeque<Arc<str>>,
     /// Whether a network connection holds the session.
     pub online: bool,
     /// Whether the session outlives its network connection.
@@ -108,18 +109,20 @@ pub struct Handoff {
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct GiveBack {
+    /// Who held them: what it asked for before is done before. None if they are of several.
+    pub session: Option<SessionKey>,
     /// By group.
-    pub returned: Vec<GivenBack>,
+    pub returned: VecDeque<GivenBack>,
 }
 
-/// Asks a member that is offline for the messages of a group, since another member can take them now.
+/// Asks a member that is offline for the messages of groups, since another member can take them now.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Reclaim {
     /// The member.
     pub session: SessionKey,
-    /// The group.
-    pub group: GroupKey,
+    /// The groups.
+    pub groups: Vec<GroupKey>,
 }
 
 /// Panics in the handler, as a defect would: tests show with it that the node goes on.

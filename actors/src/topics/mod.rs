@@ -2,6 +2,8 @@
 
 mod actor;
 mod directory;
+mod dispatch;
+mod lanes;
 mod messages;
 mod path_trie;
 mod route;
@@ -11,7 +13,7 @@ mod tests;
 mod trie;
 
 pub use actor::TopicTrie;
-pub use directory::{Directory, WORKERS_MAX};
+pub use directory::{Directory, LookUps, WORKERS_MAX};
 pub use messages::*;
 pub use shared::{GivenBack, Group, GroupKey, Groups, Load, Member};
 pub use trie::{Matches, Subscriber, Trie};

@@ -6,24 +6,23 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::task::Waker;
 
-use mqtt_codec::{PacketType, ProtocolVersion, QoS, ReasonCode, encode_ack};
+use hashbrown::{HashMap, HashSet};
+use mqtt_codec::{PacketType, ProtocolVersion, ReasonCode, encode_ack};
 use tokio::time::Instant;
 
-use super::messages::{Chosen, Handoff, Reclaim, Route};
-use super::shared::{GivenBack, Group, GroupKey, Member};
+use super::messages::{Chosen, Route};
+use super::shared::GroupKey;
 use super::trie::{Matches, Subscriber, Trie};
-use crate::ledger::DropReason;
 use crate::message::{Batch, Publication, StoredMessage};
-use crate::sessions::{Desk, Identifiers, Offered, Queued, SessionKey, Wanted};
-use crate::worker::{Weight, Worker};
+use crate::sessions::{Desk, Identifiers, Offered, SessionKey, Wanted};
+use crate::worker::Worker;
 
 /// Places of the tree of wildcards that cost about as much to look at as a delivery to make.
 const PLACES_PER_DELIVERY: usize = 8;
-/// Members of a shared group that are looked at for one message before one of them gets it, full or not.
-const MEMBERS_TRIED_MAX: usize = 8;
+/// What matched is kept for the next message, up to so many subscribers.
+const SPARE_SUBSCRIBERS: usize = 4096;
+const SPARE_MATCHES: usize = 8;
 
 /// Whether a batch is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,14 +31,25 @@ pub(super) enum Progress {
     MoreToDo,
 }
 
-/// The batch that is being routed, and how far it is.
+/// How far one item of a batch is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Nothing is looked up.
+    Begin,
+    /// The look-up has begun.
+    LookUp,
+    /// `matches` hold what matches it.
+    Deliver,
+}
+
+/// A batch that is being routed, and how far it is.
 #[derive(Debug)]
-struct Current {
+pub(super) struct Current {
     batch: Arc<Batch>,
     home: bool,
     item: usize,
-    /// Whether `matches` hold what matches `item`.
-    collected: bool,
+    stage: Stage,
+    matches: Matches,
     next_subscriber: usize,
     next_group: usize,
     stored: Option<Arc<StoredMessage>>,
@@ -47,6 +57,35 @@ struct Current {
     matched: Vec<bool>,
     /// The publisher is not answered: its network connection is closed, and it will send again.
     withheld: bool,
+}
+
+impl Current {
+    fn at(position: Position) -> Self {
+        Self {
+            matched: vec![false; position.item],
+            batch: position.batch,
+            home: position.home,
+            item: position.item,
+            stage: Stage::Begin,
+            matches: Matches::default(),
+            next_subscriber: 0,
+            next_group: 0,
+            stored: None,
+            withheld: position.withheld,
+        }
+    }
+
+    /// Whether an item is looked up or delivered in part: that holds memory.
+    pub(super) fn is_within_item(&self) -> bool {
+        self.stage != Stage::Begin
+    }
+
+    /// The trie is another one: what was looked up in part is looked up anew.
+    pub(super) fn look_up_anew(&mut self) {
+        if self.stage == Stage::LookUp {
+            self.stage = Stage::Begin;
+        }
+    }
 }
 
 /// How far a batch is, in case that routing it panics.
@@ -58,26 +97,19 @@ struct Position {
     withheld: bool,
 }
 
-/// What a member of a group has for a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
-    Free,
-    Full,
-    Gone,
-    /// It lives at a worker that has no room for messages on their way.
-    Far,
-}
-
 /// See the module.
 pub(super) struct Router {
-    worker: Rc<Worker>,
-    current: Option<Current>,
+    pub(super) worker: Rc<Worker>,
+    /// That of the batch that is being routed at this moment.
     position: Option<Position>,
-    matches: Matches,
-    matched: Vec<bool>,
-    handoffs: Vec<Vec<Chosen>>,
-    /// Messages of groups wait for room at another worker.
-    held_up: bool,
+    spare: Vec<Matches>,
+    pub(super) handoffs: Vec<Vec<Chosen>>,
+    /// Members offline that are to give back what they hold of groups.
+    pub(super) reclaims: HashMap<SessionKey, Vec<GroupKey>>,
+    /// Groups whose messages wait for room at another worker.
+    pub(super) held_up: HashSet<GroupKey>,
+    /// Groups whose messages can be given out now.
+    pub(super) to_give_out: Vec<GroupKey>,
 }
 
 /// How a subscription wants a message [MQTT-3.3.1-12, MQTT-3.3.1-13].
@@ -90,7 +122,7 @@ fn wanted(subscriber: &Subscriber, publication: &Publication<'_>) -> Wanted {
     }
 }
 
-fn one(identifier: u32) -> Identifiers {
+pub(super) fn one(identifier: u32) -> Identifiers {
     if identifier == 0 { Identifiers::None } else { Identifiers::One(identifier) }
 }
 
@@ -99,57 +131,38 @@ impl Router {
         let handoffs = worker.node.peers.iter().map(|_| Vec::new()).collect();
         Self {
             worker,
-            current: None,
             position: None,
-            matches: Matches::default(),
-            matched: Vec::new(),
+            spare: Vec::new(),
             handoffs,
-            held_up: false,
+            reclaims: HashMap::new(),
+            held_up: HashSet::new(),
+            to_give_out: Vec::new(),
         }
     }
 
-    /// Whether a batch is under way.
-    pub(super) fn is_busy(&self) -> bool {
-        self.current.is_some()
+    /// Takes a batch.
+    pub(super) fn begin(&mut self, route: Route) -> Current {
+        let mut current =
+            Current::at(Position { batch: route.batch, home: route.home, item: 0, withheld: false });
+        current.matches = self.spare.pop().unwrap_or_default();
+        current
     }
 
-    /// Takes the next batch.
-    pub(super) fn begin(&mut self, route: Route) {
-        debug_assert!(self.current.is_none());
-        self.begin_at(Position { batch: route.batch, home: route.home, item: 0, withheld: false });
-    }
-
-    fn begin_at(&mut self, position: Position) {
-        let mut matched = std::mem::take(&mut self.matched);
-        matched.clear();
-        matched.resize(position.item, false);
-        self.current = Some(Current {
-            batch: Arc::clone(&position.batch),
-            home: position.home,
-            item: position.item,
-            collected: false,
-            next_subscriber: 0,
-            next_group: 0,
-            stored: None,
-            matched,
-            withheld: position.withheld,
-        });
-        self.position = Some(position);
-    }
-
-    /// What goes on when a turn of `broken` panicked: messages on their way to other workers, and the batch under way,
-    /// behind the item that was being routed. Whoever published that item and waits for its acknowledgement gets none:
-    /// its network connection is closed, so that it sends again.
-    pub(super) fn after_panic(broken: &mut Self) -> Self {
+    /// What goes on when a turn of `broken` panicked: what was on its way to other actors, and the batch that was being
+    /// routed, behind the item that was being routed. Whoever published that item and waits for its acknowledgement
+    /// gets none: its network connection is closed, so that it sends again.
+    pub(super) fn after_panic(broken: &mut Self) -> (Self, Option<Current>) {
         let mut router = Self::new(Rc::clone(&broken.worker));
         std::mem::swap(&mut router.handoffs, &mut broken.handoffs);
-        router.held_up = true;
-        if let Some(mut position) = broken.position.take() {
+        std::mem::swap(&mut router.reclaims, &mut broken.reclaims);
+        // Whatever waits in groups is looked at again.
+        router.to_give_out = router.worker.groups.borrow().iter().map(|group| group.key).collect();
+        let current = broken.position.take().map(|mut position| {
             position.withheld |= position.home && router.is_told_of_failure(&position.batch, position.item);
             position.item += 1;
-            router.begin_at(position);
-        }
-        router
+            Current::at(position)
+        });
+        (router, current)
     }
 
     fn is_told_of_failure(&self, batch: &Batch, item: usize) -> bool {
@@ -168,12 +181,22 @@ impl Router {
     }
 
     /// Routes on, at most `budget` deliveries.
-    pub(super) fn go_on(&mut self, trie: &Trie, budget: &mut usize, now: Instant) -> Progress {
-        let Some(mut current) = self.current.take() else { return Progress::Done };
+    pub(super) fn go_on(
+        &mut self,
+        current: &mut Current,
+        trie: &Trie,
+        budget: &mut usize,
+        now: Instant,
+    ) -> Progress {
         let own = 1u64 << self.worker.id;
+        self.position = Some(Position {
+            batch: Arc::clone(&current.batch),
+            home: current.home,
+            item: current.item,
+            withheld: current.withheld,
+        });
         while current.item < current.batch.items().len() {
             if *budget == 0 {
-                self.current = Some(current);
                 return Progress::MoreToDo;
             }
             if let Some(position) = &mut self.position {
@@ -181,55 +204,70 @@ impl Router {
             }
             let item = &current.batch.items()[current.item];
             if item.is_routed() && item.workers & own != 0 {
-                if !current.collected {
-                    let looked_at = self.collect(trie, &current);
-                    current.collected = true;
-                    current.next_subscriber = 0;
-                    current.next_group = 0;
-                    current.stored = None;
-                    // Some places of the tree cost about as much as a delivery.
-                    *budget = budget.saturating_sub(1 + looked_at / PLACES_PER_DELIVERY);
-                }
-                if !self.deliver(&mut current, budget, now) {
-                    self.current = Some(current);
+                if !self.look_up(current, trie, budget) || !self.deliver(current, budget, now) {
                     return Progress::MoreToDo;
                 }
-                current.matched.push(!self.matches.is_empty());
+                current.matched.push(!current.matches.is_empty());
             } else {
                 current.matched.push(false);
             }
             current.item += 1;
-            current.collected = false;
+            current.stage = Stage::Begin;
         }
+        self.position = None;
         self.finish(current);
         Progress::Done
     }
 
-    fn collect(&mut self, trie: &Trie, current: &Current) -> usize {
-        self.matches.clear();
-        let looked_at = trie.collect(current.batch.topic(current.item), &mut self.matches);
-        let worker = &self.worker;
-        if self.matches.subscribers.is_empty() {
-            return looked_at;
+    /// The piece of work is over: a panic from now on has nothing to do with it.
+    pub(super) fn rest(&mut self) {
+        self.position = None;
+    }
+
+    /// Looks up what matches an item. Returns whether all of it is found.
+    fn look_up(&self, current: &mut Current, trie: &Trie, budget: &mut usize) -> bool {
+        if current.stage == Stage::Deliver {
+            return true;
         }
-        if worker.node.settings.mqtt.merge_overlapping_subscriptions {
+        let topic = current.batch.topic(current.item);
+        if current.stage == Stage::Begin {
+            trie.begin(topic, &mut current.matches);
+            current.stage = Stage::LookUp;
+        }
+        // Some places of the tree cost about as much as a delivery.
+        let mut places = *budget * PLACES_PER_DELIVERY;
+        let is_through = trie.go_on(topic, &mut current.matches, &mut places);
+        // What is left in part is gone.
+        *budget = if is_through { (places / PLACES_PER_DELIVERY).min(*budget - 1) } else { 0 };
+        if !is_through {
+            return false;
+        }
+        current.stage = Stage::Deliver;
+        current.next_subscriber = 0;
+        current.next_group = 0;
+        current.stored = None;
+        let subscribers = &mut current.matches.subscribers;
+        if subscribers.is_empty() {
+            return true;
+        }
+        if self.worker.node.settings.mqtt.merge_overlapping_subscriptions {
             // Copies of one session side by side; deliver() merges them.
-            self.matches.subscribers.sort_by_key(|subscriber| subscriber.session);
+            subscribers.sort_by_key(|subscriber| subscriber.session);
         }
         let publisher = current.batch.publisher;
         if publisher.is_some() {
             // No local: not to the client that published it [MQTT-3.8.3-3].
-            self.matches
-                .subscribers
+            subscribers
                 .retain(|subscriber| !(subscriber.options.no_local && Some(subscriber.session) == publisher));
         }
-        looked_at
+        true
     }
 
     /// Delivers one item to subscribers and groups. Returns whether all of them had it.
     fn deliver(&mut self, current: &mut Current, budget: &mut usize, now: Instant) -> bool {
         let worker = Rc::clone(&self.worker);
-        let publication = current.batch.publication(current.item);
+        let Current { batch, item, matches, next_subscriber, next_group, stored, .. } = current;
+        let publication = batch.publication(*item);
         let merge = worker.node.settings.mqtt.merge_overlapping_subscriptions;
         {
             let mut sessions = worker.sessions.borrow_mut();
@@ -244,43 +282,42 @@ impl Router {
                 frames: &mut frames,
                 now,
             };
-            while let Some(subscriber) = self.matches.subscribers.get(current.next_subscriber) {
+            while let Some(subscriber) = matches.subscribers.get(*next_subscriber) {
                 if *budget == 0 {
                     return false;
                 }
                 *budget -= 1;
                 let mut how = wanted(subscriber, &publication);
                 let key = subscriber.session;
-                current.next_subscriber += 1;
+                *next_subscriber += 1;
                 if merge {
-                    let rest = &self.matches.subscribers[current.next_subscriber..];
+                    let rest = &matches.subscribers[*next_subscriber..];
                     let same = rest.iter().take_while(|other| other.session == key).count();
                     merge_into(&mut how, &rest[..same], &publication);
-                    current.next_subscriber += same;
+                    *next_subscriber += same;
                 }
                 let Some(session) = sessions.get_mut(key) else { continue };
                 desk.ledger.matched.add(1);
-                let offered = session.offer(&publication, &how, &mut current.stored, &mut desk);
+                let offered = session.offer(&publication, &how, stored, &mut desk);
                 if offered == Offered::Sent {
                     wakes.touch(session.online.as_mut(), key);
                 }
             }
         }
-        while let Some(group) = self.matches.groups.get(current.next_group).copied() {
+        while let Some(group) = matches.groups.get(*next_group).copied() {
             if *budget == 0 {
                 return false;
             }
-            *budget -= 1;
-            current.next_group += 1;
+            *next_group += 1;
             worker.ledger.matched.add(1);
-            self.dispatch(group, &publication, &mut current.stored, now);
+            let cost = self.dispatch(group, &publication, stored, now);
+            *budget = budget.saturating_sub(cost);
         }
         true
     }
 
     /// Everything is routed: count what matched nobody, answer the publisher, make room for others.
-    fn finish(&mut self, mut current: Current) {
-        self.position = None;
+    fn finish(&mut self, current: &mut Current) {
         let worker = &self.worker;
         let own = 1u64 << worker.id;
         if current.home {
@@ -292,14 +329,15 @@ impl Router {
                 }
             }
             if !current.withheld {
-                self.answer(&current);
+                self.answer(current);
             }
         }
         worker.peer().inbound.leave(current.batch.weight(worker.id, current.home));
-        current.matched.clear();
-        self.matched = current.matched;
-        if let Ok(batch) = Arc::try_unwrap(current.batch) {
-            worker.recycle(batch);
+        if self.spare.len() < SPARE_MATCHES && current.matches.subscribers.capacity() <= SPARE_SUBSCRIBERS {
+            self.spare.push(std::mem::take(&mut current.matches));
+        }
+        if let Some(batch) = Arc::get_mut(&mut current.batch) {
+            worker.recycle(std::mem::take(batch));
         }
     }
 
@@ -339,285 +377,6 @@ impl Router {
             worker.wakes.borrow_mut().touch(session.online.as_mut(), publisher);
         }
     }
-
-    // === shared subscriptions ===
-
-    /// Gives one message to one member of a group. It is counted as matched already.
-    fn dispatch(
-        &mut self,
-        index: u32,
-        publication: &Publication<'_>,
-        stored: &mut Option<Arc<StoredMessage>>,
-        now: Instant,
-    ) {
-        let worker = Rc::clone(&self.worker);
-        let mut groups = worker.groups.borrow_mut();
-        let Some(group) = groups.at_mut(index) else { return };
-        let strategy = worker.node.settings.session.shared_strategy;
-        if !group.queue.is_empty() && publication.qos > QoS::AtMostOnce {
-            // Behind those that wait for room.
-            return self.wait_in_group(group, publication, stored);
-        }
-        let mut tried: Vec<SessionKey> = Vec::new();
-        let (mut full, mut first, mut is_held_up) = (0, None, false);
-        while let Some(member) = group.choose(strategy, publication, &tried) {
-            let place = match member.session.worker == worker.id {
-                true => self.place_with(&member, publication),
-                false if worker.node.peers[usize::from(member.session.worker)].inbound.is_full() => {
-                    Place::Far
-                }
-                false => Place::Free,
-            };
-            if place == Place::Free {
-                self.give(group.key, &member, publication, stored, now);
-                return;
-            }
-            tried.push(member.session);
-            is_held_up |= place == Place::Far;
-            if place == Place::Full {
-                full += 1;
-                first.get_or_insert(member);
-            }
-            if full >= MEMBERS_TRIED_MAX {
-                break;
-            }
-        }
-        match first {
-            _ if is_held_up => {
-                self.held_up = true;
-                self.wait_in_group(group, publication, stored);
-            }
-            // All are online and full: what happens to a full client's message happens.
-            Some(member) => self.give(group.key, &member, publication, stored, now),
-            None => self.wait_in_group(group, publication, stored),
-        }
-    }
-
-    fn place_with(&self, member: &Member, publication: &Publication<'_>) -> Place {
-        let sessions = self.worker.sessions.borrow();
-        match sessions.get(member.session).filter(|session| session.online.is_some()) {
-            // That it left is on its way to this group.
-            None => Place::Gone,
-            Some(session)
-                if session.has_room(publication, member.options.qos, &self.worker.node.settings) =>
-            {
-                Place::Free
-            }
-            Some(_) => Place::Full,
-        }
-    }
-
-    fn give(
-        &mut self,
-        group: GroupKey,
-        member: &Member,
-        publication: &Publication<'_>,
-        stored: &mut Option<Arc<StoredMessage>>,
-        now: Instant,
-    ) {
-        let how = Wanted {
-            qos: member.options.qos,
-            retain: publication.retain && member.options.retain_as_published,
-            identifiers: one(member.identifier),
-            group: Some(group),
-        };
-        if member.session.worker == self.worker.id {
-            self.worker.frames.borrow_mut().forget();
-            self.worker.offer(member.session, publication, &how, stored, now);
-            self.worker.frames.borrow_mut().forget();
-        } else {
-            member.load.fetch_add(1, Ordering::Relaxed);
-            let message = stored.get_or_insert_with(|| Arc::new(StoredMessage::new(publication)));
-            let queued = Queued {
-                message: Arc::clone(message),
-                qos: publication.qos.min(how.qos),
-                retain: how.retain,
-                identifiers: how.identifiers,
-                group: how.group,
-            };
-            let chosen = Chosen { session: member.session, queued };
-            self.handoffs[usize::from(member.session.worker)].push(chosen);
-        }
-    }
-
-    /// Whether messages of groups wait for room at other workers. If not, `waker` is called when there is room.
-    pub(super) fn goes_on_with_groups(&self, waker: &Waker) -> bool {
-        let others = self.worker.node.peers.iter().enumerate();
-        let mut others = others.filter(|(worker, _)| *worker != usize::from(self.worker.id));
-        self.held_up && others.all(|(_, peer)| peer.inbound.has_room_or_wake(waker))
-    }
-
-    /// Gives out what waited for room at other workers.
-    pub(super) fn give_out_held_up(&mut self, now: Instant) {
-        let own = usize::from(self.worker.id);
-        let mut others = self.worker.node.peers.iter().enumerate().filter(|(worker, _)| *worker != own);
-        if !self.held_up || others.any(|(_, peer)| peer.inbound.is_full()) {
-            return;
-        }
-        self.held_up = false;
-        let waiting: Vec<(GroupKey, Vec<Queued>)> = {
-            let mut groups = self.worker.groups.borrow_mut();
-            let due = groups.iter_mut().filter(|group| group.members().iter().any(|member| member.online));
-            due.map(|group| (group.key, group.queue.extract(|_| true))).collect()
-        };
-        for (group, messages) in waiting {
-            for queued in messages {
-                self.dispatch_again(group, &queued, now);
-            }
-        }
-    }
-
-    /// No member can take it now: QoS 1 and 2 wait for one that is online or whose session is durable.
-    fn wait_in_group(
-        &self,
-        group: &mut Group,
-        publication: &Publication<'_>,
-        stored: &mut Option<Arc<StoredMessage>>,
-    ) {
-        let limits = &self.worker.node.settings.session;
-        let ledger = &self.worker.ledger;
-        let is_online = group.members().iter().any(|member| member.online);
-        if publication.qos == QoS::AtMostOnce && (is_online || !limits.queue_qos0_offline) {
-            let reason = if is_online { DropReason::OutboxFull } else { DropReason::Offline };
-            ledger.drop_n(reason, 1);
-        } else if !is_online && !group.has_durable_member() {
-            ledger.drop_n(DropReason::SharedGroupEmpty, 1);
-        } else if !group.has_room(publication.queued_bytes(), limits) {
-            ledger.drop_n(DropReason::QueueFull, 1);
-        } else {
-            let message = stored.get_or_insert_with(|| Arc::new(StoredMessage::new(publication)));
-            group.queue.push(Queued {
-                message: Arc::clone(message),
-                qos: publication.qos,
-                retain: publication.retain,
-                identifiers: Identifiers::None,
-                group: Some(group.key),
-            });
-        }
-    }
-
-    /// Sends what members of other workers were chosen for: one message to each worker.
-    pub(super) fn flush_handoffs(&mut self) {
-        for (worker, chosen) in self.handoffs.iter_mut().enumerate() {
-            if !chosen.is_empty() {
-                let peer = &self.worker.node.peers[worker];
-                peer.inbound.enter(weight(chosen));
-                peer.trie.do_send(Handoff { chosen: std::mem::take(chosen) });
-            }
-        }
-    }
-
-    /// Members of this worker were chosen at their groups' homes. Who went offline meanwhile gives back.
-    pub(super) fn take_handoff(&mut self, handoff: Handoff, now: Instant) {
-        let worker = Rc::clone(&self.worker);
-        worker.peer().inbound.leave(weight(&handoff.chosen));
-        let mut returned: Vec<GivenBack> = Vec::new();
-        for Chosen { session, queued } in handoff.chosen {
-            let online =
-                worker.sessions.borrow().get(session).is_some_and(|session| session.online.is_some());
-            if online {
-                let publication = queued.message.publication();
-                let how = Wanted {
-                    qos: queued.qos,
-                    retain: queued.retain,
-                    identifiers: queued.identifiers.clone(),
-                    group: queued.group,
-                };
-                worker.frames.borrow_mut().forget();
-                worker.offer(session, &publication, &how, &mut Some(Arc::clone(&queued.message)), now);
-                worker.frames.borrow_mut().forget();
-            } else if let Some(group) = queued.group {
-                returned.push(GivenBack { group, messages: vec![queued] });
-            }
-        }
-        worker.give_back(returned);
-    }
-
-    /// Messages that a member could not keep: to another one, or to the group's queue.
-    pub(super) fn take_back(&mut self, returned: Vec<GivenBack>, now: Instant) {
-        for GivenBack { group, messages } in returned {
-            for queued in messages {
-                self.dispatch_again(group, &queued, now);
-            }
-        }
-    }
-
-    fn dispatch_again(&mut self, group: GroupKey, queued: &Queued, now: Instant) {
-        let publication = queued.message.publication();
-        let known = self.worker.groups.borrow_mut().get_mut(group).is_some();
-        if !known {
-            self.worker.ledger.drop_n(DropReason::SharedGroupEmpty, 1);
-        } else if publication.is_expired(now) {
-            self.worker.ledger.drop_n(DropReason::Expired, 1);
-        } else {
-            self.dispatch(group.index, &publication, &mut Some(Arc::clone(&queued.message)), now);
-        }
-    }
-
-    /// A member can take messages: those that wait in the group, and those that members offline hold.
-    pub(super) fn member_online(&mut self, key: GroupKey, now: Instant) {
-        let (waiting, holders) = {
-            let mut groups = self.worker.groups.borrow_mut();
-            let Some(group) = groups.get_mut(key) else { return };
-            let offline = group.members().iter().filter(|member| !member.online && member.durable);
-            let holders: Vec<SessionKey> = offline.map(|member| member.session).collect();
-            (group.queue.extract(|_| true), holders)
-        };
-        for session in holders {
-            self.worker.node.peers[usize::from(session.worker)].trie.do_send(Reclaim { session, group: key });
-        }
-        for queued in waiting {
-            self.dispatch_again(key, &queued, now);
-        }
-    }
-
-    /// A member went offline: if another one can take its messages, they are asked for.
-    pub(super) fn member_offline(&mut self, key: GroupKey, session: SessionKey) {
-        let others_online = {
-            let mut groups = self.worker.groups.borrow_mut();
-            groups.get_mut(key).is_some_and(|group| group.members().iter().any(|member| member.online))
-        };
-        if others_online {
-            self.worker.node.peers[usize::from(session.worker)].trie.do_send(Reclaim { session, group: key });
-        }
-    }
-
-    /// A group's home wants its messages back from a session of this worker, if that is still offline.
-    pub(super) fn reclaim(&mut self, reclaim: Reclaim) {
-        let messages = {
-            let mut sessions = self.worker.sessions.borrow_mut();
-            match sessions.get_mut(reclaim.session) {
-                Some(session) if session.online.is_none() => {
-                    session.give_back(|group| group == reclaim.group)
-                }
-                _ => return,
-            }
-        };
-        if !messages.is_empty() {
-            self.worker.give_back(vec![GivenBack { group: reclaim.group, messages }]);
-        }
-    }
-
-    /// The last member left.
-    pub(super) fn drop_group(&self, group: &Group) {
-        self.worker.ledger.drop_n(DropReason::SharedGroupEmpty, group.queue.len() as u64);
-    }
-
-    /// A member left: if no durable one remains and none is online, nobody will come for what waits.
-    pub(super) fn drop_if_nobody_comes_back(&self, full_filter: &str) {
-        let mut groups = self.worker.groups.borrow_mut();
-        if let Some(group) = groups.find_mut(full_filter)
-            && !group.has_durable_member()
-            && !group.members().iter().any(|member| member.online)
-        {
-            let dropped = group.queue.extract(|_| true).len();
-            self.worker.ledger.drop_n(DropReason::SharedGroupEmpty, dropped as u64);
-        }
-    }
-}
-
-fn weight(chosen: &[Chosen]) -> Weight {
-    Weight { messages: chosen.len(), bytes: chosen.iter().map(|chosen| chosen.queued.message.bytes()).sum() }
 }
 
 fn merge_into(how: &mut Wanted, others: &[Subscriber], publication: &Publication<'_>) {

@@ -3,6 +3,7 @@
 //! A group is a share name and a topic filter [MQTT-4.8.2]. Members that are online come first; with none online a
 //! message waits here for a member whose session is durable.
 
+use std::collections::VecDeque;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -16,7 +17,7 @@ use crate::sessions::{Queue, Queued, SessionKey};
 use crate::settings::{SessionSettings, SharedStrategy};
 
 /// Names a group from any worker.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GroupKey {
     /// Its place at its home.
     pub index: u32,
@@ -146,20 +147,15 @@ impl Groups {
         self.groups.get_mut(key.index as usize).filter(|group| group.key == key)
     }
 
-    /// A group by its place, as the trie holds it.
-    pub fn at_mut(&mut self, index: u32) -> Option<&mut Group> {
-        self.groups.get_mut(index as usize)
+    /// A group by its name; none if it is gone.
+    pub fn get(&self, key: GroupKey) -> Option<&Group> {
+        self.groups.get(key.index as usize).filter(|group| group.key == key)
     }
 
     /// A group by what its members wrote.
     pub fn find_mut(&mut self, full_filter: &str) -> Option<&mut Group> {
         let index = *self.by_filter.get(full_filter)?;
         self.groups.get_mut(index as usize)
-    }
-
-    /// All of them.
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Group> {
-        self.groups.iter_mut().map(|(_, group)| group)
     }
 
     /// All of them.
@@ -235,7 +231,20 @@ pub struct GivenBack {
     /// Which group.
     pub group: GroupKey,
     /// In order.
-    pub messages: Vec<Queued>,
+    pub messages: VecDeque<Queued>,
+}
+
+impl GivenBack {
+    /// Messages that came through groups, by group.
+    pub fn by_group(messages: Vec<Queued>) -> Vec<Self> {
+        let mut groups: HashMap<GroupKey, VecDeque<Queued>> = HashMap::new();
+        for queued in messages {
+            if let Some(group) = queued.group {
+                groups.entry(group).or_default().push_back(queued);
+            }
+        }
+        groups.into_iter().map(|(group, messages)| Self { group, messages }).collect()
+    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use mqtt_codec::SubscriptionOptions;
 
-use super::path_trie::PathTrie;
+use super::path_trie::{PathTrie, Walk};
+use super::shared::GroupKey;
 use crate::sessions::SessionKey;
 
 /// One session's subscription to one topic filter.
@@ -110,7 +111,7 @@ impl Many {
 #[derive(Debug, Default)]
 pub(super) struct FilterEntry {
     subscribers: Subscribers,
-    groups: Option<Box<Vec<u32>>>,
+    groups: Option<Box<Vec<GroupKey>>>,
 }
 
 impl FilterEntry {
@@ -125,7 +126,9 @@ pub struct Matches {
     /// One per subscription.
     pub subscribers: Vec<Subscriber>,
     /// Shared groups whose home is here.
-    pub groups: Vec<u32>,
+    pub groups: Vec<GroupKey>,
+    /// How far the look-up is.
+    walk: Walk,
 }
 
 impl Matches {
@@ -161,7 +164,7 @@ impl Trie {
 
     /// Who subscribed to a filter, and the groups that share it.
     #[cfg(feature = "simulation")]
-    pub(crate) fn subscribers(&self, filter: &str) -> (Vec<Subscriber>, Vec<u32>) {
+    pub(crate) fn subscribers(&self, filter: &str) -> (Vec<Subscriber>, Vec<GroupKey>) {
         let entry = if is_wild(filter) { self.wild.get(filter) } else { self.exact.get(filter) };
         let found = entry.map(|entry| {
             let groups = entry.groups.as_deref().cloned().unwrap_or_default();
@@ -211,7 +214,7 @@ impl Trie {
     }
 
     /// Adds a shared group. Returns whether the filter is new here.
-    pub fn insert_group(&mut self, filter: &Arc<str>, group: u32) -> bool {
+    pub fn insert_group(&mut self, filter: &Arc<str>, group: GroupKey) -> bool {
         let entry = self.entry(filter);
         let first = entry.is_empty();
         let groups = entry.groups.get_or_insert_default();
@@ -222,7 +225,7 @@ impl Trie {
     }
 
     /// Removes a shared group. Returns whether the filter is gone with it.
-    pub fn remove_group(&mut self, filter: &str, group: u32) -> bool {
+    pub fn remove_group(&mut self, filter: &str, group: GroupKey) -> bool {
         self.update(filter, |entry| {
             if let Some(groups) = &mut entry.groups {
                 groups.retain(|other| *other != group);
@@ -233,19 +236,37 @@ impl Trie {
         })
     }
 
-    /// Adds all that matches a topic name to `matches`. Returns how many places of the tree were looked at.
+    /// Begins a look-up: `matches` hold what the filters without wildcards say.
     #[inline]
-    pub fn collect(&self, topic: &str, matches: &mut Matches) -> usize {
-        let mut take = |entry: &FilterEntry| {
-            matches.subscribers.extend_from_slice(entry.subscribers.as_slice());
-            if let Some(groups) = &entry.groups {
-                matches.groups.extend_from_slice(groups);
-            }
-        };
+    pub fn begin(&self, topic: &str, matches: &mut Matches) {
+        matches.clear();
         if let Some(entry) = self.exact.get(topic) {
-            take(entry);
+            take(entry, &mut matches.subscribers, &mut matches.groups);
         }
-        self.wild.visit(topic, &mut take)
+        self.wild.begin(&mut matches.walk);
+    }
+
+    /// Goes on with a look-up, and takes each place of the tree that it looked at from `budget`. Returns whether it is
+    /// through. Subscriptions may come and go between two calls.
+    #[inline]
+    pub fn go_on(&self, topic: &str, matches: &mut Matches, budget: &mut usize) -> bool {
+        let Matches { subscribers, groups, walk } = matches;
+        self.wild.go_on(topic, walk, budget, &mut |entry| take(entry, subscribers, groups))
+    }
+
+    /// All that matches a topic name, at once. Returns how many places of the tree were looked at.
+    pub fn collect(&self, topic: &str, matches: &mut Matches) -> usize {
+        let mut budget = usize::MAX;
+        self.begin(topic, matches);
+        self.go_on(topic, matches, &mut budget);
+        usize::MAX - budget
+    }
+}
+
+fn take(entry: &FilterEntry, subscribers: &mut Vec<Subscriber>, groups: &mut Vec<GroupKey>) {
+    subscribers.extend_from_slice(entry.subscribers.as_slice());
+    if let Some(here) = &entry.groups {
+        groups.extend_from_slice(here);
     }
 }
 

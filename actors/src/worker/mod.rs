@@ -20,6 +20,7 @@ pub use timers::{TICK, Timer, Timers};
 pub use wakes::{Touch, Wakes};
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -221,15 +222,15 @@ impl Worker {
         }
     }
 
-    /// Sends messages back to the homes of their groups.
-    pub fn give_back(&self, returned: Vec<GivenBack>) {
-        let mut by_home: Vec<Vec<GivenBack>> = self.node.peers.iter().map(|_| Vec::new()).collect();
+    /// Sends messages back to the homes of their groups: those of one session, or of several.
+    pub fn give_back(&self, session: Option<SessionKey>, returned: Vec<GivenBack>) {
+        let mut by_home: Vec<VecDeque<GivenBack>> = self.node.peers.iter().map(|_| VecDeque::new()).collect();
         for given in returned {
-            by_home[usize::from(given.group.home)].push(given);
+            by_home[usize::from(given.group.home)].push_back(given);
         }
         for (home, returned) in by_home.into_iter().enumerate() {
             if !returned.is_empty() {
-                self.node.peers[home].trie.do_send(GiveBack { returned });
+                self.node.peers[home].trie.do_send(GiveBack { session, returned });
             }
         }
     }

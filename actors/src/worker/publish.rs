@@ -10,7 +10,7 @@ use crate::message::{Batch, Payload, Publication, StoredMessage};
 use crate::metrics::ActorKind;
 use crate::retained::Keep;
 use crate::sessions::{SessionKey, Will};
-use crate::topics::Route;
+use crate::topics::{LookUps, Route};
 
 impl Worker {
     /// Routes a batch. A publisher that can be held up gives its `waker`: if a worker with a match has no room, the
@@ -60,11 +60,12 @@ impl Worker {
     fn look_up(&self, batch: &mut Batch) -> u64 {
         let own = 1u64 << self.id;
         let mut targets = 0;
+        let mut look_ups = LookUps::of(batch.items().len());
         for index in 0..batch.items().len() {
             let item = &batch.items()[index];
             let answered = item.ack.is_some();
             if item.is_routed() {
-                let workers = self.node.directory.workers(batch.topic(index));
+                let workers = self.node.directory.workers_within(batch.topic(index), &mut look_ups);
                 batch.items_mut()[index].workers = workers;
                 targets |= if workers & !own == 0 { own } else { workers };
             }

@@ -1,0 +1,193 @@
+//! Whose work a topic trie does next: clients take turns, and each client's work is done in its order. Pure.
+//!
+//! So a client that asks for very much, by few messages or by many, is waited for by itself alone.
+
+use std::collections::VecDeque;
+
+use hashbrown::HashMap;
+use rustc_hash::FxBuildHasher;
+
+use crate::sessions::SessionKey;
+
+/// Who a piece of work is done for: a client, or none if it is done for the node itself.
+pub(super) type Client = Option<SessionKey>;
+
+/// What was there before a moment, to tell when all of it is done.
+pub(super) type Epoch = u64;
+
+/// Emptied lanes whose memory is kept for the next client.
+const SPARE_LANES: usize = 64;
+
+type Lane<W> = VecDeque<(Epoch, W)>;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Lanes<W> {
+    lanes: HashMap<Client, Lane<W>, FxBuildHasher>,
+    /// Who has work, in the order of their turns; not whose work is taken out.
+    turns: VecDeque<Client>,
+    spare: Vec<Lane<W>>,
+    /// How much is left of each epoch, the oldest first.
+    left: VecDeque<usize>,
+    oldest: Epoch,
+}
+
+/// Work that was taken out: to be put back, or done.
+#[derive(Debug, Clone, Copy)]
+#[must_use]
+pub(super) struct Ticket {
+    pub(super) client: Client,
+    epoch: Epoch,
+}
+
+impl<W> Default for Lanes<W> {
+    fn default() -> Self {
+        Self {
+            lanes: HashMap::default(),
+            turns: VecDeque::new(),
+            spare: Vec::new(),
+            left: VecDeque::from([0]),
+            oldest: 0,
+        }
+    }
+}
+
+impl<W> Lanes<W> {
+    /// Whether nothing is left to take out.
+    pub(super) fn is_empty(&self) -> bool {
+        self.turns.is_empty()
+    }
+
+    /// All that waits.
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut W> {
+        self.lanes.values_mut().flatten().map(|(_, work)| work)
+    }
+
+    /// Adds work behind what the client has.
+    pub(super) fn push(&mut self, client: Client, work: W) {
+        let newest = self.left.len() - 1;
+        self.left[newest] += 1;
+        let epoch = self.oldest + newest as Epoch;
+        let (turns, spare) = (&mut self.turns, &mut self.spare);
+        let lane = self.lanes.entry(client).or_insert_with(|| {
+            turns.push_back(client);
+            spare.pop().unwrap_or_default()
+        });
+        lane.push_back((epoch, work));
+    }
+
+    /// Takes out the work whose turn it is.
+    pub(super) fn next(&mut self) -> Option<(Ticket, W)> {
+        let client = self.turns.pop_front()?;
+        let (epoch, work) = self.lanes.get_mut(&client)?.pop_front()?;
+        Some((Ticket { client, epoch }, work))
+    }
+
+    /// It is done, and the next client has its turn.
+    pub(super) fn done(&mut self, ticket: Ticket) {
+        self.left[(ticket.epoch - self.oldest) as usize] -= 1;
+        if self.lanes.get(&ticket.client).is_some_and(|lane| !lane.is_empty()) {
+            self.turns.push_back(ticket.client);
+        } else if let Some(lane) = self.lanes.remove(&ticket.client)
+            && self.spare.len() < SPARE_LANES
+        {
+            self.spare.push(lane);
+        }
+    }
+
+    /// Something is left of it: the client goes on with that, in its next turn, or at once.
+    pub(super) fn put_back(&mut self, ticket: Ticket, rest: W, at_once: bool) {
+        if let Some(lane) = self.lanes.get_mut(&ticket.client) {
+            lane.push_front((ticket.epoch, rest));
+        }
+        match at_once {
+            true => self.turns.push_front(ticket.client),
+            false => self.turns.push_back(ticket.client),
+        }
+    }
+
+    /// Names all that was added so far.
+    pub(super) fn so_far(&mut self) -> Epoch {
+        self.left.push_back(0);
+        self.oldest + self.left.len() as Epoch - 2
+    }
+
+    /// Whether all of it is done.
+    pub(super) fn is_done(&mut self, epoch: Epoch) -> bool {
+        while self.left.len() > 1 && self.left[0] == 0 {
+            self.left.pop_front();
+            self.oldest += 1;
+        }
+        epoch < self.oldest
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(index: u32) -> Client {
+        Some(SessionKey { index, generation: 0, worker: 0 })
+    }
+
+    #[test]
+    fn clients_take_turns_and_keep_their_order() {
+        let mut lanes = Lanes::default();
+        for work in ["a1", "a2", "a3"] {
+            lanes.push(client(1), work);
+        }
+        lanes.push(client(2), "b1");
+        let mut done = Vec::new();
+        while let Some((ticket, work)) = lanes.next() {
+            match work {
+                // It takes two turns.
+                "a1" => lanes.put_back(ticket, "a1, the rest", false),
+                _ => {
+                    done.push(work);
+                    lanes.done(ticket);
+                }
+            }
+        }
+        assert_eq!(done, ["b1", "a1, the rest", "a2", "a3"]);
+        assert!(lanes.is_empty() && lanes.lanes.is_empty());
+    }
+
+    #[test]
+    fn one_that_goes_on_at_once_is_next() {
+        let mut lanes = Lanes::default();
+        lanes.push(client(1), 1);
+        lanes.push(client(2), 2);
+        let (ticket, work) = lanes.next().unwrap();
+        lanes.put_back(ticket, work, true);
+        assert_eq!(lanes.next().unwrap().1, 1);
+    }
+
+    #[test]
+    fn what_was_there_before_is_told_from_what_came_later() {
+        let mut lanes = Lanes::default();
+        let before_any = lanes.so_far();
+        assert!(lanes.is_done(before_any));
+        lanes.push(client(1), 1);
+        lanes.push(client(1), 2);
+        let so_far = lanes.so_far();
+        lanes.push(client(2), 3);
+        let mut done = Vec::new();
+        while !lanes.is_done(so_far) {
+            let (ticket, work) = lanes.next().unwrap();
+            done.push(work);
+            lanes.done(ticket);
+        }
+        assert_eq!(done, [1, 3, 2]);
+    }
+
+    #[test]
+    fn work_that_work_brings_stands_behind_it() {
+        let mut lanes = Lanes::default();
+        lanes.push(None, 1);
+        let (ticket, _) = lanes.next().unwrap();
+        lanes.push(None, 2);
+        assert!(lanes.next().is_none());
+        lanes.done(ticket);
+        assert_eq!(lanes.next().unwrap().1, 2);
+    }
+}
