@@ -26,10 +26,12 @@ use super::transport::{Transport, WebSocketRefusal};
 use crate::message::Batch;
 use crate::metrics::ActorKind;
 use crate::sessions::{Epoch, Left, Online, Reading, SessionKey};
-use crate::worker::Worker;
+use crate::worker::{Worker, go_on_behind_sockets};
 
 /// Reads of one turn. The second usually finds nothing, without a system call, and leaves the waker with the socket.
 const READS_PER_TURN: usize = 2;
+/// Packets that one turn steps through before others have theirs: 64 KiB may hold 32,768 of them.
+const PACKETS_PER_TURN: usize = 1024;
 /// How often one turn goes on writing what the session's queue still holds before others have their turn.
 const WRITES_PER_TURN: usize = 8;
 /// SUBSCRIBE and UNSUBSCRIBE packets of one client in work at a time; beyond, it is not read.
@@ -160,7 +162,7 @@ impl Connection {
         }
         let waits = self.rare.as_ref().is_some_and(|rare| !rare.changes.is_empty());
         if self.goes_on && !waits && self.may_read() {
-            task.waker().wake_by_ref();
+            go_on_behind_sockets(task);
         }
         if ending.is_none() {
             ending = fx.end.take().or_else(|| self.rare.as_mut()?.ending.take());
@@ -172,7 +174,7 @@ impl Connection {
         self.note_pause();
         if !reads && self.may_read() {
             // Writing made room: nothing else would bring the next turn, since the socket does not know that it is read.
-            task.waker().wake_by_ref();
+            go_on_behind_sockets(task);
         }
         ending
     }
@@ -282,9 +284,12 @@ impl Connection {
             if fx.end.is_some() || self.partial_is_ready {
                 return None;
             }
+            if fx.packets >= PACKETS_PER_TURN / 2 {
+                break;
+            }
         }
         // Whatever the socket still holds is read in the next turn, behind the others'.
-        task.waker().wake_by_ref();
+        go_on_behind_sockets(task);
         None
     }
 
@@ -366,7 +371,8 @@ impl Connection {
                     // A PUBLISH is to find the subscriptions that its client asked for before.
                     let comes_behind =
                         header.packet_type == PacketType::Publish && (changes > 0 || !fx.changes.is_empty());
-                    let is_enough = changes + answers + fx.changes.len() >= CHANGES_MAX
+                    let is_enough = fx.packets >= PACKETS_PER_TURN
+                        || changes + answers + fx.changes.len() >= CHANGES_MAX
                         || fx.batch.text_bytes() >= BATCH_BYTES_MAX;
                     if comes_behind || is_enough {
                         self.partial_is_ready = true;
@@ -388,6 +394,7 @@ impl Connection {
                         }
                     }
                     worker.counters.packets_received.add(1);
+                    fx.packets += 1;
                     used = end;
                 }
                 Ok(used)
@@ -516,7 +523,7 @@ impl Connection {
             }
         }
         // More than one turn's share: the others first.
-        task.waker().wake_by_ref();
+        go_on_behind_sockets(task);
         Ok(())
     }
 

@@ -93,6 +93,8 @@ impl Ending {
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Effects {
+    /// Packets stepped through.
+    pub packets: usize,
     /// Packets for the client, encoded, in order.
     pub out: Vec<u8>,
     /// How many there are.
@@ -122,6 +124,7 @@ impl Effects {
 
     /// Forgets everything and keeps the memory.
     pub fn clear(&mut self) {
+        self.packets = 0;
         self.out.clear();
         self.out_packets = 0;
         self.batch.clear();

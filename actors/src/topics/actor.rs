@@ -8,7 +8,7 @@
 
 use std::collections::VecDeque;
 use std::panic::{self, AssertUnwindSafe};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context as TaskContext, Poll, Waker};
 
@@ -27,7 +27,7 @@ use super::{group_home, shared_part};
 use crate::connection::{ChangeInForce, Close};
 use crate::metrics::{ActorKind, ActorStats};
 use crate::sessions::{Lost, Subscription, TrieStarted};
-use crate::worker::Worker;
+use crate::worker::{Worker, go_on_behind_sockets};
 
 /// Room for a burst of batches; the messages in them are bounded by `messages_between_workers_max`.
 const MAILBOX_CAPACITY: usize = 4096;
@@ -437,8 +437,7 @@ impl ActorFuture<TopicTrie> for Turns {
             true
         });
         if more {
-            // Woken again behind a look at the sockets; woken at once, it would have tens of turns before the next look.
-            let _ = pin!(tokio::task::yield_now()).poll(task);
+            go_on_behind_sockets(task);
         }
         Poll::Pending
     }

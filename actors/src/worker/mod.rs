@@ -9,6 +9,7 @@ mod publish;
 mod shared;
 mod table;
 mod timers;
+mod turns;
 mod wakes;
 
 pub use buffers::BufferPool;
@@ -17,6 +18,7 @@ pub(crate) use publish::weight;
 pub use shared::{NodeShared, Peer};
 pub use table::SessionTable;
 pub use timers::{TICK, Timer, Timers};
+pub(crate) use turns::go_on_behind_sockets;
 pub use wakes::{Touch, Wakes};
 
 use std::cell::{Cell, RefCell};

@@ -22,6 +22,8 @@ use tungstenite::{Error, Message};
 
 use self::socket::Socket;
 
+use crate::worker::go_on_behind_sockets;
+
 pub use handshake::{HandshakeError, websocket};
 pub use refusal::WebSocketRefusal;
 
@@ -137,7 +139,7 @@ impl WebSocket {
         }
         filled += self.hand_out(&mut buffer[filled..]);
         if filled == 0 {
-            cx.waker().wake_by_ref();
+            go_on_behind_sockets(cx);
             return Poll::Pending;
         }
         Poll::Ready(Ok(filled))

@@ -17,6 +17,7 @@ use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
 
 use super::super::tcp;
+use crate::worker::go_on_behind_sockets;
 
 /// Bytes of one message sent; more becomes further messages, as packets and messages need not coincide. It bounds the
 /// memory that a peer who does not read can occupy here.
@@ -29,7 +30,7 @@ const HEADER_BYTES_MAX: usize = 2 + 8;
 const SLICES_MAX: usize = 64;
 
 /// System calls of one turn of reading: a flood of frames that make no message must not keep the thread.
-const READS_PER_TURN: u32 = 32;
+const READS_PER_TURN: u32 = 4;
 
 /// A TCP connection that is registered with a runtime, or on its way to another, and the rest of a message for which it
 /// had no room.
@@ -201,7 +202,7 @@ impl Read for Socket {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.reads_left == 0 {
             // The others first; what the socket still holds is read in the next turn.
-            self.waker.wake_by_ref();
+            go_on_behind_sockets(&mut Context::from_waker(&self.waker));
             return Err(io::ErrorKind::WouldBlock.into());
         }
         self.reads_left -= 1;
