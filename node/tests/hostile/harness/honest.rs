@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use mqtt_codec::{Ack, Disconnect, Packet, ProtocolVersion, QoS, ReasonCode};
 
+use super::ordeal::renice;
 use super::{Program, Wire, connect, publish, subscribe};
 
 /// So many that each worker has some of them.
@@ -33,6 +34,8 @@ impl Honest {
                 let version = [ProtocolVersion::V5, ProtocolVersion::V311][number % 2];
                 let mut client = Wire::client(address, connect(version, &format!("honest-{number}")));
                 thread::spawn(move || {
+                    // Where it is allowed: what other processes of the machine take is not to be measured.
+                    let _ = renice(-10);
                     let topic = format!("$honest/{number}");
                     client.send(&subscribe(&[&topic], QoS::AtLeastOnce));
                     client.until(|packet| matches!(packet, Packet::SubAck(_)));
