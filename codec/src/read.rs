@@ -147,6 +147,21 @@ impl<'a> Reader<'a> {
         if count < limit.into() { Ok(()) } else { Err(DecodeError::TooManyFilters { limit }) }
     }
 
+    /// How many topic filters, each with so many bytes behind it, are left; what is beyond the limit is not counted.
+    /// A list with room for just these is a fraction of one that doubles as it grows.
+    pub(crate) fn filters_left(&self, option_bytes: usize) -> usize {
+        let mut rest = self.rest;
+        let mut count = 0;
+        while count < self.limits.filters_max.into()
+            && let Some((length, following)) = rest.split_first_chunk()
+            && let Some(following) = following.get(usize::from(u16::from_be_bytes(*length)) + option_bytes..)
+        {
+            rest = following;
+            count += 1;
+        }
+        count
+    }
+
     /// A topic filter, shared or not.
     pub(crate) fn subscription_filter(&mut self) -> Result<SubscriptionFilter, DecodeError> {
         SubscriptionFilter::parse(self.text()?).map_err(DecodeError::TopicFilter)

@@ -124,6 +124,7 @@ impl Subscribe {
         if reader.is_empty() {
             return Err(DecodeError::EmptySubscribe);
         }
+        subscribe.filters.reserve_exact(reader.filters_left(1));
         while !reader.is_empty() {
             reader.judge_filter_count(subscribe.filters.len())?;
             let filter = reader.subscription_filter()?;

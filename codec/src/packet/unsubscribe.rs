@@ -36,7 +36,7 @@ impl Unsubscribe {
         if reader.is_empty() {
             return Err(DecodeError::EmptyUnsubscribe);
         }
-        let mut filters = Vec::new();
+        let mut filters = Vec::with_capacity(reader.filters_left(0));
         while !reader.is_empty() {
             reader.judge_filter_count(filters.len())?;
             filters.push(reader.subscription_filter()?);

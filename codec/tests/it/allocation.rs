@@ -102,10 +102,20 @@ fn claims_are_not_believed() {
 fn densest_packets() {
     let user_properties = b"\x26\0\0\0\0".repeat(1000);
     let filters = b"\0\x01a\0".repeat(8000);
+    // One more than a power of two: a list that doubles would just have done so.
+    let filters_just_grown = b"\0\x01a\0".repeat(4097);
+    let filters_without_options = b"\0\x01a".repeat(4097);
     let shared = b"\0\x0a$share/g/a\0".repeat(2000);
     let subscribe = |filters: &[u8]| framed(0x82, &[b"\0\x01\0", filters].concat());
     let connect = [b"\0\x04MQTT\x05\x02\0\0\x88\x27", &user_properties[..], b"\0\0"].concat();
-    for bytes in [framed(0x10, &connect), subscribe(&filters), subscribe(&shared)] {
+    let unsubscribe = framed(0xA2, &[b"\0\x01\0", &filters_without_options[..]].concat());
+    for bytes in [
+        framed(0x10, &connect),
+        subscribe(&filters),
+        subscribe(&filters_just_grown),
+        subscribe(&shared),
+        unsubscribe,
+    ] {
         let (info, outcome) = decode_measured(&bytes, V5, Sender::Client);
         assert_eq!(outcome, Ok(Some(bytes.len())));
         assert!(info.bytes_max <= bound(bytes.len()), "{} bytes: {info:?}", bytes.len());
