@@ -140,7 +140,8 @@ fn check_session(worker: &Worker, session: &Session, judge: &mut Judge) {
         };
         judge.equal(of("publishes unanswered"), usize::from(online.unanswered), held);
     }
-    if let Some(load) = &session.load {
+    // While it is offline nobody asks; when it comes online its load is told anew.
+    if let Some(load) = session.load.as_ref().filter(|_| session.online.is_some()) {
         judge.equal(of("load"), u64::from(load.load(Ordering::Relaxed)), session.waiting());
     }
     let tally = &session.tally;
