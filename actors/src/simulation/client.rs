@@ -15,12 +15,13 @@ pub struct SimulatedClient {
     wire: Wire,
     /// Sent, and not yet taken by the pipe.
     unsent: Vec<u8>,
+    bytes_received: u64,
     is_over: bool,
 }
 
 impl SimulatedClient {
     pub(super) fn new(stream: DuplexStream) -> Self {
-        Self { stream, wire: Wire::default(), unsent: Vec::new(), is_over: false }
+        Self { stream, wire: Wire::default(), unsent: Vec::new(), bytes_received: 0, is_over: false }
     }
 
     /// Sends bytes. What finds no room, since the node does not read, goes with the next call of this method or of
@@ -73,6 +74,7 @@ impl SimulatedClient {
                 Poll::Pending => break,
                 Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
                     left -= buffer.filled().len();
+                    self.bytes_received += buffer.filled().len() as u64;
                     self.wire.take(buffer.filled(), &mut packets)?;
                 }
                 Poll::Ready(_) => {
@@ -83,6 +85,11 @@ impl SimulatedClient {
         }
         self.push();
         Ok(packets)
+    }
+
+    /// Bytes taken out of the pipe, those of packets that are not whole yet included.
+    pub fn bytes_received(&self) -> u64 {
+        self.bytes_received
     }
 
     /// Whether the end of what the node sends was reached by [`receive`](Self::receive).
