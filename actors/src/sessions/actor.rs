@@ -20,7 +20,7 @@ use tracing::{debug, warn};
 use super::key::{SessionKey, client_hash};
 use super::messages::*;
 use super::online::{Online, OutgoingAliases, Reading};
-use super::session::{NEVER_EXPIRES, Will};
+use super::session::{NEVER_EXPIRES, Session, Will};
 use super::store::{Commit, Load};
 use crate::connection::{Close, Connection, Newcomer, Refusal, refuse, transport::Transport};
 use crate::message::{Payload, Publication};
@@ -228,6 +228,14 @@ impl Sessions {
         }
         // A delayed will is cancelled by the resumption that follows, one without delay is published now.
         self.worker.settle_parting(key, now);
+        // What was due before counts, though its tick did not come yet [MQTT-3.1.3-9] [MQTT-4.1.0-2].
+        let is_due = |session: &&Session| {
+            [session.will_due, session.expires_at].into_iter().flatten().any(|due| due <= now)
+        };
+        let due = self.worker.sessions.borrow().get(key).filter(is_due).map(|session| session.epoch);
+        if let Some(epoch) = due {
+            self.worker.offline_due(key, epoch, now);
+        }
     }
 
     /// Takes a place among the node's sessions, if there is one; for a client that has a session there is, since that ends

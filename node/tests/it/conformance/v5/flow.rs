@@ -114,6 +114,39 @@ fn everything_else_of_the_client_goes_on() {
     });
 }
 
+/// [MQTT-3.3.4-7] A place in the node's receive maximum is free again with PUBACK, PUBCOMP, or a PUBREC of 0x80 or above; and not
+/// with a PUBREC below that, however often the PUBLISH is refused or acknowledged in between.
+#[test]
+fn places_of_the_client_are_given_back() {
+    let mut narrow = settings();
+    narrow.mqtt.receive_maximum = 2;
+    on_nodes(narrow, async |node| {
+        let mut client = connected(node).await;
+        let send = |first, topic: &str, id| packet(first, &[&string(topic)[..], &[0, id], b"\x00x"].concat());
+        client.send_bytes(&send(0x34, "v", 200)).await;
+        client.expect_bytes(&[0x50, 3, 0, 200, 0x10]).await;
+        for id in 1..=20 {
+            client.send_bytes(&send(0x32, "v", id)).await;
+            client.expect_bytes(&[0x40, 3, 0, id, 0x10]).await;
+            client.send_bytes(&send(0x34, "$SYS/v", id)).await;
+            client.expect_bytes(&[0x50, 3, 0, id, 0x87]).await;
+            client.send_bytes(&send(0x34, "v", id + 20)).await;
+            client.expect_bytes(&[0x50, 3, 0, id + 20, 0x10]).await;
+            client.send_bytes(&[0x62, 2, 0, id + 20]).await;
+            client.expect_bytes(&[0x70, 2, 0, id + 20]).await;
+            // Sent again before its PUBREL it takes no second place; a PUBREL for nothing gives none back.
+            client.send_bytes(&send(0x3c, "v", 200)).await;
+            client.expect_bytes(&[0x50, 2, 0, 200]).await;
+            client.send_bytes(&[0x62, 2, 0, 250]).await;
+            client.expect_bytes(&[0x70, 3, 0, 250, 0x92]).await;
+        }
+        client.send_bytes(&send(0x34, "v", 100)).await;
+        client.expect_bytes(&[0x50, 3, 0, 100, 0x10]).await;
+        client.send_bytes(&send(0x32, "v", 101)).await;
+        client.expect_disconnect(ReasonCode::ReceiveMaximumExceeded).await;
+    });
+}
+
 /// How the second network connection of a session comes about.
 #[derive(Debug, Clone, Copy)]
 enum Comes {

@@ -1,12 +1,12 @@
 //! Session state (chapter 4.1).
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_rt::time::sleep;
-use mqtt_codec::QoS;
+use mqtt_codec::{QoS, Will};
 
 use super::bytes::{V5, packet};
-use crate::harness::{durable, on_nodes, settings};
+use crate::harness::{durable, on_nodes, settings, will};
 
 /// [MQTT-4.1.0-1] A session lasts as long as its network connection, however short its session expiry interval: with its
 /// subscriptions, what is in flight, and what came with QoS 2.
@@ -82,5 +82,51 @@ fn outlives_its_network_connection() {
         retained.retain = true;
         publisher.publish_packet(retained).await;
         assert!(client.take_payload("4").await.retain);
+    });
+}
+
+/// [MQTT-4.1.0-2] [MQTT-3.1.2-23] Who comes back right before the end of the session expiry interval finds the session, who comes
+/// right behind it does not.
+#[test]
+fn ends_with_its_interval() {
+    on_nodes(settings(), async |node| {
+        for (milliseconds, present) in
+            [(850, true), (1005, false), (1025, false), (1050, false), (1075, false)]
+        {
+            let mut connect = durable(V5, "brief");
+            connect.properties.session_expiry_interval = Some(1);
+            let (client, _) = node.connect_with(connect.clone()).await;
+            let began = Instant::now();
+            client.vanish().await;
+            // What is tested is that time passes.
+            sleep(Duration::from_millis(milliseconds)).await;
+            let (client, answer) = node.connect_with(connect).await;
+            if answer.session_present != present {
+                // A machine that is busy with other things may have been late itself.
+                assert!(present && began.elapsed() > Duration::from_millis(950), "after {milliseconds} ms");
+            }
+            client.disconnect().await;
+            node.connect(V5, "brief").await.disconnect().await;
+        }
+    });
+}
+
+/// [MQTT-3.1.2-8] [MQTT-3.1.3-9] Who comes back right behind the will delay interval does not take the will back.
+#[test]
+fn a_will_that_is_due_is_published() {
+    on_nodes(settings(), async |node| {
+        let mut heir = node.connect(V5, "heir").await;
+        heir.subscribe("will", QoS::AtMostOnce).await;
+        for milliseconds in [1005, 1025, 1050, 1075] {
+            let mut mortal = durable(V5, "mortal");
+            mortal.will = Some(Will { delay_interval: 1, ..will("will", QoS::AtMostOnce, "gone") });
+            let (client, _) = node.connect_with(mortal).await;
+            client.vanish().await;
+            // What is tested is that time passes.
+            sleep(Duration::from_millis(milliseconds)).await;
+            node.resume(durable(V5, "mortal")).await.disconnect().await;
+            heir.expect_payload("gone").await;
+            heir.expect_nothing().await;
+        }
     });
 }
