@@ -155,7 +155,7 @@ impl Connection {
         if reads {
             ending = self.read(task, now, fx);
         } else if self.is_doubted() {
-            ending = self.look_for_life(task);
+            ending = self.look_for_life(task, now, fx);
         }
         if let Err(later) = self.carry_out(context, task, fx) {
             self.rare().held_up = Some(later);
@@ -231,26 +231,36 @@ impl Connection {
     /// The keep alive of a client that is not read is over. If it is not read because it does not read itself, and it has
     /// sent nothing meanwhile, it is gone [MQTT-3.1.2-22]. What it has sent is taken from the socket to find out, and
     /// waits; of a client that has sent a whole buffer nothing more is taken, and it stays.
-    fn look_for_life(&mut self, task: &mut TaskContext<'_>) -> Option<Ending> {
+    fn look_for_life(
+        &mut self,
+        task: &mut TaskContext<'_>,
+        now: Instant,
+        fx: &mut Effects,
+    ) -> Option<Ending> {
         let worker = Rc::clone(&self.worker);
         let mut scratch = worker.scratch.borrow_mut();
         if self.waits_for_node() || self.partial.len() >= scratch.len() {
             return None;
         }
         match self.transport.poll_read(task, &mut scratch) {
-            Poll::Pending => {
-                worker.counters.keep_alive_timeouts.add(1);
-                Some(Ending::because(ReasonCode::KeepAliveTimeout))
-            }
-            Poll::Ready(Ok(0)) => Some(Ending::because(ReasonCode::Success)),
+            Poll::Pending | Poll::Ready(Ok(0)) => {}
             Poll::Ready(Ok(read)) => {
                 worker.counters.bytes_received.add(read as u64);
                 self.partial.extend_from_slice(&scratch[..read]);
                 self.partial_is_ready = true;
-                None
+                return None;
             }
-            Poll::Ready(Err(_)) => Some(Ending::because(ReasonCode::UnspecifiedError)),
+            Poll::Ready(Err(_)) => return Some(Ending::because(ReasonCode::UnspecifiedError)),
         }
+        // What it sent before holds, its DISCONNECT above all.
+        let partial = std::mem::take(&mut self.partial);
+        let stepped = self.step_through(&partial, now, fx);
+        let ending = self.keep_rest(partial, stepped);
+        if ending.is_none() && fx.end.is_none() {
+            worker.counters.keep_alive_timeouts.add(1);
+            return Some(Ending::because(ReasonCode::KeepAliveTimeout));
+        }
+        ending
     }
 
     /// Reads once and steps through what is there.

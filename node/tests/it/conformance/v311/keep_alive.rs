@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use actix_rt::time::sleep;
 
 use super::{
-    ACCEPTED, CLEAN, PINGREQ, PINGRESP, WILL, connect, join, join_with, packet, publish, subscribed,
+    ACCEPTED, CLEAN, DISCONNECT, PINGREQ, PINGRESP, WILL, connect, join, join_with, packet, publish,
+    subscribed,
 };
 use crate::harness::{DEADLINE, TestNode, on_nodes, settings};
 
@@ -84,40 +85,52 @@ fn what_counts_as_a_sign_of_life() {
 }
 
 /// [MQTT311-3.1.2-24] A client that reads nothing is not read either, but that does not keep it: if it sends nothing its
-/// network connection ends all the same, and if it pings it stays, and is answered when it reads at last.
+/// network connection ends all the same, and if it pings it stays, and is answered when it reads at last. A DISCONNECT
+/// that waited unread counts [MQTT311-3.14.4-3].
 #[test]
 fn silence_of_a_client_that_does_not_read() {
     let mut small = settings();
     small.node.outbox_bytes_max = 64 * 1024;
     on_nodes(small, async |node| {
-        let mut silent = join_with(node, &keeping("silent", 1), ACCEPTED).await;
-        let mut pinging = join_with(node, &keeping("pinging", 1), ACCEPTED).await;
-        for client in [&mut silent, &mut pinging] {
-            subscribed(client, "flood", 1).await;
+        let mut heir = join(node, "heir").await;
+        subscribed(&mut heir, "wills/+", 0).await;
+        let mut clients = Vec::new();
+        for name in ["silent", "leaving", "pinging"] {
+            let topic = format!("wills/{name}");
+            let mut bytes = connect(CLEAN | WILL, &[name.as_bytes(), topic.as_bytes(), b"gone"]);
+            bytes[11] = 1;
+            let mut client = join_with(node, &bytes, ACCEPTED).await;
+            subscribed(&mut client, "flood", 1).await;
+            clients.push(client);
         }
         // Until the kernel's buffers, the outboxes and the queues take no more.
         let mut publisher = join(node, "publisher").await;
         let message = publish(0x32, "flood", Some(1), &"x".repeat(70_000));
         let (mut pings, mut dropped) = (0, 0);
         loop {
-            for client in [&mut silent, &mut pinging] {
+            for client in &mut clients {
                 client.send_bytes(PINGREQ).await;
             }
             pings += 1;
             publisher.send_bytes(&message).await;
             publisher.expect_bytes(b"\x40\x02\x00\x01").await;
             let before = std::mem::replace(&mut dropped, node.snapshot().await.ledger.dropped_total());
-            if dropped - before == 2 {
+            if dropped - before == 3 {
                 break;
             }
         }
+        clients[1].send_bytes(DISCONNECT).await;
+        let pinging = &mut clients[2];
         let began = Instant::now();
-        while node.counter("keep_alive_timeouts") == 0 || began.elapsed() < Duration::from_secs(4) {
-            assert!(began.elapsed() < DEADLINE, "the silent one is not closed");
+        while node.snapshot().await.sessions.online > 3 || began.elapsed() < Duration::from_secs(4) {
+            assert!(began.elapsed() < DEADLINE, "they are not closed");
             pinging.send_bytes(PINGREQ).await;
             pings += 1;
             sleep(Duration::from_millis(200)).await;
         }
+        heir.expect_bytes(&publish(0x30, "wills/silent", None, "gone")).await;
+        heir.expect_nothing().await;
+        assert_eq!(node.counter("keep_alive_timeouts"), 1);
         while pings > 0 {
             match pinging.next().await {
                 mqtt_codec::Packet::PingResp => pings -= 1,
@@ -125,7 +138,5 @@ fn silence_of_a_client_that_does_not_read() {
                 other => panic!("{other:?} in place of a PINGRESP"),
             }
         }
-        assert_eq!(node.counter("keep_alive_timeouts"), 1);
-        drop(silent);
     });
 }
