@@ -1,8 +1,8 @@
 //! Clean session, and what a session holds.
 
 use super::{
-    ACCEPTED, CLEAN, PUBACK, PUBCOMP, PUBREC, PUBREL, RESUMED, ack, connect, join, join_durable, join_with,
-    publish, subscribed, unsubscribe,
+    ACCEPTED, CLEAN, DISCONNECT, PUBACK, PUBCOMP, PUBREC, PUBREL, RESUMED, ack, connect, join, join_durable,
+    join_with, open, publish, subscribe, subscribed, unsubscribe,
 };
 use crate::harness::{TestNode, on_nodes, settings};
 
@@ -158,5 +158,38 @@ fn lasts_as_long_as_its_network_connection() {
         client.expect_bytes(&ack(PUBCOMP, 8)).await;
         send(node, 0x32, "still subscribed").await;
         client.expect_bytes(&publish(0x32, "t", Some(2), "still subscribed")).await;
+    });
+}
+
+/// [MQTT311-4.1.0-1] [MQTT311-3.1.2-4] What stands before a DISCONNECT in the same write is part of the session, more
+/// subscriptions than are in work at a time, and what is published behind them.
+#[test]
+fn what_stands_before_a_disconnect_counts() {
+    const COUNT: u16 = 200;
+    on_nodes(settings(), async |node| {
+        let mut watcher = join(node, "watcher").await;
+        subscribed(&mut watcher, "last", 0).await;
+        let mut bytes = connect(0, &[b"hasty"]);
+        for number in 1..=COUNT {
+            bytes.extend(subscribe(number, &[(&format!("t/{number}"), 1)]));
+            if number % 2 == 0 {
+                bytes.extend(unsubscribe(number, &[&format!("t/{number}")]));
+            }
+            bytes.extend(publish(0x32, &format!("t/{number}"), Some(number), &number.to_string()));
+        }
+        bytes.extend(publish(0x30, "last", None, "x"));
+        bytes.extend_from_slice(DISCONNECT);
+        let mut hasty = open(node).await;
+        hasty.send_bytes(&bytes).await;
+        while hasty.next_or_end().await.is_some() {}
+        watcher.expect_bytes(&publish(0x30, "last", None, "x")).await;
+        node.until_online(1).await;
+        let mut hasty = join_durable(node, "hasty", RESUMED).await;
+        for number in (1..=COUNT).step_by(2) {
+            let got = hasty.expect_payload(&number.to_string()).await;
+            assert_eq!(got.topic, format!("t/{number}"));
+        }
+        hasty.expect_nothing().await;
+        assert_eq!(node.snapshot().await.sessions.subscriptions, 1 + usize::from(COUNT) / 2);
     });
 }
