@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::ledger::DropReason;
 use crate::message::StoredMessage;
 use crate::sessions::{Change, Identifiers, NEVER_EXPIRES, Queued, Session, SessionKey, Subscription, Will};
-use crate::settings::Settings;
+use crate::settings::{Settings, SharedStrategy};
 use crate::testing::{Instant, online, options, publication};
 use crate::topics::{ObserveTrie, TopicTrie, group_home, shared_part};
 use crate::worker::{Timer, Worker};
@@ -27,15 +27,19 @@ struct Workers {
 impl Workers {
     /// Without actors: what they would be told is lost.
     fn alone() -> Self {
+        Self::with_settings(Settings::default())
+    }
+
+    fn with_settings(settings: Settings) -> Self {
         let provider = Provider::from_settings(&AuthSettings::default()).expect("anonymous needs nothing");
-        let node = Arc::new(crate::node::shared(Settings::default(), &provider, 2));
+        let node = Arc::new(crate::node::shared(settings, &provider, 2));
         let workers = [0, 1].map(|id| Worker::new(id, Arc::clone(&node)));
         Self { workers, now: Instant::now() }
     }
 
     /// With a trie each.
-    fn with_tries() -> Self {
-        let workers = Self::alone();
+    fn with_tries(settings: Settings) -> Self {
+        let workers = Self::with_settings(settings);
         for worker in &workers.workers {
             worker.peer().trie.set(TopicTrie::new(Rc::clone(worker)).start());
         }
@@ -308,7 +312,7 @@ fn what_is_stored() {
 /// The tries know a session's subscriptions as long as it exists, online or not, the home of a group its members.
 #[actix::test]
 async fn subscriptions_last_as_long_as_the_session() {
-    let workers = Workers::with_tries();
+    let workers = Workers::with_tries(Settings::default());
     let (near, far) = (group_at(0), group_at(1));
     let key = workers.connect("c", 60);
     workers.subscribe(key, &["a", "b/+", &near, &far]);
@@ -335,7 +339,7 @@ async fn subscriptions_last_as_long_as_the_session() {
 /// A trie that was started anew is joined again for the groups whose home it is, by those who share one.
 #[actix::test]
 async fn groups_are_joined_again() {
-    let workers = Workers::with_tries();
+    let workers = Workers::with_tries(Settings::default());
     let (near, far) = (group_at(0), group_at(1));
     let online_one = workers.connect("online", 0);
     let offline_one = workers.connect("offline", 60);
@@ -366,7 +370,7 @@ async fn groups_are_joined_again() {
 /// What waits for a session that ends is dropped; what came through a group goes back there, to whoever comes.
 #[actix::test]
 async fn messages_of_a_session_that_ends() {
-    let workers = Workers::with_tries();
+    let workers = Workers::with_tries(Settings::default());
     let far = group_at(1);
     let (leaving, staying) = (workers.connect("leaving", 60), workers.connect("staying", 60));
     for key in [leaving, staying] {
@@ -392,4 +396,30 @@ async fn messages_of_a_session_that_ends() {
     workers.settle().await;
     assert_eq!(workers.own().ledger.dropped(DropReason::SessionGone), 1);
     assert_eq!(workers.with(staying, |session| session.waiting()), 1, "the other member has it");
+}
+
+/// With `hash_client` a group's members share the wills of many clients, whenever those are published: as the session
+/// parts, as it ends, or after a delay.
+#[actix::test]
+async fn wills_are_shared_by_their_publishers() {
+    for (expiry_interval, delay_seconds) in [(60, 0), (0, 0), (60, 5)] {
+        let mut settings = Settings::default();
+        settings.session.shared_strategy = SharedStrategy::HashClient;
+        let mut workers = Workers::with_tries(settings);
+        let members = ["one", "two", "three"].map(|name| workers.connect(name, 60));
+        for member in members {
+            workers.subscribe(member, &["$share/g/will"]);
+        }
+        workers.settle().await;
+        for number in 0..60 {
+            let key = workers.connect(&format!("client-{number}"), expiry_interval);
+            workers.with(key, |session| session.will = will(delay_seconds));
+            workers.lose(key, true);
+        }
+        workers.pass(delay_seconds.into());
+        workers.settle().await;
+        let shares = members.map(|member| workers.with(member, |session| session.tally.matched));
+        assert_eq!(shares.iter().sum::<u64>(), 60);
+        assert!(shares.iter().all(|share| (8..40).contains(share)), "{shares:?}");
+    }
 }

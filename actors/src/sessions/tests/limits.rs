@@ -102,6 +102,27 @@ fn receive_maximum() {
     assert_eq!(offer(&mut office, &mut session, "none at all", AtLeastOnce), Offered::Queued);
 }
 
+/// However large its receive maximum, a client never has so many messages in flight that packet identifiers run out;
+/// what comes then waits, and goes out as others are acknowledged.
+#[test]
+fn packet_identifiers_do_not_run_out() {
+    let mut office = Office::with(|settings| settings.node.outbox_bytes_max = usize::MAX);
+    let mut session = session(0);
+    for _ in 0..65_534 {
+        assert_eq!(offer(&mut office, &mut session, "x", AtLeastOnce), Offered::Sent);
+    }
+    for payload in ["y", "z"] {
+        assert_eq!(offer(&mut office, &mut session, payload, AtLeastOnce), Offered::Queued);
+    }
+    assert!(!session.pump(&mut office.desk()));
+    office.read(&mut session);
+    session.on_puback(crate::testing::id(77), mqtt_codec::ReasonCode::Success, &office.desk());
+    assert!(session.pump(&mut office.desk()));
+    let read = summary(&office.read(&mut session));
+    assert!(read == ["t=y@77"] || read == ["t=y@65535"], "{read:?}");
+    office.assert_balanced(&session);
+}
+
 fn offline_with(change: impl FnOnce(&mut crate::settings::SessionSettings)) -> (Office, Session) {
     let mut session = session(60);
     session.online = None;
