@@ -88,6 +88,12 @@ impl<T: Default> PathTrie<T> {
         self.ends.len()
     }
 
+    /// Nodes held, the root included.
+    #[cfg(feature = "simulation")]
+    pub(super) fn nodes(&self) -> usize {
+        self.nodes.len()
+    }
+
     fn node(&self, node: u32) -> &Node {
         &self.nodes[node as usize]
     }

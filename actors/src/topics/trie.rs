@@ -162,6 +162,12 @@ impl Trie {
         self.exact.len() + self.wild.len()
     }
 
+    /// Places of the tree of filters with wildcards: one for each beginning that they have, and the root.
+    #[cfg(feature = "simulation")]
+    pub fn places(&self) -> usize {
+        self.wild.nodes()
+    }
+
     /// Who subscribed to a filter, and the groups that share it.
     #[cfg(feature = "simulation")]
     pub(crate) fn subscribers(&self, filter: &str) -> (Vec<Subscriber>, Vec<GroupKey>) {

@@ -1,12 +1,15 @@
 //! Subscriptions that come and go, in the tries of some workers and their directory, against a list that is searched
 //! from end to end. The matcher here shares nothing with the one of the codec, which is judged too.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 use micro_mq_actors::{
     sessions::SessionKey,
-    topics::{Directory, Matches, Subscriber, Trie},
+    topics::{Directory, GroupKey, LookUps, Matches, Subscriber, Trie},
 };
 use mqtt_codec::{SubscriptionOptions, validate_topic_filter, validate_topic_name};
 
@@ -18,7 +21,7 @@ const CROWD: u32 = 80;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Holder {
     Subscriber(Subscriber),
-    Group(u32),
+    Group(GroupKey),
 }
 
 impl Holder {
@@ -32,11 +35,14 @@ impl Holder {
     }
 }
 
+/// What one worker's trie has to hold.
+type Filters = BTreeMap<Arc<str>, Vec<Holder>>;
+
 /// The tries of all workers beside what has to be in them.
 struct Tries {
     tries: Vec<Trie>,
     directory: Directory,
-    model: Vec<BTreeMap<Arc<str>, Vec<Holder>>>,
+    model: Vec<Filters>,
 }
 
 /// Runs one input.
@@ -46,7 +52,6 @@ pub fn run(input: &[u8]) {
         directory: Directory::new(WORKERS.into()),
         model: vec![BTreeMap::new(); WORKERS.into()],
     };
-    let empty = (format!("{:?}", tries.tries), format!("{:?}", tries.directory));
     let mut input = Unstructured::new(input);
     while !input.is_empty() {
         // An input that ends within a step has made its point.
@@ -59,13 +64,34 @@ pub fn run(input: &[u8]) {
             holders.into_iter().for_each(|holder| tries.remove(worker, &filter, holder));
         }
     }
-    // The debug form shows branches that nobody stands at any more.
-    assert_eq!((format!("{:?}", tries.tries), format!("{:?}", tries.directory)), empty, "something is left");
+    for trie in &tries.tries {
+        assert_eq!((trie.filters(), trie.places()), (0, 1), "something is left");
+    }
 }
 
 impl Tries {
     fn step(&mut self, input: &mut Unstructured<'_>) -> Result<()> {
-        match input.int_in_range(0..=7)? {
+        match input.int_in_range(0..=9)? {
+            0..=4 => self.change(input),
+            5 => {
+                let filter: Arc<str> = any_filter(input)?.into();
+                let worker = input.int_in_range(0..=WORKERS - 1)?;
+                for index in 0..CROWD {
+                    self.insert(worker, &filter, Holder::Subscriber(subscriber(index, worker, 0)));
+                }
+                Ok(())
+            }
+            6..=7 => {
+                self.judge(&any_name(input)?);
+                Ok(())
+            }
+            _ => self.judge_in_pieces(input),
+        }
+    }
+
+    /// Inserts or removes something.
+    fn change(&mut self, input: &mut Unstructured<'_>) -> Result<()> {
+        match input.int_in_range(0..=4)? {
             0..=2 => {
                 let (worker, filter, holder) = self.any_holder(input)?;
                 self.insert(worker, &filter, holder);
@@ -74,7 +100,7 @@ impl Tries {
                 let (worker, filter, holder) = self.any_holder(input)?;
                 self.remove(worker, &filter, holder);
             }
-            4 => {
+            _ => {
                 let worker = input.int_in_range(0..=WORKERS - 1)?;
                 let held = &self.model[usize::from(worker)];
                 if !held.is_empty() {
@@ -84,14 +110,6 @@ impl Tries {
                     self.remove(worker, &filter, holder);
                 }
             }
-            5 => {
-                let filter: Arc<str> = any_filter(input)?.into();
-                let worker = input.int_in_range(0..=WORKERS - 1)?;
-                for index in 0..CROWD {
-                    self.insert(worker, &filter, Holder::Subscriber(subscriber(index, worker, 0)));
-                }
-            }
-            _ => self.judge(&any_name(input)?),
         }
         Ok(())
     }
@@ -100,7 +118,7 @@ impl Tries {
         let worker = input.int_in_range(0..=WORKERS - 1)?;
         let index = input.int_in_range(0..=CROWD + 5)?;
         let holder = match input.ratio(1, 4)? {
-            true => Holder::Group(index),
+            true => Holder::Group(GroupKey { index, generation: 0, home: worker }),
             false => Holder::Subscriber(subscriber(index, worker, u8::arbitrary(input)?)),
         };
         Ok((worker, any_filter(input)?.into(), holder))
@@ -150,31 +168,92 @@ impl Tries {
 
     /// Judges what matches a topic name.
     fn judge(&self, name: &str) {
-        let mut workers = 0;
+        let (mut workers, mut wild_workers, mut all_places) = (0, 0, 0);
         for (worker, (trie, model)) in self.tries.iter().zip(&self.model).enumerate() {
             let mut found = Matches::default();
             let looked_at = trie.collect(name, &mut found);
-            let mut expected = Matches::default();
-            let mut places = 1;
-            for (filter, holders) in model {
-                places += filter.split('/').count();
-                let is_match = wants(filter, name);
-                assert_eq!(mqtt_codec::matches(filter, name), is_match, "the codec, {filter} and {name}");
-                for holder in holders.iter().filter(|_| is_match) {
-                    match holder {
-                        Holder::Subscriber(subscriber) => expected.subscribers.push(*subscriber),
-                        Holder::Group(group) => expected.groups.push(*group),
-                    }
-                }
-            }
+            let expected = matching(model, name);
             if !expected.is_empty() {
                 workers |= 1 << worker;
             }
-            assert_eq!(sorted(found), sorted(expected), "worker {worker}, {name}");
+            let mut expected: Vec<_> = expected.into_iter().map(|(_, holder)| holder).collect();
+            expected.sort_unstable();
+            assert_eq!(sorted(&found), expected, "worker {worker}, {name}");
+            let places = places(model);
+            assert_eq!(trie.places(), places, "places of worker {worker}");
             assert!(looked_at <= places, "{looked_at} of {places} places looked at for {name}");
+            if places > 1 {
+                wild_workers |= 1 << worker;
+            }
+            all_places += places;
         }
-        assert_eq!(self.directory.workers(name), workers, "the workers with a match for {name}");
+        let found = self.directory.workers_within(name, &mut LookUps::of(1));
+        // Where a look-up would cost too much it names all workers with a wildcard.
+        let may_be_named = if all_places < 1000 { workers } else { workers | wild_workers };
+        assert_eq!(found & workers, workers, "the workers with a match for {name}");
+        assert_eq!(found & !may_be_named, 0, "workers without a match for {name}");
     }
+
+    /// Judges a look-up that is made in pieces, with changes between them: what was there all the time and matches is
+    /// found once, and what matches at no time is not found.
+    fn judge_in_pieces(&mut self, input: &mut Unstructured<'_>) -> Result<()> {
+        let name = any_name(input)?;
+        let worker = usize::from(input.int_in_range(0..=WORKERS - 1)?);
+        let mut found = Matches::default();
+        self.tries[worker].begin(&name, &mut found);
+        let mut always = matching(&self.model[worker], &name);
+        let mut ever = always.clone();
+        loop {
+            let mut budget = input.int_in_range(1..=8)?;
+            if self.tries[worker].go_on(&name, &mut found, &mut budget) {
+                break;
+            }
+            self.change(input)?;
+            let now = matching(&self.model[worker], &name);
+            always.retain(|one| now.contains(one));
+            ever.extend(now);
+        }
+        let found = sorted(&found);
+        for (_, holder) in &always {
+            // What has several filters is found once for each.
+            let of = |all: &[(Arc<str>, Found)]| all.iter().filter(|(_, other)| other == holder).count();
+            let times = found.iter().filter(|other| *other == holder).count();
+            assert!(
+                (of(&always)..=of(&ever)).contains(&times),
+                "{holder:?} is found {times} times for {name}, in pieces"
+            );
+        }
+        let is_known = |one: &Found| ever.iter().any(|(_, other)| other == one);
+        assert!(found.iter().all(is_known), "{found:?} for {name}, in pieces, but {ever:?}");
+        Ok(())
+    }
+}
+
+/// All that a model says of a topic name. The matcher of the codec is judged on the way.
+fn matching(model: &Filters, name: &str) -> Vec<(Arc<str>, Found)> {
+    let mut expected = Vec::new();
+    for (filter, holders) in model {
+        let is_match = wants(filter, name);
+        assert_eq!(mqtt_codec::matches(filter, name), is_match, "the codec, {filter} and {name}");
+        if is_match {
+            expected.extend(holders.iter().map(|holder| (Arc::clone(filter), Found::from(holder))));
+        }
+    }
+    expected
+}
+
+/// Places that the filters with wildcards need: their beginnings, each once, and the root.
+fn places(model: &Filters) -> usize {
+    let wild = model.keys().filter(|filter| filter.contains(['+', '#']));
+    let mut beginnings = BTreeSet::new();
+    for filter in wild {
+        let path = filter.strip_suffix("/#").unwrap_or(filter);
+        if path != "#" {
+            beginnings.extend(path.match_indices('/').map(|(at, _)| &path[..at]));
+            beginnings.insert(path);
+        }
+    }
+    beginnings.len() + 1
 }
 
 fn subscriber(index: u32, worker: u16, bits: u8) -> Subscriber {
@@ -183,19 +262,28 @@ fn subscriber(index: u32, worker: u16, bits: u8) -> Subscriber {
     Subscriber { session: SessionKey { index, generation, worker }, identifier: bits.into(), options }
 }
 
-/// A subscriber in a form that has an order.
-type Sorted = (Vec<(SessionKey, u32, u8)>, Vec<u32>);
+/// A [`Holder`] in a form that has an order.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Found {
+    Subscriber(SessionKey, u32, u8),
+    Group(GroupKey),
+}
 
-fn sorted(matches: Matches) -> Sorted {
-    let mut subscribers: Vec<_> = matches
-        .subscribers
-        .iter()
-        .map(|subscriber| (subscriber.session, subscriber.identifier, subscriber.options.to_bits()))
-        .collect();
-    let mut groups = matches.groups;
-    subscribers.sort_unstable();
-    groups.sort_unstable();
-    (subscribers, groups)
+impl From<&Holder> for Found {
+    fn from(holder: &Holder) -> Self {
+        match holder {
+            Holder::Subscriber(one) => Self::Subscriber(one.session, one.identifier, one.options.to_bits()),
+            Holder::Group(group) => Self::Group(*group),
+        }
+    }
+}
+
+fn sorted(matches: &Matches) -> Vec<Found> {
+    let subscribers = matches.subscribers.iter().map(|one| Found::from(&Holder::Subscriber(*one)));
+    let groups = matches.groups.iter().map(|group| Found::from(&Holder::Group(*group)));
+    let mut found: Vec<_> = subscribers.chain(groups).collect();
+    found.sort_unstable();
+    found
 }
 
 /// Whether a topic filter matches a topic name: the standard's words, level by level [MQTT-4.7.1-1] [MQTT-4.7.1-2]
