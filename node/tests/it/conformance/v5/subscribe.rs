@@ -350,3 +350,96 @@ fn no_local_of_retained_messages() {
         other.expect_nothing().await;
     });
 }
+
+/// [MQTT-3.8.4-4] [MQTT-3.8.4-5] [MQTT-3.3.1-9] [MQTT-3.3.1-10] [MQTT-3.3.1-11] The same topic filter several times, in one
+/// SUBSCRIBE and in several right behind each other: what is retained comes once for each that asks for it, with retain
+/// handling 1 for the first alone.
+#[test]
+fn retain_handling_of_each() {
+    on_nodes(settings(), async |node| {
+        let mut publisher = node.connect(V5, "publisher").await;
+        for topic in ["t/1", "t/2", "t/3"] {
+            let mut message = publish(topic, QoS::AtLeastOnce, topic);
+            message.retain = true;
+            publisher.publish_packet(message).await;
+        }
+        for (options, times) in [
+            ([0x00, 0x00, 0x00], 3),
+            ([0x01, 0x11, 0x01], 2),
+            ([0x10, 0x10, 0x10], 1),
+            ([0x11, 0x00, 0x10], 2),
+            ([0x20, 0x10, 0x10], 0),
+            ([0x20, 0x20, 0x00], 1),
+        ] {
+            for together in [true, false] {
+                let mut client = connected(node).await;
+                if together {
+                    client.send_bytes(&subscribe(1, &options.map(|options| ("t/#", options)))).await;
+                } else {
+                    let all = [1, 2, 3].map(|id| subscribe(id, &[("t/#", options[usize::from(id) - 1])]));
+                    client.send_bytes(&all.concat()).await;
+                }
+                let (mut answers, mut kept) = (if together { 2 } else { 0 }, 0);
+                while answers < 3 || kept < times * 3 {
+                    match client.next().await {
+                        Packet::SubAck(_) => answers += 1,
+                        Packet::Publish(message) => {
+                            assert!(message.retain);
+                            client.acknowledge(&message).await;
+                            kept += 1;
+                        }
+                        other => panic!("{other:?}"),
+                    }
+                }
+                client.expect_nothing().await;
+                client.disconnect().await;
+            }
+        }
+    });
+}
+
+/// [MQTT-3.8.4-3] [MQTT-3.10.4-1] SUBSCRIBE, UNSUBSCRIBE and PUBLISH of one topic in one write: each finds what was before it, and
+/// is answered.
+#[test]
+fn requests_right_behind_each_other() {
+    on_nodes(settings(), async |node| {
+        for filter in ["t", "+", "$share/a/t", "$share/b/t", "$share/c/t"] {
+            let mut client = connected(node).await;
+            let unsubscribe = |id: u8| packet(0xa2, &[&[0, id, 0][..], &string(filter)].concat());
+            let live = |payload: &str| packet(0x30, &[&b"\x00\x01t\x00"[..], payload.as_bytes()].concat());
+            let all = [
+                live("before"),
+                subscribe(1, &[(filter, 0)]),
+                live("one"),
+                unsubscribe(2),
+                live("after"),
+                subscribe(3, &[(filter, 0)]),
+                unsubscribe(4),
+                unsubscribe(5),
+                subscribe(6, &[(filter, 1)]),
+                subscribe(7, &[(filter, 0)]),
+                live("two"),
+            ];
+            client.send_bytes(&all.concat()).await;
+            let (mut payloads, mut answers) = (Vec::new(), Vec::new());
+            while payloads.len() + answers.len() < 9 {
+                match client.next().await {
+                    Packet::Publish(message) => payloads.push(message.payload.to_vec()),
+                    Packet::SubAck(answer) => {
+                        answers.push((answer.packet_identifier.get(), answer.reason_codes))
+                    }
+                    Packet::UnsubAck(answer) => {
+                        answers.push((answer.packet_identifier.get(), answer.reason_codes))
+                    }
+                    other => panic!("{other:?}"),
+                }
+            }
+            assert_eq!(payloads, [b"one", b"two"], "{filter}");
+            answers.sort_by_key(|(id, _)| *id);
+            let codes: Vec<u8> = answers.iter().map(|(_, codes)| codes[0] as u8).collect();
+            assert_eq!(codes, [0, 0, 0, 0, 0x11, 1, 0], "{filter}");
+            client.expect_nothing().await;
+            client.disconnect().await;
+        }
+    });
+}
