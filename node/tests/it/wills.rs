@@ -61,7 +61,7 @@ fn published_when_the_network_connection_is_lost() {
     });
 }
 
-/// ... and when the node ends it: for a protocol error, or because nothing was heard.
+/// [MQTT-3.1.2-8] [MQTT-3.1.2-22] ... and when the node ends it: for a protocol error, or because nothing was heard.
 #[test]
 fn published_when_the_node_closes() {
     on_nodes(settings(), async |node| {

@@ -25,6 +25,35 @@ fn flags_and_reason_code() {
     });
 }
 
+/// [MQTT-3.1.4-5] [MQTT-3.2.2-1] [MQTT-2.2.2-1] All of its bytes, by default: receive maximum, maximum packet size and topic alias
+/// maximum, and what the node gives that the client did not ask for.
+#[test]
+fn byte_for_byte() {
+    const LIMITS: &[u8] = b"\x21\x04\x00\x27\x01\x00\x00\x00";
+    const ALIASES: &[u8] = b"\x22\x00\x40";
+    let mut bounded = settings();
+    bounded.mqtt.session_expiry_interval_max_seconds = 60;
+    bounded.mqtt.server_keep_alive_seconds = 30;
+    on_nodes(bounded, async |node| {
+        for (list, keep_alive, before, behind) in [
+            (&b"\x11\x00\x00\x00\x3c"[..], 30, &b""[..], &b""[..]),
+            (b"", 10, b"", b""),
+            (b"", 0, b"", b"\x13\x00\x1e"),
+            (b"\x11\x00\x00\x00\x3d", 31, b"\x11\x00\x00\x00\x3c", b"\x13\x00\x1e"),
+            (b"\x11\xff\xff\xff\xff", 30, b"\x11\x00\x00\x00\x3c", b""),
+        ] {
+            let mut connect = connect_packet(0x02, list, &string("told"));
+            connect[11] = keep_alive;
+            let mut client = node.open(V5).await;
+            client.send_bytes(&connect).await;
+            let list = [before, LIMITS, ALIASES, behind].concat();
+            let expected = [&[0x20, list.len() as u8 + 3, 0, 0, list.len() as u8][..], &list].concat();
+            client.expect_bytes(&expected).await;
+            client.disconnect().await;
+        }
+    });
+}
+
 /// [MQTT-3.2.0-1] [MQTT-3.2.0-2] CONNACK comes first and once, though messages wait for the session, retained ones are
 /// asked for and packets stand right behind CONNECT.
 #[test]

@@ -32,7 +32,7 @@ async fn told(client: &mut Client) -> Vec<u8> {
 
 /// [MQTT-3.14.2-1] [MQTT-3.14.2-2] [MQTT-3.14.4-1] [MQTT-3.14.4-2] [MQTT-4.13.1-1] [MQTT-4.13.2-1] What the node says as it ends a
 /// network connection: a reason code of DISCONNECT, at most a reason string, never a session expiry interval. It is the
-/// last packet, even with publishes, subscriptions and pings behind the cause, and the node closes.
+/// last packet, even with publishes, subscriptions and pings behind the cause; these are not processed, and the node closes.
 #[test]
 fn of_the_node() {
     let mut strict = settings();
@@ -44,6 +44,8 @@ fn of_the_node() {
     strict.mqtt.maximum_packet_size_bytes = 1000;
     strict.mqtt.subscription_identifiers_available = false;
     on_nodes(strict, async |node| {
+        let mut other = node.connect(V5, "other").await;
+        other.subscribe("#", QoS::AtMostOnce).await;
         let causes = [
             (MALFORMED, packet(0xc1, b"")),
             (PROTOCOL_ERROR, connect_packet(0x02, b"", &string("raw"))),
@@ -74,6 +76,7 @@ fn of_the_node() {
             assert!(OF_A_SERVER.contains(&reason));
             judge_properties(&frame);
         }
+        other.expect_nothing().await;
         // By another client, and by one that is gone.
         let mut first = connected(node).await;
         let second = connected(node).await;

@@ -81,6 +81,37 @@ fn pubrel_takes_the_place_of_publish() {
     });
 }
 
+/// [MQTT-2.2.1-5] The packet identifiers of both ends have nothing to do with each other: exchanges of the same number run
+/// side by side.
+#[test]
+fn both_ends_use_the_same_packet_identifier() {
+    on_nodes(settings(), async |node| {
+        let mut client = subscribed(node).await;
+        let mut publisher = node.connect(V5, "publisher").await;
+        publisher.publish("t", QoS::ExactlyOnce, "m").await;
+        let id = id(&client.expect_payload("m").await);
+        let [high, low] = id.to_be_bytes();
+        client.send_bytes(&packet(0x34, &[&b"\x00\x01u"[..], &[high, low], b"\x00x"].concat())).await;
+        client.expect_bytes(&[0x50, 3, high, low, 0x10]).await;
+        // What it received is released by its own PUBREC alone, what it sent by its own PUBREL.
+        client.send_bytes(&ack(0x50, id)).await;
+        client.expect_bytes(&ack(0x62, id)).await;
+        client.send_bytes(&ack(0x62, id)).await;
+        client.expect_bytes(&ack(0x70, id)).await;
+        assert_eq!(node.snapshot().await.sessions.waiting, 1, "the PUBCOMP is missing");
+        client.send_bytes(&ack(0x70, id)).await;
+        client.ping().await;
+        assert_eq!(node.snapshot().await.sessions.waiting, 0);
+        // SUBSCRIBE and UNSUBSCRIBE share the client's numbers with PUBLISH, and nothing else.
+        client.send_bytes(&packet(0x34, &[&b"\x00\x01u"[..], &[high, low], b"\x00x"].concat())).await;
+        client.expect_bytes(&[0x50, 3, high, low, 0x10]).await;
+        client.send_bytes(&packet(0x82, &[&[high, low, 0][..], b"\x00\x01v\x00"].concat())).await;
+        client.expect_bytes(&[0x90, 4, high, low, 0, 0]).await;
+        client.send_bytes(&ack(0x62, id)).await;
+        client.expect_bytes(&ack(0x70, id)).await;
+    });
+}
+
 /// [MQTT-4.3.2-5] After PUBACK the same packet identifier is a new message, with DUP and without.
 #[test]
 fn after_puback_a_new_message() {

@@ -85,6 +85,44 @@ fn outlives_its_network_connection() {
     });
 }
 
+/// [MQTT-3.1.2-4] [MQTT-3.2.2-2] A clean start forgets all of it: subscriptions, messages that wait and that are in flight, PUBRELs
+/// that are owed, and packet identifiers that came with QoS 2.
+#[test]
+fn is_forgotten_with_a_clean_start() {
+    on_nodes(settings(), async |node| {
+        let (mut client, _) = node.connect_with(durable(V5, "away")).await;
+        client.subscribe("t", QoS::ExactlyOnce).await;
+        let mut publisher = node.connect(V5, "publisher").await;
+        for payload in ["1", "2"] {
+            publisher.publish("t", QoS::ExactlyOnce, payload).await;
+        }
+        let first = client.expect_payload("1").await.packet_identifier.expect("QoS 2").get().to_be_bytes();
+        client.expect_payload("2").await;
+        client.send_bytes(&[0x50, 2, first[0], first[1]]).await;
+        client.expect_bytes(&[0x62, 2, first[0], first[1]]).await;
+        client.send_bytes(&packet(0x34, b"\x00\x01u\x00\x05\x00x")).await;
+        client.expect_bytes(b"\x50\x03\x00\x05\x10").await;
+        client.vanish().await;
+        publisher.publish("t", QoS::AtLeastOnce, "3").await;
+
+        let mut anew = durable(V5, "away");
+        anew.clean_start = true;
+        let (mut client, answer) = node.connect_with(anew).await;
+        assert!(!answer.session_present);
+        client.expect_nothing().await;
+        publisher.publish("t", QoS::AtLeastOnce, "4").await;
+        client.expect_nothing().await;
+        client.send_bytes(b"\x62\x02\x00\x05").await;
+        client.expect_bytes(b"\x70\x03\x00\x05\x92").await;
+        client.subscribe("u", QoS::AtMostOnce).await;
+        client.send_bytes(&packet(0x34, b"\x00\x01u\x00\x05\x00x")).await;
+        client.take_payload("x").await;
+        client.expect_bytes(b"\x50\x02\x00\x05").await;
+        let seen = node.snapshot().await.sessions;
+        assert_eq!((seen.waiting, seen.subscriptions), (0, 1));
+    });
+}
+
 /// [MQTT-4.1.0-2] [MQTT-3.1.2-23] Who comes back right before the end of the session expiry interval finds the session, who comes
 /// right behind it does not.
 #[test]
