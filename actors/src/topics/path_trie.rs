@@ -165,6 +165,7 @@ impl<T: Default> PathTrie<T> {
     }
 
     /// What stands at this filter.
+    #[cfg(any(test, feature = "simulation"))]
     pub(super) fn get(&self, filter: &str) -> Option<&T> {
         let (path, is_open) = parts(filter);
         let node = self.node(self.find(path)?);
