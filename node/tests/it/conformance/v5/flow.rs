@@ -423,3 +423,35 @@ fn retained_messages_that_do_not_fit() {
         }
     });
 }
+
+/// [MQTT-3.3.4-9] [MQTT-4.9.0-2] Retained messages keep to the receive maximum, and messages that expire while they wait for room
+/// are not sent any more. [MQTT-3.3.2-5]
+#[test]
+fn room_for_retained_and_expiring_messages() {
+    on_nodes(settings(), async |node| {
+        let mut publisher = node.connect(V5, "publisher").await;
+        for topic in ["r/1", "r/2", "r/3", "r/4"] {
+            let mut message = publish(topic, QoS::AtLeastOnce, topic);
+            message.retain = true;
+            publisher.publish_packet(message).await;
+        }
+        let (mut client, _) = node.connect_with(limited(1, 0, 0)).await;
+        client.subscribe("r/#", QoS::ExactlyOnce).await;
+        for topic in ["r/1", "r/2", "r/3", "r/4"] {
+            let message = client.expect_payload(topic).await;
+            client.expect_nothing().await;
+            client.acknowledge(&message).await;
+        }
+        let mut brief = publish("r/5", QoS::AtLeastOnce, "brief");
+        brief.properties.message_expiry_interval = Some(1);
+        publisher.publish("r/5", QoS::AtLeastOnce, "first").await;
+        publisher.publish_packet(brief).await;
+        publisher.publish("r/5", QoS::AtLeastOnce, "last").await;
+        let first = client.expect_payload("first").await;
+        // What is tested is that time passes.
+        actix_rt::time::sleep(std::time::Duration::from_millis(1100)).await;
+        client.acknowledge(&first).await;
+        client.take_payload("last").await;
+        client.expect_nothing().await;
+    });
+}

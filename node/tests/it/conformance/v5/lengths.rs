@@ -4,7 +4,7 @@ use mqtt_codec::QoS;
 
 use super::bytes::{
     Kind, MALFORMED, PROTOCOL_ERROR, V5, accepts_kind, connect_packet, packet, properties, refuses,
-    refuses_connect, refuses_kind, string,
+    refuses_connect, refuses_kind, string, user_property,
 };
 use crate::harness::{connect, on_nodes, settings, will};
 
@@ -27,6 +27,43 @@ fn remaining_length_is_minimal() {
         for padded in [&b"\xc0\x80\x00"[..], b"\xc0\x80\x80\x00", b"\xc0\x80\x80\x80\x00"] {
             refuses(node, padded, MALFORMED).await;
         }
+    });
+}
+
+/// [MQTT-1.5.5-1] What the node sends is minimal too, on either side of each boundary: remaining length and property length of
+/// PUBLISH come back as they were sent, and those of SUBACK and UNSUBACK are what they must be.
+#[test]
+fn lengths_of_the_node() {
+    on_nodes(settings(), async |node| {
+        let mut client = node.connect(V5, "raw").await;
+        client.subscribe("t", QoS::AtMostOnce).await;
+        const BOUNDARIES: [usize; 3] = [0x7f, 0x3fff, 0x1f_ffff];
+        for boundary in BOUNDARIES {
+            for length in [boundary, boundary + 1] {
+                let payload = vec![b'x'; length - 4];
+                let publish = packet(0x30, &[&b"\x00\x01t\x00"[..], &payload].concat());
+                client.send_bytes(&publish).await;
+                client.expect_bytes(&publish).await;
+            }
+        }
+        for boundary in &BOUNDARIES[..2] {
+            for length in [*boundary, boundary + 1] {
+                let list = user_property("n", vec![b'v'; length - 6]);
+                assert_eq!(list.len(), length);
+                let publish = packet(0x30, &[&b"\x00\x01t"[..], &properties(&list), b"x"].concat());
+                client.send_bytes(&publish).await;
+                client.expect_bytes(&publish).await;
+            }
+        }
+        for count in [0x7f - 3, 0x80 - 3, 0x3fff / 4] {
+            let filters = b"\x00\x01u\x00".repeat(count);
+            client.send_bytes(&packet(0x82, &[&b"\x00\x01\x00"[..], &filters].concat())).await;
+            client.expect_bytes(&packet(0x90, &[&b"\x00\x01\x00"[..], &vec![0; count]].concat())).await;
+            let filters = b"\x00\x01v".repeat(count);
+            client.send_bytes(&packet(0xa2, &[&b"\x00\x01\x00"[..], &filters].concat())).await;
+            client.expect_bytes(&packet(0xb0, &[&b"\x00\x01\x00"[..], &vec![0x11; count]].concat())).await;
+        }
+        client.ping().await;
     });
 }
 
