@@ -59,6 +59,8 @@ pub(super) struct Rare {
     pub(super) authenticates: bool,
     /// Set when the other end closed or the protocol was broken, to be dealt with at the end of the turn.
     pub(super) ending: Option<Ending>,
+    /// The other end takes nothing any more. What it sent before is read to its end, which may be a DISCONNECT.
+    broken: bool,
 }
 
 /// See the module.
@@ -147,8 +149,8 @@ impl Connection {
             return Some(ending);
         }
         if !self.route_what_was_held_up(task) {
-            let written = self.write(task, now);
-            return written.is_err().then(|| Ending::because(ReasonCode::UnspecifiedError));
+            self.write(task, now);
+            return None;
         }
         let mut ending = None;
         let reads = self.may_read();
@@ -167,8 +169,8 @@ impl Connection {
         if ending.is_none() {
             ending = fx.end.take().or_else(|| self.rare.as_mut()?.ending.take());
         }
-        if ending.is_none() && self.write(task, now).is_err() {
-            ending = Some(Ending::because(ReasonCode::UnspecifiedError));
+        if ending.is_none() {
+            self.write(task, now);
         }
         self.ask_for_retained(context);
         self.note_pause();
@@ -205,7 +207,8 @@ impl Connection {
         let Some(online) = sessions.get(self.key).and_then(|session| session.online.as_ref()) else {
             return false;
         };
-        if online.outbox.waiting_bytes() >= self.worker.node.settings.node.outbox_bytes_max {
+        let is_full = online.outbox.waiting_bytes() >= self.worker.node.settings.node.outbox_bytes_max;
+        if is_full && !self.is_broken() {
             // It takes nothing in, so nothing more is taken from it.
             self.worker.counters.reading_paused_outbox.add(1);
             return false;
@@ -279,6 +282,9 @@ impl Connection {
         let mut scratch = worker.scratch.borrow_mut();
         for _ in 0..READS_PER_TURN {
             let read = match self.transport.poll_read(task, &mut scratch) {
+                Poll::Pending if self.is_broken() => {
+                    return Some(Ending::because(ReasonCode::UnspecifiedError));
+                }
                 Poll::Pending => return None,
                 Poll::Ready(Ok(0)) => return Some(Ending::because(ReasonCode::Success)),
                 Poll::Ready(Ok(read)) => read,
@@ -497,8 +503,20 @@ impl Connection {
         }
     }
 
-    /// Writes what waits, and what the session's queue has room for now.
-    fn write(&mut self, task: &mut TaskContext<'_>, now: Instant) -> Result<(), std::io::Error> {
+    fn is_broken(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| rare.broken)
+    }
+
+    /// Writes what waits, and what the session's queue has room for now. When that fails, another turn reads what there
+    /// is to read and ends the network connection.
+    fn write(&mut self, task: &mut TaskContext<'_>, now: Instant) {
+        if !self.is_broken() && self.try_to_write(task, now).is_err() {
+            self.rare().broken = true;
+            task.waker().wake_by_ref();
+        }
+    }
+
+    fn try_to_write(&mut self, task: &mut TaskContext<'_>, now: Instant) -> Result<(), std::io::Error> {
         let worker = Rc::clone(&self.worker);
         for _ in 0..WRITES_PER_TURN {
             let outcome = worker.with_desk(self.key, now, |session, desk| {

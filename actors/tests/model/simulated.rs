@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use micro_mq_actors::Settings;
 use micro_mq_actors::simulation::{SimulatedClient, SimulatedNode, Simulation};
-use mqtt_codec::{Connect, Packet, ProtocolVersion, QoS, ReasonCode, encode};
+use mqtt_codec::{
+    Connect, Disconnect, Packet, PacketIdentifier, ProtocolVersion, QoS, ReasonCode, TopicName, encode,
+};
 
 fn settings(workers: usize) -> Settings {
     let mut settings = Settings::default();
@@ -31,29 +33,26 @@ fn named(name: &str) -> Connect {
     Connect::new(ProtocolVersion::V5, name)
 }
 
-fn bytes_of(name: &str, payload: usize) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let publish = mqtt_codec::Publish {
+fn publish(name: &str, payload: usize, identifier: Option<u16>) -> Packet {
+    Packet::Publish(mqtt_codec::Publish {
         dup: false,
-        qos: QoS::AtMostOnce,
+        qos: if identifier.is_some() { QoS::AtLeastOnce } else { QoS::AtMostOnce },
         retain: false,
         topic: name.to_owned(),
-        packet_identifier: None,
+        packet_identifier: identifier.and_then(PacketIdentifier::new),
         properties: mqtt_codec::PublishProperties::default(),
         payload: vec![b'x'; payload].into(),
-    };
-    encode(&Packet::Publish(publish), ProtocolVersion::V5, u32::MAX, &mut bytes).expect("a packet of 5.0");
-    bytes
+    })
 }
 
 fn subscribe(filter: &str) -> Packet {
     Packet::Subscribe(mqtt_codec::Subscribe {
-        packet_identifier: mqtt_codec::PacketIdentifier::MIN,
+        packet_identifier: PacketIdentifier::MIN,
         subscription_identifier: None,
         user_properties: Vec::new(),
         filters: vec![(
             mqtt_codec::SubscriptionFilter::parse(filter).expect("a filter"),
-            QoS::AtMostOnce.into(),
+            QoS::AtLeastOnce.into(),
         )],
     })
 }
@@ -115,7 +114,7 @@ fn a_pipe_that_is_not_read_holds_the_node_up_and_loses_nothing() {
         assert_eq!(reader.receive().unwrap().len(), 2);
         let mut writer = connect(node, 1, named("writer")).await;
         for _ in 0..100 {
-            writer.send(&bytes_of("t", 100));
+            send(&mut writer, &publish("t", 100, None));
         }
         node.settle().await;
         assert_eq!(node.ledger().matched, 100);
@@ -129,6 +128,36 @@ fn a_pipe_that_is_not_read_holds_the_node_up_and_loses_nothing() {
         assert_eq!(received + reader.receive().unwrap().len(), 100);
         reader.hang_up();
         writer.hang_up();
+        node.clear().await.unwrap();
+    });
+}
+
+/// A client that says goodbye and is gone has said it, though it takes none of the answers any more.
+#[test]
+fn what_a_client_sent_last_counts_though_it_does_not_wait_for_answers() {
+    Simulation::start(settings(1)).run(async |node| {
+        let mut watcher = connect(node, 0, named("watcher")).await;
+        send(&mut watcher, &subscribe("#"));
+        let will = mqtt_codec::Will {
+            qos: QoS::AtMostOnce,
+            retain: false,
+            topic: TopicName::new("will").unwrap(),
+            payload: "lost".into(),
+            delay_interval: 0,
+            properties: mqtt_codec::PublishProperties::default(),
+        };
+        let mut leaver = connect(node, 0, Connect { will: Some(will), ..named("leaver") }).await;
+        watcher.receive().unwrap();
+        // The PUBLISH waits until the subscription is in force; before that the PINGRESP finds nobody.
+        send(&mut leaver, &Packet::PingReq);
+        send(&mut leaver, &subscribe("x"));
+        send(&mut leaver, &publish("last", 1, None));
+        send(&mut leaver, &Packet::Disconnect(Disconnect::new(ReasonCode::Success)));
+        leaver.hang_up();
+        node.settle().await;
+        let seen = watcher.receive().unwrap();
+        assert!(matches!(&seen[..], [Packet::Publish(last)] if last.topic == "last"), "{seen:?}");
+        watcher.hang_up();
         node.clear().await.unwrap();
     });
 }
