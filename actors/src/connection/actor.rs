@@ -521,8 +521,6 @@ impl Connection {
         for _ in 0..WRITES_PER_TURN {
             let outcome = worker.with_desk(self.key, now, |session, desk| {
                 session.pump(desk);
-                // What was acknowledged is off its load, be there anything to write or not.
-                session.publish_load();
                 let Some(online) = session.online.as_mut() else { return Ok(false) };
                 if online.outbox.is_empty() {
                     return Ok(false);
@@ -541,7 +539,6 @@ impl Connection {
                         let delivered = u64::from(online.outbox.advance(desk.pool, written));
                         session.tally.delivered += delivered;
                         desk.ledger.delivered.add(delivered);
-                        session.publish_load();
                         Ok::<_, std::io::Error>(written > 0)
                     }
                 }

@@ -301,6 +301,8 @@ impl Router {
                 let offered = session.offer(&publication, &how, stored, &mut desk);
                 if offered == Offered::Sent {
                     wakes.touch(session.online.as_mut(), key);
+                } else {
+                    session.publish_load();
                 }
             }
         }

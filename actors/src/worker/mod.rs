@@ -161,7 +161,9 @@ impl Worker {
             frames: &mut frames,
             now,
         };
-        Some(act(session, &mut desk))
+        let result = act(session, &mut desk);
+        session.publish_load();
+        Some(result)
     }
 
     /// Offers one message to one session of this worker. The caller counted the match.

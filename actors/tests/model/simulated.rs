@@ -161,3 +161,26 @@ fn what_a_client_sent_last_counts_though_it_does_not_wait_for_answers() {
         node.clear().await.unwrap();
     });
 }
+
+/// What `least_inflight` chooses by, checked among everything else that is kept twice.
+#[test]
+fn the_load_of_a_member_counts_what_is_queued_for_it_outside_of_the_group() {
+    Simulation::start(settings(1)).run(async |node| {
+        let mut limited = named("member");
+        limited.properties.receive_maximum = std::num::NonZeroU16::new(1);
+        let mut member = connect(node, 0, limited).await;
+        send(&mut member, &subscribe("$share/g/t"));
+        send(&mut member, &subscribe("u"));
+        let mut writer = connect(node, 0, named("writer")).await;
+        // The first is sent and takes the only place, the others wait.
+        for identifier in 1..=5 {
+            send(&mut writer, &publish("u", 1, Some(identifier)));
+            node.settle().await;
+            node.check().await.unwrap();
+        }
+        assert_eq!(node.ledger().queued, 5);
+        writer.hang_up();
+        member.hang_up();
+        node.clear().await.unwrap();
+    });
+}
