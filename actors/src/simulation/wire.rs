@@ -55,6 +55,11 @@ impl Wire {
         self.unacknowledged.len()
     }
 
+    /// Whether the node has sent the beginning of a packet and not the end.
+    pub fn is_within_packet(&self) -> bool {
+        !self.received.is_empty()
+    }
+
     fn version(&self) -> ProtocolVersion {
         self.connect.as_ref().map_or(ProtocolVersion::V5, |connect| connect.version)
     }
@@ -168,7 +173,9 @@ impl Wire {
             }
             self.is_connected = !answer.reason_code.is_error();
             self.is_last = !self.is_connected;
-            self.session_present = answer.session_present;
+            // 3.1 does not say it.
+            let is_v31 = self.version() == ProtocolVersion::V31;
+            self.session_present = answer.session_present || is_v31;
             let clean = self.connect.as_ref().is_none_or(|connect| connect.clean_start);
             if answer.session_present && (clean || self.is_last) {
                 return Err("session present [MQTT-3.2.2-2, MQTT-3.2.2-6]".into());
