@@ -301,6 +301,7 @@ impl TopicTrie {
 
     fn unsubscribe(&mut self, mut unsubscribe: Unsubscribe, budget: &mut usize) -> Option<Unsubscribe> {
         while let Some(filter) = unsubscribe.filters.pop_front() {
+            let mut cost = 1;
             let gone = if shared_part(&filter).is_some() {
                 debug_assert_eq!(group_home(&filter, self.worker.node.peers.len()), self.worker.id);
                 let left = self.worker.groups.borrow_mut().leave(&filter, unsubscribe.session);
@@ -309,19 +310,35 @@ impl TopicTrie {
                     self.trie.remove_group(&group.filter, group.key).then_some(group.filter)
                 })
             } else {
-                self.trie.remove(&filter, unsubscribe.session).then(|| filter.clone())
+                let (removed, gone) = self.trie.take(&filter, unsubscribe.session);
+                if let Some(removed) = removed.filter(|_| unsubscribe.reply.is_some()) {
+                    cost += self.withdraw(&filter, &removed);
+                }
+                gone.then(|| filter.clone())
             };
             if let Some(filter) = gone {
                 self.worker.node.directory.remove(&filter, self.worker.id);
             } else if shared_part(&filter).is_some() {
                 self.router.drop_if_nobody_comes_back(&filter);
             }
-            if is_spent(budget, 1) && !unsubscribe.filters.is_empty() {
+            if is_spent(budget, cost) && !unsubscribe.filters.is_empty() {
                 return Some(unsubscribe);
             }
         }
         in_force(unsubscribe.reply);
         None
+    }
+
+    /// Takes a subscription that is gone out of what is being routed to others in turns, so that nothing comes behind the
+    /// UNSUBACK. Returns what that cost.
+    fn withdraw(&mut self, filter: &str, gone: &Subscriber) -> usize {
+        if self.within_items == 0 {
+            return 0;
+        }
+        let fronts = self.lanes.fronts_mut();
+        fronts
+            .map(|work| if let Work::Routing(current) = work { current.withdraw(filter, gone) } else { 0 })
+            .sum()
     }
 
     fn member_state(&mut self, mut state: MemberState, budget: &mut usize) -> Option<MemberState> {

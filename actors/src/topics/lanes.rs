@@ -63,6 +63,11 @@ impl<W> Lanes<W> {
         self.lanes.values_mut().flatten().map(|(_, work)| work)
     }
 
+    /// What each client is to go on with.
+    pub(super) fn fronts_mut(&mut self) -> impl Iterator<Item = &mut W> {
+        self.lanes.values_mut().filter_map(|lane| lane.front_mut()).map(|(_, work)| work)
+    }
+
     /// Adds work behind what the client has.
     pub(super) fn push(&mut self, client: Client, work: W) {
         let newest = self.left.len() - 1;

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use hashbrown::{HashMap, HashSet};
-use mqtt_codec::{PacketType, ProtocolVersion, ReasonCode, encode_ack};
+use mqtt_codec::{PacketType, ProtocolVersion, ReasonCode, encode_ack, matches};
 use tokio::time::Instant;
 
 use super::messages::{Chosen, Route};
@@ -78,6 +78,22 @@ impl Current {
     /// Whether an item is looked up or delivered in part: that holds memory.
     pub(super) fn is_within_item(&self) -> bool {
         self.stage != Stage::Begin
+    }
+
+    /// A subscription is gone: nothing that was looked up before is delivered through it any more [MQTT-3.10.4-2].
+    /// Returns how many subscribers had to be looked at.
+    pub(super) fn withdraw(&mut self, filter: &str, gone: &Subscriber) -> usize {
+        if !self.is_within_item() || !matches(filter, self.batch.topic(self.item)) {
+            return 0;
+        }
+        let done = if self.stage == Stage::Deliver { self.next_subscriber } else { 0 };
+        let subscribers = &mut self.matches.subscribers;
+        let left = subscribers.get(done..).unwrap_or_default();
+        let looked_at = left.len();
+        if let Some(at) = left.iter().position(|subscriber| subscriber == gone) {
+            subscribers.remove(done + at);
+        }
+        looked_at
     }
 
     /// The trie is another one: what was looked up in part is looked up anew.

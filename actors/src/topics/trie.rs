@@ -61,18 +61,23 @@ impl Subscribers {
         }
     }
 
-    fn remove(&mut self, session: SessionKey) {
+    fn remove(&mut self, session: SessionKey) -> Option<Subscriber> {
         match self {
-            Self::One(one) if one.session == session => *self = Self::None,
+            Self::One(one) if one.session == session => {
+                let removed = *one;
+                *self = Self::None;
+                Some(removed)
+            }
             Self::Many(many) => {
-                many.remove(session);
+                let removed = many.remove(session);
                 match many.list.as_slice() {
                     [] => *self = Self::None,
                     [one] => *self = Self::One(*one),
                     _ => {}
                 }
+                removed
             }
-            Self::One(_) | Self::None => {}
+            Self::One(_) | Self::None => None,
         }
     }
 }
@@ -95,15 +100,16 @@ impl Many {
         }
     }
 
-    fn remove(&mut self, session: SessionKey) {
-        let Some(at) = self.position(session) else { return };
-        self.list.swap_remove(at);
+    fn remove(&mut self, session: SessionKey) -> Option<Subscriber> {
+        let at = self.position(session)?;
+        let removed = self.list.swap_remove(at);
         if let Some(index) = &mut self.index {
             index.remove(&session);
             if let Some(moved) = self.list.get(at) {
                 index.insert(moved.session, at as u32);
             }
         }
+        Some(removed)
     }
 }
 
@@ -216,7 +222,14 @@ impl Trie {
 
     /// Removes a session's subscription. Returns whether the filter is gone with it.
     pub fn remove(&mut self, filter: &str, session: SessionKey) -> bool {
-        self.update(filter, |entry| entry.subscribers.remove(session))
+        self.take(filter, session).1
+    }
+
+    /// The same, with the subscription that was removed, if there was one.
+    pub(super) fn take(&mut self, filter: &str, session: SessionKey) -> (Option<Subscriber>, bool) {
+        let mut removed = None;
+        let gone = self.update(filter, |entry| removed = entry.subscribers.remove(session));
+        (removed, gone)
     }
 
     /// Adds a shared group. Returns whether the filter is new here.

@@ -115,3 +115,37 @@ fn several_topic_filters() {
         assert_eq!(node.snapshot().await.sessions.subscriptions, 1);
     });
 }
+
+/// [MQTT311-3.10.4-2] No message comes behind the UNSUBACK, not even one whose fan-out to very many had begun before.
+#[test]
+fn ends_amid_a_fan_out() {
+    const LEVELS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
+    let mut small = settings();
+    small.node.deliveries_per_turn = 2;
+    on_nodes(small, async |node| {
+        // 64 filters that all match, for each of a few clients.
+        let filters: Vec<String> = (0..64)
+            .map(|mask| {
+                let level = |at: usize| if mask >> at & 1 == 1 { "+" } else { LEVELS[at] };
+                (0..LEVELS.len()).map(level).collect::<Vec<_>>().join("/")
+            })
+            .collect();
+        let names: Vec<&str> = filters.iter().map(String::as_str).collect();
+        let wanted: Vec<(&str, u8)> = names.iter().map(|name| (*name, 0)).collect();
+        let mut clients = Vec::new();
+        for number in 0..8 {
+            let mut client = join(node, &format!("client-{number}")).await;
+            client.send_bytes(&subscribe(1, &wanted)).await;
+            client.next().await;
+            clients.push(client);
+        }
+        let mut publisher = join(node, "publisher").await;
+        for client in &mut clients {
+            publisher.send_bytes(&publish(0x30, "a/b/c/d/e/f", None, "x")).await;
+            client.expect_payload("x").await;
+            client.send_bytes(&unsubscribe(2, &names)).await;
+            while !matches!(client.next().await, mqtt_codec::Packet::UnsubAck(_)) {}
+            client.expect_nothing().await;
+        }
+    });
+}
