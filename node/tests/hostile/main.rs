@@ -7,8 +7,13 @@
 //! The scenarios run one after the other. Those with chance in them print their seed when they fail;
 //! `MICRO_MQ_HOSTILE_SEED` replays it.
 
+mod fan_out;
 mod frames;
+mod half_open;
 mod harness;
 mod mutations;
 mod refusals;
+mod storms;
+mod takeovers;
+mod topics;
 mod upgrades;

@@ -15,7 +15,7 @@ pub(crate) use ordeal::{Scale, Sent, Turn, ordeal};
 pub(crate) use process::Program;
 pub(crate) use random::{Random, seed};
 pub(crate) use websocket::{Frame, REQUEST, WebSocket};
-pub(crate) use wire::{Wire, bytes_of, connect, publish, subscribe};
+pub(crate) use wire::{Wire, bytes_of, connect, filter, publish, subscribe};
 
 /// Far above what anything here takes; reached only by what hangs.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);

@@ -84,6 +84,13 @@ impl Program {
         Figures::read(&self.get("/metrics"))
     }
 
+    /// How long its actors' messages wait and take, in seconds.
+    pub(crate) fn turns(&self) -> String {
+        let page = self.get("/metrics");
+        let lines = page.lines().filter(|line| line.starts_with("micro_mq_actor_message_"));
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
     /// The ledger, once it adds up.
     pub(crate) fn balanced_ledger(&self) -> serde_json::Value {
         until("the ledger balances", || {

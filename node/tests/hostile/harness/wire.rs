@@ -39,13 +39,19 @@ pub(crate) fn publish(topic: &str, qos: QoS, identifier: u16, payload: &[u8]) ->
 /// A SUBSCRIBE to all of these filters, with one QoS.
 #[track_caller]
 pub(crate) fn subscribe<F: AsRef<str>>(filters: &[F], qos: QoS) -> Packet {
-    let parsed = |filter: &F| SubscriptionFilter::parse(filter.as_ref()).expect("a topic filter");
+    let parsed = |text: &F| filter(text.as_ref());
     Packet::Subscribe(Subscribe {
         packet_identifier: PacketIdentifier::MIN,
         subscription_identifier: None,
         user_properties: Vec::new(),
         filters: filters.iter().map(|filter| (parsed(filter), qos.into())).collect(),
     })
+}
+
+/// A topic filter, shared or not.
+#[track_caller]
+pub(crate) fn filter(text: &str) -> SubscriptionFilter {
+    SubscriptionFilter::parse(text).expect("a topic filter")
 }
 
 /// See the module.
