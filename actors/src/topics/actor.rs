@@ -160,6 +160,7 @@ impl TopicTrie {
             self.in_work = Some(ticket);
             let share = DELIVERIES_PER_CLIENT.min(budget);
             let mut left = share;
+            let mark = self.worker.wakes.borrow().mark();
             let rest = self.work(work, &mut left, now);
             self.in_work = None;
             self.router.rest();
@@ -171,7 +172,11 @@ impl TopicTrie {
                     self.within_items += usize::from(rest.is_within_item());
                     self.lanes.put_back(ticket, rest, at_once);
                 }
-                None => self.lanes.done(ticket),
+                None => {
+                    if self.lanes.done(ticket) {
+                        self.worker.wakes.borrow_mut().hurry(mark);
+                    }
+                }
             }
         }
         self.answer_observers();
@@ -262,7 +267,7 @@ impl TopicTrie {
                 if self.trie.insert(&filter, Subscriber { session, identifier, options }) {
                     self.worker.node.directory.add(&filter, self.worker.id);
                 }
-                if is_spent(budget, 1) && !subscribe.filters.is_empty() {
+                if is_spent(budget, cost_of(&filter)) && !subscribe.filters.is_empty() {
                     return Some(subscribe);
                 }
             }
@@ -291,7 +296,7 @@ impl TopicTrie {
                 self.worker.node.directory.add(&filter, self.worker.id);
             }
             let cost = if join.online { self.router.member_online(key) } else { 1 };
-            if is_spent(budget, cost) && !join.filters.is_empty() {
+            if is_spent(budget, cost + cost_of(&filter)) && !join.filters.is_empty() {
                 return Some(join);
             }
         }
@@ -321,7 +326,7 @@ impl TopicTrie {
             } else if shared_part(&filter).is_some() {
                 self.router.drop_if_nobody_comes_back(&filter);
             }
-            if is_spent(budget, cost) && !unsubscribe.filters.is_empty() {
+            if is_spent(budget, cost + cost_of(&filter)) && !unsubscribe.filters.is_empty() {
                 return Some(unsubscribe);
             }
         }
@@ -376,6 +381,11 @@ impl TopicTrie {
     }
 }
 
+/// What it costs to insert or remove a topic filter, in deliveries: about one for each of its levels.
+fn cost_of(filter: &str) -> usize {
+    1 + filter.bytes().filter(|byte| *byte == b'/').count()
+}
+
 /// Takes what something cost from a budget. Returns whether that is spent.
 fn is_spent(budget: &mut usize, cost: usize) -> bool {
     *budget = budget.saturating_sub(cost);
@@ -409,7 +419,7 @@ impl TopicTrie {
         if let Some(ticket) = self.in_work.take() {
             match current {
                 Some(current) => self.lanes.put_back(ticket, Work::Routing(Box::new(current)), false),
-                None => self.lanes.done(ticket),
+                None => _ = self.lanes.done(ticket),
             }
         }
         self.within_items = 0;

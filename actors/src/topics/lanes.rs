@@ -88,16 +88,19 @@ impl<W> Lanes<W> {
         Some((Ticket { client, epoch }, work))
     }
 
-    /// It is done, and the next client has its turn.
-    pub(super) fn done(&mut self, ticket: Ticket) {
+    /// It is done, and the next client has its turn. Returns whether this one has no more.
+    pub(super) fn done(&mut self, ticket: Ticket) -> bool {
         self.left[(ticket.epoch - self.oldest) as usize] -= 1;
         if self.lanes.get(&ticket.client).is_some_and(|lane| !lane.is_empty()) {
             self.turns.push_back(ticket.client);
-        } else if let Some(lane) = self.lanes.remove(&ticket.client)
+            return false;
+        }
+        if let Some(lane) = self.lanes.remove(&ticket.client)
             && self.spare.len() < SPARE_LANES
         {
             self.spare.push(lane);
         }
+        true
     }
 
     /// Something is left of it: the client goes on with that, in its next turn, or at once.

@@ -1,8 +1,9 @@
 //! Which connections have something new to write, and when they are woken for it.
 //!
 //! A connection that is woken writes all it has by one system call, so it pays to wake it late: once per run of work of
-//! the topic trie, not once per turn. It is woken earlier when it has enough for a good write, or when the run
-//! is long.
+//! the topic trie, not once per turn. It is woken earlier when it has enough for a good write, when the client whose
+//! work made it due has no more (so that who publishes now and then is not held back by those who never stop), or when
+//! the run is long.
 
 use std::collections::VecDeque;
 
@@ -55,14 +56,25 @@ impl Wakes {
         }
     }
 
+    /// Where the connections begin that are appended to from now on.
+    pub fn mark(&self) -> usize {
+        self.later.len()
+    }
+
+    /// Those appended to since `mark` are woken at the end of the turn.
+    pub fn hurry(&mut self, mark: usize) {
+        if mark < self.later.len() {
+            self.soon.extend(self.later.drain(mark..));
+        }
+    }
+
     /// Takes those to wake at the end of a turn, a bounded number: all are due if the run is over or long enough, before
     /// that only those with enough for a good write.
     pub fn take(&mut self, run_is_over: bool) -> impl Iterator<Item = SessionKey> + '_ {
         self.turns += 1;
         if run_is_over || self.turns >= TURNS_MAX {
             self.turns = 0;
-            self.soon.clear();
-            self.due.extend(self.later.drain(..));
+            self.due.extend(self.soon.drain(..).chain(self.later.drain(..)));
         } else {
             self.due.extend(self.soon.drain(..));
         }
