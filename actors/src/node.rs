@@ -172,6 +172,7 @@ pub(crate) fn shared(settings: Settings, provider: &Provider, workers: usize) ->
         retained_stamp: AtomicU64::new(0),
         retained_messages: AtomicUsize::new(0),
         connections: AtomicUsize::new(0),
+        incomplete_bytes: AtomicUsize::new(0),
         sessions: AtomicUsize::new(0),
         assigned: AtomicU64::new(1),
         assigned_key: std::hash::RandomState::new(),

@@ -117,6 +117,9 @@ pub struct SessionSettings {
     pub sessions_max: usize,
     /// Subscriptions of one client; a SUBSCRIBE beyond is answered 0x97. Default 100000.
     pub subscriptions_per_client_max: usize,
+    /// Bytes of the topic filters of one client's subscriptions, 128 more for each, and 64 for each of their levels; a
+    /// SUBSCRIBE beyond is answered 0x97. Default 67108864 (64 MiB).
+    pub subscription_bytes_per_client_max: usize,
     /// QoS 1 and 2 messages sent to a client and not yet acknowledged, 1 to 65535; a 5.0 client's receive maximum
     /// lowers it. Default 65535.
     pub inflight_max: u16,
@@ -151,6 +154,7 @@ impl Default for SessionSettings {
         Self {
             sessions_max: 1_000_000,
             subscriptions_per_client_max: 100_000,
+            subscription_bytes_per_client_max: 64 * 1024 * 1024,
             inflight_max: 65_535,
             incoming_qos2_max: 4096,
             queue_messages_max: 100_000,
@@ -185,6 +189,9 @@ pub struct WorkerSettings {
     pub messages_between_workers_max: usize,
     /// Bytes of those messages. Default 33554432 (32 MiB).
     pub bytes_between_workers_max: usize,
+    /// Bytes of packets that are received in part, of all clients together, those before their CONNECT included; each
+    /// has 16 KiB beside that. One that needs more is closed (0x97). Default 268435456 (256 MiB).
+    pub incomplete_packets_bytes_max: usize,
     /// Deliveries a topic trie makes before it lets the connections of its worker have their turn. Default 2048.
     pub deliveries_per_turn: usize,
     /// How long a shutdown may take to tell clients and flush outboxes, in milliseconds. Default 5000.
@@ -202,6 +209,7 @@ impl Default for WorkerSettings {
             outbox_bytes_max: 1024 * 1024,
             messages_between_workers_max: 65_536,
             bytes_between_workers_max: 32 * 1024 * 1024,
+            incomplete_packets_bytes_max: 256 * 1024 * 1024,
             deliveries_per_turn: 2048,
             shutdown_grace_ms: 5000,
             metrics_interval_seconds: 60,

@@ -6,6 +6,7 @@
 
 use std::io::IoSlice;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 
 use actix::prelude::*;
@@ -26,12 +27,12 @@ use super::transport::{Transport, WebSocketRefusal};
 use crate::message::Batch;
 use crate::metrics::ActorKind;
 use crate::sessions::{Epoch, Left, Online, Reading, SessionKey};
-use crate::worker::{Worker, go_on_behind_sockets};
+use crate::worker::{IncompleteBytes, SCRATCH_BYTES, Worker, go_on_behind_sockets};
 
 /// Reads of one turn. The second usually finds nothing, without a system call, and leaves the waker with the socket.
 const READS_PER_TURN: usize = 2;
 /// Packets that one turn steps through before others have theirs: 64 KiB may hold 32,768 of them.
-const PACKETS_PER_TURN: usize = 1024;
+const PACKETS_PER_TURN: usize = 128;
 /// How often one turn goes on writing what the session's queue still holds before others have their turn.
 const WRITES_PER_TURN: usize = 8;
 /// SUBSCRIBE and UNSUBSCRIBE packets of one client in work at a time; beyond, it is not read.
@@ -52,6 +53,8 @@ pub(super) struct Rare {
     pub(super) answers: Vec<(u32, SubAck)>,
     /// A batch that found no room at another worker.
     pub(super) held_up: Option<Batch>,
+    /// What a packet that is received in part holds.
+    incomplete: Option<IncompleteBytes>,
     /// A packet waits for the auth actor.
     pub(super) asked: bool,
     pub(super) exchange: Option<Exchange>,
@@ -166,6 +169,10 @@ impl Connection {
         if self.goes_on && !waits && self.may_read() {
             go_on_behind_sockets(task);
         }
+        if !self.may_hold_incomplete() {
+            self.worker.counters.incomplete_packets_full.add(1);
+            ending = ending.or_else(|| Some(Ending::because(ReasonCode::QuotaExceeded)));
+        }
         if ending.is_none() {
             ending = fx.end.take().or_else(|| self.rare.as_mut()?.ending.take());
         }
@@ -197,6 +204,22 @@ impl Connection {
         self.rare.as_ref().is_some_and(|rare| {
             rare.held_up.is_some() || rare.asked || rare.changes.len() + rare.answers.len() >= CHANGES_MAX
         })
+    }
+
+    /// Notes what a packet that is received in part holds. False if that is more than there may be.
+    fn may_hold_incomplete(&mut self) -> bool {
+        // Whole packets that wait for their turn are what two reads bring: the sender of those is not to blame.
+        let waiting = if self.partial_is_ready { READS_PER_TURN * SCRATCH_BYTES } else { 0 };
+        let bytes = self.partial.capacity().saturating_sub(waiting) + self.transport.held_back();
+        let is_held = self.rare.as_ref().is_some_and(|rare| rare.incomplete.is_some());
+        if !IncompleteBytes::is_needed(bytes) {
+            if is_held {
+                self.rare().incomplete = None;
+            }
+            return true;
+        }
+        let node = Arc::clone(&self.worker.node);
+        self.rare().incomplete.get_or_insert_with(|| IncompleteBytes::new(&node)).hold(bytes)
     }
 
     fn may_read(&self) -> bool {

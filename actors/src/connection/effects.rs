@@ -93,7 +93,7 @@ impl Ending {
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Effects {
-    /// Packets stepped through.
+    /// Packets stepped through; those that cost more than others count as several.
     pub packets: usize,
     /// Packets for the client, encoded, in order.
     pub out: Vec<u8>,

@@ -5,6 +5,7 @@ use std::hash::BuildHasher as _;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::Duration;
 
 use actix_rt::time::timeout;
@@ -23,7 +24,7 @@ use tracing::debug;
 use super::permit::ConnectionPermit;
 use super::transport::{Transport, WebSocketRefusal};
 use crate::sessions::{Admit, Handed, home_worker};
-use crate::worker::Worker;
+use crate::worker::{IncompleteBytes, Worker};
 
 /// How long a client that is refused may take to read why.
 const REFUSAL_PATIENCE: Duration = Duration::from_secs(1);
@@ -68,6 +69,7 @@ struct Handshake {
     transport: Transport,
     /// Bytes received and not used.
     received: Vec<u8>,
+    incomplete: IncompleteBytes,
     peer: Option<SocketAddr>,
     /// Largest packet that the client takes, in bytes, as far as it said so.
     limit: u32,
@@ -82,8 +84,14 @@ pub(crate) async fn run(
     deadline: Instant,
 ) {
     let patience = deadline.saturating_duration_since(Instant::now());
-    let mut handshake =
-        Handshake { worker: Rc::clone(&worker), transport, received: Vec::new(), peer, limit: u32::MAX };
+    let mut handshake = Handshake {
+        worker: Rc::clone(&worker),
+        transport,
+        received: Vec::new(),
+        incomplete: IncompleteBytes::new(&worker.node),
+        peer,
+        limit: u32::MAX,
+    };
     let settled = match timeout(patience, handshake.settle()).await {
         Ok(Ok(settled)) => settled,
         Ok(Err(Turned::Away)) => return,
@@ -149,17 +157,26 @@ impl Handshake {
     /// Reads once.
     async fn read_more(&mut self) -> Result<(), Turned> {
         let (transport, worker, received) = (&mut self.transport, &self.worker, &mut self.received);
+        let incomplete = &mut self.incomplete;
         let read = poll_fn(|task| {
             let mut scratch = worker.scratch.borrow_mut();
-            transport.poll_read(task, &mut scratch).map_ok(|read| {
+            let read = transport.poll_read(task, &mut scratch)?.map(|read| {
                 received.extend_from_slice(&scratch[..read]);
                 read
-            })
+            });
+            match incomplete.hold(received.capacity() + transport.held_back()) {
+                true => read.map(|read| Ok(Some(read))),
+                false => Poll::Ready(Ok(None)),
+            }
         })
         .await
         .inspect_err(|error| {
             self.worker.counters.count_websocket(WebSocketRefusal::of_read(error));
         })?;
+        let Some(read) = read else {
+            self.worker.counters.incomplete_packets_full.add(1);
+            return Err(Turned::Away);
+        };
         self.worker.counters.bytes_received.add(read as u64);
         if read == 0 { Err(Turned::Away) } else { Ok(()) }
     }

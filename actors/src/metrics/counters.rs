@@ -61,8 +61,10 @@ counters! {
     protocol_errors,
     /// Topic names and filters with more levels than `topic_levels_max`.
     topic_levels_exceeded,
-    /// Subscriptions refused at `subscriptions_per_client_max`.
+    /// Subscriptions refused at `subscriptions_per_client_max` or `subscription_bytes_per_client_max`.
     subscriptions_full,
+    /// Network connections closed at `incomplete_packets_bytes_max`.
+    incomplete_packets_full,
     /// Network connections closed for more publishes in flight than `receive_maximum`.
     receive_maximum_exceeded,
     /// Network connections closed at `incoming_qos2_max`.

@@ -20,7 +20,7 @@ use tracing::{debug, warn};
 use super::key::{SessionKey, client_hash};
 use super::messages::*;
 use super::online::{Online, OutgoingAliases, Reading};
-use super::session::{NEVER_EXPIRES, Session, Will};
+use super::session::{NEVER_EXPIRES, Session, Will, subscription_bytes};
 use super::store::{Commit, Load};
 use crate::connection::{Close, Connection, Newcomer, Refusal, refuse, transport::Transport};
 use crate::message::{Payload, Publication};
@@ -392,6 +392,8 @@ impl Sessions {
                 session.expiry_interval = stored.expiry_interval;
                 session.stored_expiry_interval = stored.expiry_interval;
                 session.subscriptions = stored.subscriptions.into_iter().collect();
+                session.subscription_bytes =
+                    session.subscriptions.keys().map(|filter| subscription_bytes(filter)).sum();
                 if session.subscriptions.keys().any(|filter| shared_part(filter).is_some()) {
                     session.load = Some(Arc::default());
                 }

@@ -26,7 +26,9 @@ pub use messages::*;
 pub use online::{Online, OutgoingAliases, Reading};
 pub use queue::{Identifiers, Queue, Queued};
 pub use replay::{Replay, Replays};
-pub use session::{NEVER_EXPIRES, Outgoing, Parting, Session, Subscription, Subscriptions, Will};
+pub use session::{
+    NEVER_EXPIRES, Outgoing, Parting, Session, Subscription, Subscriptions, Will, subscription_bytes,
+};
 pub use store::{
     Change, Commit, Load, MemoryBackend, ObserveStore, SessionBackend, SessionChange, SessionStore,
     StoreError, StoreObservation, StoredSession,

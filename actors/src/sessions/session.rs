@@ -31,6 +31,14 @@ pub struct Subscription {
 /// By topic filter, as the client wrote it (`$share/...` included).
 pub type Subscriptions = HashMap<Arc<str>, Subscription>;
 
+/// What a subscription to this filter costs, in bytes: in its session, in the trie by its levels, and with other workers.
+pub fn subscription_bytes(filter: &str) -> usize {
+    const EACH: usize = 128;
+    const PER_LEVEL: usize = 64;
+    let levels = 1 + filter.bytes().filter(|byte| *byte == b'/').count();
+    filter.len() + EACH + PER_LEVEL * levels
+}
+
 /// The will message of a network connection, waiting for its end.
 #[derive(Debug, Clone)]
 pub struct Will {
@@ -112,6 +120,8 @@ pub struct Session {
     pub version: ProtocolVersion,
     /// Its subscriptions.
     pub subscriptions: Subscriptions,
+    /// What those cost ([`subscription_bytes`]).
+    pub subscription_bytes: usize,
     /// QoS 2 messages received and not released.
     pub incoming: IncomingIdentifiers,
     /// Messages to the client.
@@ -145,6 +155,7 @@ impl Session {
             stored_expiry_interval: 0,
             version,
             subscriptions: Subscriptions::default(),
+            subscription_bytes: 0,
             incoming: IncomingIdentifiers::default(),
             outgoing: None,
             replays: None,

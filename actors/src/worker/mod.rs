@@ -5,6 +5,7 @@
 
 mod buffers;
 mod inbound;
+mod incomplete;
 mod publish;
 mod shared;
 mod table;
@@ -14,6 +15,7 @@ mod wakes;
 
 pub use buffers::BufferPool;
 pub use inbound::{Inbound, Weight};
+pub(crate) use incomplete::IncompleteBytes;
 pub(crate) use publish::weight;
 pub use shared::{NodeShared, Peer};
 pub use table::SessionTable;

@@ -76,6 +76,8 @@ pub struct NodeShared {
     pub retained_messages: AtomicUsize,
     /// Network connections open.
     pub connections: AtomicUsize,
+    /// Bytes of packets that are received in part.
+    pub incomplete_bytes: AtomicUsize,
     /// Sessions on all workers.
     pub sessions: AtomicUsize,
     /// Numbers the client identifiers that the node assigns.

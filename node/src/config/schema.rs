@@ -69,6 +69,7 @@ const MQTT: &[(&str, Kind)] = &[
 const SESSION: &[(&str, Kind)] = &[
     ("sessions_max", at_least(1)),
     ("subscriptions_per_client_max", at_least(0)),
+    ("subscription_bytes_per_client_max", at_least(0)),
     ("inflight_max", u16_from(1)),
     ("incoming_qos2_max", u16_from(1)),
     ("queue_messages_max", at_least(0)),
@@ -92,6 +93,7 @@ const NODE: &[(&str, Kind)] = &[
     ("outbox_bytes_max", at_least(4096)),
     ("messages_between_workers_max", at_least(1)),
     ("bytes_between_workers_max", at_least(1)),
+    ("incomplete_packets_bytes_max", at_least(0)),
     ("deliveries_per_turn", at_least(1)),
     ("shutdown_grace_ms", milliseconds(0)),
     ("metrics_interval_seconds", seconds()),

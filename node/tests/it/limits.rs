@@ -79,6 +79,26 @@ fn subscriptions_per_client() {
     });
 }
 
+/// `subscription_bytes_per_client_max`: 0x97 for what is beyond; each costs its bytes, 128, and 64 for each level.
+#[test]
+fn subscription_bytes_per_client() {
+    let mut limited = settings();
+    limited.session.subscription_bytes_per_client_max = 2000;
+    on_nodes(limited, async |node| {
+        let mut client = node.connect(V5, "client").await;
+        // 1,192 bytes; 1,192 more are too much; 655 (8 levels) are not, and then 193 are.
+        let (long, other, deep) = ("x".repeat(1000), "y".repeat(1000), ["a"; 8].join("/"));
+        let small = "z".to_owned();
+        let filters = [&long, &other, &deep, &small, &long].map(|name| (name.as_str(), options(AtMostOnce)));
+        let answer = client.subscribe_packet(subscribe_packet(identifier(1), &filters)).await;
+        let (fits, full) = (ReasonCode::Success, ReasonCode::QuotaExceeded);
+        assert_eq!(answer.reason_codes, [fits, full, fits, full, fits]);
+        assert_eq!(node.counter("subscriptions_full"), 2);
+        client.unsubscribe(&[&long]).await;
+        client.subscribe(&other, AtMostOnce).await;
+    });
+}
+
 /// `inflight_max`: so many are unacknowledged at a time, whatever the client's receive maximum; each acknowledgement
 /// makes room for the next.
 #[test]

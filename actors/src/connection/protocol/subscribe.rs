@@ -10,7 +10,10 @@ use mqtt_codec::{
 
 use super::{Effects, Protocol, Step, Stepped, Violation};
 use crate::connection::effects::{Change, Granted};
-use crate::sessions::{Session, Subscription};
+use crate::sessions::{Session, Subscription, subscription_bytes};
+
+/// What a SUBSCRIBE or UNSUBSCRIBE costs, its filters apart, in packets of other types.
+const CHANGE_PACKETS: usize = 16;
 
 impl Protocol {
     pub(super) fn on_subscribe(
@@ -31,6 +34,7 @@ impl Protocol {
             fx.questions = subscribe.filters.iter().map(|(filter, _)| question(filter)).collect();
             return Ok(Stepped::NeedsPermission);
         };
+        fx.packets += CHANGE_PACKETS + subscribe.filters.len();
         let identifier = subscribe.subscription_identifier.map_or(0, |identifier| identifier.get());
         let (mut granted, mut reasons, mut refused) = (Vec::new(), Vec::new(), None);
         for (index, (filter, options)) in subscribe.filters.iter().enumerate() {
@@ -40,6 +44,9 @@ impl Protocol {
                 Ok(()) => {
                     let subscription = Subscription { options: self.effective(*options, step), identifier };
                     let replaced = session.subscriptions.insert(Arc::clone(&name), subscription).is_some();
+                    if !replaced {
+                        session.subscription_bytes += subscription_bytes(&name);
+                    }
                     let replay = match options.retain_handling {
                         RetainHandling::SendAtSubscribe => true,
                         RetainHandling::SendIfNew => !replaced,
@@ -78,11 +85,14 @@ impl Protocol {
     }
 
     pub(super) fn on_unsubscribe(&self, unsubscribe: Unsubscribe, session: &mut Session, fx: &mut Effects) {
+        fx.packets += CHANGE_PACKETS + unsubscribe.filters.len();
         let (mut filters, mut reasons) = (Vec::new(), Vec::new());
         for filter in &unsubscribe.filters {
             let name = filter.to_string();
             reasons.push(match session.subscriptions.remove_entry(name.as_str()) {
                 Some((name, _)) => {
+                    session.subscription_bytes =
+                        session.subscription_bytes.saturating_sub(subscription_bytes(&name));
                     filters.push(name);
                     ReasonCode::Success
                 }
@@ -141,7 +151,9 @@ fn judge(
         step.counters.subscriptions_not_authorized.add(1);
         return Err((ReasonCode::NotAuthorized, "not authorized"));
     }
-    let full = session.subscriptions.len() >= settings.session.subscriptions_per_client_max;
+    let limits = &settings.session;
+    let full = session.subscriptions.len() >= limits.subscriptions_per_client_max
+        || session.subscription_bytes + subscription_bytes(name) > limits.subscription_bytes_per_client_max;
     if full && !session.subscriptions.contains_key(name) {
         step.counters.subscriptions_full.add(1);
         return Err((ReasonCode::QuotaExceeded, "more subscriptions than this node admits per client"));

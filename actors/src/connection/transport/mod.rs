@@ -203,6 +203,16 @@ impl Transport {
         }
     }
 
+    /// Bytes received that are held back, since the message they belong to is not complete; some 4 KiB more at most.
+    pub fn held_back(&self) -> usize {
+        match self {
+            #[cfg(feature = "simulation")]
+            Self::Memory(_) => 0,
+            Self::Tcp(_) => 0,
+            Self::WebSocket(stream) => stream.held_back(),
+        }
+    }
+
     /// What carries the packets.
     pub fn kind(&self) -> TransportKind {
         match self {

@@ -87,6 +87,8 @@ pub struct WebSocket {
     outgrown: bool,
     /// The least number of bytes that the messages seen so far took on the wire.
     accounted: u64,
+    /// What had been received when the last message was complete.
+    complete_at: u64,
 }
 
 impl WebSocket {
@@ -113,7 +115,12 @@ impl WebSocket {
             blocked: false,
             outgrown: false,
             accounted: 0,
+            complete_at: 0,
         }
+    }
+
+    pub(super) fn held_back(&self) -> usize {
+        (self.protocol.get_ref().received() - self.complete_at) as usize
     }
 
     /// Fills `buffer` with what there is, be it one message or many.
@@ -279,6 +286,7 @@ impl WebSocket {
     /// Counts the bytes that a message took on the wire, if it came in one frame with the shortest header. They were
     /// not less: several frames have headers that are longer together.
     fn account(&mut self, payload: usize) {
+        self.complete_at = self.protocol.get_ref().received();
         self.outgrown |= payload > READ_BUFFER_BYTES_KEPT;
         let length = match payload {
             ..126 => 0,
@@ -301,6 +309,7 @@ impl WebSocket {
             let socket = self.protocol.get_mut().take();
             self.protocol = tungstenite::WebSocket::from_raw_socket(socket, Role::Server, Some(config));
             self.accounted = 0;
+            self.complete_at = 0;
             self.outgrown = false;
         }
     }
