@@ -1,5 +1,5 @@
-//! PUBACK, PUBREC, PUBREL and PUBCOMP from a client (chapters 3.4 to 3.7): reason codes, and packet identifiers that the
-//! node does not know.
+//! PUBACK, PUBREC, PUBREL and PUBCOMP from a client (chapters 3.4 to 3.7): reason codes, and packet identifiers that
+//! the node does not know.
 
 use mqtt_codec::QoS;
 
@@ -30,8 +30,8 @@ fn answer(first: u8, id: [u8; 2], reason: u8) -> Option<Vec<u8>> {
     }
 }
 
-/// [MQTT-3.6.2-1] [MQTT-3.7.2-1] Packet identifiers that the node does not know, in all four packets, with each reason code
-/// and with properties, never end the network connection. PUBREC and PUBREL are answered by 0x92.
+/// [MQTT-3.6.2-1] [MQTT-3.7.2-1] Packet identifiers that the node does not know, in all four packets, with each reason
+/// code and with properties, never end the network connection. PUBREC and PUBREL are answered by 0x92.
 #[test]
 fn of_unknown_packet_identifiers() {
     on_nodes(settings(), async |node| {
@@ -93,8 +93,8 @@ fn of_another_exchange() {
     });
 }
 
-/// [MQTT-3.4.2-1] [MQTT-3.5.2-1] [MQTT-3.6.2-1] [MQTT-3.7.2-1] Every byte in place of a reason code: those that the packet
-/// does not know end the network connection.
+/// [MQTT-3.4.2-1] [MQTT-3.5.2-1] [MQTT-3.6.2-1] [MQTT-3.7.2-1] Every byte in place of a reason code: those that the
+/// packet does not know end the network connection.
 #[test]
 fn reason_codes_of_others() {
     on_nodes(settings(), async |node| {

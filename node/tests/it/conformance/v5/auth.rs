@@ -33,8 +33,8 @@ fn method(name: &str) -> Vec<u8> {
     [&b"\x15"[..], &string(name)].concat()
 }
 
-/// [MQTT-3.15.2-1] [MQTT-4.12.0-2] [MQTT-4.12.0-5] AUTH of the node: 0x18 while it needs more, 0x00 when a re-authentication
-/// is done, with the authentication method of CONNECT. A CONNACK that accepts has it too.
+/// [MQTT-3.15.2-1] [MQTT-4.12.0-2] [MQTT-4.12.0-5] AUTH of the node: 0x18 while it needs more, 0x00 when a
+/// re-authentication is done, with the authentication method of CONNECT. A CONNACK that accepts has it too.
 #[test]
 fn of_the_node() {
     on_guarded_nodes(async |guarded| {
@@ -63,8 +63,8 @@ fn of_the_node() {
     });
 }
 
-/// [MQTT-4.12.0-3] [MQTT-4.12.0-4] [MQTT-4.12.0-5] What answers the node before the CONNACK is an AUTH with 0x18 and the
-/// authentication method of CONNECT; anything else is refused, in CONNACK.
+/// [MQTT-4.12.0-3] [MQTT-4.12.0-4] [MQTT-4.12.0-5] What answers the node before the CONNACK is an AUTH with 0x18 and
+/// the authentication method of CONNECT; anything else is refused, in CONNACK.
 #[test]
 fn wrong_answers_before_connack() {
     on_guarded_nodes(async |guarded| {
@@ -106,8 +106,8 @@ fn wrong_proofs() {
     });
 }
 
-/// [MQTT-3.1.4-6] A client that leaves while it is asked, or authenticates itself in vain, leaves nothing behind; nor does what
-/// stands behind its AUTH.
+/// [MQTT-3.1.4-6] A client that leaves while it is asked, or authenticates itself in vain, leaves nothing behind; nor
+/// does what stands behind its AUTH.
 #[test]
 fn leaves_nothing_behind() {
     on_guarded_nodes(async |guarded| {
@@ -143,8 +143,9 @@ fn not_without_a_method() {
     });
 }
 
-/// [MQTT-4.12.1-2] [MQTT-3.15.2-1] [MQTT-4.12.0-5] A re-authentication that goes wrong ends the network connection: another
-/// method, no method, a reason code that a client does not use, two beginnings at once, an answer to no question.
+/// [MQTT-4.12.1-2] [MQTT-3.15.2-1] [MQTT-4.12.0-5] A re-authentication that goes wrong ends the network connection:
+/// another method, no method, a reason code that a client does not use, two beginnings at once, an answer to no
+/// question.
 #[test]
 fn wrong_reauthentications() {
     on_guarded_nodes(async |guarded| {
@@ -179,8 +180,8 @@ fn wrong_reauthentications() {
     });
 }
 
-/// [MQTT-3.15.2-2] [MQTT-3.15.2-3] [MQTT-3.1.2-24] AUTH of the node has neither a reason string nor user properties, even for a
-/// client that sends both; one that is too large for the client is not sent.
+/// [MQTT-3.15.2-2] [MQTT-3.15.2-3] [MQTT-3.1.2-24] AUTH of the node has neither a reason string nor user properties,
+/// even for a client that sends both; one that is too large for the client is not sent.
 #[test]
 fn within_the_maximum_packet_size() {
     on_guarded_nodes(async |guarded| {

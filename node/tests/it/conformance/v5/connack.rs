@@ -7,8 +7,8 @@ use crate::harness::{durable, identifier, on_nodes, options, publish, settings, 
 
 const KEPT: &[u8] = b"\x11\x00\x00\x0e\x10";
 
-/// [MQTT-3.1.4-5] [MQTT-3.2.2-1] [MQTT-3.2.2-2] [MQTT-3.2.2-3] The flags are 0 or 1, and the reason code is 0x00, whether
-/// there was a session or not, and whether it goes on or not.
+/// [MQTT-3.1.4-5] [MQTT-3.2.2-1] [MQTT-3.2.2-2] [MQTT-3.2.2-3] The flags are 0 or 1, and the reason code is 0x00,
+/// whether there was a session or not, and whether it goes on or not.
 #[test]
 fn flags_and_reason_code() {
     on_nodes(settings(), async |node| {
@@ -25,8 +25,8 @@ fn flags_and_reason_code() {
     });
 }
 
-/// [MQTT-3.1.4-5] [MQTT-3.2.2-1] [MQTT-2.2.2-1] All of its bytes, by default: receive maximum, maximum packet size and topic alias
-/// maximum, and what the node gives that the client did not ask for.
+/// [MQTT-3.1.4-5] [MQTT-3.2.2-1] [MQTT-2.2.2-1] All of its bytes, by default: receive maximum, maximum packet size and
+/// topic alias maximum, and what the node gives that the client did not ask for.
 #[test]
 fn byte_for_byte() {
     const LIMITS: &[u8] = b"\x21\x04\x00\x27\x01\x00\x00\x00";

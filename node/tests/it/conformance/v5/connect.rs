@@ -189,8 +189,8 @@ fn empty_client_identifier() {
     });
 }
 
-/// [MQTT-3.1.2-4] [MQTT-3.1.2-6] [MQTT-3.1.4-4] [MQTT-3.1.4-3] Clean start at a takeover: without it the session goes on
-/// with its subscriptions, with it a new one begins.
+/// [MQTT-3.1.2-4] [MQTT-3.1.2-6] [MQTT-3.1.4-4] [MQTT-3.1.4-3] Clean start at a takeover: without it the session goes
+/// on with its subscriptions, with it a new one begins.
 #[test]
 fn clean_start_at_takeover() {
     on_nodes(settings(), async |node| {
@@ -231,7 +231,8 @@ fn anything_but_connect_first() {
     });
 }
 
-/// [MQTT-3.1.0-2] A second CONNECT, correct and equal to the first or not, ends the network connection, and begins nothing.
+/// [MQTT-3.1.0-2] A second CONNECT, correct and equal to the first or not, ends the network connection, and begins
+/// nothing.
 #[test]
 fn second_connect() {
     on_nodes(settings(), async |node| {

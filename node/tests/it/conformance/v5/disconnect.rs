@@ -30,9 +30,10 @@ async fn told(client: &mut Client) -> Vec<u8> {
     frame
 }
 
-/// [MQTT-3.14.2-1] [MQTT-3.14.2-2] [MQTT-3.14.4-1] [MQTT-3.14.4-2] [MQTT-4.13.1-1] [MQTT-4.13.2-1] What the node says as it ends a
-/// network connection: a reason code of DISCONNECT, at most a reason string, never a session expiry interval. It is the
-/// last packet, even with publishes, subscriptions and pings behind the cause; these are not processed, and the node closes.
+/// [MQTT-3.14.2-1] [MQTT-3.14.2-2] [MQTT-3.14.4-1] [MQTT-3.14.4-2] [MQTT-4.13.1-1] [MQTT-4.13.2-1] What the node says
+/// as it ends a network connection: a reason code of DISCONNECT, at most a reason string, never a session expiry
+/// interval. It is the last packet, even with publishes, subscriptions and pings behind the cause; these are not
+/// processed, and the node closes.
 #[test]
 fn of_the_node() {
     let mut strict = settings();
@@ -140,8 +141,8 @@ fn removes_the_will() {
     });
 }
 
-/// Whatever stands behind the DISCONNECT of a client is not looked at: not packets, and not what is none. The node closes
-/// without a word, and the will that was removed stays so. [MQTT-3.14.4-3]
+/// Whatever stands behind the DISCONNECT of a client is not looked at: not packets, and not what is none. The node
+/// closes without a word, and the will that was removed stays so. [MQTT-3.14.4-3]
 #[test]
 fn nothing_behind_it_is_processed() {
     on_nodes(settings(), async |node| {
@@ -180,8 +181,8 @@ fn nothing_behind_it_is_processed() {
     });
 }
 
-/// [MQTT-3.1.2-23] [MQTT-4.1.0-2] A session expiry interval in DISCONNECT counts from then on; after 0 in CONNECT it is an error,
-/// and there is no session to keep.
+/// [MQTT-3.1.2-23] [MQTT-4.1.0-2] A session expiry interval in DISCONNECT counts from then on; after 0 in CONNECT it is
+/// an error, and there is no session to keep.
 #[test]
 fn session_expiry_interval() {
     on_nodes(settings(), async |node| {

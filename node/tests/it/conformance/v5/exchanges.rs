@@ -81,8 +81,8 @@ fn pubrel_takes_the_place_of_publish() {
     });
 }
 
-/// [MQTT-2.2.1-5] The packet identifiers of both ends have nothing to do with each other: exchanges of the same number run
-/// side by side.
+/// [MQTT-2.2.1-5] The packet identifiers of both ends have nothing to do with each other: exchanges of the same number
+/// run side by side.
 #[test]
 fn both_ends_use_the_same_packet_identifier() {
     on_nodes(settings(), async |node| {
@@ -153,22 +153,27 @@ fn after_pubcomp_a_new_message() {
     });
 }
 
-/// [MQTT-4.3.3-9] After a PUBREC of 0x80 or above the same packet identifier is a new message.
+/// [MQTT-4.3.3-9] After a PUBREC of 0x80 or above the same packet identifier is a new message, also when it stood for
+/// one before that was accepted.
 #[test]
 fn after_a_failing_pubrec_a_new_message() {
     on_nodes(settings(), async |node| {
         let mut client = subscribed(node).await;
         let mut publisher = connected(node).await;
+        let refused = packet(0x34, &[&string("$SYS/x")[..], b"\x00\x05\x00x"].concat());
+        let accepted = packet(0x34, b"\x00\x01t\x00\x05\x00x");
         for _ in 0..2 {
-            let body = [&string("$SYS/x")[..], b"\x00\x05\x00x"].concat();
-            publisher.send_bytes(&packet(0x34, &body)).await;
-            publisher.expect_bytes(b"\x50\x03\x00\x05\x87").await;
-            publisher.send_bytes(&packet(0x34, b"\x00\x01t\x00\x05\x00x")).await;
-            publisher.expect_bytes(&ack(0x50, 5)).await;
-            client.take_payload("x").await;
+            for _ in 0..2 {
+                publisher.send_bytes(&refused).await;
+                publisher.expect_bytes(b"\x50\x03\x00\x05\x87").await;
+                publisher.send_bytes(&accepted).await;
+                publisher.expect_bytes(&ack(0x50, 5)).await;
+                client.take_payload("x").await;
+            }
             publisher.send_bytes(&ack(0x62, 5)).await;
             publisher.expect_bytes(&ack(0x70, 5)).await;
         }
+        client.expect_nothing().await;
     });
 }
 

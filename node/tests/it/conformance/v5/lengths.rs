@@ -30,8 +30,8 @@ fn remaining_length_is_minimal() {
     });
 }
 
-/// [MQTT-1.5.5-1] What the node sends is minimal too, on either side of each boundary: remaining length and property length of
-/// PUBLISH come back as they were sent, and those of SUBACK and UNSUBACK are what they must be.
+/// [MQTT-1.5.5-1] What the node sends is minimal too, on either side of each boundary: remaining length and property
+/// length of PUBLISH come back as they were sent, and those of SUBACK and UNSUBACK are what they must be.
 #[test]
 fn lengths_of_the_node() {
     on_nodes(settings(), async |node| {
@@ -106,8 +106,8 @@ fn five_bytes_of_length() {
     });
 }
 
-/// [MQTT-4.13.1-1] [MQTT-3.1.4-1] Each packet cut at each byte, with the remaining length that is left: it ends within a
-/// field, unless the rest may be left out.
+/// [MQTT-4.13.1-1] [MQTT-3.1.4-1] Each packet cut at each byte, with the remaining length that is left: it ends within
+/// a field, unless the rest may be left out.
 #[test]
 fn cut_at_every_byte() {
     on_nodes(settings(), async |node| {
@@ -172,8 +172,8 @@ fn property_length_beside_the_properties() {
     });
 }
 
-/// [MQTT-4.13.1-1] [MQTT-3.1.2-8] A packet that the end of the network connection cuts, at any byte, counts for nothing; and the
-/// network connection counts as lost.
+/// [MQTT-4.13.1-1] [MQTT-3.1.2-8] A packet that the end of the network connection cuts, at any byte, counts for
+/// nothing; and the network connection counts as lost.
 #[test]
 fn cut_by_the_end_of_the_connection() {
     on_nodes(settings(), async |node| {

@@ -30,8 +30,8 @@ async fn frame(client: &mut Client, maximum: u32) -> Vec<u8> {
 /// Sizes from what the CONNACK takes, over those that cut off a reason string, to those that do not.
 const SIZES: std::ops::Range<u32> = 18..120;
 
-/// [MQTT-3.9.2-1] [MQTT-3.9.2-2] A SUBACK says why something was refused, unless it would become too large for the client; it
-/// has no user properties.
+/// [MQTT-3.9.2-1] [MQTT-3.9.2-2] A SUBACK says why something was refused, unless it would become too large for the
+/// client; it has no user properties.
 #[test]
 fn of_suback() {
     on_strict_nodes(async |node| {
@@ -85,9 +85,9 @@ fn of_disconnect() {
     });
 }
 
-/// [MQTT-3.4.2-2] [MQTT-3.4.2-3] [MQTT-3.5.2-2] [MQTT-3.5.2-3] [MQTT-3.6.2-2] [MQTT-3.6.2-3] [MQTT-3.7.2-2] [MQTT-3.7.2-3]
-/// [MQTT-3.11.2-1] [MQTT-3.11.2-2] The other acknowledgements have neither, whatever they tell, so that they fit the client that
-/// takes least.
+/// [MQTT-3.4.2-2] [MQTT-3.4.2-3] [MQTT-3.5.2-2] [MQTT-3.5.2-3] [MQTT-3.6.2-2] [MQTT-3.6.2-3] [MQTT-3.7.2-2]
+/// [MQTT-3.7.2-3] [MQTT-3.11.2-1] [MQTT-3.11.2-2] The other acknowledgements have neither, whatever they tell, so that
+/// they fit the client that takes least.
 #[test]
 fn of_other_acknowledgements() {
     on_strict_nodes(async |node| {
@@ -113,8 +113,8 @@ fn of_other_acknowledgements() {
     });
 }
 
-/// [MQTT-3.1.2-29] A client that asks for no problem information gets reason strings in CONNACK and DISCONNECT at most, and user
-/// properties in a PUBLISH as ever.
+/// [MQTT-3.1.2-29] A client that asks for no problem information gets reason strings in CONNACK and DISCONNECT at most,
+/// and user properties in a PUBLISH as ever.
 #[test]
 fn not_asked_for() {
     on_strict_nodes(async |node| {
@@ -144,8 +144,8 @@ fn not_asked_for() {
     });
 }
 
-/// [MQTT-3.1.2-24] An answer that the client does not take, bare as it may be, is not sent: the network connection ends with 0x95,
-/// since the client would wait for it for ever. One byte less, and it is sent.
+/// [MQTT-3.1.2-24] An answer that the client does not take, bare as it may be, is not sent: the network connection ends
+/// with 0x95, since the client would wait for it for ever. One byte less, and it is sent.
 #[test]
 fn answers_that_do_not_fit() {
     const MAXIMUM: usize = 100;

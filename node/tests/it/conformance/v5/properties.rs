@@ -171,8 +171,8 @@ fn property_length_of_0() {
     });
 }
 
-/// [MQTT-3.3.2-17] [MQTT-3.3.2-18] The order of properties is free, and user properties may stand between others. What is
-/// passed on keeps the order of user properties, names that repeat included.
+/// [MQTT-3.3.2-17] [MQTT-3.3.2-18] The order of properties is free, and user properties may stand between others. What
+/// is passed on keeps the order of user properties, names that repeat included.
 #[test]
 fn order_is_free() {
     on_nodes(settings(), async |node| {

@@ -14,8 +14,8 @@ const TOPIC_NAME_INVALID: u8 = 0x90;
 const WITH_WILDCARD: [&str; 12] =
     ["#", "+", "a/#", "a/+", "+/a", "#/a", "a/+/b", "a#", "a+", "+a", "$share/g/+", "a/b#c/d"];
 
-/// [MQTT-2.2.1-2] [MQTT-3.3.1-2] [MQTT-3.3.1-3] [MQTT-4.3.1-1] [MQTT-4.3.2-2] [MQTT-4.3.3-2] What subscribers get, byte by
-/// byte: the QoS asked for, DUP 0 whatever the publisher said, and a packet identifier with QoS 1 and 2 alone.
+/// [MQTT-2.2.1-2] [MQTT-3.3.1-2] [MQTT-3.3.1-3] [MQTT-4.3.1-1] [MQTT-4.3.2-2] [MQTT-4.3.3-2] What subscribers get, byte
+/// by byte: the QoS asked for, DUP 0 whatever the publisher said, and a packet identifier with QoS 1 and 2 alone.
 #[test]
 fn as_forwarded() {
     on_nodes(settings(), async |node| {
@@ -76,8 +76,8 @@ fn no_wildcards() {
     });
 }
 
-/// [MQTT-4.7.3-1] A topic name has a character at least, a response topic and that of a will too. An empty one stands for
-/// a topic alias, if there is one.
+/// [MQTT-4.7.3-1] A topic name has a character at least, a response topic and that of a will too. An empty one stands
+/// for a topic alias, if there is one.
 #[test]
 fn no_empty_topic_name() {
     on_nodes(settings(), async |node| {
@@ -96,8 +96,8 @@ fn no_empty_topic_name() {
     });
 }
 
-/// [MQTT-3.3.4-1] [MQTT-4.3.2-4] [MQTT-4.3.3-8] [MQTT-4.3.3-11] [MQTT-2.2.1-5] What answers a PUBLISH: nothing, PUBACK, or
-/// PUBREC and PUBCOMP, with its packet identifier, the lowest and the highest included.
+/// [MQTT-3.3.4-1] [MQTT-4.3.2-4] [MQTT-4.3.3-8] [MQTT-4.3.3-11] [MQTT-2.2.1-5] What answers a PUBLISH: nothing, PUBACK,
+/// or PUBREC and PUBCOMP, with its packet identifier, the lowest and the highest included.
 #[test]
 fn is_answered_as_its_qos_asks() {
     on_nodes(settings(), async |node| {
@@ -121,8 +121,8 @@ fn is_answered_as_its_qos_asks() {
     });
 }
 
-/// [MQTT-3.4.2-1] [MQTT-3.5.2-1] The reason codes with which a PUBLISH is not routed, in PUBACK and PUBREC; in PUBREC those
-/// of 0x80 and above end the exchange, 0x10 does not.
+/// [MQTT-3.4.2-1] [MQTT-3.5.2-1] The reason codes with which a PUBLISH is not routed, in PUBACK and PUBREC; in PUBREC
+/// those of 0x80 and above end the exchange, 0x10 does not.
 #[test]
 fn reason_codes_of_puback_and_pubrec() {
     let mut strict = settings();
@@ -177,8 +177,8 @@ fn reaches_every_session_that_wants_it() {
     });
 }
 
-/// [MQTT-4.6.0-5] [MQTT-4.6.0-6] Every topic is ordered: several at once, of several publishers, each in the order that its
-/// publisher sent.
+/// [MQTT-4.6.0-5] [MQTT-4.6.0-6] Every topic is ordered: several at once, of several publishers, each in the order that
+/// its publisher sent.
 #[test]
 fn every_topic_is_ordered() {
     const TOPICS: [&str; 4] = ["a", "a/b", "$a", "ä"];

@@ -65,8 +65,8 @@ async fn heir(node: &TestNode) -> Client {
     heir
 }
 
-/// [MQTT-3.1.4-2] [MQTT-3.2.2-6] [MQTT-3.2.2-7] [MQTT-3.2.2-8] [MQTT-4.13.2-1] Each reason for which a CONNECT is refused:
-/// told in CONNACK, session present 0, closed. No session begins, none ends, and no will is published.
+/// [MQTT-3.1.4-2] [MQTT-3.2.2-6] [MQTT-3.2.2-7] [MQTT-3.2.2-8] [MQTT-4.13.2-1] Each reason for which a CONNECT is
+/// refused: told in CONNACK, session present 0, closed. No session begins, none ends, and no will is published.
 #[test]
 fn leave_nothing_behind() {
     on_nodes(strict(), async |node| {
@@ -140,8 +140,8 @@ fn nothing_behind_them_is_processed() {
     });
 }
 
-/// [MQTT-3.1.2-24] [MQTT-3.2.2-19] [MQTT-3.2.2-20] A CONNACK says no more than fits what the client takes. One that takes
-/// less than a refusal, or less than what has to be said to it, is closed without a word; whoever has its client
+/// [MQTT-3.1.2-24] [MQTT-3.2.2-19] [MQTT-3.2.2-20] A CONNACK says no more than fits what the client takes. One that
+/// takes less than a refusal, or less than what has to be said to it, is closed without a word; whoever has its client
 /// identifier stays, and so does that session.
 #[test]
 fn fit_the_maximum_packet_size() {
@@ -173,8 +173,8 @@ fn fit_the_maximum_packet_size() {
     });
 }
 
-/// [MQTT-3.1.4-2] [MQTT-3.2.2-6] A node that has no place for another session refuses those that would need one. Who has
-/// one keeps it, whether it is resumed, begun anew or taken over.
+/// [MQTT-3.1.4-2] [MQTT-3.2.2-6] A node that has no place for another session refuses those that would need one. Who
+/// has one keeps it, whether it is resumed, begun anew or taken over.
 #[test]
 fn of_a_node_that_is_full() {
     const QUOTA_EXCEEDED: u8 = 0x97;

@@ -8,8 +8,8 @@ use mqtt_codec::{QoS, Will};
 use super::bytes::{V5, packet};
 use crate::harness::{durable, on_nodes, settings, will};
 
-/// [MQTT-4.1.0-1] A session lasts as long as its network connection, however short its session expiry interval: with its
-/// subscriptions, what is in flight, and what came with QoS 2.
+/// [MQTT-4.1.0-1] A session lasts as long as its network connection, however short its session expiry interval: with
+/// its subscriptions, what is in flight, and what came with QoS 2.
 #[test]
 fn lasts_as_long_as_its_network_connection() {
     on_nodes(settings(), async |node| {
@@ -43,8 +43,9 @@ fn lasts_as_long_as_its_network_connection() {
     });
 }
 
-/// [MQTT-3.1.2-5] [MQTT-3.1.2-23] What a session is made of outlives the network connection: subscriptions with their options,
-/// messages that wait and that are in flight, PUBRELs that are owed, and packet identifiers that came with QoS 2.
+/// [MQTT-3.1.2-5] [MQTT-3.1.2-23] What a session is made of outlives the network connection: subscriptions with their
+/// options, messages that wait and that are in flight, PUBRELs that are owed, and packet identifiers that came with QoS
+/// 2.
 #[test]
 fn outlives_its_network_connection() {
     on_nodes(settings(), async |node| {
@@ -85,8 +86,8 @@ fn outlives_its_network_connection() {
     });
 }
 
-/// [MQTT-3.1.2-4] [MQTT-3.2.2-2] A clean start forgets all of it: subscriptions, messages that wait and that are in flight, PUBRELs
-/// that are owed, and packet identifiers that came with QoS 2.
+/// [MQTT-3.1.2-4] [MQTT-3.2.2-2] A clean start forgets all of it: subscriptions, messages that wait and that are in
+/// flight, PUBRELs that are owed, and packet identifiers that came with QoS 2.
 #[test]
 fn is_forgotten_with_a_clean_start() {
     on_nodes(settings(), async |node| {
@@ -123,8 +124,8 @@ fn is_forgotten_with_a_clean_start() {
     });
 }
 
-/// [MQTT-4.1.0-2] [MQTT-3.1.2-23] Who comes back right before the end of the session expiry interval finds the session, who comes
-/// right behind it does not.
+/// [MQTT-4.1.0-2] [MQTT-3.1.2-23] Who comes back right before the end of the session expiry interval finds the session,
+/// who comes right behind it does not.
 #[test]
 fn ends_with_its_interval() {
     on_nodes(settings(), async |node| {

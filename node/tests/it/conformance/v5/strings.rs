@@ -123,8 +123,8 @@ fn well_formed() {
     });
 }
 
-/// [MQTT-1.5.4-3] EF BB BF is U+FEFF, a character like others, wherever it stands: it makes another topic name and another
-/// client identifier, and is passed on.
+/// [MQTT-1.5.4-3] EF BB BF is U+FEFF, a character like others, wherever it stands: it makes another topic name and
+/// another client identifier, and is passed on.
 #[test]
 fn byte_order_mark() {
     on_nodes(settings(), async |node| {

@@ -17,8 +17,8 @@ fn subscribe(id: u16, filters: &[(&str, u8)]) -> Vec<u8> {
     packet(0x82, &[&id.to_be_bytes()[..], b"\x00", &filters].concat())
 }
 
-/// [MQTT-2.2.1-6] [MQTT-3.8.4-1] [MQTT-3.8.4-2] [MQTT-3.8.4-6] [MQTT-3.8.4-7] [MQTT-3.9.3-1] SUBSCRIBE is answered by SUBACK
-/// with its packet identifier and a reason code for each topic filter, in their order.
+/// [MQTT-2.2.1-6] [MQTT-3.8.4-1] [MQTT-3.8.4-2] [MQTT-3.8.4-6] [MQTT-3.8.4-7] [MQTT-3.9.3-1] SUBSCRIBE is answered by
+/// SUBACK with its packet identifier and a reason code for each topic filter, in their order.
 #[test]
 fn is_answered() {
     on_nodes(settings(), async |node| {
@@ -50,8 +50,8 @@ fn needs_a_topic_filter() {
     });
 }
 
-/// [MQTT-3.8.3-5] [MQTT-3.8.4-7] Every byte in place of subscription options, of the first and of the second topic filter:
-/// reserved bits are malformed, QoS 3 and retain handling 3 are errors, the others are granted.
+/// [MQTT-3.8.3-5] [MQTT-3.8.4-7] Every byte in place of subscription options, of the first and of the second topic
+/// filter: reserved bits are malformed, QoS 3 and retain handling 3 are errors, the others are granted.
 #[test]
 fn every_subscription_option() {
     on_nodes(settings(), async |node| {
@@ -139,7 +139,8 @@ fn no_topic_filters() {
     });
 }
 
-/// [MQTT-4.7.0-1] [MQTT-4.7.1-1] [MQTT-4.7.1-2] [MQTT-4.7.3-1] [MQTT-4.8.2-1] [MQTT-4.8.2-2] What is one, unlikely as it looks.
+/// [MQTT-4.7.0-1] [MQTT-4.7.1-1] [MQTT-4.7.1-2] [MQTT-4.7.3-1] [MQTT-4.8.2-1] [MQTT-4.8.2-2] What is one, unlikely as
+/// it looks.
 #[test]
 fn topic_filters() {
     on_nodes(settings(), async |node| {
@@ -180,7 +181,8 @@ fn topic_filters() {
     });
 }
 
-/// [MQTT-3.8.4-3] [MQTT-3.8.4-5] Topic filters of one SUBSCRIBE count one after the other: of equal ones the last is in force.
+/// [MQTT-3.8.4-3] [MQTT-3.8.4-5] Topic filters of one SUBSCRIBE count one after the other: of equal ones the last is in
+/// force.
 #[test]
 fn several_are_as_one_after_the_other() {
     on_nodes(settings(), async |node| {
@@ -199,8 +201,8 @@ fn several_are_as_one_after_the_other() {
     });
 }
 
-/// [MQTT-3.8.4-3] [MQTT-3.8.4-4] A subscription that is replaced again and again under load: no message is lost or comes twice,
-/// and what is retained comes again each time.
+/// [MQTT-3.8.4-3] [MQTT-3.8.4-4] A subscription that is replaced again and again under load: no message is lost or
+/// comes twice, and what is retained comes again each time.
 #[test]
 fn nothing_is_lost_by_replacing() {
     const ROUNDS: u16 = 30;
@@ -268,8 +270,8 @@ fn failures() {
     });
 }
 
-/// [MQTT-3.8.4-8] [MQTT-3.3.4-3] [MQTT-3.3.4-5] A subscription identifier from 1 to the largest comes with each message, in as many
-/// bytes as it needs, until the subscription is replaced by one without.
+/// [MQTT-3.8.4-8] [MQTT-3.3.4-3] [MQTT-3.3.4-5] A subscription identifier from 1 to the largest comes with each
+/// message, in as many bytes as it needs, until the subscription is replaced by one without.
 #[test]
 fn subscription_identifiers() {
     on_nodes(settings(), async |node| {
@@ -290,7 +292,8 @@ fn subscription_identifiers() {
     });
 }
 
-/// [MQTT-3.8.3-3] No local keeps from a client what it published itself, on another network connection of the session too.
+/// [MQTT-3.8.3-3] No local keeps from a client what it published itself, on another network connection of the session
+/// too.
 #[test]
 fn no_local() {
     on_nodes(settings(), async |node| {
@@ -310,8 +313,8 @@ fn no_local() {
     });
 }
 
-/// [MQTT-3.8.3-3] Nor does it send a client what it left here itself, in this session or in an earlier one, by a PUBLISH or as
-/// its will: retained messages of others alone.
+/// [MQTT-3.8.3-3] Nor does it send a client what it left here itself, in this session or in an earlier one, by a
+/// PUBLISH or as its will: retained messages of others alone.
 #[test]
 fn no_local_of_retained_messages() {
     on_nodes(settings(), async |node| {
@@ -351,9 +354,9 @@ fn no_local_of_retained_messages() {
     });
 }
 
-/// [MQTT-3.8.4-4] [MQTT-3.8.4-5] [MQTT-3.3.1-9] [MQTT-3.3.1-10] [MQTT-3.3.1-11] The same topic filter several times, in one
-/// SUBSCRIBE and in several right behind each other: what is retained comes once for each that asks for it, with retain
-/// handling 1 for the first alone.
+/// [MQTT-3.8.4-4] [MQTT-3.8.4-5] [MQTT-3.3.1-9] [MQTT-3.3.1-10] [MQTT-3.3.1-11] The same topic filter several times, in
+/// one SUBSCRIBE and in several right behind each other: what is retained comes once for each that asks for it, with
+/// retain handling 1 for the first alone.
 #[test]
 fn retain_handling_of_each() {
     on_nodes(settings(), async |node| {
@@ -398,8 +401,8 @@ fn retain_handling_of_each() {
     });
 }
 
-/// [MQTT-3.8.4-3] [MQTT-3.10.4-1] SUBSCRIBE, UNSUBSCRIBE and PUBLISH of one topic in one write: each finds what was before it, and
-/// is answered.
+/// [MQTT-3.8.4-3] [MQTT-3.10.4-1] SUBSCRIBE, UNSUBSCRIBE and PUBLISH of one topic in one write: each finds what was
+/// before it, and is answered.
 #[test]
 fn requests_right_behind_each_other() {
     on_nodes(settings(), async |node| {

@@ -25,8 +25,8 @@ const ALIKE: [&str; 16] = [
     "a/ss",
 ];
 
-/// [MQTT-4.7.3-4] [MQTT-3.3.2-3] Topic names that differ in case, slashes, dots, blanks, escapes or in how an accent is written
-/// are different: each reaches its own subscription alone, and arrives as it was sent.
+/// [MQTT-4.7.3-4] [MQTT-3.3.2-3] Topic names that differ in case, slashes, dots, blanks, escapes or in how an accent is
+/// written are different: each reaches its own subscription alone, and arrives as it was sent.
 #[test]
 fn nothing_is_normalized() {
     on_nodes(settings(), async |node| {
@@ -86,7 +86,8 @@ fn names_with_a_dollar_sign() {
     });
 }
 
-/// [MQTT-4.8.2-3] [MQTT-3.8.4-8] Each member of a shared subscription gets its messages with the QoS that it was granted.
+/// [MQTT-4.8.2-3] [MQTT-3.8.4-8] Each member of a shared subscription gets its messages with the QoS that it was
+/// granted.
 #[test]
 fn qos_of_the_member() {
     on_nodes(settings(), async |node| {

@@ -10,9 +10,9 @@ fn unsubscribe(id: u16, filters: &[&str]) -> Vec<u8> {
     packet(0xa2, &[&id.to_be_bytes()[..], b"\x00", &filters].concat())
 }
 
-/// [MQTT-2.2.1-6] [MQTT-3.10.4-4] [MQTT-3.10.4-5] [MQTT-3.10.4-6] [MQTT-3.11.3-1] [MQTT-3.11.3-2] UNSUBSCRIBE is answered by UNSUBACK
-/// with its packet identifier: 0x00 for a subscription that there was, 0x11 for one that there was not, in the order of
-/// the topic filters, one after the other.
+/// [MQTT-2.2.1-6] [MQTT-3.10.4-4] [MQTT-3.10.4-5] [MQTT-3.10.4-6] [MQTT-3.11.3-1] [MQTT-3.11.3-2] UNSUBSCRIBE is
+/// answered by UNSUBACK with its packet identifier: 0x00 for a subscription that there was, 0x11 for one that there was
+/// not, in the order of the topic filters, one after the other.
 #[test]
 fn is_answered() {
     on_nodes(settings(), async |node| {
@@ -65,8 +65,8 @@ fn compares_character_by_character() {
     });
 }
 
-/// [MQTT-3.10.4-2] [MQTT-3.10.4-3] After UNSUBACK nothing new is added; QoS 1 and 2 that were begun are completed, and sent again
-/// when the session is resumed.
+/// [MQTT-3.10.4-2] [MQTT-3.10.4-3] After UNSUBACK nothing new is added; QoS 1 and 2 that were begun are completed, and
+/// sent again when the session is resumed.
 #[test]
 fn what_was_begun_is_completed() {
     on_nodes(settings(), async |node| {
