@@ -28,6 +28,7 @@ Scenarios
   pairs    as many publishers as subscribers, each with a topic of its own
   slow     paced pairs, first alone, then beside subscribers that never read
   idle     connections that are merely held
+  soak     mixed traffic with churn; it has options of its own, see mqtt-bench soak --help
 
 Where and how
   --broker HOST:PORT     [127.0.0.1:1883]
@@ -66,7 +67,7 @@ Result
 The exit status is 0 only if every message arrived once and in order; 2 means a mistaken command line.
 ";
 
-/// A complete order.
+/// A complete order for one of the scenarios.
 #[derive(Debug, Clone)]
 pub(crate) struct Arguments {
     /// What to run.
@@ -141,7 +142,7 @@ pub(crate) enum ArgumentError {
         problem: String,
     },
     /// No scenario, or an unknown one.
-    #[error("{0}; one of pub, fanin, fanout, pairs, slow, idle is needed")]
+    #[error("{0}; one of pub, fanin, fanout, pairs, slow, idle, soak is needed")]
     Scenario(String),
 }
 
@@ -235,7 +236,7 @@ fn complete(written: Written) -> Result<Arguments, ArgumentError> {
     let rate = written.rate.or(defaults.rate);
     Ok(Arguments {
         scenario,
-        broker: resolve(written.broker.as_deref().unwrap_or("127.0.0.1:1883"))?,
+        broker: resolve("--broker", written.broker.as_deref().unwrap_or("127.0.0.1:1883"))?,
         pid: written.pid,
         version: written.version.unwrap_or(Version::V3_1_1),
         timeout: duration("--timeout", written.timeout.unwrap_or(15.0))?,
@@ -276,7 +277,8 @@ fn within<T: PartialOrd + std::fmt::Display>(
     Err(ArgumentError::Value { option, problem: format!("{value} is not within {least} to {most}") })
 }
 
-fn duration(option: &'static str, seconds: f64) -> Result<Duration, ArgumentError> {
+/// A positive number of seconds, up to a day.
+pub(crate) fn duration(option: &'static str, seconds: f64) -> Result<Duration, ArgumentError> {
     within(option, seconds, 0.001, 86_400.0).map(Duration::from_secs_f64)
 }
 
@@ -296,8 +298,9 @@ fn scenario(value: &OsString) -> Result<Scenario, ArgumentError> {
     Scenario::by_name(&text).ok_or_else(|| ArgumentError::Scenario(format!("unknown scenario {text}")))
 }
 
-fn resolve(broker: &str) -> Result<SocketAddr, ArgumentError> {
-    let failed = |problem| ArgumentError::Value { option: "--broker", problem };
+/// The first address of `HOST:PORT`.
+pub(crate) fn resolve(option: &'static str, broker: &str) -> Result<SocketAddr, ArgumentError> {
+    let failed = |problem| ArgumentError::Value { option, problem };
     let mut addresses = broker.to_socket_addrs().map_err(|error| failed(format!("{broker}: {error}")))?;
     addresses.next().ok_or_else(|| failed(format!("{broker} has no address")))
 }
@@ -332,8 +335,8 @@ mod tests {
 
     #[test]
     fn mistakes_are_named() {
-        refused("", "no scenario is named; one of pub, fanin, fanout, pairs, slow, idle is needed");
-        refused("fan", "unknown scenario fan; one of pub, fanin, fanout, pairs, slow, idle is needed");
+        refused("", "no scenario is named; one of pub, fanin, fanout, pairs, slow, idle, soak is needed");
+        refused("fan", "unknown scenario fan; one of pub, fanin, fanout, pairs, slow, idle, soak is needed");
         refused("pub --qos 3", "--qos: 3 is not within 0 to 2");
         refused("pub --payload 8", "--payload: 8 is not within 16 to 209715200");
         refused("pub --messages 5 --seconds 2", "--messages: cannot be combined with --seconds");

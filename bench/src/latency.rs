@@ -45,6 +45,13 @@ impl Histogram {
         self.largest = self.largest.max(nanoseconds);
     }
 
+    /// Counts all values of another one.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.counts.iter_mut().zip(&other.counts).for_each(|(count, more)| *count += more);
+        self.total += other.total;
+        self.largest = self.largest.max(other.largest);
+    }
+
     /// Forgets all values, for the measured part after the warm-up.
     pub(crate) fn clear(&mut self) {
         self.counts.fill(0);
@@ -116,5 +123,8 @@ mod tests {
         let near = |value: f64, expected: f64| (value - expected).abs() <= expected * 0.04;
         assert!(near(percentiles.p50, 500.0) && near(percentiles.p99, 990.0), "{percentiles:?}");
         assert_eq!(percentiles.max, 1000.0);
+        let mut sum = Histogram::default();
+        sum.add(&histogram);
+        assert_eq!(sum.percentiles(), Some(percentiles));
     }
 }

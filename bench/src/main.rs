@@ -8,6 +8,7 @@ mod order;
 mod process;
 mod report;
 mod scenario;
+mod soak;
 mod socket;
 mod wire;
 
@@ -19,19 +20,25 @@ use std::{
 
 use anyhow::Context;
 
-use crate::arguments::{Arguments, Order};
+use crate::arguments::{ArgumentError, Arguments, Order};
 
 fn main() -> ExitCode {
-    let arguments = match arguments::parse(env::args_os().skip(1)) {
-        Ok(Order::Run(arguments)) => arguments,
-        Ok(Order::Help) => return show(arguments::HELP),
-        Ok(Order::Version) => return show(concat!("mqtt-bench ", env!("CARGO_PKG_VERSION"), "\n")),
-        Err(error) => {
-            eprintln!("mqtt-bench: {error}\ntry mqtt-bench --help");
-            return ExitCode::from(2);
+    let mut words = env::args_os().skip(1).peekable();
+    let outcome = if words.next_if(|word| word == "soak").is_some() {
+        match soak::parse(words) {
+            Ok(Some(arguments)) => soak(&arguments),
+            Ok(None) => return show(soak::HELP),
+            Err(error) => return mistaken(&error),
+        }
+    } else {
+        match arguments::parse(words) {
+            Ok(Order::Run(arguments)) => run(&arguments),
+            Ok(Order::Help) => return show(arguments::HELP),
+            Ok(Order::Version) => return show(concat!("mqtt-bench ", env!("CARGO_PKG_VERSION"), "\n")),
+            Err(error) => return mistaken(&error),
         }
     };
-    match run(&arguments) {
+    match outcome {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -39,6 +46,17 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn mistaken(error: &ArgumentError) -> ExitCode {
+    eprintln!("mqtt-bench: {error}\ntry mqtt-bench --help");
+    ExitCode::from(2)
+}
+
+/// True if the broker made no mistake.
+fn soak(arguments: &soak::Arguments) -> anyhow::Result<bool> {
+    socket::raise_open_files().context("cannot raise the limit on open files")?;
+    soak::run(arguments).context("the soak cannot go on")
 }
 
 /// True if the run was clean.

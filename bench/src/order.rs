@@ -66,6 +66,13 @@ impl Stream {
         tail + self.missing.iter().map(|(from, to)| u64::from(to - from)).sum::<u64>()
     }
 
+    /// Forgets what is missing of the `published` messages so far, and returns how many those were.
+    pub(crate) fn settle(&mut self, published: u32) -> u64 {
+        let missed = self.lost(published);
+        *self = Self { next: published.max(self.next), missing: BTreeMap::new() };
+        missed
+    }
+
     fn take_missing(&mut self, sequence: u32) -> bool {
         let missing = &mut self.missing;
         let Some((&from, &to)) = missing.range(..=sequence).next_back() else { return false };

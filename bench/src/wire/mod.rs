@@ -7,9 +7,12 @@ mod read;
 mod write;
 
 pub(crate) use read::{
-    FixedHeader, PublishHead, WireError, acknowledgement, connack, fixed_header, publish_head, suback,
+    Connack, FixedHeader, PublishHead, WireError, acknowledgement, connack, fixed_header, length_prefixed,
+    publish_head, short, suback, variable_byte_integer,
 };
-pub(crate) use write::{DISCONNECT, PINGREQ, PublishFrame, acknowledge, connect, subscribe};
+pub(crate) use write::{
+    DISCONNECT, PINGREQ, PublishFrame, acknowledge, connect, put_string, put_variable_byte_integer, subscribe,
+};
 
 use serde::Serialize;
 
@@ -40,6 +43,8 @@ pub(crate) mod packet_type {
     pub(crate) const PUBCOMP: u8 = 7;
     /// SUBACK.
     pub(crate) const SUBACK: u8 = 9;
+    /// UNSUBACK.
+    pub(crate) const UNSUBACK: u8 = 11;
     /// PINGRESP.
     pub(crate) const PINGRESP: u8 = 13;
     /// DISCONNECT.

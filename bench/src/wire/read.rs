@@ -117,6 +117,8 @@ pub(crate) fn suback(version: Version, header: FixedHeader, body: &[u8]) -> Resu
 /// What a CONNACK says that bounds a publisher.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Connack {
+    /// The broker kept a session of this client.
+    pub session_present: bool,
     /// Return code (3.1.1) or reason code (5.0); 0 is success.
     pub code: u8,
     /// QoS 1 and 2 publishes the broker takes unacknowledged; 65,535 unless it says less.
@@ -125,13 +127,21 @@ pub(crate) struct Connack {
     pub maximum_qos: u8,
     /// Largest packet the broker takes, in bytes.
     pub maximum_packet_size: u32,
+    /// Topic aliases that the broker takes.
+    pub topic_alias_maximum: u16,
 }
 
 /// Reads the body of a CONNACK.
 pub(crate) fn connack(version: Version, header: FixedHeader, body: &[u8]) -> Result<Connack, WireError> {
-    let &[_, code, ref rest @ ..] = body else { return Err(short(header)) };
-    let mut connack =
-        Connack { code, receive_maximum: u16::MAX, maximum_qos: 2, maximum_packet_size: u32::MAX };
+    let &[flags, code, ref rest @ ..] = body else { return Err(short(header)) };
+    let mut connack = Connack {
+        session_present: flags & 1 == 1,
+        code,
+        receive_maximum: u16::MAX,
+        maximum_qos: 2,
+        maximum_packet_size: u32::MAX,
+        topic_alias_maximum: 0,
+    };
     // A broker that speaks no 5.0 refuses with the two bytes of 3.1.1.
     if version == Version::V3_1_1 || rest.is_empty() {
         return Ok(connack);
@@ -152,8 +162,12 @@ pub(crate) fn connack(version: Version, header: FixedHeader, body: &[u8]) -> Res
                 connack.maximum_packet_size = u32::from_be_bytes(*value.first_chunk().ok_or(short(header))?);
                 4
             }
+            0x22 => {
+                connack.topic_alias_maximum = u16::from_be_bytes(*value.first_chunk().ok_or(short(header))?);
+                2
+            }
             0x25 | 0x28 | 0x29 | 0x2A => 1,
-            0x13 | 0x22 => 2,
+            0x13 => 2,
             0x11 => 4,
             0x26 => {
                 let name = length_prefixed(value).ok_or(short(header))?;
@@ -167,16 +181,17 @@ pub(crate) fn connack(version: Version, header: FixedHeader, body: &[u8]) -> Res
 }
 
 /// Size of a string or binary field with its two bytes of length.
-fn length_prefixed(bytes: &[u8]) -> Option<usize> {
+pub(crate) fn length_prefixed(bytes: &[u8]) -> Option<usize> {
     Some(2 + usize::from(u16::from_be_bytes(*bytes.first_chunk()?)))
 }
 
-fn short(header: FixedHeader) -> WireError {
+/// The error of a packet that ends too early.
+pub(crate) fn short(header: FixedHeader) -> WireError {
     WireError::Short { packet_type: header.packet_type(), size: header.body }
 }
 
-/// The value and the bytes it took.
-fn variable_byte_integer(bytes: &[u8]) -> Result<Option<(usize, usize)>, WireError> {
+/// The value and the bytes it took; `None` while it is not all there.
+pub(crate) fn variable_byte_integer(bytes: &[u8]) -> Result<Option<(usize, usize)>, WireError> {
     let mut value = 0;
     for (index, &byte) in bytes.iter().take(4).enumerate() {
         value |= usize::from(byte & 0x7F) << (7 * index);

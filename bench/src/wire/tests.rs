@@ -76,7 +76,15 @@ fn connack_limits_are_found_among_other_properties() {
     let fixed = header(bytes);
     assert_eq!(fixed.total(), bytes.len());
     let read = connack(Version::V5_0, fixed, &bytes[2..]).unwrap();
-    assert_eq!(read, Connack { code: 0, receive_maximum: 20, maximum_qos: 1, maximum_packet_size: 4096 });
+    let expected = Connack {
+        session_present: false,
+        code: 0,
+        receive_maximum: 20,
+        maximum_qos: 1,
+        maximum_packet_size: 4096,
+        topic_alias_maximum: 0,
+    };
+    assert_eq!(read, expected);
 }
 
 #[test]

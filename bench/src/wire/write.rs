@@ -14,15 +14,15 @@ pub(crate) fn connect(out: &mut Vec<u8>, version: Version, client_identifier: &s
         Version::V5_0 => 1,
     };
     out.push(0x10);
-    variable_byte_integer(out, 10 + properties + 2 + client_identifier.len());
-    string(out, "MQTT");
+    put_variable_byte_integer(out, 10 + properties + 2 + client_identifier.len());
+    put_string(out, "MQTT");
     out.push(match version {
         Version::V3_1_1 => 4,
         Version::V5_0 => 5,
     });
     out.extend_from_slice(&[0x02, 0, 0]); // flags, keep alive
     out.extend_from_slice(&[0][..properties]);
-    string(out, client_identifier);
+    put_string(out, client_identifier);
 }
 
 /// Appends a SUBSCRIBE to one topic filter; in 5.0 it asks for no retained messages.
@@ -33,10 +33,10 @@ pub(crate) fn subscribe(out: &mut Vec<u8>, version: Version, packet_identifier: 
         Version::V5_0 => (1, qos | SEND_NO_RETAINED),
     };
     out.push(0x82);
-    variable_byte_integer(out, 2 + properties + 2 + filter.len() + 1);
+    put_variable_byte_integer(out, 2 + properties + 2 + filter.len() + 1);
     out.extend_from_slice(&packet_identifier.to_be_bytes());
     out.extend_from_slice(&[0][..properties]);
-    string(out, filter);
+    put_string(out, filter);
     out.push(options);
 }
 
@@ -68,8 +68,8 @@ impl PublishFrame {
             Version::V5_0 => 1,
         };
         let mut head = vec![0x30 | qos << 1];
-        variable_byte_integer(&mut head, 2 + topic_name.len() + identifier + properties + payload);
-        string(&mut head, topic_name);
+        put_variable_byte_integer(&mut head, 2 + topic_name.len() + identifier + properties + payload);
+        put_string(&mut head, topic_name);
         let packet_identifier_at = (qos > 0).then_some(head.len());
         head.extend_from_slice(&[0; 3][..identifier + properties]);
         head.extend_from_slice(&[0; Stamp::BYTES]);
@@ -94,8 +94,8 @@ impl PublishFrame {
     }
 }
 
-/// The callers' lengths stay far below the limit of four bytes (268,435,455).
-fn variable_byte_integer(out: &mut Vec<u8>, mut value: usize) {
+/// Appends a variable byte integer. The callers' lengths stay far below the limit of four bytes (268,435,455).
+pub(crate) fn put_variable_byte_integer(out: &mut Vec<u8>, mut value: usize) {
     loop {
         let byte = (value & 0x7F) as u8;
         value >>= 7;
@@ -107,8 +107,8 @@ fn variable_byte_integer(out: &mut Vec<u8>, mut value: usize) {
     }
 }
 
-/// The generator makes its own strings; none comes near 65,535 bytes.
-fn string(out: &mut Vec<u8>, text: &str) {
+/// Appends a string with its length. The generator makes its own strings; none comes near 65,535 bytes.
+pub(crate) fn put_string(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(&(text.len() as u16).to_be_bytes());
     out.extend_from_slice(text.as_bytes());
 }
