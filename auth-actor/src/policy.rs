@@ -38,7 +38,7 @@ impl LivePolicy {
     }
 
     /// Sets the policy of the next revision. Only ever called by one reload at a time.
-    pub(crate) fn advance(&self, policy: Policy) {
+    pub fn advance(&self, policy: Policy) {
         self.0.store(((self.revision() + 1) << REVISION_SHIFT) | bits(policy), Ordering::Release);
     }
 }

@@ -34,6 +34,7 @@ pub use wire::Wire;
 pub(crate) use invariants::Inspect;
 
 use actix::SystemRunner;
+use auth_actor::Policy;
 
 use crate::settings::Settings;
 
@@ -51,11 +52,23 @@ impl Simulation {
     /// # Panics
     /// When the operating system gives no runtime.
     pub fn start(settings: Settings) -> Self {
+        Self::start_with(settings, Policy { authenticates: false, authorizes: false })
+    }
+
+    /// The same, but the auth actor is asked nevertheless: packets wait for its answer.
+    ///
+    /// # Panics
+    /// As [`start`](Self::start).
+    pub fn start_asking(settings: Settings) -> Self {
+        Self::start_with(settings, Policy { authenticates: true, authorizes: true })
+    }
+
+    fn start_with(settings: Settings, policy: Policy) -> Self {
         let system = actix_rt::System::with_tokio_rt(|| {
             let mut builder = tokio::runtime::Builder::new_current_thread();
             builder.enable_time().start_paused(true).build().expect("a runtime without I/O needs nothing")
         });
-        let node = system.block_on(SimulatedNode::start(settings));
+        let node = system.block_on(SimulatedNode::start(settings, policy));
         Self { node, system }
     }
 

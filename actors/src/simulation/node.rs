@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use auth_actor::{AuthSettings, Provider};
+use auth_actor::{AuthSettings, Policy, Provider, ProviderKind};
 use tokio::sync::watch;
 use tokio::time::{Instant, advance, sleep};
 
@@ -45,8 +45,10 @@ impl std::fmt::Debug for SimulatedNode {
 }
 
 impl SimulatedNode {
-    pub(super) async fn start(settings: Settings) -> Self {
-        let provider = Provider::from_settings(&AuthSettings::default()).expect("anonymous needs nothing");
+    pub(super) async fn start(settings: Settings, policy: Policy) -> Self {
+        let auth = AuthSettings { provider: ProviderKind::Mock, mock_allow: true, ..AuthSettings::default() };
+        let provider = Provider::from_settings(&auth).expect("it needs nothing");
+        provider.live_policy().advance(policy);
         let workers = settings.node.workers.max(1);
         let shared = Arc::new(shared(settings, &provider, workers));
         let backend = Rc::new(RefCell::new(MemoryBackend::default()));

@@ -88,6 +88,8 @@ pub(crate) struct Client {
     pub(crate) session: Option<Session>,
     pub(crate) outgoing: Vec<Outgoing>,
     pub(crate) last_identifier: u16,
+    /// The round of its last CONNECT.
+    pub(crate) connected_in: u32,
     /// When a network connection of it was closed with a DISCONNECT in this round: the node may not know yet.
     pub(crate) said_goodbye: u32,
 }
@@ -104,6 +106,7 @@ impl Client {
             session: None,
             outgoing: Vec::new(),
             last_identifier: 0,
+            connected_in: 0,
             said_goodbye: 0,
         }
     }

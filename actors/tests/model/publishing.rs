@@ -14,8 +14,8 @@ use super::session::Phase;
 use super::topics::TOPICS;
 use super::world::World;
 
-/// Publishes of one client that may be unacknowledged.
-const OUTGOING_MAX: usize = 8;
+/// Publishes of one client that may be unacknowledged; 3.x knows no receive maximum, and goes beyond.
+pub(crate) const OUTGOING_MAX: usize = 8;
 
 impl World<'_> {
     /// What a session that is resumed makes its client send again [MQTT-4.4.0-1].
@@ -105,7 +105,9 @@ impl World<'_> {
             if self.link(client).version != ProtocolVersion::V5 {
                 message.expiry = None;
             }
-            if message.qos > QoS::AtMostOnce && self.clients[client].outgoing.len() >= OUTGOING_MAX {
+            let is_v5 = self.clients[client].version == ProtocolVersion::V5;
+            let outgoing_max = if is_v5 { OUTGOING_MAX } else { 3 * OUTGOING_MAX };
+            if message.qos > QoS::AtMostOnce && self.clients[client].outgoing.len() >= outgoing_max {
                 message.qos = QoS::AtMostOnce;
             }
             let identifier = (message.qos > QoS::AtMostOnce).then(|| self.clients[client].next_identifier());

@@ -29,7 +29,11 @@ impl World<'_> {
             }
             let session = self.clients[client].session.as_mut().expect("a network connection has a session");
             session.doubt(|copy| copy.instance == instance);
-            let (hows, _) = self.wanted(client, &published, None);
+            // Its own as well as another's, since no local may count.
+            let own = self.clients[client].session.as_ref().map(|session| (client, session.number));
+            let (mut hows, _) = self.wanted(client, &published, None);
+            let as_own = self.wanted(client, &published, own).0;
+            hows.extend(as_own.into_iter().filter(|how| !hows.contains(how)).collect::<Vec<_>>());
             for how in hows {
                 self.expect(client, instance, message, how, false, None);
             }

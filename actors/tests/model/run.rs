@@ -8,6 +8,7 @@ use micro_mq_actors::simulation::Simulation;
 use mqtt_codec::ProtocolVersion;
 
 use super::client::Client;
+use super::publishing::OUTGOING_MAX;
 use super::random::Random;
 use super::session::{Phase, Session};
 use super::world::World;
@@ -21,7 +22,9 @@ const GHOST_PATIENCE: Duration = Duration::from_millis(1200);
 pub(crate) fn run(seed: u64, is_traced: bool) -> Result<(), String> {
     let mut random = Random::new(seed);
     let settings = settings(&mut random);
-    let simulation = Simulation::start(settings);
+    // Where the auth actor is asked, publishes and subscriptions wait for its answer.
+    let simulation =
+        if random.percent(20) { Simulation::start_asking(settings) } else { Simulation::start(settings) };
     simulation.run(async |node| {
         let mut world = World::new(node, random, is_traced);
         let outcome = world.play().await;
@@ -54,6 +57,13 @@ fn settings(random: &mut Random) -> Settings {
     }
     if random.percent(10) {
         settings.node.outbox_bytes_max = 4096;
+    }
+    if random.percent(5) {
+        settings.session.queue_bytes_max = 1000;
+        settings.session.clean_queue_bytes_max = 1000;
+    }
+    if random.percent(30) {
+        settings.mqtt.receive_maximum = OUTGOING_MAX as u16;
     }
     settings.session.queue_qos0_offline = random.percent(20);
     if random.percent(20) {

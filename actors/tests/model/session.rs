@@ -56,6 +56,8 @@ pub(crate) struct Session {
     pub(crate) number: u64,
     pub(crate) expiry: u32,
     pub(crate) subscriptions: BTreeMap<&'static str, Vec<Variant>>,
+    /// The round in which its client last asked for a change of them.
+    pub(crate) changed: u32,
     /// Memberships in shared groups, past ones included.
     pub(crate) memberships: Vec<(&'static str, SubscriptionOptions, u32)>,
     /// Subscriptions that asked for retained messages, past ones included.
@@ -77,6 +79,7 @@ impl Session {
             number,
             expiry,
             subscriptions: BTreeMap::new(),
+            changed: 0,
             memberships: Vec::new(),
             replays: Vec::new(),
             copies: Vec::new(),

@@ -104,6 +104,7 @@ impl World<'_> {
         }
         let round = self.round;
         let session = self.clients[index].session.as_mut().expect("a network connection has a session");
+        session.changed = round;
         let existed = existed(session, filter, asked.1);
         session.doubt(|copy| copy.replay == Some(filter));
         let variants = session.subscriptions.entry(filter).or_default();
@@ -154,6 +155,7 @@ impl World<'_> {
                 self.loosen(client);
             }
             let session = self.clients[client].session.as_mut().expect("a network connection has a session");
+            session.changed = round;
             session.doubt(|copy| copy.replay == Some(filter));
             reasons.push(existed(session, filter, link).map(|existed| match existed {
                 true => ReasonCode::Success,

@@ -62,6 +62,8 @@ pub(crate) struct World<'a> {
     /// There is little room between workers.
     is_tight: bool,
     pub(crate) merges: bool,
+    /// Every CONNECT, publish and subscription waits for the auth actor.
+    pub(crate) asks: bool,
     pub(crate) is_traced: bool,
     /// What SUBACK and UNSUBACK must say, by packet identifier and network connection.
     pub(crate) changes: BTreeMap<(u16, u64), Vec<Option<ReasonCode>>>,
@@ -82,7 +84,10 @@ impl<'a> World<'a> {
             groups: BTreeMap::new(),
             retained: BTreeMap::new(),
             asked: Vec::new(),
-            lossy: settings.session.queue_messages_max < 1000 || settings.node.outbox_bytes_max < 100_000,
+            lossy: settings.session.queue_messages_max < 1000
+                || settings.session.queue_bytes_max < 100_000
+                || settings.node.outbox_bytes_max < 100_000,
+            asks: node.shared().policy.current().authorizes,
             is_tight: settings.node.messages_between_workers_max < 1000,
             merges: settings.mqtt.merge_overlapping_subscriptions,
             is_traced,
@@ -172,7 +177,7 @@ impl<'a> World<'a> {
             sure.extend(unsure);
             return (sure, is_sure);
         }
-        unsure.truncate(4);
+        unsure.truncate(UNSURE_MAX);
         let mut hows: Vec<How> = (0..1 << unsure.len())
             .filter_map(|chosen: usize| {
                 let extra = unsure.iter().enumerate().filter(|(at, _)| chosen & 1 << at != 0);
@@ -262,7 +267,7 @@ impl<'a> World<'a> {
         for (place, was_certain) in self.instances[instance].copies.clone() {
             let Place::Session { client, session, copy } = place else { continue };
             let Some(session) = self.session(client, session) else { continue };
-            let is_unchanged = session.subscriptions.values().flatten().all(|variant| variant.round < round);
+            let is_unchanged = session.changed < round;
             let copy = &mut session.copies[copy];
             copy.certain |= was_certain && is_unchanged && copy.how.qos > QoS::AtMostOnce;
         }
@@ -281,7 +286,7 @@ impl<'a> World<'a> {
             let session = self.clients[index].session.as_mut().expect("it was just there");
             let earlier = session.copies.iter_mut().filter(|copy| copy.instance == instance);
             let has_one = earlier.map(|copy| copy.order.1 = order).count() > 0;
-            let is_unchanged = session.subscriptions.values().flatten().all(|variant| variant.round < round);
+            let is_unchanged = session.changed < round;
             if has_one && is_unchanged {
                 continue;
             }
@@ -318,6 +323,9 @@ impl<'a> World<'a> {
         self.clients[client].session.as_mut().filter(|session| session.number == number)
     }
 }
+
+/// Subscriptions of which a session may have any and get one copy for all.
+const UNSURE_MAX: usize = 7;
 
 /// How exactly the node keeps the time.
 pub(crate) const MARGIN: Duration = Duration::from_millis(300);
