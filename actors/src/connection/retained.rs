@@ -101,10 +101,8 @@ impl Worker {
                 }
                 let sent = send(session, replay.subscription, &piece.messages, desk);
                 if go_on_from(&mut replay, piece, sent) {
-                    let pending = &mut session.replays.get_or_insert_default().pending;
-                    // The same filter again: this one sends everything anyway.
-                    pending.retain(|other| other.filter != replay.filter);
-                    pending.push_back(replay);
+                    // In place of one for the same filter: this one sends everything anyway.
+                    session.replays.get_or_insert_default().pending.push_back(replay);
                 }
             }
             if let Some(replays) = &mut session.replays {

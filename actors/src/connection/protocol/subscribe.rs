@@ -101,7 +101,7 @@ impl Protocol {
         }
         if let Some(replays) = &mut session.replays {
             // The first may be on its way; what arrives for it is told apart by its filter.
-            replays.pending.retain(|replay| !filters.contains(&replay.filter));
+            filters.iter().for_each(|filter| replays.pending.remove(filter));
         }
         let packet_identifier = unsubscribe.packet_identifier;
         fx.changes.push(Change::Unsubscribe { packet_identifier, filters, reasons });
