@@ -1,6 +1,7 @@
 //! The limit on messages that are on their way to an actor: at it, the publishers are not read until there is room, so
 //! that nothing which was accepted has to be dropped, and no mailbox does the work of a buffer.
 
+use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Waker;
 
@@ -17,6 +18,34 @@ pub struct Weight {
     pub bytes: usize,
 }
 
+/// Who is woken at a time when there is room again: those behind would find it taken.
+const WAKES_AT_A_TIME: usize = 256;
+
+/// Who waits for room, each once, in order.
+#[derive(Debug, Default)]
+struct Blocked {
+    waiting: VecDeque<Waker>,
+    /// The tasks of those, by their address, which is theirs as long as their waker is held.
+    tasks: HashSet<usize>,
+}
+
+impl Blocked {
+    fn add(&mut self, waker: &Waker) {
+        if self.tasks.insert(waker.data() as usize) {
+            self.waiting.push_back(waker.clone());
+        }
+    }
+
+    fn take(&mut self, count: usize) -> Vec<Waker> {
+        let count = count.min(self.waiting.len());
+        let taken: Vec<Waker> = self.waiting.drain(..count).collect();
+        for waker in &taken {
+            self.tasks.remove(&(waker.data() as usize));
+        }
+        taken
+    }
+}
+
 /// See the module.
 #[derive(Debug)]
 pub struct Inbound {
@@ -24,7 +53,7 @@ pub struct Inbound {
     bytes: AtomicUsize,
     limit: Weight,
     /// Connections that wait for room; only taken when there was none.
-    blocked: Mutex<Vec<Waker>>,
+    blocked: Mutex<Blocked>,
     any_blocked: AtomicUsize,
 }
 
@@ -71,10 +100,8 @@ impl Inbound {
         }
         {
             let mut blocked = self.blocked.lock();
-            if !blocked.iter().any(|other| other.will_wake(waker)) {
-                blocked.push(waker.clone());
-            }
-            self.any_blocked.store(blocked.len(), Ordering::SeqCst);
+            blocked.add(waker);
+            self.any_blocked.store(blocked.waiting.len(), Ordering::SeqCst);
         }
         // Room may have come between the first look and the note; then nobody else would call.
         self.is_below(self.limit)
@@ -93,9 +120,15 @@ impl Inbound {
         let (set, get) = (Ordering::SeqCst, Ordering::SeqCst);
         let _ = self.messages.fetch_update(set, get, |held| less(held, weight.messages));
         let _ = self.bytes.fetch_update(set, get, |held| less(held, weight.bytes));
+        if self.any_blocked.load(Ordering::SeqCst) == 0 {
+            return;
+        }
         let half = Weight { messages: self.limit.messages / 2 + 1, bytes: self.limit.bytes / 2 + 1 };
-        if self.any_blocked.load(Ordering::SeqCst) > 0 && self.is_below(half) {
-            self.wake_all();
+        if self.messages.load(Ordering::SeqCst) == 0 {
+            // Nothing is on its way that would wake the others.
+            self.wake(usize::MAX);
+        } else if self.is_below(half) {
+            self.wake(WAKES_AT_A_TIME);
         }
     }
 
@@ -103,17 +136,57 @@ impl Inbound {
     pub fn reset(&self) {
         self.messages.store(0, Ordering::SeqCst);
         self.bytes.store(0, Ordering::SeqCst);
-        self.wake_all();
+        self.wake(usize::MAX);
     }
 
-    fn wake_all(&self) {
-        let blocked = {
+    fn wake(&self, count: usize) {
+        let woken = {
             let mut blocked = self.blocked.lock();
-            self.any_blocked.store(0, Ordering::SeqCst);
-            std::mem::take(&mut *blocked)
+            let woken = blocked.take(count);
+            self.any_blocked.store(blocked.waiting.len(), Ordering::SeqCst);
+            woken
         };
-        for waker in blocked {
+        for waker in woken {
             waker.wake();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::task::Wake;
+
+    struct Woken(Mutex<Vec<usize>>);
+
+    struct Task(usize, Arc<Woken>);
+
+    impl Wake for Task {
+        fn wake(self: Arc<Self>) {
+            self.1.0.lock().push(self.0);
+        }
+    }
+
+    /// 20,000 publishers find no room, some again and again: each is noted once, and they are woken in order, a part of
+    /// them at a time, and all when nothing is left on its way.
+    #[test]
+    fn very_many_who_wait() {
+        const TASKS: usize = 20_000;
+        let settings = WorkerSettings { messages_between_workers_max: 10, ..WorkerSettings::default() };
+        let (inbound, woken) = (Inbound::new(&settings), Arc::new(Woken(Mutex::default())));
+        let one = Weight { messages: 1, bytes: 1 };
+        (0..10).for_each(|_| inbound.enter(one));
+        let wakers: Vec<Waker> =
+            (0..TASKS).map(|number| Waker::from(Arc::new(Task(number, Arc::clone(&woken))))).collect();
+        for waker in wakers.iter().chain(wakers.iter().rev()) {
+            assert!(!inbound.has_room_or_wake(waker));
+        }
+        (0..4).for_each(|_| inbound.leave(one));
+        assert!(woken.0.lock().is_empty(), "more than half is taken");
+        inbound.leave(one);
+        assert_eq!(*woken.0.lock(), (0..WAKES_AT_A_TIME).collect::<Vec<_>>());
+        (0..5).for_each(|_| inbound.leave(one));
+        assert_eq!(*woken.0.lock(), (0..TASKS).collect::<Vec<_>>());
     }
 }
