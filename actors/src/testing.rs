@@ -71,6 +71,7 @@ pub(crate) fn online(version: ProtocolVersion) -> Online {
         version,
         touch: Touch::No,
         reading: crate::sessions::Reading::GoesOn,
+        held_up: None,
     }
 }
 

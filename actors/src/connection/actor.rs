@@ -27,7 +27,7 @@ use super::transport::{Transport, WebSocketRefusal};
 use crate::message::Batch;
 use crate::metrics::ActorKind;
 use crate::sessions::{Epoch, Left, Online, Reading, SessionKey};
-use crate::worker::{IncompleteBytes, SCRATCH_BYTES, Worker, go_on_behind_sockets};
+use crate::worker::{IncompleteBytes, SCRATCH_BYTES, Underway, Worker, go_on_behind_sockets};
 
 /// Reads of one turn. The second usually finds nothing, without a system call, and leaves the waker with the socket.
 const READS_PER_TURN: usize = 2;
@@ -51,8 +51,8 @@ pub(super) struct Rare {
     pub(super) changes: Vec<PendingChange>,
     /// SUBACKs that wait for the first retained messages.
     pub(super) answers: Vec<(u32, SubAck)>,
-    /// A batch that found no room at another worker.
-    pub(super) held_up: Option<Batch>,
+    /// A batch found no room at another worker; the session has it.
+    pub(super) held_up: bool,
     /// What a packet that is received in part holds.
     incomplete: Option<IncompleteBytes>,
     /// A packet waits for the auth actor.
@@ -77,6 +77,8 @@ pub struct Connection {
     pub(super) protocol: Protocol,
     pub(super) rare: Option<Box<Rare>>,
     pub(super) parting: Option<Box<Parting>>,
+    /// What it has published and is not routed; none if that is nothing.
+    underway: Option<Underway>,
     /// Bytes in `partial` may hold a whole packet.
     partial_is_ready: bool,
     /// The last step stopped at a bound of its own: the next turn goes on by itself.
@@ -99,6 +101,7 @@ impl Connection {
             goes_on: false,
             rare: None,
             parting: None,
+            underway: None,
             next_token: 0,
             _permit: newcomer.permit,
             worker,
@@ -163,7 +166,10 @@ impl Connection {
             ending = self.look_for_life(task, now, fx);
         }
         if let Err(later) = self.carry_out(context, task, fx) {
-            self.rare().held_up = Some(later);
+            self.hold_up(later);
+        }
+        if self.underway.as_ref().is_some_and(Underway::is_nothing) {
+            self.underway = None;
         }
         let waits = self.rare.as_ref().is_some_and(|rare| !rare.changes.is_empty());
         if self.goes_on && !waits && self.may_read() {
@@ -202,7 +208,7 @@ impl Connection {
     /// Whether the client is not read because the node is not done with what it sent before.
     fn waits_for_node(&self) -> bool {
         self.rare.as_ref().is_some_and(|rare| {
-            rare.held_up.is_some() || rare.asked || rare.changes.len() + rare.answers.len() >= CHANGES_MAX
+            rare.held_up || rare.asked || rare.changes.len() + rare.answers.len() >= CHANGES_MAX
         })
     }
 
@@ -447,7 +453,7 @@ impl Connection {
         context: &ConnectionContext,
         task: &mut TaskContext<'_>,
         fx: &mut Effects,
-    ) -> Result<(), Batch> {
+    ) -> Result<(), Box<Batch>> {
         let worker = Rc::clone(&self.worker);
         if !fx.out.is_empty() {
             worker.counters.packets_sent.add(fx.out_packets);
@@ -459,7 +465,7 @@ impl Connection {
             batch.publisher = Some(self.key);
             batch.epoch = self.epoch;
             batch.publisher_hash = self.publisher_hash();
-            routed = worker.route(batch, Some(task.waker()));
+            routed = self.set_out(batch, task);
         }
         for change in fx.changes.drain(..) {
             self.change(context, change);
@@ -516,14 +522,46 @@ impl Connection {
     // === writing ===
 
     fn route_what_was_held_up(&mut self, task: &TaskContext<'_>) -> bool {
-        let Some(batch) = self.rare.as_mut().and_then(|rare| rare.held_up.take()) else { return true };
-        match self.worker.route(batch, Some(task.waker())) {
+        if !self.rare.as_ref().is_some_and(|rare| rare.held_up) {
+            return true;
+        }
+        self.rare().held_up = false;
+        let batch = {
+            let mut sessions = self.worker.sessions.borrow_mut();
+            sessions.get_mut(self.key).and_then(|session| session.online.as_mut()?.held_up.take())
+        };
+        match batch.map_or(Ok(()), |batch| self.set_out(*batch, task)) {
             Ok(()) => true,
             Err(batch) => {
-                self.rare().held_up = Some(batch);
+                self.hold_up(batch);
                 false
             }
         }
+    }
+
+    fn hold_up(&mut self, batch: Box<Batch>) {
+        let mut sessions = self.worker.sessions.borrow_mut();
+        if let Some(online) = sessions.get_mut(self.key).and_then(|session| session.online.as_mut()) {
+            online.held_up = Some(batch);
+        }
+        drop(sessions);
+        self.rare().held_up = true;
+    }
+
+    /// Sends a batch on its way, if this client's share of what may be under way, and all workers with a match, have
+    /// room for it; if not, it comes back, and the task is woken when they have.
+    fn set_out(&mut self, mut batch: Batch, task: &TaskContext<'_>) -> Result<(), Box<Batch>> {
+        let settings = &self.worker.node.settings.node;
+        let underway = self.underway.get_or_insert_with(|| Underway::new(settings));
+        if !underway.has_room_or_wake(task.waker()) {
+            self.worker.counters.between_workers_full.add(1);
+            return Err(Box::new(batch));
+        }
+        batch.passage = Some(underway.enter(batch.weight(self.worker.id, true)));
+        self.worker.route(batch, Some(task.waker())).map_err(|mut batch| {
+            batch.passage = None;
+            batch
+        })
     }
 
     fn is_broken(&self) -> bool {
@@ -601,12 +639,7 @@ impl Connection {
         let (version, limit) = (self.protocol.version(), self.protocol.maximum_packet_size());
         outbox.append_with(&mut self.worker.pool.borrow_mut(), |out| ending.packet(version, limit, out));
         self.partial = Vec::new();
-        if let Some(batch) = self.rare.take().and_then(|rare| rare.held_up) {
-            // Taken from the client already, and a QoS 2 message is not routed when it is sent again: one batch per
-            // network connection may overshoot the limit between workers.
-            let routed = self.worker.route(batch, None);
-            debug_assert!(routed.is_ok());
-        }
+        self.rare = None;
         self.parting = Some(Box::new(Parting::new(outbox, ending.by_client)));
     }
 

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::{Payload, Publication, SHARED_PAYLOAD_BYTES};
 use crate::sessions::SessionKey;
-use crate::worker::Weight;
+use crate::worker::{Passage, Weight};
 
 /// What its publisher is to be answered once a publish is accepted everywhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +58,8 @@ pub struct Batch {
     pub epoch: u32,
     /// A hash of the publisher's client identifier.
     pub publisher_hash: u64,
+    /// Its place among what its publisher may have on its way.
+    pub(crate) passage: Option<Passage>,
 }
 
 impl Batch {
@@ -147,6 +149,7 @@ impl Batch {
 
     /// Empties it and keeps its memory for the next one.
     pub fn clear(&mut self) {
+        self.passage = None;
         self.topics.clear();
         self.text.clear();
         self.long.clear();

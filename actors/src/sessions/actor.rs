@@ -332,6 +332,7 @@ fn new_online(
         version: connect.version,
         touch: Touch::No,
         reading: Reading::GoesOn,
+        held_up: None,
     }
 }
 

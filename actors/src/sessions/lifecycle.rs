@@ -15,11 +15,11 @@ use crate::worker::{Timer, Worker};
 
 impl Worker {
     /// Takes a session from the network connection that holds it. Its outbox goes to the caller; what QoS 0 it could
-    /// not write is counted when the caller closes it. None if the connection does not hold it any more.
+    /// not write is counted when the caller closes it. Publishes that it was held up with are on their way then. None if the connection does not hold it any more.
     pub fn part(&self, key: SessionKey, epoch: u32, publish_will: bool, now: Instant) -> Option<Online> {
         let mut sessions = self.sessions.borrow_mut();
         let session = sessions.get_mut(key).filter(|session| session.epoch == epoch)?;
-        let online = session.online.take()?;
+        let mut online = session.online.take()?;
         session.parting = Some(Parting { publish_will, at: now });
         if let Some(outgoing) = &mut session.outgoing {
             outgoing.inflight.forget_wire();
@@ -28,6 +28,13 @@ impl Worker {
         if let Some(replays) = &mut session.replays {
             replays.asked = false;
             replays.first_asked = 0;
+        }
+        drop(sessions);
+        if let Some(batch) = online.held_up.take() {
+            // Taken from the client already, and a QoS 2 message is not routed when it is sent again: one batch per
+            // network connection may overshoot the limit between workers.
+            let routed = self.route(*batch, None);
+            debug_assert!(routed.is_ok());
         }
         Some(online)
     }

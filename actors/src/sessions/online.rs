@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::frames::OutgoingAlias;
 use crate::connection::{Connection, outbox::Outbox};
+use crate::message::Batch;
 use crate::worker::Touch;
 
 /// Topic aliases that the node set on this network connection.
@@ -52,6 +53,9 @@ pub struct Online {
     pub touch: Touch,
     /// Whether it is read.
     pub reading: Reading,
+    /// Publishes of this client that find no room at a worker. Here, so that whoever takes the session over sends them on
+    /// their way before its own.
+    pub held_up: Option<Box<Batch>>,
 }
 
 /// Whether the node reads a network connection; as long as it does not, the client's silence proves nothing.

@@ -11,6 +11,7 @@ mod shared;
 mod table;
 mod timers;
 mod turns;
+mod underway;
 mod wakes;
 
 pub use buffers::BufferPool;
@@ -21,6 +22,7 @@ pub use shared::{NodeShared, Peer};
 pub use table::SessionTable;
 pub use timers::{TICK, Timer, Timers};
 pub(crate) use turns::go_on_behind_sockets;
+pub(crate) use underway::{Passage, Underway};
 pub use wakes::{Touch, Wakes};
 
 use std::cell::{Cell, RefCell};

@@ -18,7 +18,7 @@ impl Worker {
     ///
     /// # Errors
     /// The batch, when there is no room.
-    pub fn route(&self, mut batch: Batch, waker: Option<&Waker>) -> Result<(), Batch> {
+    pub fn route(&self, mut batch: Batch, waker: Option<&Waker>) -> Result<(), Box<Batch>> {
         let own = 1u64 << self.id;
         let mut targets = self.look_up(&mut batch);
         let is_retained =
@@ -27,7 +27,7 @@ impl Worker {
         if let Some(waker) = waker
             && !self.has_room(targets, retained, waker)
         {
-            return Err(batch);
+            return Err(Box::new(batch));
         }
         if retained > 0 {
             self.keep_retained(&batch, retained);

@@ -5,7 +5,7 @@ use mqtt_codec::ProtocolVersion::{self, V5};
 use mqtt_codec::QoS::{AtLeastOnce, AtMostOnce};
 use mqtt_codec::{Ack, Packet, Publish, QoS, ReasonCode};
 
-use crate::harness::{Client, identifier, on_node, publish, settings};
+use crate::harness::{Client, connect, identifier, on_node, publish, settings};
 
 /// A PUBLISH of QoS 1 or 2 with its own packet identifier.
 fn numbered(number: u16, topic: &str, qos: QoS) -> Packet {
@@ -126,5 +126,43 @@ fn members_of_a_shared_subscription_elsewhere() {
             (COUNT.into(), COUNT.into(), 0)
         );
         drop(members);
+    });
+}
+
+/// Order is kept across a takeover: what the earlier network connection could not send on its way, for want of room,
+/// stands before what the next one publishes right behind its CONNECT.
+#[test]
+fn publishes_that_waited_for_room_stand_before_those_of_the_next_connection() {
+    const COUNT: usize = 300;
+    let mut limited = settings();
+    limited.node.messages_between_workers_max = 1;
+    limited.node.deliveries_per_turn = 1;
+    on_node(3, limited, async |node| {
+        let mut subscribers = Vec::new();
+        for index in 0..6 {
+            let mut subscriber = node.connect(V5, &format!("subscriber {index}")).await;
+            subscriber.subscribe("t", AtMostOnce).await;
+            subscribers.push(subscriber);
+        }
+        for round in 0..12 {
+            let name = format!("publisher {round}");
+            let early: Vec<Packet> =
+                (0..COUNT).map(|_| Packet::Publish(publish("t", AtMostOnce, "early"))).collect();
+            let mut first = node.connect(V5, &name).await;
+            first.send_all(&early).await;
+            let mut second = node.open(V5).await;
+            let connect = Packet::Connect(Box::new(connect(V5, &name)));
+            second.send_all(&[connect, Packet::Publish(publish("t", AtMostOnce, "late"))]).await;
+            for subscriber in &mut subscribers {
+                while subscriber.expect_publish().await.payload != "late" {}
+            }
+            // Nothing early is behind it: the next that comes is this.
+            let mut other = node.connect(V5, "other").await;
+            other.publish("t", AtMostOnce, "end").await;
+            for subscriber in &mut subscribers {
+                assert_eq!(subscriber.expect_publish().await.payload, "end");
+            }
+            other.disconnect().await;
+        }
     });
 }
