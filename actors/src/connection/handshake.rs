@@ -222,7 +222,7 @@ impl Handshake {
 
     /// What a CONNECT that cannot be read is answered, or an AUTH behind it: 5.0 knows reason codes for it, 3.x only for its
     /// version.
-    fn judge_error(&self, error: DecodeError, named: Option<ProtocolVersion>) -> Turned {
+    fn judge_error(&mut self, error: DecodeError, named: Option<ProtocolVersion>) -> Turned {
         let counters = &self.worker.counters;
         debug!(peer = ?self.peer, %error, "a CONNECT or an AUTH behind it could not be read");
         let reason = error.reason_code();
@@ -233,6 +233,7 @@ impl Handshake {
         if let Some(version) = named {
             return Turned::Refused(version, reason);
         }
+        self.limit = stated_limit(&self.received).unwrap_or(self.limit);
         match (stated_level(&self.received), reason) {
             (Some(level), ReasonCode::UnsupportedProtocolVersion) if level <= 5 => {
                 Turned::Refused(ProtocolVersion::V311, reason)
@@ -391,6 +392,22 @@ fn stated_level(packet: &[u8]) -> Option<u8> {
     let body = packet.get(usize::from(header.header_bytes)..)?;
     let rest = body.strip_prefix(b"\x00\x04MQTT").or_else(|| body.strip_prefix(b"\x00\x06MQIsdp"))?;
     rest.first().copied()
+}
+
+/// The largest packet that a client takes by a CONNECT that breaks this node's limits, and no rule of MQTT.
+fn stated_limit(packet: &[u8]) -> Option<u32> {
+    let limits = mqtt_codec::Limits {
+        maximum_packet_size: mqtt_codec::PACKET_BYTES_MAX,
+        properties_max: u16::MAX,
+        allow_control_characters: true,
+        ..Default::default()
+    };
+    match decode(packet, ProtocolVersion::V5, Sender::Client, &limits) {
+        Ok(Some((PacketRef::Other(Packet::Connect(connect)), _))) => {
+            connect.properties.maximum_packet_size.map(|max| max.get())
+        }
+        _ => None,
+    }
 }
 
 async fn write_all(transport: &mut Transport, bytes: &[u8]) -> std::io::Result<()> {
