@@ -286,6 +286,8 @@ impl Client {
                 packets.iter().for_each(|packet| tell!("  received {packet:?}"));
                 packets
             }
+            // Clients here read late or never: what the node could not write to them before it closed is lost.
+            Err(wrong) if wrong.starts_with("ended within a packet") => Vec::new(),
             Err(wrong) => panic!("{wrong}"),
         }
     }

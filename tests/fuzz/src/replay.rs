@@ -41,3 +41,4 @@ fn trie() {
 fn connection() {
     replay("connection", crate::connection::run);
 }
+
