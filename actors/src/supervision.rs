@@ -12,7 +12,7 @@ use tracing::error;
 
 /// How soon a dead actor is noticed; also the pause before it is started anew, so that one which dies at its start does
 /// not spin.
-const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+pub(crate) const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Where an actor is found, whichever of its lives it is in.
 pub struct Place<A: Actor>(RwLock<Option<Addr<A>>>);

@@ -18,7 +18,8 @@ use crate::node::{shared, start_control, start_metrics, start_worker};
 use crate::retained::RetainedStore;
 use crate::sessions::MemoryBackend;
 use crate::settings::Settings;
-use crate::supervision::Place;
+use crate::supervision::{LOOK_INTERVAL, Place};
+use crate::topics::InjectPanic;
 use crate::worker::{NodeShared, Worker};
 
 /// What a network connection holds that one end has written and the other has not read, per direction, in bytes.
@@ -36,6 +37,8 @@ pub struct SimulatedNode {
     pub(super) workers: Vec<Rc<Worker>>,
     pub(super) retained: Rc<RefCell<RetainedStore>>,
     stop: watch::Sender<bool>,
+    /// How often the topic trie of each worker was made to panic.
+    pub(super) broken_tries: RefCell<Vec<u64>>,
 }
 
 impl std::fmt::Debug for SimulatedNode {
@@ -54,8 +57,9 @@ impl SimulatedNode {
         let backend = Rc::new(RefCell::new(MemoryBackend::default()));
         let retained = start_control(&shared, provider, backend);
         let workers = (0..workers).map(|id| start_worker(id as u16, &shared)).collect();
+        let broken_tries = RefCell::new(vec![0; shared.peers.len()]);
         start_metrics(&shared, &Arc::new(Place::default()));
-        let node = Self { shared, workers, retained, stop: watch::channel(false).0 };
+        let node = Self { shared, workers, retained, stop: watch::channel(false).0, broken_tries };
         node.settle().await;
         node
     }
@@ -96,6 +100,16 @@ impl SimulatedNode {
     /// Lets time pass step by step, everything in its time.
     pub async fn pass(&self, time: Duration) {
         sleep(time).await;
+    }
+
+    /// Lets the topic trie of a worker panic, and waits until another has taken its place. At rest nothing is lost.
+    ///
+    /// # Panics
+    /// When there is no such worker.
+    pub async fn break_trie(&self, worker: usize) {
+        self.broken_tries.borrow_mut()[worker] += 1;
+        self.shared.peers[worker].trie.do_send(InjectPanic::InHandler);
+        self.pass(2 * LOOK_INTERVAL).await;
     }
 
     /// How many workers it has.

@@ -143,10 +143,12 @@ impl World<'_> {
                 session.copies[at].received = true;
                 Ok((message, None))
             }
-            (_, None) if !found.is_empty() => Err(format!("out of order: {found:?} [MQTT-4.6.0-6]")),
             (_, None) => {
                 if let Some(message) = self.find_late_replay(session, publish, &identifiers) {
                     return Ok((message, None));
+                }
+                if !found.is_empty() {
+                    return Err(format!("out of order: {found:?} [MQTT-4.6.0-6]"));
                 }
                 let same: Vec<_> = session.copies.iter().filter(|copy| is_it(copy.message)).collect();
                 let groups: Vec<_> =

@@ -104,6 +104,7 @@ impl World<'_> {
                 self.pass_some_time().await?;
             } else {
                 self.wait_for_what_is_due().await?;
+                self.break_some_trie().await?;
                 for _ in 0..1 + self.random.below(6) {
                     self.act();
                     if self.random.percent(20) {

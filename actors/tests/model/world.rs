@@ -62,6 +62,8 @@ pub(crate) struct World<'a> {
     /// There is little room between workers.
     is_tight: bool,
     pub(crate) merges: bool,
+    /// Topic tries panic now and then.
+    pub(crate) breaks: bool,
     /// Every CONNECT, publish and subscription waits for the auth actor.
     pub(crate) asks: bool,
     pub(crate) is_traced: bool,
@@ -71,7 +73,8 @@ pub(crate) struct World<'a> {
 }
 
 impl<'a> World<'a> {
-    pub(crate) fn new(node: &'a SimulatedNode, random: Random, is_traced: bool) -> Self {
+    pub(crate) fn new(node: &'a SimulatedNode, mut random: Random, is_traced: bool) -> Self {
+        let breaks = random.percent(10);
         let settings = &node.shared().settings;
         Self {
             node,
@@ -87,6 +90,7 @@ impl<'a> World<'a> {
             lossy: settings.session.queue_messages_max < 1000
                 || settings.session.queue_bytes_max < 100_000
                 || settings.node.outbox_bytes_max < 100_000,
+            breaks,
             asks: node.shared().policy.current().authorizes,
             is_tight: settings.node.messages_between_workers_max < 1000,
             merges: settings.mqtt.merge_overlapping_subscriptions,
