@@ -100,6 +100,29 @@ fn a_member_that_has_acknowledged_is_idle() {
     });
 }
 
+/// A QoS 2 publish under an identifier that is held, and refused, frees the one place that both had in the receive
+/// maximum [MQTT-4.9.0-2].
+#[test]
+fn a_refusal_under_an_identifier_that_is_held() {
+    let mut settings = settings();
+    settings.mqtt.receive_maximum = 2;
+    Simulation::start(settings).run(async |node| {
+        let mut client = connect(node, "client").await;
+        for _ in 0..5 {
+            for (topic, reason) in
+                [("t", ReasonCode::NoMatchingSubscribers), ("$SYS/t", ReasonCode::NotAuthorized)]
+            {
+                let Packet::Publish(publish) = publish(topic) else { panic!("a PUBLISH") };
+                let publish = Packet::Publish(Publish { qos: QoS::ExactlyOnce, ..publish });
+                let answer = send(node, &mut client, publish).await;
+                assert_eq!(answer, [Packet::PubRec(Ack::new(PacketIdentifier::MIN, reason))]);
+            }
+        }
+        client.hang_up();
+        node.clear().await.expect("nothing remains");
+    });
+}
+
 /// A CONNECT that is refused for this node's limits still says what its client takes [MQTT-3.1.2-24].
 #[test]
 fn a_connect_beyond_the_limits_of_a_client_that_takes_no_connack() {

@@ -8,7 +8,7 @@ use mqtt_codec::{PacketIdentifier, PayloadFormat, ProtocolVersion, PublishRef, Q
 use super::aliases::IncomingAliases;
 use super::{Effects, Protocol, Step, Stepped, Violation};
 use crate::message::{Ack, Payload, Publication};
-use crate::sessions::Session;
+use crate::sessions::{Epoch, Session};
 
 /// What is wrong with a publish that does not end the network connection.
 struct Refused(ReasonCode);
@@ -149,10 +149,7 @@ impl Protocol {
         if let Some(packet_identifier) = publish.packet_identifier {
             let epoch = session.epoch;
             let before = if exactly_once { session.incoming.insert(packet_identifier, epoch) } else { None };
-            // What 5.0 sends again before its PUBREL has its place in the receive maximum already.
-            if before != Some(epoch) || self.version != ProtocolVersion::V5 {
-                self.count_unanswered(session);
-            }
+            self.count_unless_held(before, session);
             if before.is_some() {
                 // Received before and routed then [MQTT-4.3.3-10].
                 fx.batch.push_answer(answer(packet_identifier, true, Some(ReasonCode::Success)));
@@ -193,12 +190,10 @@ impl Protocol {
     ) -> Result<(), Violation> {
         match publish.packet_identifier {
             Some(identifier) => {
-                self.count_unanswered(session);
                 let exactly_once = publish.qos == QoS::ExactlyOnce;
-                if exactly_once {
-                    // A failing PUBREC frees the identifier for the client, whatever it stood for before.
-                    session.incoming.remove(identifier);
-                }
+                // A failing PUBREC frees the identifier for the client, whatever it stood for before.
+                let before = if exactly_once { session.incoming.remove(identifier) } else { None };
+                self.count_unless_held(before, session);
                 fx.batch.push_answer(answer(identifier, exactly_once, Some(reason)));
                 Ok(())
             }
@@ -209,8 +204,11 @@ impl Protocol {
         }
     }
 
-    fn count_unanswered(&self, session: &mut Session) {
-        if let Some(online) = &mut session.online {
+    /// Counts a publish as unanswered. What 5.0 sends again before its PUBREL has its place in the receive maximum
+    /// already.
+    fn count_unless_held(&self, before: Option<Epoch>, session: &mut Session) {
+        let is_held = before == Some(session.epoch) && self.version == ProtocolVersion::V5;
+        if let Some(online) = session.online.as_mut().filter(|_| !is_held) {
             online.unanswered += 1;
         }
     }
