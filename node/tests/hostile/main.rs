@@ -9,6 +9,7 @@
 
 mod fan_out;
 mod frames;
+mod groups;
 mod half_open;
 mod harness;
 mod mutations;
