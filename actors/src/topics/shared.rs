@@ -216,7 +216,12 @@ impl Groups {
             return None;
         }
         self.by_filter.remove(full_filter);
-        Some(self.groups.remove(index))
+        let gone = self.groups.remove(index);
+        if self.groups.is_empty() {
+            // A burst of groups leaves no memory behind.
+            *self = Self { generations: self.generations, ..Self::default() };
+        }
+        Some(gone)
     }
 
     /// Messages that wait in all groups.

@@ -20,6 +20,8 @@ pub struct Subscriber {
     pub options: SubscriptionOptions,
 }
 
+/// Filters that the table of those without wildcards has room for, however few it holds.
+const KEPT_CAPACITY: usize = 1024;
 /// A filter with more subscribers than this finds one of them by an index.
 const INDEXED_ABOVE: usize = 64;
 
@@ -206,6 +208,10 @@ impl Trie {
             emptied = entry.is_empty();
             if emptied {
                 self.exact.remove(filter);
+                // A burst of filters leaves no memory behind.
+                if self.exact.capacity() > KEPT_CAPACITY && self.exact.len() < self.exact.capacity() / 8 {
+                    self.exact.shrink_to_fit();
+                }
             }
         }
         emptied
