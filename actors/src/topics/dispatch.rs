@@ -19,6 +19,8 @@ use crate::worker::Weight;
 
 /// Members of a shared group that are looked at for one message before one of them gets it, full or not.
 const MEMBERS_TRIED_MAX: usize = 8;
+/// What a message costs that goes through a group, in deliveries: a member is chosen, and it is kept for another one.
+const DELIVERIES_PER_DISPATCH: usize = 4;
 /// Members of a group that cost about as much to choose from as a delivery to make.
 const MEMBERS_PER_DELIVERY: usize = 64;
 /// Messages of a session that cost about as much to look through as a delivery to make.
@@ -59,7 +61,7 @@ impl Router {
             worker.ledger.drop_n(DropReason::SharedGroupEmpty, 1);
             return 1;
         };
-        let cost = 1 + group.members().len() / MEMBERS_PER_DELIVERY;
+        let cost = DELIVERIES_PER_DISPATCH + group.members().len() / MEMBERS_PER_DELIVERY;
         if !group.queue.is_empty() && publication.qos > QoS::AtMostOnce {
             // Behind those that wait.
             self.wait_in_group(group, publication, stored);
@@ -212,7 +214,7 @@ impl Router {
         let worker = Rc::clone(&self.worker);
         let mut groups = worker.groups.borrow_mut();
         let Some(group) = groups.get_mut(key) else { return true };
-        let cost = 1 + group.members().len() / MEMBERS_PER_DELIVERY;
+        let cost = DELIVERIES_PER_DISPATCH + group.members().len() / MEMBERS_PER_DELIVERY;
         while let Some(first) = group.queue.front() {
             if *budget == 0 {
                 return false;

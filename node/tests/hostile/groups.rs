@@ -4,7 +4,7 @@ use mqtt_codec::{Packet, PacketIdentifier, ProtocolVersion, QoS};
 
 use crate::harness::{Program, Scale, Sent, Turn, Wire, connect, ordeal, publish, subscribe, until};
 
-const GROUPS: usize = 5_000;
+const GROUPS: usize = 2_000;
 
 /// Each message waits once for each group; the client leaves with one of them sent, and all others go back at once.
 #[test]
