@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# The whole proof that Micro MQ does what its README says, one part after the other: about four hours on two cores.
+#
+#   scripts/prove.sh            tests, fuzzing, mutants, soak
+#   scripts/prove.sh --quick    the same with short runs: about an hour
+#
+# tests    scripts/test.sh: every statement of MQTT (docs/conformance.md), real clients, model, hostile input, clocks
+# fuzzing  scripts/fuzz.sh: each target for 15 minutes (quick: 1)
+# mutants  scripts/mutants.sh: a random sample of 300 (quick: 20 of each crate)
+# soak     scripts/soak.sh: 60 minutes (quick: 5), with a plot in results/
+#
+# A part that fails does not keep the others from running. The exit status is 0 if all passed.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# shellcheck source=scripts/lib/common.sh
+. "$root/scripts/lib/common.sh"
+
+usage() { sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$root/scripts/prove.sh"; }
+
+fuzz=() mutants=() soak=(60)
+case "${1:-}" in
+'') ;;
+--quick) fuzz=(--seconds 60) mutants=(--sample 20) soak=(5) ;;
+-h | --help)
+    usage
+    exit 0
+    ;;
+*) fail "unknown argument '$1' (see --help)" ;;
+esac
+(($# <= 1)) || fail "unknown argument '$2' (see --help)"
+
+verdicts=()
+failed=0
+
+# part NAME COMMAND...: runs it and notes how it went.
+part() {
+    local name=$1 started=$SECONDS verdict=passed
+    shift
+    say "$name: $*"
+    "$@" || {
+        verdict=FAILED
+        failed=$((failed + 1))
+    }
+    verdicts+=("$(printf '%-8s %-6s after %d min' "$name" "$verdict" $(((SECONDS - started) / 60)))")
+}
+
+part tests "$root/scripts/test.sh"
+part fuzzing "$root/scripts/fuzz.sh" "${fuzz[@]}"
+part mutants "$root/scripts/mutants.sh" "${mutants[@]}"
+part soak "$root/scripts/soak.sh" "${soak[@]}"
+
+printf '\n'
+printf '%s\n' "${verdicts[@]}"
+((failed == 0))
