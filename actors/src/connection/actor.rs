@@ -31,8 +31,9 @@ use crate::worker::{IncompleteBytes, SCRATCH_BYTES, Underway, Worker, go_on_behi
 
 /// Reads of one turn. The second usually finds nothing, without a system call, and leaves the waker with the socket.
 const READS_PER_TURN: usize = 2;
-/// Packets that one turn steps through before others have theirs: 64 KiB may hold 32,768 of them.
-const PACKETS_PER_TURN: usize = 128;
+/// Packets that one turn steps through before others have theirs: 64 KiB may hold 32,768 of them. Few enough to take some
+/// hundred microseconds at most; enough for a subscriber of very many publishers to keep up with its acknowledgements.
+const PACKETS_PER_TURN: usize = 1024;
 /// How often one turn goes on writing what the session's queue still holds before others have their turn.
 const WRITES_PER_TURN: usize = 8;
 /// SUBSCRIBE and UNSUBSCRIBE packets of one client in work at a time; beyond, it is not read.
