@@ -3,7 +3,7 @@
 //! Pure: the topic trie calls it for every match, the connection when the client acknowledges or reads on. Each fate
 //! that is decided here is counted here.
 
-use mqtt_codec::{PacketIdentifier, ProtocolVersion, QoS, ReasonCode};
+use mqtt_codec::{PacketIdentifier, QoS, ReasonCode};
 use std::sync::Arc;
 use tokio::time::Instant;
 
@@ -442,11 +442,6 @@ impl Session {
                 ledger.drop_n(DropReason::SessionGone, waiting);
             }
         }
-    }
-
-    /// Whether the client's protocol knows reason codes in acknowledgements.
-    pub fn is_v5(&self) -> bool {
-        self.version == ProtocolVersion::V5
     }
 }
 

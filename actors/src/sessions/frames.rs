@@ -69,9 +69,8 @@ impl FrameCache {
         if online.maximum_packet_size == u32::MAX {
             return Ok(());
         }
-        let identifier = (sending.qos != QoS::AtMostOnce).then_some(PLACEHOLDER);
         let alias = alias_that_fits(online, publication, sending, now);
-        let frame = packet(online, publication, sending, identifier, alias, now);
+        let frame = packet(online, publication, sending, None, alias, now);
         if frame.frame_bytes() > online.maximum_packet_size as usize { Err(TooLarge) } else { Ok(()) }
     }
 
@@ -127,8 +126,8 @@ impl FrameCache {
         if let Some(index) = self.frames.iter().position(|frame| frame.shape == shape) {
             return index;
         }
-        let identifier = (sending.qos != QoS::AtMostOnce).then_some(PLACEHOLDER);
-        let packet = packet(online, publication, sending, identifier, OutgoingAlias::None, now);
+        // The packet identifier of each client is set in its copy.
+        let packet = packet(online, publication, sending, None, OutgoingAlias::None, now);
         let mut bytes = self.spare.pop().unwrap_or_default();
         packet.encode_head(&mut bytes);
         let frame_bytes = packet.frame_bytes();
@@ -142,9 +141,6 @@ impl FrameCache {
         self.frames.len() - 1
     }
 }
-
-/// Stands where the packet identifier of each client is set.
-const PLACEHOLDER: PacketIdentifier = PacketIdentifier::MIN;
 
 /// Bytes of the variable byte integer behind the first byte of a packet of our own.
 fn remaining_length_bytes(packet: &[u8]) -> usize {
@@ -170,8 +166,7 @@ fn alias_that_fits(
     now: Instant,
 ) -> OutgoingAlias {
     let alias = online.outgoing_alias(publication.topic);
-    let identifier = (sending.qos != QoS::AtMostOnce).then_some(PLACEHOLDER);
-    let frame = || packet(online, publication, sending, identifier, alias, now);
+    let frame = || packet(online, publication, sending, None, alias, now);
     match alias {
         OutgoingAlias::New(_) if frame().frame_bytes() > online.maximum_packet_size as usize => {
             OutgoingAlias::None

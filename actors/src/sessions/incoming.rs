@@ -45,3 +45,21 @@ impl IncomingIdentifiers {
         found
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A session whose exchanges are complete holds no memory for them, however many there were.
+    #[test]
+    fn a_burst_leaves_no_memory_behind() {
+        for many in [1, 100, 5000] {
+            let mut incoming = IncomingIdentifiers::default();
+            let identifiers = || (1..=many).filter_map(PacketIdentifier::new);
+            identifiers().for_each(|identifier| assert_eq!(incoming.insert(identifier, 1), None));
+            identifiers().for_each(|identifier| assert_eq!(incoming.remove(identifier), Some(1)));
+            let capacity = incoming.held.as_ref().map_or(0, |held| held.capacity());
+            assert!(capacity <= 64, "{many} leave room for {capacity}");
+        }
+    }
+}

@@ -243,6 +243,22 @@ mod tests {
         assert_eq!(inflight.identifiers(), [stuck]);
         assert!(inflight.remove(stuck).is_some());
         assert!(inflight.remove(stuck).is_none());
+        assert!(inflight.entries.is_empty() && inflight.set_aside.is_empty());
+    }
+
+    /// What is acknowledged takes no memory any more, in whatever order that comes.
+    #[test]
+    fn nothing_is_held_for_what_is_acknowledged() {
+        let mut inflight = Inflight::default();
+        for _ in 0..3 {
+            let identifiers: Vec<_> = (0..1000).map(|_| inflight.push(entry())).collect();
+            for identifier in identifiers.iter().skip(1) {
+                assert!(inflight.remove(*identifier).is_some());
+            }
+            assert_eq!(inflight.entries.len(), 1000, "behind the first");
+            assert!(inflight.remove(identifiers[0]).is_some());
+            assert_eq!((inflight.entries.len(), inflight.entries.capacity()), (0, 0));
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use actix::prelude::*;
+use mqtt_codec::ProtocolVersion;
 
 use super::node::SimulatedNode;
 use crate::ledger::DropReason;
@@ -139,9 +140,9 @@ fn check_session(worker: &Worker, session: &Session, judge: &mut Judge) {
     if let Some(online) = &session.online {
         online.outbox.check().unwrap_or_else(|wrong| judge.wrong.push(of(&wrong)));
         // QoS 2 keeps its place until PUBREL, where the client knows of places.
-        let held = match session.is_v5() {
-            true => session.incoming.held_by(session.epoch),
-            false => 0,
+        let held = match session.version {
+            ProtocolVersion::V5 => session.incoming.held_by(session.epoch),
+            _ => 0,
         };
         judge.equal(of("publishes unanswered"), usize::from(online.unanswered), held);
     }

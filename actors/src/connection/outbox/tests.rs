@@ -170,7 +170,7 @@ proptest! {
     /// once, not before its last byte is written.
     #[test]
     fn writes_everything_in_order(
-        steps in proptest::collection::vec((0..4u8, 1..3000usize), 1..80),
+        steps in proptest::collection::vec((0..4u8, 1..3000usize), 1..50),
     ) {
         let (mut pool, mut outbox) = (BufferPool::default(), Outbox::default());
         let (mut appended, mut written): (Vec<u8>, Vec<u8>) = Default::default();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::ledger::DropReason;
 use crate::message::{Payload, Publication};
-use crate::sessions::{Offered, Online, Session, Wanted};
+use crate::sessions::{Identifiers, Offered, Online, Session, Wanted};
 use crate::testing::{Office, online, online_with_aliases, publication, session, wanted};
 use ProtocolVersion::{V5, V311};
 use QoS::{AtLeastOnce, AtMostOnce, ExactlyOnce};
@@ -56,6 +56,26 @@ fn one_message_to_many() {
                 assert_eq!(identifier, (*qos != AtMostOnce).then_some(round));
             }
         }
+    }
+}
+
+/// Subscribers with subscription identifiers get a message of their own, each with its identifiers and no other's.
+#[test]
+fn one_message_to_subscribers_with_identifiers() {
+    let mut office = Office::new();
+    let message = publication("t", "x", AtLeastOnce);
+    let mut stored = None;
+    for identifiers in [&[][..], &[3], &[4], &[3, 4], &[]] {
+        let mut session = member(V5);
+        let sent = match identifiers {
+            [] => Identifiers::None,
+            [one] => Identifiers::One(*one),
+            many => Identifiers::Many(many.into()),
+        };
+        let wanted = Wanted { identifiers: sent, ..wanted(AtLeastOnce) };
+        session.offer(&message, &wanted, &mut stored, &mut office.desk());
+        let [publish] = &publishes(&mut office, &mut session)[..] else { panic!() };
+        assert_eq!(publish.properties.subscription_identifiers, identifiers);
     }
 }
 

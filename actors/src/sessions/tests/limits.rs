@@ -69,6 +69,18 @@ fn outbox_limit_for_qos_1_and_2() {
     office.assert_balanced(&session);
 }
 
+/// At just its limit an outbox is full.
+#[test]
+fn a_full_outbox() {
+    for (outbox_bytes_max, expected) in [(11, Offered::Queued), (12, Offered::Sent)] {
+        let mut office = Office::with(|settings| settings.node.outbox_bytes_max = outbox_bytes_max);
+        let mut session = session(0);
+        offer(&mut office, &mut session, "abc", AtLeastOnce);
+        assert_eq!(session.online.as_ref().unwrap().outbox.waiting_bytes(), 11);
+        assert_eq!(offer(&mut office, &mut session, "d", AtLeastOnce), expected);
+    }
+}
+
 /// A full outbox stops the pump at just its limit.
 #[test]
 fn the_pump_stops_at_the_outbox_limit() {

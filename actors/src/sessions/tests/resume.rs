@@ -83,6 +83,31 @@ fn a_smaller_window() {
     office.assert_balanced(&session);
 }
 
+/// [MQTT-3.3.4-10] A receive maximum that is used up holds back publishes alone: PUBREL goes out before them.
+#[test]
+fn releases_do_not_wait_for_the_window() {
+    let (mut office, mut session) = (Office::new(), session(60));
+    for payload in ["a", "b", "c", "d"] {
+        office.offer(&mut session, &publication("t", payload, ExactlyOnce), &wanted(ExactlyOnce));
+    }
+    office.read(&mut session);
+    for identifier in [2, 4] {
+        session.on_pubrec(id(identifier), Success, &office.desk());
+    }
+    lose(&mut session, &office);
+    come_back(&mut session, 1, u32::MAX);
+    assert!(session.pump(&mut office.desk()));
+    assert_eq!(summary(&office.read(&mut session)), ["dup t=a@1", "PUBREL 2 0x00", "PUBREL 4 0x00"]);
+    assert!(!session.pump(&mut office.desk()));
+    for identifier in [2, 4, 1] {
+        session.on_pubrec(id(identifier), Success, &office.desk());
+        session.on_pubcomp(id(identifier), &office.desk());
+    }
+    assert!(session.pump(&mut office.desk()));
+    assert_eq!(summary(&office.read(&mut session)), ["dup t=c@3"]);
+    office.assert_balanced(&session);
+}
+
 /// A client may acknowledge what it remembers before it is sent again; then it is not.
 #[test]
 fn acknowledged_before_it_is_sent_again() {

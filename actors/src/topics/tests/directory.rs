@@ -3,7 +3,7 @@
 use mqtt_codec::matches;
 use proptest::prelude::*;
 
-use crate::topics::{Directory, WORKERS_MAX};
+use crate::topics::{Directory, LookUps, WORKERS_MAX};
 
 /// Alone, a worker is the one to ask, whatever it has.
 #[test]
@@ -47,6 +47,38 @@ fn very_many_filters() {
         directory.remove(&format!("exact/{number}"), (number % 2) as u16);
         assert_eq!(directory.workers(&format!("exact/{number}")), 0);
     }
+}
+
+/// What the look-ups of a batch may cost grows with its publishes: the same look-up that costs too much for a small one
+/// is made to its end for a large one.
+#[test]
+fn large_batches_look_further() {
+    let directory = Directory::new(3);
+    for bits in 0..1u32 << 10 {
+        let level = |at: u32| if bits & 1 << at == 0 { "a" } else { "+" };
+        let filter: Vec<_> = (0..10).map(level).collect();
+        directory.add(&filter.join("/"), 1);
+    }
+    let deep = ["a"; 10].join("/") + "/x";
+    assert_eq!(directory.workers_within(&deep, &mut LookUps::of(1)), 1 << 1, "it may be");
+    assert_eq!(directory.workers_within(&deep, &mut LookUps::of(100)), 0, "it is not");
+}
+
+/// A look-up ends when all workers are found that it may find, and leaves the others of its batch what they may cost.
+#[test]
+fn a_look_up_ends_when_all_are_found() {
+    let directory = Directory::new(3);
+    for bits in 0..1u32 << 10 {
+        let level = |at: u32| if bits & 1 << at == 0 { "a" } else { "+" };
+        let filter: Vec<_> = (0..10).map(level).collect();
+        directory.add(&filter.join("/"), 1);
+    }
+    directory.add("a/#", 2);
+    let mut look_ups = LookUps::of(1);
+    for _ in 0..5 {
+        assert_eq!(directory.workers_within(&["a"; 10].join("/"), &mut look_ups), 0b110);
+    }
+    assert_eq!(directory.workers_within("x/y", &mut look_ups), 0, "there is enough left to see that");
 }
 
 proptest! {

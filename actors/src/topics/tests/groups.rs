@@ -105,6 +105,23 @@ fn hash_topic() {
     assert!(before.iter().all(|(number, member)| *member == 3 || without[number] == *member));
 }
 
+/// Whichever bits of their hashes tell publishers apart, the members share them evenly.
+#[test]
+fn hash_client() {
+    for shift in [0, 8, 16, 24, 32, 40, 48] {
+        let mut groups = Groups::default();
+        let group = group(&mut groups);
+        let mut shares = [0; 4];
+        for publisher in 0..3000_u64 {
+            let mut message = publication("t", "x", QoS::AtLeastOnce);
+            message.publisher_hash = publisher << shift;
+            shares[group.choose(HashClient, &message, &[]).unwrap().session.index as usize] += 1;
+        }
+        let [one, _, two, three] = shares;
+        assert!([one, two, three].iter().all(|share| (850..1150).contains(share)), "{shift}: {shares:?}");
+    }
+}
+
 /// One member as long as it can; then another, and that one from then on.
 #[test]
 fn sticky() {

@@ -126,6 +126,19 @@ fn places_looked_at() {
     assert_eq!(collect(&trie, "$SYS/x"), (vec![(3, 0)], vec![], 3));
 }
 
+/// Of a filter that is gone nothing is left to look at.
+#[test]
+fn branches_go_with_their_filters() {
+    let mut trie = Trie::default();
+    trie.insert(&filter("x/+"), subscriber(1, 0));
+    for name in ["a/b/+", "a/b/c/#", "+/b/+"] {
+        trie.insert(&filter(name), subscriber(1, 0));
+        assert!(collect(&trie, "a/b/z").2 > 1);
+        assert!(trie.remove(name, key(1)));
+        assert_eq!(collect(&trie, "a/b/z"), (vec![], vec![], 1), "{name}");
+    }
+}
+
 #[test]
 fn matches_are_cleared() {
     let mut trie = Trie::default();
