@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use auth_actor::{AuthSettings, Policy, Provider, ProviderKind};
 use tokio::sync::watch;
+use tokio::task::yield_now;
 use tokio::time::{Instant, advance, sleep};
 
 use super::client::SimulatedClient;
@@ -26,6 +27,8 @@ use crate::worker::{NodeShared, Worker};
 const PIPE_BYTES: usize = 64 * 1024;
 /// The clock's smallest step: tokio's timers know no shorter time.
 const INSTANT: Duration = Duration::from_millis(1);
+/// More turns of everybody than what one moment sets off takes.
+const TURNS_PER_INSTANT: usize = 32;
 /// A little more than a client that is told to go may take to do so.
 const PARTING_PATIENCE: Duration = Duration::from_millis(1200);
 /// How often that is waited for: while some go, the time of others may come.
@@ -89,6 +92,10 @@ impl SimulatedNode {
     pub async fn settle(&self) {
         // A clock that stands still goes on only when no task of the thread can.
         sleep(INSTANT).await;
+        // What is due at the very moment at which that ends is dealt with in this moment as well.
+        for _ in 0..TURNS_PER_INSTANT {
+            yield_now().await;
+        }
     }
 
     /// Lets time pass at once: what becomes due in between is late, as on a machine that stood still, and in order.
@@ -150,6 +157,7 @@ impl SimulatedNode {
                 break;
             }
             self.pass(PARTING_PATIENCE).await;
+            self.settle().await;
         }
         invariants::check(self).await
     }
