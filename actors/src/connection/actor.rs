@@ -6,12 +6,11 @@
 
 use std::io::IoSlice;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 
 use actix::prelude::*;
 use auth_actor::Exchange;
-use mqtt_codec::{Packet, PacketType, ReasonCode, Sender, SubAck, decode_body, read_header};
+use mqtt_codec::{Packet, ReasonCode, SubAck};
 use tokio::time::Instant;
 
 use super::changes::PendingChange;
@@ -21,30 +20,16 @@ use super::messages::{Close, Newcomer, TrieLost};
 use super::outbox::SLICES_PER_WRITE;
 use super::parting::Parting;
 use super::permit::ConnectionPermit;
-use super::protocol::{Protocol, Step, Stepped, Violation};
+use super::protocol::Protocol;
 use super::retained::{self, RetainedPieces};
-use super::transport::{Transport, WebSocketRefusal};
+use super::transport::Transport;
 use crate::message::Batch;
 use crate::metrics::ActorKind;
-use crate::sessions::{Epoch, Left, Online, Reading, SessionKey};
-use crate::worker::{IncompleteBytes, SCRATCH_BYTES, Underway, Worker, go_on_behind_sockets};
+use crate::sessions::{Epoch, Left, Online, SessionKey};
+use crate::worker::{IncompleteBytes, Underway, Worker, go_on_behind_sockets};
 
-/// Reads of one turn. The second usually finds nothing, without a system call, and leaves the waker with the socket.
-const READS_PER_TURN: usize = 2;
-/// Packets that one turn steps through before others have theirs: 64 KiB may hold 32,768 of them. Few enough to take some
-/// hundred microseconds at most; enough for a subscriber of very many publishers to keep up with its acknowledgements.
-const PACKETS_PER_TURN: usize = 1024;
 /// How often one turn goes on writing what the session's queue still holds before others have their turn.
 const WRITES_PER_TURN: usize = 8;
-/// SUBSCRIBE and UNSUBSCRIBE packets of one client in work at a time; beyond, it is not read.
-const CHANGES_MAX: usize = 64;
-
-/// So much of a packet, read at once, is a sign of life like a whole one: a large packet may take a slow client longer than
-/// its keep alive. Fewer bytes are none, so that nobody stays by dripping.
-const SIGN_OF_LIFE_BYTES: usize = 1024;
-
-/// Bytes of topic names, properties and short payloads in one batch; topic aliases make them more than was read.
-const BATCH_BYTES_MAX: usize = 256 * 1024;
 
 /// What few connections have at a time.
 #[derive(Debug, Default)]
@@ -55,7 +40,7 @@ pub(super) struct Rare {
     /// A batch found no room at another worker; the session has it.
     pub(super) held_up: bool,
     /// What a packet that is received in part holds.
-    incomplete: Option<IncompleteBytes>,
+    pub(super) incomplete: Option<IncompleteBytes>,
     /// A packet waits for the auth actor.
     pub(super) asked: bool,
     pub(super) exchange: Option<Exchange>,
@@ -64,7 +49,7 @@ pub(super) struct Rare {
     /// Set when the other end closed or the protocol was broken, to be dealt with at the end of the turn.
     pub(super) ending: Option<Ending>,
     /// The other end takes nothing any more. What it sent before is read to its end, which may be a DISCONNECT.
-    broken: bool,
+    pub(super) broken: bool,
 }
 
 /// See the module.
@@ -72,18 +57,18 @@ pub struct Connection {
     pub(super) worker: Rc<Worker>,
     pub(super) key: SessionKey,
     pub(super) epoch: Epoch,
-    transport: Transport,
+    pub(super) transport: Transport,
     /// Bytes received that are not stepped through: the beginning of a packet, or all behind one that waits.
-    partial: Vec<u8>,
+    pub(super) partial: Vec<u8>,
     pub(super) protocol: Protocol,
     pub(super) rare: Option<Box<Rare>>,
     pub(super) parting: Option<Box<Parting>>,
     /// What it has published and is not routed; none if that is nothing.
-    underway: Option<Underway>,
+    pub(super) underway: Option<Underway>,
     /// Bytes in `partial` may hold a whole packet.
-    partial_is_ready: bool,
+    pub(super) partial_is_ready: bool,
     /// The last step stopped at a bound of its own: the next turn goes on by itself.
-    goes_on: bool,
+    pub(super) goes_on: bool,
     pub(super) next_token: u32,
     _permit: ConnectionPermit,
 }
@@ -206,248 +191,6 @@ impl Connection {
         true
     }
 
-    /// Whether the client is not read because the node is not done with what it sent before.
-    fn waits_for_node(&self) -> bool {
-        self.rare.as_ref().is_some_and(|rare| {
-            rare.held_up || rare.asked || rare.changes.len() + rare.answers.len() >= CHANGES_MAX
-        })
-    }
-
-    /// Notes what a packet that is received in part holds. False if that is more than there may be.
-    fn may_hold_incomplete(&mut self) -> bool {
-        // Whole packets that wait for their turn are what two reads bring: the sender of those is not to blame.
-        let waiting = if self.partial_is_ready { READS_PER_TURN * SCRATCH_BYTES } else { 0 };
-        let bytes = self.partial.capacity().saturating_sub(waiting) + self.transport.held_back();
-        let is_held = self.rare.as_ref().is_some_and(|rare| rare.incomplete.is_some());
-        if !IncompleteBytes::is_needed(bytes) {
-            if is_held {
-                self.rare().incomplete = None;
-            }
-            return true;
-        }
-        let node = Arc::clone(&self.worker.node);
-        self.rare().incomplete.get_or_insert_with(|| IncompleteBytes::new(&node)).hold(bytes)
-    }
-
-    fn may_read(&self) -> bool {
-        if self.waits_for_node() {
-            return false;
-        }
-        let sessions = self.worker.sessions.borrow();
-        let Some(online) = sessions.get(self.key).and_then(|session| session.online.as_ref()) else {
-            return false;
-        };
-        let is_full = online.outbox.waiting_bytes() >= self.worker.node.settings.node.outbox_bytes_max;
-        if is_full && !self.is_broken() {
-            // It takes nothing in, so nothing more is taken from it.
-            self.worker.counters.reading_paused_outbox.add(1);
-            return false;
-        }
-        true
-    }
-
-    /// A client that is not read cannot be blamed for its silence.
-    fn note_pause(&self) {
-        let paused = !self.partial.is_empty() && self.partial_is_ready || !self.may_read();
-        let mut sessions = self.worker.sessions.borrow_mut();
-        if let Some(online) = sessions.get_mut(self.key).and_then(|session| session.online.as_mut()) {
-            online.reading = if paused { Reading::Paused } else { Reading::GoesOn };
-        }
-    }
-
-    fn is_doubted(&self) -> bool {
-        let sessions = self.worker.sessions.borrow();
-        let online = sessions.get(self.key).and_then(|session| session.online.as_ref());
-        online.is_some_and(|online| online.reading == Reading::Doubted)
-    }
-
-    /// The keep alive of a client that is not read is over. If it is not read because it does not read itself, and it has
-    /// sent nothing meanwhile, it is gone [MQTT-3.1.2-22]. What it has sent is taken from the socket to find out, and
-    /// waits; of a client that has sent a whole buffer nothing more is taken, and it stays.
-    fn look_for_life(
-        &mut self,
-        task: &mut TaskContext<'_>,
-        now: Instant,
-        fx: &mut Effects,
-    ) -> Option<Ending> {
-        let worker = Rc::clone(&self.worker);
-        let mut scratch = worker.scratch.borrow_mut();
-        if self.waits_for_node() || self.partial.len() >= scratch.len() {
-            return None;
-        }
-        match self.transport.poll_read(task, &mut scratch) {
-            Poll::Pending | Poll::Ready(Ok(0)) => {}
-            Poll::Ready(Ok(read)) => {
-                worker.counters.bytes_received.add(read as u64);
-                self.partial.extend_from_slice(&scratch[..read]);
-                self.partial_is_ready = true;
-                return None;
-            }
-            Poll::Ready(Err(_)) => return Some(Ending::because(ReasonCode::UnspecifiedError)),
-        }
-        // What it sent before holds, its DISCONNECT above all.
-        let partial = std::mem::take(&mut self.partial);
-        let stepped = self.step_through(&partial, now, fx);
-        let ending = self.keep_rest(partial, stepped);
-        if ending.is_none() && fx.end.is_none() {
-            worker.counters.keep_alive_timeouts.add(1);
-            return Some(Ending::because(ReasonCode::KeepAliveTimeout));
-        }
-        ending
-    }
-
-    /// Reads once and steps through what is there.
-    fn read(&mut self, task: &mut TaskContext<'_>, now: Instant, fx: &mut Effects) -> Option<Ending> {
-        let worker = Rc::clone(&self.worker);
-        if self.partial_is_ready {
-            let partial = std::mem::take(&mut self.partial);
-            let stepped = self.step_through(&partial, now, fx);
-            if let Some(ending) = self.keep_rest(partial, stepped) {
-                return Some(ending);
-            }
-            if fx.end.is_some() || self.partial_is_ready {
-                return None;
-            }
-        }
-        let mut scratch = worker.scratch.borrow_mut();
-        for _ in 0..READS_PER_TURN {
-            let read = match self.transport.poll_read(task, &mut scratch) {
-                Poll::Pending if self.is_broken() => {
-                    return Some(Ending::because(ReasonCode::UnspecifiedError));
-                }
-                Poll::Pending => return None,
-                Poll::Ready(Ok(0)) => return Some(Ending::because(ReasonCode::Success)),
-                Poll::Ready(Ok(read)) => read,
-                Poll::Ready(Err(error)) => {
-                    worker.counters.count_websocket(WebSocketRefusal::of_read(&error));
-                    return Some(Ending::because(ReasonCode::UnspecifiedError));
-                }
-            };
-            worker.counters.bytes_received.add(read as u64);
-            if let Some(ending) = self.take_in(&scratch[..read], now, fx) {
-                return Some(ending);
-            }
-            if fx.end.is_some() || self.partial_is_ready {
-                return None;
-            }
-            if fx.packets >= PACKETS_PER_TURN / 2 {
-                break;
-            }
-        }
-        // Whatever the socket still holds is read in the next turn, behind the others'.
-        go_on_behind_sockets(task);
-        None
-    }
-
-    /// Steps through bytes received; what is not a whole packet is kept.
-    fn take_in(&mut self, received: &[u8], now: Instant, fx: &mut Effects) -> Option<Ending> {
-        let ending = self.step_into(received, now, fx);
-        if !self.partial.is_empty() && received.len() >= SIGN_OF_LIFE_BYTES {
-            let mut sessions = self.worker.sessions.borrow_mut();
-            if let Some(online) = sessions.get_mut(self.key).and_then(|session| session.online.as_mut()) {
-                online.last_received = now;
-            }
-        }
-        ending
-    }
-
-    fn step_into(&mut self, received: &[u8], now: Instant, fx: &mut Effects) -> Option<Ending> {
-        if !self.partial.is_empty() {
-            let mut partial = std::mem::take(&mut self.partial);
-            partial.extend_from_slice(received);
-            let stepped = self.step_through(&partial, now, fx);
-            return self.keep_rest(partial, stepped);
-        }
-        match self.step_through(received, now, fx) {
-            Ok(used) => {
-                if used < received.len() {
-                    self.partial.extend_from_slice(&received[used..]);
-                }
-                None
-            }
-            Err(violation) => Some(violation.into()),
-        }
-    }
-
-    fn keep_rest(&mut self, mut bytes: Vec<u8>, stepped: Result<usize, Violation>) -> Option<Ending> {
-        match stepped {
-            Ok(used) if used == bytes.len() => {}
-            Ok(used) => {
-                bytes.drain(..used);
-                self.partial = bytes;
-            }
-            Err(violation) => return Some(violation.into()),
-        }
-        None
-    }
-
-    /// Steps through whole packets; answers how many bytes are done with.
-    fn step_through(&mut self, bytes: &[u8], now: Instant, fx: &mut Effects) -> Result<usize, Violation> {
-        let worker = Rc::clone(&self.worker);
-        let node = &worker.node;
-        self.partial_is_ready = false;
-        let policy = node.policy.current();
-        let next_stamp = || node.next_retained_stamp();
-        let version = self.protocol.version();
-        self.goes_on = false;
-        let (changes, answers) = match &self.rare {
-            Some(rare) => (rare.changes.len(), rare.answers.len()),
-            None => (0, 0),
-        };
-        worker
-            .with_desk(self.key, now, |session, desk| {
-                let mut step = Step {
-                    desk,
-                    counters: &worker.counters,
-                    authorizes: policy.authorizes,
-                    revision: node.policy.revision(),
-                    next_stamp: &next_stamp,
-                };
-                let mut used = 0;
-                while fx.end.is_none()
-                    && let Some(header) =
-                        read_header(&bytes[used..], &node.decode_limits).inspect_err(|error| {
-                            count_decode_error(&worker, error.reason_code());
-                        })?
-                {
-                    let end = used + header.frame_bytes();
-                    if end > bytes.len() {
-                        break;
-                    }
-                    // A PUBLISH is to find the subscriptions that its client asked for before.
-                    let comes_behind =
-                        header.packet_type == PacketType::Publish && (changes > 0 || !fx.changes.is_empty());
-                    let is_enough = fx.packets >= PACKETS_PER_TURN
-                        || changes + answers + fx.changes.len() >= CHANGES_MAX
-                        || fx.batch.text_bytes() >= BATCH_BYTES_MAX;
-                    if comes_behind || is_enough {
-                        self.partial_is_ready = true;
-                        self.goes_on = true;
-                        break;
-                    }
-                    let body = &bytes[used + usize::from(header.header_bytes)..end];
-                    let packet = decode_body(header, body, version, Sender::Client, &node.decode_limits)
-                        .inspect_err(|error| count_decode_error(&worker, error.reason_code()))?;
-                    if let Some(online) = &mut session.online {
-                        // A whole packet is a sign of life, the beginning of one is not [MQTT-3.1.2-22].
-                        online.last_received = now;
-                    }
-                    match self.protocol.on_packet(packet, session, &mut step, fx)? {
-                        Stepped::Done => {}
-                        Stepped::NeedsPermission | Stepped::NeedsAnswers => {
-                            self.partial_is_ready = true;
-                            break;
-                        }
-                    }
-                    worker.counters.packets_received.add(1);
-                    fx.packets += 1;
-                    used = end;
-                }
-                Ok(used)
-            })
-            .unwrap_or(Ok(bytes.len()))
-    }
-
     /// Carries out what the steps asked for: answers, changes of subscriptions, questions, and the batch to route.
     fn carry_out(
         &mut self,
@@ -565,7 +308,7 @@ impl Connection {
         })
     }
 
-    fn is_broken(&self) -> bool {
+    pub(super) fn is_broken(&self) -> bool {
         self.rare.as_ref().is_some_and(|rare| rare.broken)
     }
 
@@ -655,13 +398,6 @@ impl Connection {
         if let Some(replay) = replay {
             retained::ask(&self.worker.node, context.address(), None, vec![replay]);
         }
-    }
-}
-
-fn count_decode_error(worker: &Worker, reason: ReasonCode) {
-    match reason {
-        ReasonCode::PacketTooLarge => worker.counters.packets_too_large.add(1),
-        _ => worker.counters.protocol_errors.add(1),
     }
 }
 

@@ -13,6 +13,7 @@ mod parting;
 mod permit;
 mod protocol;
 mod questions;
+mod reading;
 mod retained;
 pub mod transport;
 

@@ -109,7 +109,6 @@ impl RetainedStore {
         }
     }
 
-    /// What has expired makes room.
     /// All that are kept, in the order of their topic names.
     #[cfg(feature = "simulation")]
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<StoredMessage>> {
@@ -123,6 +122,7 @@ impl RetainedStore {
         self.bytes = 0;
     }
 
+    /// What has expired makes room.
     fn remove_expired(&mut self, now: Instant) {
         if self.swept_at.is_some_and(|at| now.saturating_duration_since(at) < SWEEP_INTERVAL) {
             return;

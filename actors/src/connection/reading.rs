@@ -1,0 +1,286 @@
+//! What a connection reads, when, and how it is cut into packets.
+//!
+//! It reads through the worker's shared buffer and keeps only what is not a whole packet, or waits for its turn.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll};
+
+use mqtt_codec::{PacketType, ReasonCode, Sender, decode_body, read_header};
+use tokio::time::Instant;
+
+use super::actor::Connection;
+use super::effects::{Effects, Ending};
+use super::protocol::{Step, Stepped, Violation};
+use super::transport::WebSocketRefusal;
+use crate::sessions::Reading;
+use crate::worker::{IncompleteBytes, SCRATCH_BYTES, Worker, go_on_behind_sockets};
+
+/// Reads of one turn. The second usually finds nothing, without a system call, and leaves the waker with the socket.
+const READS_PER_TURN: usize = 2;
+/// Packets that one turn steps through before others have theirs: 64 KiB may hold 32,768 of them. Few enough to take some
+/// hundred microseconds at most; enough for a subscriber of very many publishers to keep up with its acknowledgements.
+const PACKETS_PER_TURN: usize = 1024;
+/// SUBSCRIBE and UNSUBSCRIBE packets of one client in work at a time; beyond, it is not read.
+const CHANGES_MAX: usize = 64;
+/// So much of a packet, read at once, is a sign of life like a whole one: a large packet may take a slow client longer than
+/// its keep alive. Fewer bytes are none, so that nobody stays by dripping.
+const SIGN_OF_LIFE_BYTES: usize = 1024;
+/// Bytes of topic names, properties and short payloads in one batch; topic aliases make them more than was read.
+const BATCH_BYTES_MAX: usize = 256 * 1024;
+
+impl Connection {
+    /// Whether the client is not read because the node is not done with what it sent before.
+    pub(super) fn waits_for_node(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| {
+            rare.held_up || rare.asked || rare.changes.len() + rare.answers.len() >= CHANGES_MAX
+        })
+    }
+
+    /// Notes what a packet that is received in part holds. False if that is more than there may be.
+    pub(super) fn may_hold_incomplete(&mut self) -> bool {
+        // Whole packets that wait for their turn are what two reads bring: the sender of those is not to blame.
+        let waiting = if self.partial_is_ready { READS_PER_TURN * SCRATCH_BYTES } else { 0 };
+        let bytes = self.partial.capacity().saturating_sub(waiting) + self.transport.held_back();
+        let is_held = self.rare.as_ref().is_some_and(|rare| rare.incomplete.is_some());
+        if !IncompleteBytes::is_needed(bytes) {
+            if is_held {
+                self.rare().incomplete = None;
+            }
+            return true;
+        }
+        let node = Arc::clone(&self.worker.node);
+        self.rare().incomplete.get_or_insert_with(|| IncompleteBytes::new(&node)).hold(bytes)
+    }
+
+    pub(super) fn may_read(&self) -> bool {
+        if self.waits_for_node() {
+            return false;
+        }
+        let sessions = self.worker.sessions.borrow();
+        let Some(online) = sessions.get(self.key).and_then(|session| session.online.as_ref()) else {
+            return false;
+        };
+        let is_full = online.outbox.waiting_bytes() >= self.worker.node.settings.node.outbox_bytes_max;
+        if is_full && !self.is_broken() {
+            // It takes nothing in, so nothing more is taken from it.
+            self.worker.counters.reading_paused_outbox.add(1);
+            return false;
+        }
+        true
+    }
+
+    /// A client that is not read cannot be blamed for its silence.
+    pub(super) fn note_pause(&self) {
+        let paused = !self.partial.is_empty() && self.partial_is_ready || !self.may_read();
+        let mut sessions = self.worker.sessions.borrow_mut();
+        if let Some(online) = sessions.get_mut(self.key).and_then(|session| session.online.as_mut()) {
+            online.reading = if paused { Reading::Paused } else { Reading::GoesOn };
+        }
+    }
+
+    pub(super) fn is_doubted(&self) -> bool {
+        let sessions = self.worker.sessions.borrow();
+        let online = sessions.get(self.key).and_then(|session| session.online.as_ref());
+        online.is_some_and(|online| online.reading == Reading::Doubted)
+    }
+
+    /// The keep alive of a client that is not read is over. If it is not read because it does not read itself, and it has
+    /// sent nothing meanwhile, it is gone [MQTT-3.1.2-22]. What it has sent is taken from the socket to find out, and
+    /// waits; of a client that has sent a whole buffer nothing more is taken, and it stays.
+    pub(super) fn look_for_life(
+        &mut self,
+        task: &mut TaskContext<'_>,
+        now: Instant,
+        fx: &mut Effects,
+    ) -> Option<Ending> {
+        let worker = Rc::clone(&self.worker);
+        let mut scratch = worker.scratch.borrow_mut();
+        if self.waits_for_node() || self.partial.len() >= scratch.len() {
+            return None;
+        }
+        match self.transport.poll_read(task, &mut scratch) {
+            Poll::Pending | Poll::Ready(Ok(0)) => {}
+            Poll::Ready(Ok(read)) => {
+                worker.counters.bytes_received.add(read as u64);
+                self.partial.extend_from_slice(&scratch[..read]);
+                self.partial_is_ready = true;
+                return None;
+            }
+            Poll::Ready(Err(_)) => return Some(Ending::because(ReasonCode::UnspecifiedError)),
+        }
+        // What it sent before holds, its DISCONNECT above all.
+        let partial = std::mem::take(&mut self.partial);
+        let stepped = self.step_through(&partial, now, fx);
+        let ending = self.keep_rest(partial, stepped);
+        if ending.is_none() && fx.end.is_none() {
+            worker.counters.keep_alive_timeouts.add(1);
+            return Some(Ending::because(ReasonCode::KeepAliveTimeout));
+        }
+        ending
+    }
+
+    /// Reads once and steps through what is there.
+    pub(super) fn read(
+        &mut self,
+        task: &mut TaskContext<'_>,
+        now: Instant,
+        fx: &mut Effects,
+    ) -> Option<Ending> {
+        let worker = Rc::clone(&self.worker);
+        if self.partial_is_ready {
+            let partial = std::mem::take(&mut self.partial);
+            let stepped = self.step_through(&partial, now, fx);
+            if let Some(ending) = self.keep_rest(partial, stepped) {
+                return Some(ending);
+            }
+            if fx.end.is_some() || self.partial_is_ready {
+                return None;
+            }
+        }
+        let mut scratch = worker.scratch.borrow_mut();
+        for _ in 0..READS_PER_TURN {
+            let read = match self.transport.poll_read(task, &mut scratch) {
+                Poll::Pending if self.is_broken() => {
+                    return Some(Ending::because(ReasonCode::UnspecifiedError));
+                }
+                Poll::Pending => return None,
+                Poll::Ready(Ok(0)) => return Some(Ending::because(ReasonCode::Success)),
+                Poll::Ready(Ok(read)) => read,
+                Poll::Ready(Err(error)) => {
+                    worker.counters.count_websocket(WebSocketRefusal::of_read(&error));
+                    return Some(Ending::because(ReasonCode::UnspecifiedError));
+                }
+            };
+            worker.counters.bytes_received.add(read as u64);
+            if let Some(ending) = self.take_in(&scratch[..read], now, fx) {
+                return Some(ending);
+            }
+            if fx.end.is_some() || self.partial_is_ready {
+                return None;
+            }
+            if fx.packets >= PACKETS_PER_TURN / 2 {
+                break;
+            }
+        }
+        // Whatever the socket still holds is read in the next turn, behind the others'.
+        go_on_behind_sockets(task);
+        None
+    }
+
+    /// Steps through bytes received; what is not a whole packet is kept.
+    fn take_in(&mut self, received: &[u8], now: Instant, fx: &mut Effects) -> Option<Ending> {
+        let ending = self.step_into(received, now, fx);
+        if !self.partial.is_empty() && received.len() >= SIGN_OF_LIFE_BYTES {
+            let mut sessions = self.worker.sessions.borrow_mut();
+            if let Some(online) = sessions.get_mut(self.key).and_then(|session| session.online.as_mut()) {
+                online.last_received = now;
+            }
+        }
+        ending
+    }
+
+    fn step_into(&mut self, received: &[u8], now: Instant, fx: &mut Effects) -> Option<Ending> {
+        if !self.partial.is_empty() {
+            let mut partial = std::mem::take(&mut self.partial);
+            partial.extend_from_slice(received);
+            let stepped = self.step_through(&partial, now, fx);
+            return self.keep_rest(partial, stepped);
+        }
+        match self.step_through(received, now, fx) {
+            Ok(used) => {
+                if used < received.len() {
+                    self.partial.extend_from_slice(&received[used..]);
+                }
+                None
+            }
+            Err(violation) => Some(violation.into()),
+        }
+    }
+
+    fn keep_rest(&mut self, mut bytes: Vec<u8>, stepped: Result<usize, Violation>) -> Option<Ending> {
+        match stepped {
+            Ok(used) if used == bytes.len() => {}
+            Ok(used) => {
+                bytes.drain(..used);
+                self.partial = bytes;
+            }
+            Err(violation) => return Some(violation.into()),
+        }
+        None
+    }
+
+    /// Steps through whole packets; answers how many bytes are done with.
+    fn step_through(&mut self, bytes: &[u8], now: Instant, fx: &mut Effects) -> Result<usize, Violation> {
+        let worker = Rc::clone(&self.worker);
+        let node = &worker.node;
+        self.partial_is_ready = false;
+        let policy = node.policy.current();
+        let next_stamp = || node.next_retained_stamp();
+        let version = self.protocol.version();
+        self.goes_on = false;
+        let (changes, answers) = match &self.rare {
+            Some(rare) => (rare.changes.len(), rare.answers.len()),
+            None => (0, 0),
+        };
+        worker
+            .with_desk(self.key, now, |session, desk| {
+                let mut step = Step {
+                    desk,
+                    counters: &worker.counters,
+                    authorizes: policy.authorizes,
+                    revision: node.policy.revision(),
+                    next_stamp: &next_stamp,
+                };
+                let mut used = 0;
+                while fx.end.is_none()
+                    && let Some(header) =
+                        read_header(&bytes[used..], &node.decode_limits).inspect_err(|error| {
+                            count_decode_error(&worker, error.reason_code());
+                        })?
+                {
+                    let end = used + header.frame_bytes();
+                    if end > bytes.len() {
+                        break;
+                    }
+                    // A PUBLISH is to find the subscriptions that its client asked for before.
+                    let comes_behind =
+                        header.packet_type == PacketType::Publish && (changes > 0 || !fx.changes.is_empty());
+                    let is_enough = fx.packets >= PACKETS_PER_TURN
+                        || changes + answers + fx.changes.len() >= CHANGES_MAX
+                        || fx.batch.text_bytes() >= BATCH_BYTES_MAX;
+                    if comes_behind || is_enough {
+                        self.partial_is_ready = true;
+                        self.goes_on = true;
+                        break;
+                    }
+                    let body = &bytes[used + usize::from(header.header_bytes)..end];
+                    let packet = decode_body(header, body, version, Sender::Client, &node.decode_limits)
+                        .inspect_err(|error| count_decode_error(&worker, error.reason_code()))?;
+                    if let Some(online) = &mut session.online {
+                        // A whole packet is a sign of life, the beginning of one is not [MQTT-3.1.2-22].
+                        online.last_received = now;
+                    }
+                    match self.protocol.on_packet(packet, session, &mut step, fx)? {
+                        Stepped::Done => {}
+                        Stepped::NeedsPermission | Stepped::NeedsAnswers => {
+                            self.partial_is_ready = true;
+                            break;
+                        }
+                    }
+                    worker.counters.packets_received.add(1);
+                    fx.packets += 1;
+                    used = end;
+                }
+                Ok(used)
+            })
+            .unwrap_or(Ok(bytes.len()))
+    }
+}
+
+fn count_decode_error(worker: &Worker, reason: ReasonCode) {
+    match reason {
+        ReasonCode::PacketTooLarge => worker.counters.packets_too_large.add(1),
+        _ => worker.counters.protocol_errors.add(1),
+    }
+}
