@@ -147,10 +147,17 @@ impl Node {
             arbiters.push(arbiter);
             started.await.map_err(|_| StartError::ThreadEnded)?;
         }
+        let (ready, started) = oneshot::channel();
         arbiters[0].spawn_fn({
             let (shared, metrics) = (Arc::clone(&shared), Arc::clone(&metrics));
-            move || start_metrics(&shared, &metrics)
+            move || {
+                start_metrics(&shared, &metrics);
+                // The one who waits may have given up; then nothing waits for this thread.
+                let _ = ready.send(());
+            }
         });
+        // Who is told that the node is ready may ask for its figures.
+        started.await.map_err(|_| StartError::ThreadEnded)?;
         open.send_replace(true);
         let accepting = Arc::new(AtomicBool::new(true));
         Ok(RunningNode { shared, metrics, listeners, arbiters, stop, accepting })

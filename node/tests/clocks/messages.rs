@@ -1,94 +1,102 @@
-//! Messages with an expiry interval that wait, for a session to come back or for room in a receive maximum: sent with
-//! what remains of it until half a second before it passes, and not sent half a second after.
+//! Message expiry: what waits in a session is delivered before its time is over, and says how much of it is left.
 
-use std::net::SocketAddr;
-use std::num::NonZeroU16;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use mqtt_codec::{Packet, Publish};
-use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use mqtt_codec::{Ack, Connect, Disconnect, Packet, ProtocolVersion, QoS, ReasonCode};
+use tokio::time::sleep_until;
 
-use super::arrivals::{fraction, seconds, spread};
-use super::record::Record;
-use super::wire::{Wire, connect};
-use super::{DEADLINE, TOLERANCE};
+use crate::harness::{connect, publish};
+use crate::link::Link;
+use crate::part::{Events, Part};
+use crate::verdict::Event;
 
-const REMAINING: &str = "message expiry, what remains";
-const AFTER: &str = "message expiry, not sent after it";
-/// Those who wait offline, and as many whose receive maximum has no room.
-const CLIENTS: usize = 300;
-/// Session expiry interval, longer than anything here.
-const LONG: u32 = 600;
+/// Of each kind, per thread.
+const EACH: usize = 100;
+const EXPIRY: Duration = Duration::from_secs(2);
+const V5: ProtocolVersion = ProtocolVersion::V5;
 
-pub(crate) fn start(address: SocketAddr, record: &Rc<Record>) -> Vec<JoinHandle<()>> {
-    record.expect(REMAINING, CLIENTS);
-    record.expect(AFTER, CLIENTS);
-    let mut clients = spread(CLIENTS, |number| offline(address, number, Rc::clone(record)));
-    clients.extend(spread(CLIENTS, |number| without_room(address, number, Rc::clone(record))));
-    clients
-}
-
-/// The expiry interval of a message, and how long it waits: half of them until just before that, or less, the others
-/// until just after.
-fn times(number: usize) -> (Duration, Duration) {
-    let expiry = seconds(number / 2, &[1, 2, 3, 5]);
-    let before = (expiry - TOLERANCE).mul_f64(1.0 - (number / 8 % 3) as f64 / 4.0);
-    (expiry, if number.is_multiple_of(2) { before } else { expiry + TOLERANCE })
-}
-
-fn judge(record: &Record, published: Instant, expiry: Duration, came: Option<&Publish>, before: bool) {
-    let waited = published.elapsed();
-    match came {
-        Some(publish) if before => {
-            let remains = publish.properties.message_expiry_interval.map_or(f64::INFINITY, f64::from);
-            let excess = remains - (expiry.as_secs_f64() - waited.as_secs_f64());
-            // It is told in whole seconds, rounded up, so up to one too many is right.
-            record.late(REMAINING, excess.min(0.0) + (excess - 1.0).max(0.0));
-        }
-        None if !before => record.late(AFTER, 0.0),
-        // Whoever is too late himself has nothing to complain about.
-        None if waited >= expiry => record.late(REMAINING, 0.0),
-        came => record.wrong(format!("a message of {expiry:?} after {waited:?}: sent {}", came.is_some())),
+pub(crate) fn begin(part: &Rc<Part>, events: &mut Events) {
+    for number in 0..EACH {
+        // From a tenth of a second after the publish to three quarters of one after the end of its time.
+        let after = Duration::from_millis(100) + Duration::from_millis(2650) * number as u32 / EACH as u32;
+        let at = (number, EACH);
+        part.begin(events, "message: waits for an offline client", at, move |part, name| {
+            waits(part, name, after, Wait::Offline)
+        });
+        part.begin(events, "message: waits for room in a window", at, move |part, name| {
+            waits(part, name, after, Wait::Window)
+        });
     }
 }
 
-async fn offline(address: SocketAddr, number: usize, record: Rc<Record>) {
-    let (topic, (expiry, waits)) = (format!("message/{number}"), times(number));
-    let durable = connect(&format!("offline-{number}"), LONG);
-    let (mut wire, _) = Wire::connect(address, number, durable.clone()).await;
-    wire.subscribe(&topic).await;
-    wire.disconnect().await;
-    let (mut publisher, _) = Wire::connect(address, number, connect("", 0)).await;
-    sleep(fraction(number)).await;
-    let published = Instant::now();
-    publisher.publish(&topic, number, Some(expiry)).await;
-    publisher.disconnect().await;
-    sleep(waits.saturating_sub(published.elapsed())).await;
-    let (mut wire, _) = Wire::connect(address, number, durable).await;
-    let came = wire.waiting().await;
-    judge(&record, published, expiry, came.as_ref(), waits < expiry);
-    wire.disconnect().await;
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wait {
+    Offline,
+    Window,
 }
 
-async fn without_room(address: SocketAddr, number: usize, record: Rc<Record>) {
-    let (topic, (expiry, waits)) = (format!("narrow/{number}"), times(number));
-    let mut narrow = connect(&format!("narrow-{number}"), 0);
-    narrow.properties.receive_maximum = NonZeroU16::new(1);
-    let (mut wire, _) = Wire::connect(address, number, narrow).await;
-    wire.subscribe(&topic).await;
-    let (mut publisher, _) = Wire::connect(address, number, connect("", 0)).await;
-    publisher.publish(&topic, number, None).await;
-    let first = timeout(DEADLINE, wire.next()).await.expect("in time");
-    let Some(Packet::Publish(first)) = first else { panic!("in place of a PUBLISH: {first:?}") };
-    sleep(fraction(number)).await;
+async fn publish_sure(
+    link: &mut Link,
+    topic: &str,
+    payload: &[u8],
+    expiry: Option<Duration>,
+) -> Result<(), String> {
+    let Packet::Publish(mut message) = publish(topic, QoS::AtLeastOnce, 1, payload) else { unreachable!() };
+    message.properties.message_expiry_interval = expiry.map(|expiry| expiry.as_secs() as u32);
+    link.send(&Packet::Publish(message)).await?;
+    match link.next().await? {
+        Some(Packet::PubAck(_)) => Ok(()),
+        other => Err(format!("in place of a PUBACK: {other:?}")),
+    }
+}
+
+/// A message that expires is published, and one behind it that does not: with the second it is clear whether the first
+/// still comes.
+async fn waits(part: Rc<Part>, name: String, after: Duration, wait: Wait) -> Result<Option<Event>, String> {
+    let address = part.addresses.tcp;
+    let mut connect_again = Connect { clean_start: false, ..connect(V5, &name) };
+    connect_again.properties.session_expiry_interval = Some(60);
+    connect_again.properties.receive_maximum = (wait == Wait::Window).then_some(1.try_into().expect("not 0"));
+    let (mut link, _) = Link::client(address, connect_again.clone()).await?;
+    link.subscribe(&name, QoS::AtLeastOnce).await?;
+    let (mut publisher, _) = Link::client(address, connect(V5, &format!("{name}/publisher"))).await?;
+    let mut first = None;
+    if wait == Wait::Window {
+        publish_sure(&mut publisher, &name, b"fills the window", None).await?;
+        first = match link.next().await? {
+            Some(Packet::Publish(message)) => message.packet_identifier,
+            other => return Err(format!("in place of a PUBLISH: {other:?}")),
+        };
+    } else {
+        link.send(&Packet::Disconnect(Disconnect::new(ReasonCode::Success))).await?;
+        // The node closes behind it: what is published now waits.
+        link.until_end().await?;
+    }
     let published = Instant::now();
-    publisher.publish(&topic, number, Some(expiry)).await;
-    publisher.disconnect().await;
-    sleep(waits.saturating_sub(published.elapsed())).await;
-    wire.acknowledge(&first).await;
-    let came = wire.waiting().await;
-    judge(&record, published, expiry, came.as_ref(), waits < expiry);
-    wire.disconnect().await;
+    publish_sure(&mut publisher, &name, b"expires", Some(EXPIRY)).await?;
+    let accepted = publisher.read;
+    publish_sure(&mut publisher, &name, b"stays", None).await?;
+    sleep_until((published + after).into()).await;
+    let asked = Instant::now();
+    match first {
+        Some(identifier) => link.send(&Packet::PubAck(Ack::new(identifier, ReasonCode::Success))).await?,
+        None => link = Link::client(address, connect_again).await?.0,
+    }
+    let message = link.message().await?;
+    if message.payload != b"expires".as_slice() {
+        return Event::at(link.read, published + EXPIRY, link.read, &part.stalls).map(Some);
+    }
+    let received = link.read;
+    link.message().await?;
+    let left = |waited: Duration| {
+        let left = EXPIRY.saturating_sub(waited);
+        left.as_secs() as u32 + u32::from(left.subsec_nanos() > 0)
+    };
+    let (least, most) = (left(received - published), left(asked.saturating_duration_since(accepted)));
+    let said = message.properties.message_expiry_interval;
+    if !said.is_some_and(|said| (least..=most).contains(&said)) {
+        return Err(format!("{said:?} seconds left, not {least} to {most}"));
+    }
+    Event::at(asked, published, accepted + EXPIRY, &part.stalls).map(Some)
 }

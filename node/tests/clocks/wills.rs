@@ -1,100 +1,153 @@
-//! Wills: published when their delay has passed, or when the session expires before that, and not if the client comes
-//! back half a second before.
+//! Will delays: a will comes when its delay is over or its session ends, and not if its client came back before.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use mqtt_codec::Packet;
-use tokio::task::{JoinHandle, spawn_local};
-use tokio::time::sleep;
+use mqtt_codec::{
+    Connect, Disconnect, Packet, ProtocolVersion, PublishProperties, QoS, ReasonCode, TopicName, Will,
+};
+use tokio::sync::oneshot;
+use tokio::time::{sleep_until, timeout};
 
-use super::arrivals::{fraction, seconds, spread};
-use super::record::Record;
-use super::wire::{Wire, connect, will};
-use super::{DEADLINE, TOLERANCE};
+use crate::harness::{DEADLINE, connect};
+use crate::link::Link;
+use crate::part::{Events, Part};
+use crate::verdict::{Event, LATE_MAX, Verdict};
 
-const DELAY: &str = "will delay";
-const EXPIRY: &str = "session expiry, told by the will";
-const RETURN: &str = "will delay, back before it passes";
-const CLIENTS: usize = 300;
-const RETURNING: usize = 150;
-/// Above everything that passes here.
-const LONG: Duration = Duration::from_secs(600);
+/// Of each kind, per thread.
+const EACH: usize = 75;
+/// Those that are silent in place of closing, per thread.
+pub(crate) const SILENT: usize = EACH;
+const DELAY: Duration = Duration::from_secs(2);
+const V5: ProtocolVersion = ProtocolVersion::V5;
 
-/// When each will is due: the kind, when its connection was lost, and after how long.
-type Due = Rc<RefCell<HashMap<String, (&'static str, Instant, Duration)>>>;
-
-pub(crate) async fn start(address: SocketAddr, record: &Rc<Record>) -> Vec<JoinHandle<()>> {
-    for (kind, clients) in [(DELAY, CLIENTS), (EXPIRY, CLIENTS), (RETURN, RETURNING)] {
-        record.expect(kind, clients);
-    }
-    let due = Due::default();
-    let (mut watcher, _) = Wire::connect(address, 0, connect("watcher", 0)).await;
-    watcher.subscribe("will/+").await;
-    let mut clients = spread(CLIENTS, |number| {
-        let time = seconds(number, &[1, 2, 3, 5]);
-        lose(address, number, DELAY, (time, LONG), Rc::clone(&due))
-    });
-    clients.extend(spread(CLIENTS, |number| {
-        let time = seconds(number, &[1, 2, 3, 5]);
-        lose(address, number, EXPIRY, (LONG, time), Rc::clone(&due))
-    }));
-    clients.extend(spread(RETURNING, |number| come_back(address, number, Rc::clone(record))));
-    clients.push(spawn_local(watch(watcher, due, Rc::clone(record))));
-    clients
+/// Gets all wills of a thread's clients.
+#[derive(Default)]
+pub(crate) struct Watcher {
+    wanted: RefCell<HashMap<String, oneshot::Sender<Instant>>>,
+    unwanted: Cell<usize>,
 }
 
-/// Connects with a will, and loses its connection.
-async fn lose(address: SocketAddr, number: usize, kind: &'static str, times: (Duration, Duration), due: Due) {
-    let (delay, expiry) = times;
-    let topic = format!("will/{}-{number}", if kind == DELAY { "delay" } else { "expiry" });
-    let mut connect = connect(&topic, expiry.as_secs() as u32);
-    connect.will = Some(will(&topic, delay));
-    let (wire, _) = Wire::connect(address, number, connect).await;
-    sleep(fraction(number)).await;
-    due.borrow_mut().insert(topic, (kind, Instant::now(), delay.min(expiry)));
-    drop(wire);
-}
-
-/// Loses its connection, and comes back when its will is almost due.
-async fn come_back(address: SocketAddr, number: usize, record: Rc<Record>) {
-    let topic = format!("will/back-{number}");
-    let delay = seconds(number, &[1, 2, 3]);
-    let mut connect = connect(&topic, LONG.as_secs() as u32);
-    connect.will = Some(will(&topic, delay));
-    let (wire, _) = Wire::connect(address, number, connect.clone()).await;
-    sleep(fraction(number)).await;
-    let lost = Instant::now();
-    drop(wire);
-    sleep(delay - TOLERANCE).await;
-    let (wire, answer) = Wire::connect(address, number, connect).await;
-    // The watcher says so if the will came. Whoever is too late himself has nothing to complain about.
-    if lost.elapsed() < delay && !answer.session_present {
-        record.wrong(format!("{topic} found no session"));
-    }
-    record.late(RETURN, (lost.elapsed().as_secs_f64() - delay.as_secs_f64()).max(0.0));
-    wire.disconnect().await;
-}
-
-/// Takes the wills as they come, until all that are due are there and none is to come.
-async fn watch(mut watcher: Wire, due: Due, record: Rc<Record>) {
-    let mut missing = 2 * CLIENTS;
-    while missing > 0 {
-        let next = tokio::time::timeout(DEADLINE, watcher.next()).await;
-        let Ok(Some(packet)) = next else {
-            return record.wrong(format!("{missing} wills are missing"));
-        };
-        let Packet::Publish(publish) = packet else { continue };
-        watcher.acknowledge(&publish).await;
-        match due.borrow_mut().remove(&publish.topic) {
-            Some((kind, lost, after)) => {
-                record.came(kind, lost, after);
-                missing -= 1;
+impl Watcher {
+    pub(crate) async fn open(part: usize, address: SocketAddr) -> Rc<Self> {
+        let watcher = Rc::new(Self::default());
+        let seen = Rc::clone(&watcher);
+        let (mut link, _) =
+            Link::client(address, connect(V5, &format!("watcher/{part}"))).await.expect("a client");
+        link.subscribe(&format!("will/+/{part}/#"), QoS::AtLeastOnce).await.expect("a subscription");
+        tokio::task::spawn_local(async move {
+            // It ends with its thread, or when nothing came for long.
+            while let Ok(will) = link.message().await {
+                match seen.wanted.borrow_mut().remove(&will.topic) {
+                    // Who asked may have seen enough.
+                    Some(wanted) => drop(wanted.send(link.read)),
+                    None => seen.unwanted.set(seen.unwanted.get() + 1),
+                }
             }
-            None => record.wrong(format!("{} is published, and should not be now", publish.topic)),
+        });
+        watcher
+    }
+
+    fn expect(&self, topic: &str) -> oneshot::Receiver<Instant> {
+        let (tell, told) = oneshot::channel();
+        self.wanted.borrow_mut().insert(topic.to_owned(), tell);
+        told
+    }
+
+    /// No will came twice.
+    pub(crate) fn judge(&self, verdict: &mut Verdict) {
+        let result =
+            if self.unwanted.get() == 0 { Ok(Event::RIGHT) } else { Err(format!("{}", self.unwanted.get())) };
+        verdict.event("will: none comes twice", result);
+    }
+}
+
+pub(crate) fn begin(part: &Rc<Part>, events: &mut Events) {
+    for number in 0..EACH {
+        let at = (number, EACH);
+        part.begin(events, "will: delayed, connection lost", at, |part, name| lost(part, name, Loss::Closed));
+        part.begin(events, "will: delayed, DISCONNECT 0x04", at, |part, name| {
+            lost(part, name, Loss::Disconnect)
+        });
+        part.begin(events, "will: delayed, client silent", at, |part, name| lost(part, name, Loss::Silence));
+        part.begin(events, "will: long delay, comes with the session's end", at, |part, name| {
+            lost(part, name, Loss::SessionEnds)
+        });
+        part.begin(events, "will: none, the client came back", at, came_back);
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Loss {
+    Closed,
+    Disconnect,
+    Silence,
+    SessionEnds,
+}
+
+fn with_will(name: &str, delay: u32, expiry: u32) -> Connect {
+    let topic = TopicName::new(&format!("will/{name}")).expect("a topic name");
+    let (payload, properties) = (b"gone".as_slice().into(), PublishProperties::default());
+    let will =
+        Will { qos: QoS::AtMostOnce, retain: false, topic, payload, delay_interval: delay, properties };
+    let mut connect = Connect { will: Some(will), ..connect(V5, name) };
+    connect.properties.session_expiry_interval = Some(expiry);
+    connect
+}
+
+async fn lost(part: Rc<Part>, name: String, loss: Loss) -> Result<Option<Event>, String> {
+    let mut connect = match loss {
+        Loss::SessionEnds => with_will(&name, 60, 2),
+        _ => with_will(&name, 2, 60),
+    };
+    if loss == Loss::Silence {
+        connect.keep_alive = 1;
+    }
+    let told = part.watcher.expect(&format!("will/{name}"));
+    let (mut link, _) = Link::client(part.addresses.tcp, connect).await?;
+    let (earliest, latest) = match loss {
+        Loss::Closed | Loss::SessionEnds => {
+            let before = Instant::now();
+            drop(link);
+            (before, Instant::now())
         }
+        Loss::Disconnect => {
+            link.send(&Packet::Disconnect(Disconnect::new(ReasonCode::DisconnectWithWillMessage))).await?;
+            link.written
+        }
+        Loss::Silence => {
+            let silent = link.written.0;
+            link.until_end().await?;
+            (silent + Duration::from_millis(1500), link.read)
+        }
+    };
+    let seen = timeout(DEADLINE, told).await.map_err(|_| "no will")?.map_err(|error| error.to_string())?;
+    Event::at(seen, earliest + DELAY, latest + DELAY, &part.stalls).map(Some)
+}
+
+/// Comes back shortly before its will is due.
+async fn came_back(part: Rc<Part>, name: String) -> Result<Option<Event>, String> {
+    const BEFORE: Duration = Duration::from_millis(300);
+    let topic = format!("will/{name}");
+    let mut told = part.watcher.expect(&topic);
+    let (link, _) = Link::client(part.addresses.tcp, with_will(&name, 2, 60)).await?;
+    let lost = Instant::now();
+    drop(link);
+    sleep_until((lost + DELAY - BEFORE).into()).await;
+    let again = Connect { will: None, clean_start: false, ..with_will(&name, 2, 60) };
+    let (link, answer) = Link::client(part.addresses.tcp, again).await?;
+    if link.read >= lost + DELAY {
+        // Kept from running, it is back too late: the will may come, once.
+        return Ok(None);
+    }
+    if !answer.session_present {
+        return Err("no session".to_owned());
+    }
+    match timeout(BEFORE + 2 * LATE_MAX, &mut told).await {
+        Ok(_) => Err("a will came".to_owned()),
+        Err(_) => Ok(Some(Event::RIGHT)),
     }
 }

@@ -60,9 +60,14 @@ impl Program {
         Self { child, folder, tcp, websocket, admin }
     }
 
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Resident memory, in bytes.
     pub(crate) fn resident_bytes(&self) -> usize {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
+        let status = fs::read_to_string(format!("/proc/{}/status", self.id())).expect("it runs");
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
         let kilobytes: usize = line.trim().trim_end_matches(" kB").parse().expect("a number");
         kilobytes * 1024
@@ -123,7 +128,7 @@ impl Program {
 
     /// Stops it by SIGTERM: it ends within its grace period, with status 0.
     pub(crate) fn stop(mut self) {
-        let pid = self.child.id().to_string();
+        let pid = self.id().to_string();
         let sent = Command::new("kill").args(["-TERM", &pid]).status().expect("kill");
         assert!(sent.success());
         let began = Instant::now();
