@@ -10,7 +10,7 @@ use mqtt_codec::{PacketType, ReasonCode, Sender, decode_body, read_header};
 use tokio::time::Instant;
 
 use super::actor::Connection;
-use super::effects::{Effects, Ending};
+use super::effects::{COST_OF_PACKET, Effects, Ending};
 use super::protocol::{Step, Stepped, Violation};
 use super::transport::WebSocketRefusal;
 use crate::sessions::Reading;
@@ -18,9 +18,9 @@ use crate::worker::{IncompleteBytes, SCRATCH_BYTES, Worker, go_on_behind_sockets
 
 /// Reads of one turn. The second usually finds nothing, without a system call, and leaves the waker with the socket.
 const READS_PER_TURN: usize = 2;
-/// Packets that one turn steps through before others have theirs: 64 KiB may hold 32,768 of them. Few enough to take some
-/// hundred microseconds at most; enough for a subscriber of very many publishers to keep up with its acknowledgements.
-const PACKETS_PER_TURN: usize = 1024;
+/// What the packets may cost that one turn steps through before others have theirs: an acknowledgement 1. 64 KiB may hold
+/// 16,384 of them.
+const COST_PER_TURN: usize = 1024;
 /// SUBSCRIBE and UNSUBSCRIBE packets of one client in work at a time; beyond, it is not read.
 const CHANGES_MAX: usize = 64;
 /// So much of a packet, read at once, is a sign of life like a whole one: a large packet may take a slow client longer than
@@ -159,7 +159,7 @@ impl Connection {
             if fx.end.is_some() || self.partial_is_ready {
                 return None;
             }
-            if fx.packets >= PACKETS_PER_TURN / 2 {
+            if fx.cost >= COST_PER_TURN / 2 {
                 break;
             }
         }
@@ -246,7 +246,7 @@ impl Connection {
                     // A PUBLISH is to find the subscriptions that its client asked for before.
                     let comes_behind =
                         header.packet_type == PacketType::Publish && (changes > 0 || !fx.changes.is_empty());
-                    let is_enough = fx.packets >= PACKETS_PER_TURN
+                    let is_enough = fx.cost >= COST_PER_TURN
                         || changes + answers + fx.changes.len() >= CHANGES_MAX
                         || fx.batch.text_bytes() >= BATCH_BYTES_MAX;
                     if comes_behind || is_enough {
@@ -269,12 +269,19 @@ impl Connection {
                         }
                     }
                     worker.counters.packets_received.add(1);
-                    fx.packets += 1;
+                    fx.cost += cost_of(header.packet_type);
                     used = end;
                 }
                 Ok(used)
             })
             .unwrap_or(Ok(bytes.len()))
+    }
+}
+
+fn cost_of(packet_type: PacketType) -> usize {
+    match packet_type {
+        PacketType::PubAck | PacketType::PubRec | PacketType::PubRel | PacketType::PubComp => 1,
+        _ => COST_OF_PACKET,
     }
 }
 

@@ -9,7 +9,7 @@ use mqtt_codec::{
 };
 
 use super::{Effects, Protocol, Step, Stepped, Violation};
-use crate::connection::effects::{Change, Granted};
+use crate::connection::effects::{COST_OF_PACKET, Change, Granted};
 use crate::sessions::{Session, Subscription, subscription_bytes};
 
 /// What a SUBSCRIBE or UNSUBSCRIBE costs, its filters apart, in packets of other types.
@@ -34,7 +34,7 @@ impl Protocol {
             fx.questions = subscribe.filters.iter().map(|(filter, _)| question(filter)).collect();
             return Ok(Stepped::NeedsPermission);
         };
-        fx.packets += CHANGE_PACKETS + subscribe.filters.len();
+        fx.cost += (CHANGE_PACKETS + subscribe.filters.len()) * COST_OF_PACKET;
         let identifier = subscribe.subscription_identifier.map_or(0, |identifier| identifier.get());
         let (mut granted, mut reasons, mut refused) = (Vec::new(), Vec::new(), None);
         for (index, (filter, options)) in subscribe.filters.iter().enumerate() {
@@ -85,7 +85,7 @@ impl Protocol {
     }
 
     pub(super) fn on_unsubscribe(&self, unsubscribe: Unsubscribe, session: &mut Session, fx: &mut Effects) {
-        fx.packets += CHANGE_PACKETS + unsubscribe.filters.len();
+        fx.cost += (CHANGE_PACKETS + unsubscribe.filters.len()) * COST_OF_PACKET;
         let (mut filters, mut reasons) = (Vec::new(), Vec::new());
         for filter in &unsubscribe.filters {
             let name = filter.to_string();
