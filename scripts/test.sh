@@ -4,9 +4,9 @@
 #   scripts/test.sh                     everything
 #   scripts/test.sh --only SUITE        one suite; may be repeated
 #
-# Suites: unit (cargo test of the workspace, doc tests included, and that docs/conformance.md is complete), clients
-# (the four below), mosquitto (mosquitto_pub, _sub, _rr and a mosquitto bridge), python (paho-mqtt, aiomqtt), node
-# (MQTT.js), rust (rumqttc).
+# Suites: unit (cargo test of the workspace, doc tests included, and that docs/conformance.md is complete), corpora
+# (the fuzzers' inputs), clients (the four below), mosquitto (mosquitto_pub, _sub, _rr and a mosquitto bridge), python
+# (paho-mqtt, aiomqtt), node (MQTT.js), rust (rumqttc).
 #
 # On Debian, programs that are missing are installed with apt-get; Python and npm packages go to a cache outside the
 # checkout: $MICRO_MQ_CACHE, by default ~/.cache/micro-mq. With MICRO_MQ_TEST_TCP=HOST:PORT (and
@@ -32,8 +32,8 @@ while (($# > 0)); do
     --only)
         case "${2:-}" in
         clients) suites+=("${client_suites[@]}") ;;
-        unit | mosquitto | python | node | rust) suites+=("$2") ;;
-        *) fail "unknown suite '${2:-}' (unit, clients, mosquitto, python, node, rust)" ;;
+        unit | corpora | mosquitto | python | node | rust) suites+=("$2") ;;
+        *) fail "unknown suite '${2:-}' (unit, corpora, clients, mosquitto, python, node, rust)" ;;
         esac
         shift 2
         ;;
@@ -44,13 +44,19 @@ while (($# > 0)); do
     *) fail "unknown argument '$1' (see --help)" ;;
     esac
 done
-((${#suites[@]} > 0)) || suites=(unit "${client_suites[@]}")
+((${#suites[@]} > 0)) || suites=(unit corpora "${client_suites[@]}")
 
 cd "$root"
 export PATH="$PATH:/usr/sbin" # the mosquitto broker, for a user whose PATH lacks it
 export PYTHONDONTWRITEBYTECODE=1
 
 suite_unit() { cargo test --workspace --locked; }
+
+suite_corpora() {
+    # A workspace of its own, like the fuzzer that these inputs are for.
+    cargo test --no-default-features --lib --locked --manifest-path tests/fuzz/Cargo.toml \
+        --target-dir "$cache_folder/target-fuzz-tests"
+}
 
 suite_pytest() {
     local python
@@ -84,12 +90,14 @@ install_packages "${suites[@]}"
 
 wants_broker=false
 for suite in "${suites[@]}"; do
-    if [ "$suite" = unit ]; then
+    case "$suite" in
+    unit)
         if scripts/conformance.sh --check; then add_result conformance 1 0; else add_result conformance 0 1; fi
         run_suite unit suite_unit
-    else
-        wants_broker=true
-    fi
+        ;;
+    corpora) run_suite corpora suite_corpora ;;
+    *) wants_broker=true ;;
+    esac
 done
 
 if $wants_broker; then

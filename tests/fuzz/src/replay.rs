@@ -41,4 +41,3 @@ fn trie() {
 fn connection() {
     replay("connection", crate::connection::run);
 }
-
