@@ -184,6 +184,19 @@ fn keys_of_groups() {
     assert_eq!(groups.iter().count(), 2);
 }
 
+/// The last group of all leaves no memory behind, but for what its successors must not be called.
+#[test]
+fn keys_are_not_given_twice() {
+    let mut groups = Groups::default();
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        let group = groups.join(0, &NAME.into(), "t", member(1, true, false, 0));
+        assert!(!seen.contains(&group.key));
+        seen.push(group.key);
+        assert!(groups.leave(NAME, key(1)).is_some());
+    }
+}
+
 fn queued(payload: &str) -> Queued {
     Queued {
         message: Arc::new(StoredMessage::new(&publication("t", payload, QoS::AtLeastOnce))),

@@ -153,6 +153,29 @@ fn subscriptions_are_bounded() {
     assert_eq!(client.session.subscriptions.len(), 2);
 }
 
+/// What subscriptions cost is bounded too: each its text, and so much for itself and for each of its levels. It is paid
+/// back by UNSUBSCRIBE.
+#[test]
+fn the_bytes_of_subscriptions_are_bounded() {
+    for (filter, levels) in [("a", 1), ("a/b", 2), ("//////", 7), ("$share/g/a", 3)] {
+        let cost = filter.len() + 128 + 64 * levels;
+        for (room, expected) in [(cost, GrantedQoS1), (cost - 1, QuotaExceeded)] {
+            let mut client = Client::with(&Connect::new(V5, "c"), |settings| {
+                settings.session.subscription_bytes_per_client_max = room;
+            });
+            for _ in 0..2 {
+                client.send(&subscribe(&[(filter, AtLeastOnce)])).unwrap();
+                assert_eq!(outcome(&client).0, [expected], "{filter} {room}");
+            }
+            let filters = vec![SubscriptionFilter::parse(filter).unwrap()];
+            let unsubscribe = Unsubscribe { packet_identifier: id(6), user_properties: Vec::new(), filters };
+            client.send(&Packet::Unsubscribe(unsubscribe)).unwrap();
+            client.send(&subscribe(&[(filter, AtLeastOnce)])).unwrap();
+            assert_eq!(outcome(&client).0, [expected], "{filter} {room}");
+        }
+    }
+}
+
 /// [MQTT-3.1.2-29] A client that wants no problem information gets no reason string.
 #[test]
 fn problem_information() {
