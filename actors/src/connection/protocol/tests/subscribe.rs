@@ -7,7 +7,7 @@ use mqtt_codec::{
 use std::num::NonZeroU32;
 
 use super::Client;
-use crate::connection::effects::{Change, Granted};
+use crate::connection::effects::{COST_OF_PACKET, Change, Granted};
 use crate::connection::protocol::Stepped;
 use crate::sessions::{Replay, Subscription};
 use crate::testing::{id, options};
@@ -173,6 +173,37 @@ fn the_bytes_of_subscriptions_are_bounded() {
             client.send(&subscribe(&[(filter, AtLeastOnce)])).unwrap();
             assert_eq!(outcome(&client).0, [expected], "{filter} {room}");
         }
+    }
+}
+
+/// A change of subscriptions costs its connection's turn more than another packet, and each of its filters as much as one.
+#[test]
+fn changes_cost_a_turn() {
+    let filters = ["a", "b", "c", "d"];
+    for unsubscribes in [false, true] {
+        let cost = |count: usize| {
+            let mut client = Client::new(V5);
+            let packet = if unsubscribes {
+                let filters =
+                    filters[..count].iter().map(|filter| SubscriptionFilter::parse(filter).unwrap());
+                let filters = filters.collect();
+                Packet::Unsubscribe(Unsubscribe {
+                    packet_identifier: id(6),
+                    user_properties: Vec::new(),
+                    filters,
+                })
+            } else {
+                subscribe(&filters.map(|filter| (filter, AtMostOnce))[..count])
+            };
+            client.send(&packet).unwrap();
+            let once = client.fx.cost;
+            client.send_more(&packet).unwrap();
+            assert_eq!(client.fx.cost, 2 * once);
+            once
+        };
+        assert_eq!(cost(2) - cost(1), COST_OF_PACKET);
+        assert_eq!(cost(4) - cost(2), 2 * COST_OF_PACKET);
+        assert!(cost(1) > 2 * COST_OF_PACKET);
     }
 }
 
