@@ -6,7 +6,7 @@
 #
 # tests    scripts/test.sh: every statement of MQTT (docs/conformance.md), real clients, model, hostile input, clocks
 # fuzzing  scripts/fuzz.sh: each target for 15 minutes (quick: 1)
-# mutants  scripts/mutants.sh: a random sample of 300 (quick: 20 of each crate)
+# mutants  scripts/mutants.sh: a random sample of 330 (quick: 20 of each crate)
 # soak     scripts/soak.sh: 60 minutes (quick: 5), with a plot in results/
 #
 # A part that fails does not keep the others from running. The exit status is 0 if all passed.
