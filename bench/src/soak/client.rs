@@ -388,11 +388,10 @@ impl Client {
                 }
             }
             Received::Acknowledge(kind, packet_identifier, code) => {
-                let known = self.session.acknowledged(answers, kind, packet_identifier, code);
-                if !known || code >= 0x80 {
+                if !self.session.acknowledged(answers, kind, packet_identifier, code) {
                     let name = &self.profile.client_identifier;
                     world.board.misconduct(format!(
-                        "{name} got an acknowledgement of type {kind} with reason code {code:#04x}, known: {known}"
+                        "{name} got an acknowledgement of type {kind} with reason code {code:#04x}"
                     ));
                 }
             }

@@ -11,6 +11,8 @@ use crate::wire::{Version, acknowledge, packet_type};
 /// Most publishes in flight, whatever the broker allows.
 const WINDOW: usize = 200;
 
+const PACKET_IDENTIFIER_NOT_FOUND: u8 = 0x92;
+
 /// How far a publish has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
@@ -18,6 +20,8 @@ enum Step {
     Published,
     /// PUBREC came, PUBREL was sent.
     Released,
+    /// PUBREL was sent on an earlier connection as well, which may have had its answer.
+    ReleasedAgain,
 }
 
 #[derive(Debug)]
@@ -70,11 +74,14 @@ impl Session {
     }
 
     /// Sends again what has no answer, in order [MQTT-4.4.0-1].
-    pub(super) fn resume(&self, out: &mut Vec<u8>, version: Version) {
-        for InFlight { packet_identifier, message, step } in &self.in_flight {
+    pub(super) fn resume(&mut self, out: &mut Vec<u8>, version: Version) {
+        for InFlight { packet_identifier, message, step } in &mut self.in_flight {
             match step {
                 Step::Published => packets::publish(out, version, message, *packet_identifier, true, None),
-                Step::Released => acknowledge(out, packet_type::PUBREL, *packet_identifier),
+                Step::Released | Step::ReleasedAgain => {
+                    *step = Step::ReleasedAgain;
+                    acknowledge(out, packet_type::PUBREL, *packet_identifier);
+                }
             }
         }
     }
@@ -84,7 +91,8 @@ impl Session {
         *self = Self { last_identifier: self.last_identifier, ..Self::default() };
     }
 
-    /// Takes a PUBACK, PUBREC or PUBCOMP, and answers a PUBREC. False if it belongs to nothing.
+    /// Takes a PUBACK, PUBREC or PUBCOMP, and answers a PUBREC. False if it belongs to nothing, or refuses what is
+    /// right.
     pub(super) fn acknowledged(
         &mut self,
         out: &mut Vec<u8>,
@@ -98,15 +106,18 @@ impl Session {
         let (qos, step) = (entry.message.qos, entry.step);
         match (packet_type, qos, step) {
             (packet_type::PUBREC, 2, _) if code < 0x80 => {
-                entry.step = Step::Released;
+                if step == Step::Published {
+                    entry.step = Step::Released;
+                }
                 acknowledge(out, packet_type::PUBREL, packet_identifier);
                 true
             }
             (packet_type::PUBACK, 1, _)
             | (packet_type::PUBREC, 2, Step::Published)
-            | (packet_type::PUBCOMP, 2, Step::Released) => {
+            | (packet_type::PUBCOMP, 2, Step::Released | Step::ReleasedAgain) => {
                 self.in_flight.remove(at);
-                true
+                // The broker forgets a packet identifier with the first PUBREL.
+                code < 0x80 || step == Step::ReleasedAgain && code == PACKET_IDENTIFIER_NOT_FOUND
             }
             _ => false,
         }
@@ -171,6 +182,20 @@ mod tests {
         assert!(session.acknowledged(&mut out, packet_type::PUBCOMP, 1, 0));
         assert!(!session.acknowledged(&mut out, packet_type::PUBCOMP, 2, 0));
         assert!(!session.is_idle());
+    }
+
+    /// The answer to the first PUBREL may have been lost with its connection; a second on one connection is not sent.
+    #[test]
+    fn a_pubrel_sent_again_may_find_its_identifier_forgotten() {
+        let mut session = Session::default();
+        (0..2).for_each(|_| session.publish(message(2)));
+        session.send(10, |_, _| {});
+        let mut out = Vec::new();
+        assert!(session.acknowledged(&mut out, packet_type::PUBREC, 1, 0));
+        session.resume(&mut out, Version::V5_0);
+        assert!(session.acknowledged(&mut out, packet_type::PUBCOMP, 1, PACKET_IDENTIFIER_NOT_FOUND));
+        assert!(session.acknowledged(&mut out, packet_type::PUBREC, 2, 0));
+        assert!(!session.acknowledged(&mut out, packet_type::PUBCOMP, 2, PACKET_IDENTIFIER_NOT_FOUND));
     }
 
     #[test]
