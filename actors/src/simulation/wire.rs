@@ -27,6 +27,8 @@ pub struct Wire {
     others: Vec<(PacketType, Option<PacketIdentifier>, usize)>,
     /// What the client owes for each PUBLISH of the node.
     unacknowledged: BTreeMap<u16, PacketType>,
+    /// What the client acknowledged before it read the PUBLISH, which may be on its way.
+    ahead: Vec<(PacketIdentifier, PacketType)>,
     aliases: BTreeMap<u16, String>,
 }
 
@@ -126,6 +128,8 @@ impl Wire {
     fn settle(&mut self, identifier: PacketIdentifier, owes: PacketType) {
         if self.unacknowledged.get(&identifier.get()) == Some(&owes) {
             self.unacknowledged.remove(&identifier.get());
+        } else {
+            self.ahead.push((identifier, owes));
         }
     }
 
@@ -250,6 +254,10 @@ impl Wire {
         }
         let Some(identifier) = publish.packet_identifier else { return Ok(()) };
         let owes = if publish.qos == QoS::ExactlyOnce { PacketType::PubRec } else { PacketType::PubAck };
+        if let Some(at) = self.ahead.iter().position(|ahead| *ahead == (identifier, owes)) {
+            self.ahead.swap_remove(at);
+            return Ok(());
+        }
         if self.unacknowledged.insert(identifier.get(), owes).is_some() {
             return Err("packet identifier in use [MQTT-2.2.1-4]".into());
         }
