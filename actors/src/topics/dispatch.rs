@@ -1,4 +1,5 @@
-//! Getting messages of shared subscriptions to one member of their group, wherever that lives.
+//! Getting messages of shared subscriptions to one member of their group, wherever that lives. A member of this worker is
+//! reached directly, by the exception that `route.rs` names.
 
 use std::rc::Rc;
 use std::sync::Arc;
