@@ -130,6 +130,8 @@ def main() -> int:
 
 def soak(chosen: argparse.Namespace, node: SoakNode) -> dict:
     """The run, with everything that was seen."""
+    # Now: the checkout may be another one when the run ends.
+    machine = describe(chosen.node)
     seconds = chosen.minutes * 60
     cycle = seconds / max(CYCLES_MIN, round(chosen.minutes / CYCLE_MINUTES))
     quiet = min(QUIET_SECONDS_MAX, cycle / 3)
@@ -150,7 +152,7 @@ def soak(chosen: argparse.Namespace, node: SoakNode) -> dict:
         "minutes": chosen.minutes,
         "seed": chosen.seed,
         "settings": chosen.settings,
-        "machine": describe(chosen.node),
+        "machine": machine,
         "phases": driver.of("phase"),
         "figures": driver.of("figures"),
         "latencies": driver.of("latency"),
