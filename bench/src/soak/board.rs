@@ -13,8 +13,8 @@ use crate::{
     wire::Stamp,
 };
 
-/// Sentences kept of each kind of fault; the counts go on.
-const SENTENCES_MAX: usize = 20;
+/// So many faults of each kind are told; the others are counted.
+const SENTENCES_MAX: u64 = 20;
 
 /// What the messages of a topic are promised.
 #[derive(Debug, Clone, Copy)]
@@ -61,6 +61,28 @@ pub(super) struct Faults {
     pub retained: u64,
     /// Anything else that a broker must not do.
     pub conduct: u64,
+}
+
+/// A kind of fault: see [`Faults`].
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Fault {
+    Lost,
+    Duplicated,
+    OutOfOrder,
+    Retained,
+    Conduct,
+}
+
+impl Faults {
+    fn of(&mut self, fault: Fault) -> &mut u64 {
+        match fault {
+            Fault::Lost => &mut self.lost,
+            Fault::Duplicated => &mut self.duplicated,
+            Fault::OutOfOrder => &mut self.out_of_order,
+            Fault::Retained => &mut self.retained,
+            Fault::Conduct => &mut self.conduct,
+        }
+    }
 }
 
 /// Messages counted.
@@ -203,16 +225,14 @@ impl Board {
             Arrival::Late if who.shared => {}
             Arrival::Duplicate if at_least_once => self.counts.repeated += 1,
             Arrival::Late => {
-                self.faults.out_of_order += 1;
                 let sentence =
                     format!("{} heard message {} of {} late", who.name, stamp.sequence, topic.name);
-                return self.note(sentence);
+                return self.blame(Fault::OutOfOrder, 1, sentence);
             }
             Arrival::Duplicate => {
-                self.faults.duplicated += 1;
                 let sentence =
                     format!("{} heard message {} of {} twice", who.name, stamp.sequence, topic.name);
-                return self.note(sentence);
+                return self.blame(Fault::Duplicated, 1, sentence);
             }
         }
         let settled = (online_since + Duration::from_secs(1)).saturating_duration_since(self.started);
@@ -231,14 +251,12 @@ impl Board {
 
     /// Counts what is outstanding as lost, and says who misses what.
     pub(super) fn give_up(&mut self) {
-        let missing: Vec<_> = self.missing().collect();
-        let sentences: Vec<_> = missing
-            .iter()
-            .map(|(who, topic, lost)| format!("{} did not hear {lost} messages of {}", who.name, topic.name))
-            .collect();
-        let lost: u64 = missing.iter().map(|(_, _, lost)| lost).sum();
-        self.faults.lost += lost;
-        sentences.into_iter().for_each(|sentence| self.note(sentence));
+        let missing = self.missing().map(|(who, topic, lost)| {
+            (lost, format!("{} did not hear {lost} messages of {}", who.name, topic.name))
+        });
+        for (lost, sentence) in missing.collect::<Vec<_>>() {
+            self.blame(Fault::Lost, lost, sentence);
+        }
     }
 
     /// Forgets what was allowed to be lost, so that the account does not grow.
@@ -253,13 +271,15 @@ impl Board {
 
     /// A fault that is no message's.
     pub(super) fn misconduct(&mut self, sentence: String) {
-        self.faults.conduct += 1;
-        self.note(sentence);
+        self.blame(Fault::Conduct, 1, sentence);
     }
 
-    /// Keeps the first sentences.
-    pub(super) fn note(&mut self, sentence: String) {
-        if self.sentences.len() < SENTENCES_MAX {
+    /// Counts faults, and keeps the first sentences of each kind, so that many of one do not hide another.
+    pub(super) fn blame(&mut self, fault: Fault, times: u64, sentence: String) {
+        let counted = self.faults.of(fault);
+        let is_kept = *counted < SENTENCES_MAX;
+        *counted += times;
+        if is_kept {
             self.sentences.push(sentence);
         }
     }
@@ -316,6 +336,16 @@ mod tests {
         board.give_up();
         assert_eq!(board.faults, Faults { lost: 2, ..Faults::default() });
         assert_eq!(board.sentences, ["who did not hear 2 messages of a/1"]);
+    }
+
+    #[test]
+    fn many_faults_of_one_kind_do_not_hide_another() {
+        let mut board = Board::new(Instant::now());
+        (0..402).for_each(|_| board.misconduct("an odd answer".to_owned()));
+        board.blame(Fault::Retained, 3, "other messages".to_owned());
+        assert_eq!(board.faults, Faults { conduct: 402, retained: 3, ..Faults::default() });
+        assert_eq!(board.sentences.len(), 21);
+        assert_eq!(board.sentences[20], "other messages");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::{
 use super::{Role, ended_by_broker, trouble::Trouble};
 use crate::{
     soak::{
+        board::Fault,
         client::{Client, Event, Leave},
         packets::Message,
         world::{Phase, World},
@@ -99,9 +100,9 @@ impl Checker {
             .chain(self.found.iter().filter(|(topic, _)| !kept.contains_key(*topic)))
             .count();
         if differing > 0 {
-            world.board.faults.retained += differing as u64;
             let name = &client.profile.client_identifier;
-            world.board.note(format!("{name} found {differing} retained messages other than the last"));
+            let sentence = format!("{name} found {differing} retained messages other than the last");
+            world.board.blame(Fault::Retained, differing as u64, sentence);
         }
         client.leave(Leave::Disconnect(None), world);
         (self.asked_at, self.complete_at, self.done) = (None, None, true);
