@@ -13,6 +13,8 @@ use crate::worker::BufferPool;
 /// A buffer beyond this size is closed and the next one begun, so that a reader who is always behind gives memory back
 /// piece by piece.
 const CHUNK_BYTES: usize = 64 * 1024;
+/// What a new buffer has room for.
+const BUFFER_BYTES_MIN: usize = 256;
 /// How many pieces one system call writes.
 pub const SLICES_PER_WRITE: usize = 16;
 /// Fixed header type bits of a PUBLISH, and of its QoS.
@@ -77,7 +79,7 @@ impl Outbox {
     #[inline]
     pub fn append_with(&mut self, pool: &mut BufferPool, encode: impl FnOnce(&mut Vec<u8>)) {
         if self.tail.capacity() == 0 {
-            self.tail = pool.take();
+            self.tail = buffer(pool);
         } else if self.tail.len() >= CHUNK_BYTES {
             self.close_tail(pool);
         }
@@ -108,7 +110,7 @@ impl Outbox {
         if self.tail.is_empty() {
             return;
         }
-        let data = Data::Frames(std::mem::replace(&mut self.tail, pool.take()));
+        let data = Data::Frames(std::mem::replace(&mut self.tail, buffer(pool)));
         let chunk = Chunk { data, qos0: std::mem::take(&mut self.tail_qos0) };
         self.closed.get_or_insert_default().push_back(chunk);
     }
@@ -184,6 +186,10 @@ impl Outbox {
         let written = whole_qos0_frames(first, self.written).min(self.qos0);
         (written, self.qos0 - written)
     }
+}
+
+fn buffer(pool: &mut BufferPool) -> Vec<u8> {
+    pool.take().unwrap_or_else(|| Vec::with_capacity(BUFFER_BYTES_MIN))
 }
 
 /// How many QoS 0 PUBLISH packets among `frames` end within the first `written` bytes.

@@ -131,6 +131,12 @@ impl Batch {
         self.topics.len() + self.text.len()
     }
 
+    /// Bytes of memory that it holds when it is empty.
+    pub fn capacity_bytes(&self) -> usize {
+        let entries = self.items.capacity() * size_of::<Item>() + self.long.capacity() * size_of::<Bytes>();
+        self.topics.capacity() + self.text.capacity() + entries
+    }
+
     /// What it weighs on its way to a worker: its messages for that worker, all of them and its answers for the
     /// publisher's own, and its bytes.
     pub fn weight(&self, worker: u16, home: bool) -> Weight {

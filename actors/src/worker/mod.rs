@@ -14,7 +14,7 @@ mod turns;
 mod underway;
 mod wakes;
 
-pub use buffers::BufferPool;
+pub use buffers::{BatchPool, BufferPool};
 pub use inbound::{Inbound, Weight};
 pub(crate) use incomplete::IncompleteBytes;
 pub(crate) use publish::weight;
@@ -41,10 +41,6 @@ use crate::topics::{GiveBack, GivenBack, Groups};
 
 /// What one turn of a connection reads at most, in bytes: shared by all connections of the worker.
 pub const SCRATCH_BYTES: usize = 64 * 1024;
-/// Emptied batches kept for the next use.
-const SPARE_BATCHES: usize = 64;
-/// A batch that grew beyond this is not kept.
-const SPARE_BATCH_BYTES: usize = 256 * 1024;
 
 /// See the module.
 pub struct Worker {
@@ -76,7 +72,7 @@ pub struct Worker {
     pub changes: RefCell<Vec<SessionChange>>,
     /// Set when the node shuts down: no client is taken in any more.
     pub stopping: Cell<bool>,
-    spare: RefCell<Vec<Batch>>,
+    batches: RefCell<BatchPool>,
 }
 
 impl Worker {
@@ -98,7 +94,7 @@ impl Worker {
             effects: RefCell::default(),
             changes: RefCell::default(),
             stopping: Cell::new(false),
-            spare: RefCell::default(),
+            batches: RefCell::default(),
             node,
         })
     }
@@ -115,16 +111,12 @@ impl Worker {
 
     /// An empty batch.
     pub fn batch(&self) -> Batch {
-        self.spare.borrow_mut().pop().unwrap_or_default()
+        self.batches.borrow_mut().take().unwrap_or_default()
     }
 
     /// Takes a batch back that nobody needs any more.
-    pub fn recycle(&self, mut batch: Batch) {
-        let mut spare = self.spare.borrow_mut();
-        if spare.len() < SPARE_BATCHES && batch.text_bytes() <= SPARE_BATCH_BYTES {
-            batch.clear();
-            spare.push(batch);
-        }
+    pub fn recycle(&self, batch: Batch) {
+        self.batches.borrow_mut().give(batch);
     }
 
     /// Wakes connections whose outboxes were appended to: at the end of a run all of them, before only those with
