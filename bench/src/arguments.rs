@@ -28,6 +28,8 @@ Scenarios
   pairs    as many publishers as subscribers, each with a topic of its own
   slow     paced pairs, first alone, then beside subscribers that never read
   idle     connections that are merely held
+  connect  all clients come, then all go, round after round
+  churn    clients that connect, subscribe, publish one message to themselves and leave, again and again
   soak     mixed traffic with churn; it has options of its own, see mqtt-bench soak --help
 
 Where and how
@@ -54,10 +56,17 @@ Load
 slow
   --deaf N               subscribers that never read [1]
 
-idle
+idle, connect
   --connections N        [19000]
   --subscribe            one subscription each
+  --handshakes N         connections that come or go at once, in all scenarios but churn [64]
   --hold SECONDS         before memory is read [3]
+
+connect
+  --rounds N             how often all connections come and go [3]
+
+churn
+  --clients N            that come and go [64]; --messages N is so many connections of each
 
 Result
   --json FILE            write the result there as well
@@ -108,6 +117,12 @@ pub(crate) struct Arguments {
     pub connections: u32,
     /// Idle connections subscribe.
     pub subscribe: bool,
+    /// Connections that come or go at once.
+    pub handshakes: usize,
+    /// How often all connections come and go.
+    pub rounds: u32,
+    /// Clients that come and go.
+    pub clients: u32,
     /// Time before the memory of idle connections is read.
     pub hold: Duration,
     /// Result file.
@@ -142,7 +157,7 @@ pub(crate) enum ArgumentError {
         problem: String,
     },
     /// No scenario, or an unknown one.
-    #[error("{0}; one of pub, fanin, fanout, pairs, slow, idle, soak is needed")]
+    #[error("{0}; one of pub, fanin, fanout, pairs, slow, idle, connect, churn, soak is needed")]
     Scenario(String),
 }
 
@@ -169,6 +184,9 @@ struct Written {
     deaf: Option<u32>,
     connections: Option<u32>,
     subscribe: bool,
+    handshakes: Option<usize>,
+    rounds: Option<u32>,
+    clients: Option<u32>,
     hold: Option<f64>,
     json: Option<PathBuf>,
     quiet: bool,
@@ -201,6 +219,9 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Ord
             Arg::Long("deaf") => written.deaf = Some(parser.value()?.parse()?),
             Arg::Long("connections") => written.connections = Some(parser.value()?.parse()?),
             Arg::Long("subscribe") => written.subscribe = true,
+            Arg::Long("handshakes") => written.handshakes = Some(parser.value()?.parse()?),
+            Arg::Long("rounds") => written.rounds = Some(parser.value()?.parse()?),
+            Arg::Long("clients") => written.clients = Some(parser.value()?.parse()?),
             Arg::Long("hold") => written.hold = Some(parser.value()?.parse()?),
             Arg::Long("json") => written.json = Some(parser.value()?.into()),
             Arg::Long("quiet") => written.quiet = true,
@@ -259,6 +280,9 @@ fn complete(written: Written) -> Result<Arguments, ArgumentError> {
         deaf: within("--deaf", written.deaf.unwrap_or(1), 1, 1000)?,
         connections: within("--connections", written.connections.unwrap_or(19_000), 1, 1_000_000)?,
         subscribe: written.subscribe,
+        handshakes: within("--handshakes", written.handshakes.unwrap_or(64), 1, 65_536)?,
+        rounds: within("--rounds", written.rounds.unwrap_or(3), 1, 10_000)?,
+        clients: within("--clients", written.clients.unwrap_or(64), 1, 100_000)?,
         hold: duration("--hold", written.hold.unwrap_or(3.0))?,
         json: written.json,
         quiet: written.quiet,
@@ -335,8 +359,14 @@ mod tests {
 
     #[test]
     fn mistakes_are_named() {
-        refused("", "no scenario is named; one of pub, fanin, fanout, pairs, slow, idle, soak is needed");
-        refused("fan", "unknown scenario fan; one of pub, fanin, fanout, pairs, slow, idle, soak is needed");
+        refused(
+            "",
+            "no scenario is named; one of pub, fanin, fanout, pairs, slow, idle, connect, churn, soak is needed",
+        );
+        refused(
+            "fan",
+            "unknown scenario fan; one of pub, fanin, fanout, pairs, slow, idle, connect, churn, soak is needed",
+        );
         refused("pub --qos 3", "--qos: 3 is not within 0 to 2");
         refused("pub --payload 8", "--payload: 8 is not within 16 to 209715200");
         refused("pub --messages 5 --seconds 2", "--messages: cannot be combined with --seconds");

@@ -11,7 +11,7 @@ pub(crate) struct Process {
 }
 
 /// CPU time of all threads so far, in seconds, to a hundredth.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub(crate) struct CpuTime {
     /// In user mode.
     pub user: f64,
@@ -23,6 +23,11 @@ impl CpuTime {
     /// Time spent since `earlier`.
     pub(crate) fn since(self, earlier: Self) -> Self {
         Self { user: self.user - earlier.user, system: self.system - earlier.system }
+    }
+
+    /// Both times together.
+    pub(crate) fn plus(self, other: Self) -> Self {
+        Self { user: self.user + other.user, system: self.system + other.system }
     }
 
     /// User and system together.

@@ -1,5 +1,7 @@
 //! What a run found: as JSON, and as lines to read.
 
+mod connections;
+
 use std::fmt;
 
 use serde::Serialize;
@@ -8,6 +10,8 @@ use crate::{
     arguments::Arguments, engine::Engine, latency::Percentiles, order::Faults, process::CpuTime,
     scenario::Scenario, wire::Version,
 };
+
+pub(crate) use self::connections::{Churn, Connect, Passage};
 
 /// The result of a run. Sizes are bytes, times are what their names say.
 #[derive(Debug, Serialize)]
@@ -24,6 +28,10 @@ pub(crate) struct Report {
     pub slow: Option<Slow>,
     /// Of `idle`.
     pub idle: Option<Idle>,
+    /// Of `connect`.
+    pub connect: Option<Connect>,
+    /// Of `churn`.
+    pub churn: Option<Churn>,
     /// Over the whole run.
     pub faults: Faults,
     /// Publishes never acknowledged.
@@ -165,17 +173,17 @@ impl Report {
         if let Some(maximum) = engine.narrowed_window() {
             notes.push(format!("the broker's receive maximum narrowed the window to {maximum}"));
         }
-        let idle = arguments.scenario == Scenario::Idle;
-        let listening = !matches!(arguments.scenario, Scenario::Pub | Scenario::Idle);
+        let crowd = arguments.scenario.is_crowd();
+        let listening = !crowd && arguments.scenario != Scenario::Pub;
         Self {
             scenario: arguments.scenario,
             broker: arguments.broker.to_string(),
             shape: Shape {
                 mqtt: arguments.version,
                 qos: arguments.qos,
-                publishers: if idle { 0 } else { arguments.publishers },
+                publishers: if crowd { 0 } else { arguments.publishers },
                 subscribers: if listening { arguments.subscribers } else { 0 },
-                window: (arguments.qos > 0 && !idle).then_some(arguments.window),
+                window: (arguments.qos > 0 && !crowd).then_some(arguments.window),
                 payload: arguments.payload,
                 burst: arguments.burst,
                 outstanding: arguments.outstanding,
@@ -185,6 +193,8 @@ impl Report {
             load: None,
             slow: None,
             idle: None,
+            connect: None,
+            churn: None,
             faults,
             unacknowledged,
             notes,
@@ -203,7 +213,7 @@ impl fmt::Display for Report {
             Version::V5_0 => "5.0",
         };
         write!(out, "{} against {}, MQTT {version}", self.scenario.name(), self.broker)?;
-        if self.idle.is_none() {
+        if !self.scenario.is_crowd() {
             write!(out, ", QoS {qos}, {publishers} -> {subscribers} clients, {payload} B")?;
         }
         if let Some(window) = self.shape.window {
@@ -218,7 +228,14 @@ impl fmt::Display for Report {
         }
         if let Some(idle) = &self.idle {
             write_idle(out, idle)?;
-        } else {
+        }
+        if let Some(connect) = &self.connect {
+            connections::write_connect(out, connect)?;
+        }
+        if let Some(churn) = &self.churn {
+            connections::write_churn(out, churn)?;
+        }
+        if !matches!(self.scenario, Scenario::Idle | Scenario::Connect) {
             let Faults { lost, duplicated, out_of_order } = self.faults;
             row(
                 out,

@@ -1,5 +1,7 @@
 //! The scenarios: which clients there are, and what they publish and hear.
 
+mod churn;
+mod connect;
 mod idle;
 mod load;
 mod slow;
@@ -10,7 +12,7 @@ use serde::Serialize;
 
 use crate::{
     arguments::Arguments,
-    engine::{Client, Engine, Publisher, Role, Settings, Subscriber},
+    engine::{Churner, Client, Engine, Publisher, Role, Settings, Subscriber},
     failure::Failure,
     process::Process,
     report::Report,
@@ -33,6 +35,10 @@ pub(crate) enum Scenario {
     Slow,
     /// Connections merely held.
     Idle,
+    /// Connections that come and go.
+    Connect,
+    /// The same, with a subscription and a message each.
+    Churn,
 }
 
 /// Defaults that depend on the scenario.
@@ -50,8 +56,16 @@ pub(crate) struct Defaults {
     pub rate: Option<f64>,
 }
 
-const ALL: [Scenario; 6] =
-    [Scenario::Pub, Scenario::FanIn, Scenario::FanOut, Scenario::Pairs, Scenario::Slow, Scenario::Idle];
+const ALL: [Scenario; 8] = [
+    Scenario::Pub,
+    Scenario::FanIn,
+    Scenario::FanOut,
+    Scenario::Pairs,
+    Scenario::Slow,
+    Scenario::Idle,
+    Scenario::Connect,
+    Scenario::Churn,
+];
 
 impl Scenario {
     /// The name on the command line.
@@ -63,6 +77,8 @@ impl Scenario {
             Self::Pairs => "pairs",
             Self::Slow => "slow",
             Self::Idle => "idle",
+            Self::Connect => "connect",
+            Self::Churn => "churn",
         }
     }
 
@@ -71,12 +87,17 @@ impl Scenario {
         ALL.into_iter().find(|scenario| scenario.name() == name)
     }
 
+    /// It is about connections, not about messages between publishers and subscribers.
+    pub(crate) const fn is_crowd(self) -> bool {
+        matches!(self, Self::Idle | Self::Connect | Self::Churn)
+    }
+
     /// What holds unless the command line says otherwise.
     pub(crate) const fn defaults(self) -> Defaults {
         let others =
             Defaults { publishers: 1, subscribers: None, payload: 64, outstanding: 5_000, rate: None };
         match self {
-            Self::Pub | Self::Idle => others,
+            Self::Pub | Self::Idle | Self::Connect | Self::Churn => others,
             Self::FanIn => Defaults { publishers: 1000, subscribers: Some(1), outstanding: 10_000, ..others },
             Self::FanOut => Defaults { subscribers: Some(1000), outstanding: 50_000, ..others },
             Self::Pairs => Defaults { publishers: 500, ..others },
@@ -91,6 +112,8 @@ impl Scenario {
             Self::Pub | Self::FanIn | Self::FanOut | Self::Pairs => load::run(arguments),
             Self::Slow => slow::run(arguments),
             Self::Idle => idle::run(arguments),
+            Self::Connect => connect::run(arguments),
+            Self::Churn => churn::run(arguments),
         }
     }
 }
@@ -109,15 +132,16 @@ impl<'a> Cast<'a> {
     /// Deliveries that each publish brings about.
     fn fan_out(&self) -> u64 {
         match self.arguments.scenario {
-            Scenario::Pub | Scenario::Idle => 0,
-            Scenario::Pairs | Scenario::Slow => 1,
+            Scenario::Pub | Scenario::Idle | Scenario::Connect => 0,
+            Scenario::Pairs | Scenario::Slow | Scenario::Churn => 1,
             Scenario::FanIn | Scenario::FanOut => u64::from(self.arguments.subscribers),
         }
     }
 
     fn engine(&self) -> Result<Engine, Failure> {
-        let Arguments { broker, version, payload, burst, outstanding, timeout, pid, quiet, .. } =
-            *self.arguments;
+        let Arguments {
+            broker, version, payload, burst, outstanding, handshakes, timeout, pid, quiet, ..
+        } = *self.arguments;
         Engine::new(Settings {
             address: broker,
             version,
@@ -125,6 +149,7 @@ impl<'a> Cast<'a> {
             burst,
             outstanding,
             fan_out: self.fan_out(),
+            handshakes,
             timeout,
             broker: pid.map(Process::new),
             verbose: !quiet,
@@ -168,6 +193,19 @@ impl<'a> Cast<'a> {
             client_identifier: self.client_identifier('i', number),
             role: Role::Idle,
             subscription: self.arguments.subscribe.then(filter),
+        }
+    }
+
+    /// Hears what it publishes.
+    fn churner(&self, number: u32) -> Client {
+        let Arguments { version, qos, payload, .. } = *self.arguments;
+        let topic = format!("{}/{number}", self.topic(None));
+        let frame = PublishFrame::new(version, &topic, qos, payload);
+        let publisher = Publisher::new(number, frame, qos, 1);
+        Client {
+            client_identifier: self.client_identifier('c', number),
+            role: Role::Churner(Churner::new(publisher, Subscriber::new(number, 1))),
+            subscription: Some((topic, qos)),
         }
     }
 

@@ -8,6 +8,7 @@ use std::{
 use rustix::event::epoll::EventFlags;
 
 use super::{
+    churn::Churner,
     publisher::{AcknowledgementError, Publisher},
     subscriber::Subscriber,
     traffic::Traffic,
@@ -15,8 +16,8 @@ use super::{
 use crate::{
     failure::{Code, Failure},
     wire::{
-        self, FixedHeader, PINGREQ, PublishHead, Stamp, Version, WireError, acknowledge, acknowledgement,
-        connack, fixed_header, packet_type, publish_head, suback,
+        self, DISCONNECT, FixedHeader, PINGREQ, PublishHead, Stamp, Version, WireError, acknowledge,
+        acknowledgement, connack, fixed_header, packet_type, publish_head, suback,
     },
 };
 
@@ -31,6 +32,8 @@ pub(crate) enum Role {
     Idle,
     /// It is subscribed and never reads.
     Deaf,
+    /// It publishes one message to itself and leaves.
+    Churner(Churner),
 }
 
 /// A connection to make.
@@ -55,7 +58,9 @@ pub(super) enum Stage {
     Subscribing,
     /// Ready for its role.
     Up,
-    /// The broker closed the connection of a client that never reads.
+    /// DISCONNECT was sent; the broker is to close.
+    Leaving,
+    /// The broker closed the connection, of a client that left or never reads.
     Gone,
 }
 
@@ -128,8 +133,19 @@ impl Connection {
     pub(super) fn publisher(&mut self) -> Option<&mut Publisher> {
         match &mut self.client.role {
             Role::Publisher(publisher) => Some(publisher),
+            Role::Churner(churner) => Some(&mut churner.publisher),
             _ => None,
         }
+    }
+
+    /// Begins again on another stream.
+    pub(super) fn restart(&mut self, stream: TcpStream) {
+        self.stream = stream;
+        self.stage = Stage::Opening;
+        self.partial.clear();
+        self.cut = None;
+        self.unsent.clear();
+        self.unsent_at = 0;
     }
 
     /// Messages the publisher may write now, the bound on outstanding deliveries aside.
@@ -170,6 +186,9 @@ impl Connection {
         if self.stage == Stage::Up && matches!(self.client.role, Role::Deaf) {
             self.stage = Stage::Gone;
             return Ok(());
+        }
+        if self.stage == Stage::Leaving {
+            return self.farewell(buffer);
         }
         let kept = self.partial.len();
         buffer[..kept].copy_from_slice(&self.partial);
@@ -219,6 +238,36 @@ impl Connection {
             };
         }
         self.unsent.extend_from_slice(&out[taken..]);
+        Ok(())
+    }
+
+    /// Says good-bye, if the client has nothing more to do here.
+    pub(super) fn leave_when_done(&mut self, traffic: &mut Traffic) {
+        if let Role::Churner(churner) = &self.client.role
+            && self.stage == Stage::Up
+            && churner.is_done()
+        {
+            traffic.out.extend_from_slice(&DISCONNECT);
+            self.stage = Stage::Leaving;
+        }
+    }
+
+    /// Says good-bye; the broker is to close the connection.
+    pub(super) fn leave(&mut self) -> Result<(), Failure> {
+        self.stage = Stage::Leaving;
+        self.write(&DISCONNECT)
+    }
+
+    /// Waits for the end of the stream, whatever comes before it.
+    fn farewell(&mut self, buffer: &mut [u8]) -> Result<(), Failure> {
+        match self.stream.read(buffer) {
+            Ok(0) => self.stage = Stage::Gone,
+            Ok(_) => {}
+            // The broker had not read all that was sent.
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => self.stage = Stage::Gone,
+            Err(error) if would_block(&error) => {}
+            Err(error) => return Err(self.broken(error)),
+        }
         Ok(())
     }
 
@@ -288,6 +337,7 @@ impl Connection {
     fn delivered(&mut self, head: PublishHead, stamp: Stamp, traffic: &mut Traffic) -> Result<(), Failure> {
         let expected = match &mut self.client.role {
             Role::Subscriber(subscriber) => subscriber.delivered(head, stamp, traffic),
+            Role::Churner(churner) => churner.delivered(head, stamp, traffic),
             Role::Deaf => true,
             Role::Publisher(_) | Role::Idle => false,
         };
@@ -307,6 +357,9 @@ impl Connection {
             (_, packet_type::PUBREL) => {
                 let (identifier, _) = acknowledgement(header, body).map_err(|error| self.malformed(error))?;
                 acknowledge(&mut traffic.out, packet_type::PUBCOMP, identifier);
+                if let Role::Churner(churner) = &mut self.client.role {
+                    churner.released();
+                }
                 Ok(())
             }
             (_, packet_type::PINGRESP) => {
@@ -327,7 +380,7 @@ impl Connection {
         if connack.code != 0 {
             return Err(Failure::Refused { client_identifier: self.name(), code: Code(connack.code) });
         }
-        if let Role::Publisher(publisher) = &mut self.client.role {
+        if let Some(publisher) = self.publisher() {
             let (qos, size) = (publisher.qos(), publisher.packet_size());
             if connack.maximum_qos < qos {
                 let (limit, allowed) = ("maximum qos", connack.maximum_qos.into());
@@ -390,6 +443,7 @@ impl Connection {
             Stage::Greeting => "waiting for CONNACK",
             Stage::Subscribing => "waiting for SUBACK",
             Stage::Up | Stage::Gone => "in use",
+            Stage::Leaving => "leaving",
         }
     }
 

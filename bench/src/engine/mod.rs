@@ -4,6 +4,7 @@
 //! releases and new publishes together. Publishers that the bound on outstanding deliveries holds back stand in a
 //! queue and get their turns in order.
 
+mod churn;
 mod connection;
 mod pace;
 mod phase;
@@ -12,7 +13,7 @@ mod subscriber;
 mod traffic;
 
 use std::{
-    net::SocketAddr,
+    net::{SocketAddr, TcpStream},
     time::{Duration, Instant},
 };
 
@@ -23,6 +24,7 @@ use rustix::{
 };
 
 pub(crate) use self::{
+    churn::Churner,
     connection::{Client, Role},
     phase::{Amount, Phase},
     publisher::Publisher,
@@ -41,8 +43,6 @@ use crate::{
     wire::{DISCONNECT, Version},
 };
 
-/// TCP and MQTT handshakes under way at once; below the usual backlog of a listener.
-const CONNECTING_AT_ONCE: usize = 64;
 /// Bytes of one read.
 const READ_BUFFER_BYTES: usize = 256 << 10;
 /// Events of one wait.
@@ -75,6 +75,8 @@ pub(crate) struct Settings {
     pub outstanding: u64,
     /// Deliveries that each publish brings about.
     pub fan_out: u64,
+    /// Connections that come or go at once.
+    pub handshakes: usize,
     /// Longest time without any progress.
     pub timeout: Duration,
     /// The broker's process, whose memory is sampled.
@@ -91,10 +93,12 @@ pub(crate) struct Engine {
     connections: Vec<Connection>,
     /// Connections by publisher number.
     publishers: Vec<usize>,
-    /// Connections that are up.
+    /// Connections that are up, or were.
     up: usize,
     /// Connections that never read and that the broker closed.
     gone: usize,
+    /// Connections of clients that left, since somebody looked.
+    departed: Vec<usize>,
     buffer: Vec<u8>,
     traffic: Traffic,
 }
@@ -113,6 +117,7 @@ impl Engine {
             publishers: Vec::new(),
             up: 0,
             gone: 0,
+            departed: Vec::new(),
             buffer: vec![0; READ_BUFFER_BYTES],
             traffic,
         })
@@ -126,7 +131,7 @@ impl Engine {
         let total = self.connections.len() + clients.len();
         let (mut done, mut since) = (self.up, Instant::now());
         while self.up < total {
-            while self.connections.len() - self.up < CONNECTING_AT_ONCE {
+            while self.connections.len() - self.up < self.settings.handshakes {
                 let Some(client) = clients.next() else { break };
                 self.open(client)?;
             }
@@ -156,11 +161,12 @@ impl Engine {
         for &index in &self.publishers {
             published.push(self.connections[index].publisher().map_or(0, |publisher| publisher.published()));
         }
-        let subscribers = self.connections.iter().filter_map(|connection| match connection.role() {
-            Role::Subscriber(subscriber) => Some(subscriber),
-            _ => None,
+        let lost = self.connections.iter().map(|connection| match connection.role() {
+            Role::Subscriber(subscriber) => subscriber.lost(&published),
+            Role::Churner(churner) => churner.lost(),
+            Role::Publisher(_) | Role::Idle | Role::Deaf => 0,
         });
-        let lost = subscribers.map(|subscriber| subscriber.lost(&published)).sum();
+        let lost = lost.sum();
         Faults { lost, ..self.traffic.faults }
     }
 
@@ -194,18 +200,24 @@ impl Engine {
 
     fn open(&mut self, client: Client) -> Result<(), Failure> {
         let number = self.connections.len();
-        let address = self.settings.address;
-        let failed = |source| Failure::Open { number, address, source };
-        let receive_buffer = matches!(client.role, Role::Deaf).then_some(DEAF_RECEIVE_BUFFER_BYTES);
         if matches!(client.role, Role::Publisher(_)) {
             self.publishers.push(number);
         }
+        let stream = self.dial(number, matches!(client.role, Role::Deaf))?;
+        self.connections.push(Connection::new(client, self.settings.version, stream));
+        Ok(())
+    }
+
+    /// Begins to connect as number `number`.
+    fn dial(&self, number: usize, deaf: bool) -> Result<TcpStream, Failure> {
+        let address = self.settings.address;
+        let failed = |source| Failure::Open { number, address, source };
+        let receive_buffer = deaf.then_some(DEAF_RECEIVE_BUFFER_BYTES);
         let stream = socket::open(address, number, receive_buffer).map_err(failed)?;
         let data = epoll::EventData::new_u64(number as u64);
         epoll::add(&self.epoll, &stream, data, epoll::EventFlags::OUT)
             .map_err(|error| failed(error.into()))?;
-        self.connections.push(Connection::new(client, self.settings.version, stream));
-        Ok(())
+        Ok(stream)
     }
 
     /// Waits for events, at most for `timeout`, and serves each connection that has one.
@@ -235,9 +247,11 @@ impl Engine {
             connection.readable(buffer, traffic)?;
         }
         connection.publish(index, traffic);
+        connection.leave_when_done(traffic);
         connection.write(&traffic.out)?;
         match connection.stage() {
             Stage::Up if stage != Stage::Up => self.up += 1,
+            Stage::Gone if stage == Stage::Leaving => self.departed.push(index),
             Stage::Gone => self.gone += 1,
             _ => {}
         }

@@ -62,6 +62,11 @@ impl Publisher {
         self.sequence
     }
 
+    /// Nothing waits for an acknowledgement.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.window.as_ref().is_none_or(|window| window.awaited.iter().all(|&awaited| awaited == 0))
+    }
+
     /// Starts a phase of `messages` messages, `u32::MAX` for no bound.
     pub(crate) fn begin(&mut self, messages: u32) {
         self.phase_start = self.sequence;

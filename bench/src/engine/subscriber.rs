@@ -44,10 +44,11 @@ impl Subscriber {
 
     /// Messages that never came, given how many each publisher published.
     pub(crate) fn lost(&self, published: &[u32]) -> u64 {
-        published[self.first as usize..]
-            .iter()
-            .zip(&self.streams)
-            .map(|(&count, stream)| stream.lost(count))
-            .sum()
+        self.lost_in_turn(&published[self.first as usize..])
+    }
+
+    /// The same, given the counts from the first publisher that it hears on.
+    pub(super) fn lost_in_turn(&self, published: &[u32]) -> u64 {
+        published.iter().zip(&self.streams).map(|(&count, stream)| stream.lost(count)).sum()
     }
 }

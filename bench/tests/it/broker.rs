@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, ErrorKind, Read, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{Arc, Mutex, PoisonError},
     thread,
 };
@@ -105,7 +105,11 @@ fn serve(mut stream: TcpStream, shared: &Mutex<Shared>, fault: Option<Fault>) ->
                 [&[0x90, 3 + properties.len() as u8, body[0], body[1]], properties, &[qos]].concat()
             }
             12 => vec![0xD0, 0],
-            14 => return Ok(()),
+            14 => {
+                let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+                shared.subscriptions.retain(|it| !Arc::ptr_eq(&it.stream, &writer));
+                return stream.shutdown(Shutdown::Both);
+            }
             _ => continue,
         };
         writer.lock().unwrap_or_else(PoisonError::into_inner).write_all(&answer)?;

@@ -85,6 +85,20 @@ fn idle_connections_are_held() {
 }
 
 #[test]
+fn connections_come_and_go() {
+    clean("connect --connections 40 --rounds 2 --handshakes 7", "40 in each of 2 rounds, 7 at once");
+    clean("connect --connections 10 --rounds 1 --subscribe --mqtt 5.0", "10 in each of 1 rounds");
+    for qos in 0..=2 {
+        let line = format!("churn --clients 4 --messages 10 --qos {qos}");
+        clean(&line, "32 of 4 clients in ");
+        clean(&line, "0 lost, 0 duplicated, 0 out of order");
+    }
+    let line = "churn --clients 1 --messages 10 --warmup 0";
+    caught(Fault::Lose(7), line, "1 lost, 0 duplicated, 0 out of order");
+    caught(Fault::Mute, "connect --connections 1", "while connecting: 0 of 1 done");
+}
+
+#[test]
 fn the_result_file_is_json() {
     let file = std::env::temp_dir().join(format!("mqtt-bench-{}.json", std::process::id()));
     let pid = std::process::id();
