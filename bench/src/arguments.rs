@@ -2,7 +2,7 @@
 
 use std::{
     ffi::OsString,
-    net::{SocketAddr, ToSocketAddrs},
+    net::{IpAddr, SocketAddr, ToSocketAddrs},
     path::PathBuf,
     time::Duration,
 };
@@ -36,6 +36,8 @@ Where and how
   --broker HOST:PORT     [127.0.0.1:1883]
   --pid PID              the broker's process: its CPU time and memory are reported
   --mqtt 3.1.1|5.0       protocol version [3.1.1]
+  --source ADDRESS       where connections come from; named several times, the addresses take turns [the kernel's
+                         choice; to 127.0.0.1 a further address of that network for every 8000 connections]
   --timeout SECONDS      give up after so long without any progress [15]
 
 Load
@@ -83,6 +85,8 @@ pub(crate) struct Arguments {
     pub scenario: Scenario,
     /// The broker.
     pub broker: SocketAddr,
+    /// Where connections come from, in turn.
+    pub sources: Vec<IpAddr>,
     /// The broker's process.
     pub pid: Option<u32>,
     /// Protocol version.
@@ -166,6 +170,7 @@ pub(crate) enum ArgumentError {
 struct Written {
     scenario: Option<Scenario>,
     broker: Option<String>,
+    sources: Vec<IpAddr>,
     pid: Option<u32>,
     version: Option<Version>,
     timeout: Option<f64>,
@@ -201,6 +206,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Ord
             Arg::Long("help") | Arg::Short('h') => return Ok(Order::Help),
             Arg::Long("version") => return Ok(Order::Version),
             Arg::Long("broker") => written.broker = Some(parser.value()?.string()?),
+            Arg::Long("source") => written.sources.push(parser.value()?.parse()?),
             Arg::Long("pid") => written.pid = Some(parser.value()?.parse()?),
             Arg::Long("mqtt") => written.version = Some(version(&parser.value()?.string()?)?),
             Arg::Long("timeout") => written.timeout = Some(parser.value()?.parse()?),
@@ -254,10 +260,16 @@ fn complete(written: Written) -> Result<Arguments, ArgumentError> {
         (Some(messages), None) => Amount::Messages(within("--messages", messages, 1, 1 << 30)?),
         (None, seconds) => Amount::Time(duration("--seconds", seconds.unwrap_or(5.0))?),
     };
+    let broker = resolve("--broker", written.broker.as_deref().unwrap_or("127.0.0.1:1883"))?;
+    if let Some(source) = written.sources.iter().find(|source| source.is_ipv4() != broker.is_ipv4()) {
+        let problem = format!("{source} does not reach {}", broker.ip());
+        return Err(ArgumentError::Value { option: "--source", problem });
+    }
     let rate = written.rate.or(defaults.rate);
     Ok(Arguments {
         scenario,
-        broker: resolve("--broker", written.broker.as_deref().unwrap_or("127.0.0.1:1883"))?,
+        broker,
+        sources: written.sources,
         pid: written.pid,
         version: written.version.unwrap_or(Version::V3_1_1),
         timeout: duration("--timeout", written.timeout.unwrap_or(15.0))?,
@@ -372,6 +384,7 @@ mod tests {
         refused("pub --messages 5 --seconds 2", "--messages: cannot be combined with --seconds");
         refused("pairs --subscribers 4", "--subscribers: pairs has no subscribers of its own choice");
         refused("pub --mqtt 3", "--mqtt: 3 is neither 3.1.1 nor 5.0");
+        refused("pub --source ::1", "--source: ::1 does not reach 127.0.0.1");
         refused("pub --what", "invalid option '--what'");
     }
 }

@@ -144,6 +144,7 @@ impl<'a> Cast<'a> {
         } = *self.arguments;
         Engine::new(Settings {
             address: broker,
+            sources: self.arguments.sources.clone(),
             version,
             payload,
             burst,

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream},
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream},
 };
 
 use rustix::{
@@ -24,11 +24,11 @@ pub(crate) fn raise_open_files() -> io::Result<u64> {
 
 /// Begins to connect; the socket is writable when that is done, well or not.
 ///
-/// To an IPv4 loopback address the connections from number 8,000 on come from 127.0.0.2 and following.
-/// `receive_buffer` bytes bound what the kernel takes for a reader that never reads.
+/// It comes from `source`, or from where the kernel chooses. `receive_buffer` bytes bound what the kernel takes for
+/// a reader that never reads.
 pub(crate) fn open(
     address: SocketAddr,
-    number: usize,
+    source: Option<IpAddr>,
     receive_buffer: Option<usize>,
 ) -> io::Result<TcpStream> {
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
@@ -38,8 +38,8 @@ pub(crate) fn open(
     if let Some(bytes) = receive_buffer {
         sockopt::set_socket_recv_buffer_size(&socket, bytes)?;
     }
-    if let Some(source) = source(address.ip(), number) {
-        net::bind(&socket, &SocketAddrV4::new(source, 0))?;
+    if let Some(source) = source {
+        net::bind(&socket, &SocketAddr::new(source, 0))?;
     }
     match net::connect(&socket, &address) {
         Ok(()) | Err(rustix::io::Errno::INPROGRESS) => Ok(socket.into()),
@@ -47,11 +47,17 @@ pub(crate) fn open(
     }
 }
 
-/// `None` leaves the choice to the kernel.
-fn source(broker: IpAddr, number: usize) -> Option<Ipv4Addr> {
+/// Where connection `number` comes from; `None` leaves the choice to the kernel.
+///
+/// The `sources` that were named take turns. Without any, connections to an IPv4 loopback address come from
+/// 127.0.0.2 and following from number 8,000 on.
+pub(crate) fn source(sources: &[IpAddr], broker: IpAddr, number: usize) -> Option<IpAddr> {
+    if !sources.is_empty() {
+        return Some(sources[number % sources.len()]);
+    }
     let index = u32::try_from(number / CONNECTIONS_PER_SOURCE).ok()?;
     let further = index > 0 && broker.is_loopback() && broker.is_ipv4();
-    further.then(|| Ipv4Addr::from_bits(Ipv4Addr::LOCALHOST.to_bits() + index))
+    further.then(|| Ipv4Addr::from_bits(Ipv4Addr::LOCALHOST.to_bits() + index).into())
 }
 
 #[cfg(test)]
@@ -61,9 +67,17 @@ mod tests {
     #[test]
     fn many_connections_use_further_loopback_addresses() {
         let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        assert_eq!(source(loopback, 7_999), None);
-        assert_eq!(source(loopback, 8_000), Some(Ipv4Addr::new(127, 0, 0, 2)));
-        assert_eq!(source(loopback, 24_000), Some(Ipv4Addr::new(127, 0, 0, 4)));
-        assert_eq!(source(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), 24_000), None);
+        let from = |number| source(&[], loopback, number);
+        assert_eq!(from(7_999), None);
+        assert_eq!(from(8_000), Some(Ipv4Addr::new(127, 0, 0, 2).into()));
+        assert_eq!(from(24_000), Some(Ipv4Addr::new(127, 0, 0, 4).into()));
+        assert_eq!(source(&[], Ipv4Addr::new(10, 0, 0, 1).into(), 24_000), None);
+    }
+
+    #[test]
+    fn named_addresses_take_turns() {
+        let named = [2, 3].map(|last| IpAddr::from([127, 0, 0, last]));
+        let from = |number| source(&named, Ipv4Addr::LOCALHOST.into(), number);
+        assert_eq!([0, 1, 2, 24_001].map(from), [0, 1, 0, 1].map(|index| Some(named[index])));
     }
 }

@@ -13,7 +13,7 @@ mod subscriber;
 mod traffic;
 
 use std::{
-    net::{SocketAddr, TcpStream},
+    net::{IpAddr, SocketAddr, TcpStream},
     time::{Duration, Instant},
 };
 
@@ -65,6 +65,8 @@ const READABLE: epoll::EventFlags = epoll::EventFlags::IN
 pub(crate) struct Settings {
     /// The broker.
     pub address: SocketAddr,
+    /// Where connections come from, in turn; the kernel's choice without any.
+    pub sources: Vec<IpAddr>,
     /// Protocol version of all connections.
     pub version: Version,
     /// Payload size in bytes.
@@ -213,7 +215,8 @@ impl Engine {
         let address = self.settings.address;
         let failed = |source| Failure::Open { number, address, source };
         let receive_buffer = deaf.then_some(DEAF_RECEIVE_BUFFER_BYTES);
-        let stream = socket::open(address, number, receive_buffer).map_err(failed)?;
+        let source = socket::source(&self.settings.sources, address.ip(), number);
+        let stream = socket::open(address, source, receive_buffer).map_err(failed)?;
         let data = epoll::EventData::new_u64(number as u64);
         epoll::add(&self.epoll, &stream, data, epoll::EventFlags::OUT)
             .map_err(|error| failed(error.into()))?;

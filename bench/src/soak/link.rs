@@ -89,7 +89,7 @@ impl Link {
         key: u64,
     ) -> io::Result<Self> {
         let address = if websocket { endpoints.websocket } else { endpoints.tcp };
-        let stream = socket::open(address, 0, receive_buffer)?;
+        let stream = socket::open(address, None, receive_buffer)?;
         let interest = EventFlags::OUT;
         epoll::add(epoll, &stream, epoll::EventData::new_u64(key), interest)?;
         Ok(Self {

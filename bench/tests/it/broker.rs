@@ -1,8 +1,9 @@
 //! A broker of one thread per connection: enough MQTT for a load generator, and one chosen mistake.
 
 use std::{
+    collections::BTreeSet,
     io::{self, ErrorKind, Read, Write},
-    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{Arc, Mutex, PoisonError},
     thread,
 };
@@ -27,6 +28,7 @@ pub(crate) enum Fault {
 /// It lives as long as the process of the tests.
 pub(crate) struct TinyBroker {
     address: SocketAddr,
+    shared: Arc<Mutex<Shared>>,
 }
 
 struct Subscription {
@@ -40,6 +42,7 @@ struct Subscription {
 struct Shared {
     subscriptions: Vec<Subscription>,
     publishes: usize,
+    sources: BTreeSet<IpAddr>,
     swapped: Vec<(String, u8, Vec<u8>)>,
 }
 
@@ -48,18 +51,24 @@ impl TinyBroker {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free loopback port");
         let address = listener.local_addr().expect("it is bound");
         let shared = Arc::new(Mutex::new(Shared::default()));
+        let (accepted, broker) = (Arc::clone(&shared), Self { address, shared });
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let shared = Arc::clone(&shared);
+                let shared = Arc::clone(&accepted);
                 // A connection ends when the generator closes it.
                 thread::spawn(move || serve(stream, &shared, fault).or_else(ended));
             }
         });
-        Self { address }
+        broker
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where connections came from.
+    pub(crate) fn sources(&self) -> Vec<IpAddr> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner).sources.iter().copied().collect()
     }
 }
 
@@ -72,6 +81,8 @@ fn ended(error: io::Error) -> io::Result<()> {
 
 fn serve(mut stream: TcpStream, shared: &Mutex<Shared>, fault: Option<Fault>) -> io::Result<()> {
     stream.set_nodelay(true)?;
+    let source = stream.peer_addr()?.ip();
+    shared.lock().unwrap_or_else(PoisonError::into_inner).sources.insert(source);
     let writer = Arc::new(Mutex::new(stream.try_clone()?));
     let mut version = 4;
     loop {

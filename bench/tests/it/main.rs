@@ -99,6 +99,16 @@ fn connections_come_and_go() {
 }
 
 #[test]
+fn connections_come_from_the_named_sources() {
+    let broker = TinyBroker::start(None);
+    let output =
+        bench(&broker, "pairs --publishers 3 --messages 10 --source 127.0.0.7 --source 127.0.0.8 --warmup 0");
+    assert!(output.status.success(), "{output:?}");
+    let expected = [7, 8].map(|last| std::net::IpAddr::from([127, 0, 0, last]));
+    assert_eq!(broker.sources(), expected);
+}
+
+#[test]
 fn the_result_file_is_json() {
     let file = std::env::temp_dir().join(format!("mqtt-bench-{}.json", std::process::id()));
     let pid = std::process::id();
