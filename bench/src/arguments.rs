@@ -26,6 +26,9 @@ Scenarios
   fanin    many publishers, one subscriber
   fanout   one publisher, many subscribers
   pairs    as many publishers as subscribers, each with a topic of its own
+  wild     many wildcard filters, topic names drawn at random, each matching two of them
+  shared   one share group
+  paced    pairs at a fixed rate
   slow     paced pairs, first alone, then beside subscribers that never read
   idle     connections that are merely held
   connect  all clients come, then all go, round after round
@@ -41,19 +44,25 @@ Where and how
   --timeout SECONDS      give up after so long without any progress [15]
 
 Load
-  --publishers N         [pub 1, fanin 1000, fanout 1, pairs 500, slow 100]
-  --subscribers N        [fanin 1, fanout 1000]; as many as publishers in pairs and slow
+  --publishers N         [pub 1, fanin 1000, fanout 1, pairs 500, wild 10, shared 10, paced 100, slow 100]
+  --subscribers N        [fanin 1, fanout 1000, wild 1000, shared 10 (there also --members)]; as many
+                         as publishers in pairs, paced and slow
   --qos 0|1|2            of publishes and subscriptions [0]
   --window N             QoS 1 and 2 publishes in flight, per publisher [20]
   --payload BYTES        from 16, the stamp of number, sequence and time [64; slow 1024]
   --burst N              most publishes in one write [64]
   --outstanding N        most deliveries outstanding [fanin 10000, fanout 50000, others 5000]
-  --topic-per-publisher  each publisher has its own topic name (fanin, fanout, pub)
+  --topic-per-publisher  each publisher has its own topic name (fanin, fanout, pub, shared)
   --rate N               messages per second over all publishers; latency then counts from the moment a
-                         message was due [as fast as it goes; slow 10000]
+                         message was due [as fast as it goes; paced and slow 10000]
   --seconds S            publish for so long, warm-up included [5]
   --messages N           or: so many messages by each publisher
   --warmup SHARE         of seconds or messages, 0 to 0.9, not counted [0.2]
+
+wild
+  --filters N            half with a + in their fifth level, half in their fourth, spread over the subscribers
+                         [100000]
+  --per-packet N         topic filters in one SUBSCRIBE [100]
 
 slow
   --deaf N               subscribers that never read [1]
@@ -115,6 +124,10 @@ pub(crate) struct Arguments {
     pub amount: Amount,
     /// Share of the amount that is not counted.
     pub warmup: f64,
+    /// Topic filters over all subscribers.
+    pub filters: u32,
+    /// Topic filters in one SUBSCRIBE.
+    pub per_packet: u32,
     /// Subscribers that never read.
     pub deaf: u32,
     /// Idle connections.
@@ -161,7 +174,7 @@ pub(crate) enum ArgumentError {
         problem: String,
     },
     /// No scenario, or an unknown one.
-    #[error("{0}; one of pub, fanin, fanout, pairs, slow, idle, connect, churn, soak is needed")]
+    #[error("{0}; one of {names}, soak is needed", names = Scenario::names())]
     Scenario(String),
 }
 
@@ -186,6 +199,8 @@ struct Written {
     seconds: Option<f64>,
     messages: Option<u32>,
     warmup: Option<f64>,
+    filters: Option<u32>,
+    per_packet: Option<u32>,
     deaf: Option<u32>,
     connections: Option<u32>,
     subscribe: bool,
@@ -211,7 +226,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Ord
             Arg::Long("mqtt") => written.version = Some(version(&parser.value()?.string()?)?),
             Arg::Long("timeout") => written.timeout = Some(parser.value()?.parse()?),
             Arg::Long("publishers") => written.publishers = Some(parser.value()?.parse()?),
-            Arg::Long("subscribers") => written.subscribers = Some(parser.value()?.parse()?),
+            Arg::Long("subscribers" | "members") => written.subscribers = Some(parser.value()?.parse()?),
             Arg::Long("qos") => written.qos = Some(parser.value()?.parse()?),
             Arg::Long("window") => written.window = Some(parser.value()?.parse()?),
             Arg::Long("payload") => written.payload = Some(parser.value()?.parse()?),
@@ -222,6 +237,8 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Ord
             Arg::Long("seconds") => written.seconds = Some(parser.value()?.parse()?),
             Arg::Long("messages") => written.messages = Some(parser.value()?.parse()?),
             Arg::Long("warmup") => written.warmup = Some(parser.value()?.parse()?),
+            Arg::Long("filters") => written.filters = Some(parser.value()?.parse()?),
+            Arg::Long("per-packet") => written.per_packet = Some(parser.value()?.parse()?),
             Arg::Long("deaf") => written.deaf = Some(parser.value()?.parse()?),
             Arg::Long("connections") => written.connections = Some(parser.value()?.parse()?),
             Arg::Long("subscribe") => written.subscribe = true,
@@ -244,7 +261,9 @@ fn complete(written: Written) -> Result<Arguments, ArgumentError> {
     let publishers = within("--publishers", written.publishers.unwrap_or(defaults.publishers), 1, 1_000_000)?;
     let subscribers = match defaults.subscribers {
         Some(subscribers) => {
-            within("--subscribers", written.subscribers.unwrap_or(subscribers), 1, 1_000_000)?
+            // A topic name of `wild` matches filters of two subscribers.
+            let least = if scenario == Scenario::Wild { 2 } else { 1 };
+            within("--subscribers", written.subscribers.unwrap_or(subscribers), least, 1_000_000)?
         }
         None if written.subscribers.is_some() => {
             let problem = format!("{} has no subscribers of its own choice", scenario.name());
@@ -289,6 +308,8 @@ fn complete(written: Written) -> Result<Arguments, ArgumentError> {
         rate: rate.map(|rate| within("--rate", rate, 0.1, 1e8)).transpose()?,
         amount,
         warmup: within("--warmup", written.warmup.unwrap_or(0.2), 0.0, 0.9)?,
+        filters: within("--filters", written.filters.unwrap_or(100_000), 2, 100_000_000)?,
+        per_packet: within("--per-packet", written.per_packet.unwrap_or(100), 1, 10_000)?,
         deaf: within("--deaf", written.deaf.unwrap_or(1), 1, 1000)?,
         connections: within("--connections", written.connections.unwrap_or(19_000), 1, 1_000_000)?,
         subscribe: written.subscribe,
@@ -373,11 +394,13 @@ mod tests {
     fn mistakes_are_named() {
         refused(
             "",
-            "no scenario is named; one of pub, fanin, fanout, pairs, slow, idle, connect, churn, soak is needed",
+            "no scenario is named; one of pub, fanin, fanout, pairs, wild, shared, paced, slow, idle, connect, \
+             churn, soak is needed",
         );
         refused(
             "fan",
-            "unknown scenario fan; one of pub, fanin, fanout, pairs, slow, idle, connect, churn, soak is needed",
+            "unknown scenario fan; one of pub, fanin, fanout, pairs, wild, shared, paced, slow, idle, connect, \
+             churn, soak is needed",
         );
         refused("pub --qos 3", "--qos: 3 is not within 0 to 2");
         refused("pub --payload 8", "--payload: 8 is not within 16 to 209715200");

@@ -22,7 +22,7 @@ pub(crate) struct Report {
     pub broker: String,
     /// The shape of the load.
     pub shape: Shape,
-    /// Of `pub`, `fanin`, `fanout` and `pairs`, the measured part.
+    /// Of those scenarios that publish as much as they can or at a rate, the measured part.
     pub load: Option<Load>,
     /// Of `slow`.
     pub slow: Option<Slow>,
@@ -63,6 +63,8 @@ pub(crate) struct Shape {
     pub outstanding: u64,
     /// Each publisher has its own topic name.
     pub topic_per_publisher: bool,
+    /// Topic filters over all subscribers, where they have several.
+    pub filters: Option<u32>,
     /// Messages per second over all publishers.
     pub rate: Option<f64>,
 }
@@ -188,6 +190,7 @@ impl Report {
                 burst: arguments.burst,
                 outstanding: arguments.outstanding,
                 topic_per_publisher: arguments.topic_per_publisher,
+                filters: (arguments.scenario == Scenario::Wild).then_some(arguments.filters),
                 rate: arguments.rate,
             },
             load: None,
@@ -215,6 +218,9 @@ impl fmt::Display for Report {
         write!(out, "{} against {}, MQTT {version}", self.scenario.name(), self.broker)?;
         if !self.scenario.is_crowd() {
             write!(out, ", QoS {qos}, {publishers} -> {subscribers} clients, {payload} B")?;
+        }
+        if let Some(filters) = self.shape.filters {
+            write!(out, ", {filters} filters")?;
         }
         if let Some(window) = self.shape.window {
             write!(out, ", window {window}")?;

@@ -4,6 +4,7 @@ mod churn;
 mod connect;
 mod idle;
 mod load;
+mod parts;
 mod slow;
 
 use std::process;
@@ -12,7 +13,7 @@ use serde::Serialize;
 
 use crate::{
     arguments::Arguments,
-    engine::{Churner, Client, Engine, Publisher, Role, Settings, Subscriber},
+    engine::{Churner, Client, Engine, Publisher, Role, Settings, Subscriber, Subscription},
     failure::Failure,
     process::Process,
     report::Report,
@@ -31,6 +32,12 @@ pub(crate) enum Scenario {
     FanOut,
     /// Publishers and subscribers two by two.
     Pairs,
+    /// Many wildcard filters, topic names drawn at random.
+    Wild,
+    /// One share group.
+    Shared,
+    /// Pairs at a fixed rate.
+    Paced,
     /// Paced pairs beside subscribers that never read.
     Slow,
     /// Connections merely held.
@@ -56,11 +63,14 @@ pub(crate) struct Defaults {
     pub rate: Option<f64>,
 }
 
-const ALL: [Scenario; 8] = [
+const ALL: [Scenario; 11] = [
     Scenario::Pub,
     Scenario::FanIn,
     Scenario::FanOut,
     Scenario::Pairs,
+    Scenario::Wild,
+    Scenario::Shared,
+    Scenario::Paced,
     Scenario::Slow,
     Scenario::Idle,
     Scenario::Connect,
@@ -75,6 +85,9 @@ impl Scenario {
             Self::FanIn => "fanin",
             Self::FanOut => "fanout",
             Self::Pairs => "pairs",
+            Self::Wild => "wild",
+            Self::Shared => "shared",
+            Self::Paced => "paced",
             Self::Slow => "slow",
             Self::Idle => "idle",
             Self::Connect => "connect",
@@ -92,6 +105,11 @@ impl Scenario {
         matches!(self, Self::Idle | Self::Connect | Self::Churn)
     }
 
+    /// The names of all, to choose from.
+    pub(crate) fn names() -> String {
+        ALL.map(Self::name).join(", ")
+    }
+
     /// What holds unless the command line says otherwise.
     pub(crate) const fn defaults(self) -> Defaults {
         let others =
@@ -101,6 +119,9 @@ impl Scenario {
             Self::FanIn => Defaults { publishers: 1000, subscribers: Some(1), outstanding: 10_000, ..others },
             Self::FanOut => Defaults { subscribers: Some(1000), outstanding: 50_000, ..others },
             Self::Pairs => Defaults { publishers: 500, ..others },
+            Self::Wild => Defaults { publishers: 10, subscribers: Some(1000), ..others },
+            Self::Shared => Defaults { publishers: 10, subscribers: Some(10), ..others },
+            Self::Paced => Defaults { publishers: 100, rate: Some(10_000.0), ..others },
             // Enough bytes to fill any socket and outbox within seconds.
             Self::Slow => Defaults { publishers: 100, payload: 1024, rate: Some(10_000.0), ..others },
         }
@@ -109,7 +130,13 @@ impl Scenario {
     /// Runs it to the end.
     pub(crate) fn run(self, arguments: &Arguments) -> Result<Report, Failure> {
         match self {
-            Self::Pub | Self::FanIn | Self::FanOut | Self::Pairs => load::run(arguments),
+            Self::Pub
+            | Self::FanIn
+            | Self::FanOut
+            | Self::Pairs
+            | Self::Wild
+            | Self::Shared
+            | Self::Paced => load::run(arguments),
             Self::Slow => slow::run(arguments),
             Self::Idle => idle::run(arguments),
             Self::Connect => connect::run(arguments),
@@ -133,8 +160,18 @@ impl<'a> Cast<'a> {
     fn fan_out(&self) -> u64 {
         match self.arguments.scenario {
             Scenario::Pub | Scenario::Idle | Scenario::Connect => 0,
-            Scenario::Pairs | Scenario::Slow | Scenario::Churn => 1,
+            Scenario::Pairs | Scenario::Paced | Scenario::Slow | Scenario::Shared | Scenario::Churn => 1,
+            Scenario::Wild => 2,
             Scenario::FanIn | Scenario::FanOut => u64::from(self.arguments.subscribers),
+        }
+    }
+
+    /// Groups of subscribers that divide the messages among them.
+    fn groups(&self) -> usize {
+        match self.arguments.scenario {
+            Scenario::Shared => 1,
+            Scenario::Wild => 2,
+            _ => 0,
         }
     }
 
@@ -151,6 +188,7 @@ impl<'a> Cast<'a> {
             outstanding,
             fan_out: self.fan_out(),
             handshakes,
+            groups: self.groups(),
             timeout,
             broker: pid.map(Process::new),
             verbose: !quiet,
@@ -158,6 +196,9 @@ impl<'a> Cast<'a> {
     }
 
     fn publisher(&self, number: u32) -> Client {
+        if self.arguments.scenario == Scenario::Wild {
+            return self.drawing_publisher(number);
+        }
         let Arguments { version, qos, payload, window, .. } = *self.arguments;
         let frame = PublishFrame::new(version, &self.topic(Some(number)), qos, payload);
         Client {
@@ -168,6 +209,11 @@ impl<'a> Cast<'a> {
     }
 
     fn subscriber(&self, number: u32) -> Client {
+        match self.arguments.scenario {
+            Scenario::Wild => return self.wildcard_subscriber(number),
+            Scenario::Shared => return self.group_member(number),
+            _ => {}
+        }
         let paired = self.is_paired();
         let heard =
             if paired { Subscriber::new(number, 1) } else { Subscriber::new(0, self.arguments.publishers) };
@@ -175,7 +221,7 @@ impl<'a> Cast<'a> {
         Client {
             client_identifier: self.client_identifier('s', number),
             role: Role::Subscriber(heard),
-            subscription: Some((filter, self.arguments.qos)),
+            subscription: Some(Subscription::one(&filter, self.arguments.qos)),
         }
     }
 
@@ -184,12 +230,12 @@ impl<'a> Cast<'a> {
         Client {
             client_identifier: self.client_identifier('d', number),
             role: Role::Deaf,
-            subscription: Some((self.topic(None), self.arguments.qos)),
+            subscription: Some(Subscription::one(&self.topic(None), self.arguments.qos)),
         }
     }
 
     fn idle(&self, number: u32) -> Client {
-        let filter = || (format!("{}/{number}", self.topic(None)), self.arguments.qos);
+        let filter = || Subscription::one(&format!("{}/{number}", self.topic(None)), self.arguments.qos);
         Client {
             client_identifier: self.client_identifier('i', number),
             role: Role::Idle,
@@ -206,21 +252,26 @@ impl<'a> Cast<'a> {
         Client {
             client_identifier: self.client_identifier('c', number),
             role: Role::Churner(Churner::new(publisher, Subscriber::new(number, 1))),
-            subscription: Some((topic, qos)),
+            subscription: Some(Subscription::one(&topic, qos)),
         }
     }
 
     fn is_paired(&self) -> bool {
-        matches!(self.arguments.scenario, Scenario::Pairs | Scenario::Slow)
+        matches!(self.arguments.scenario, Scenario::Pairs | Scenario::Paced | Scenario::Slow)
     }
 
     /// The topic name of a publisher, or, without a number, the topic filter that hears them all.
     fn topic(&self, number: Option<u32>) -> String {
-        let base = format!("bench/{:x}/{}", self.run, self.arguments.scenario.name());
+        let base = self.base();
         if !self.arguments.topic_per_publisher && !self.is_paired() {
             return base;
         }
         number.map_or_else(|| format!("{base}/+"), |number| format!("{base}/{number}"))
+    }
+
+    /// What all topic names of the run start with.
+    fn base(&self) -> String {
+        format!("bench/{:x}/{}", self.run, self.arguments.scenario.name())
     }
 
     /// 20 characters, which every broker has to admit (up to 23 [MQTT-3.1.3-5]).

@@ -9,15 +9,17 @@ use rustix::event::epoll::EventFlags;
 
 use super::{
     churn::Churner,
+    member::Member,
     publisher::{AcknowledgementError, Publisher},
     subscriber::Subscriber,
+    subscription::{Answer, Subscription},
     traffic::Traffic,
 };
 use crate::{
     failure::{Code, Failure},
     wire::{
         self, DISCONNECT, FixedHeader, PINGREQ, PublishHead, Stamp, Version, WireError, acknowledge,
-        acknowledgement, connack, fixed_header, packet_type, publish_head, suback,
+        acknowledgement, connack, fixed_header, packet_type, publish_head, suback_codes,
     },
 };
 
@@ -28,6 +30,8 @@ pub(crate) enum Role {
     Publisher(Publisher),
     /// It takes deliveries and checks them.
     Subscriber(Subscriber),
+    /// The same, of those messages that are its part of what a group hears.
+    Member(Member),
     /// It is merely connected, perhaps subscribed.
     Idle,
     /// It is subscribed and never reads.
@@ -43,8 +47,8 @@ pub(crate) struct Client {
     pub client_identifier: String,
     /// Its role once it is up.
     pub role: Role,
-    /// Topic filter and QoS to subscribe to first.
-    pub subscription: Option<(String, u8)>,
+    /// What to subscribe to first.
+    pub subscription: Option<Subscription>,
 }
 
 /// How far a connection has come.
@@ -338,6 +342,7 @@ impl Connection {
         let expected = match &mut self.client.role {
             Role::Subscriber(subscriber) => subscriber.delivered(head, stamp, traffic),
             Role::Churner(churner) => churner.delivered(head, stamp, traffic),
+            Role::Member(member) => member.delivered(head, stamp, traffic),
             Role::Deaf => true,
             Role::Publisher(_) | Role::Idle => false,
         };
@@ -350,7 +355,7 @@ impl Connection {
     fn control(&mut self, header: FixedHeader, body: &[u8], traffic: &mut Traffic) -> Result<(), Failure> {
         match (self.stage, header.packet_type()) {
             (Stage::Greeting, packet_type::CONNACK) => self.greeted(header, body, traffic),
-            (Stage::Subscribing, packet_type::SUBACK) => self.subscribed(header, body),
+            (Stage::Subscribing, packet_type::SUBACK) => self.subscribed(header, body, traffic),
             (_, kind @ (packet_type::PUBACK | packet_type::PUBREC | packet_type::PUBCOMP)) => {
                 self.acknowledged(kind, header, body, traffic)
             }
@@ -394,24 +399,33 @@ impl Connection {
                 traffic.narrowed_window = Some(connack.receive_maximum);
             }
         }
-        self.stage = match &self.client.subscription {
-            None => Stage::Up,
-            Some((filter, qos)) => {
-                wire::subscribe(&mut traffic.out, self.version, 1, filter, *qos);
-                Stage::Subscribing
-            }
-        };
+        self.subscribe(traffic);
         Ok(())
     }
 
-    fn subscribed(&mut self, header: FixedHeader, body: &[u8]) -> Result<(), Failure> {
-        let code = suback(self.version, header, body).map_err(|error| self.malformed(error))?;
-        let qos = self.client.subscription.as_ref().map_or(0, |&(_, qos)| qos);
-        if code != qos {
-            let client_identifier = self.name();
-            return Err(Failure::SubscriptionRefused { client_identifier, qos, code: Code(code) });
+    /// Asks for the next filters; up if there are none.
+    fn subscribe(&mut self, traffic: &mut Traffic) {
+        let subscription = self.client.subscription.as_mut();
+        let asked = subscription.is_some_and(|it| it.ask(&mut traffic.out, self.version));
+        self.stage = if asked { Stage::Subscribing } else { Stage::Up };
+    }
+
+    fn subscribed(&mut self, header: FixedHeader, body: &[u8], traffic: &mut Traffic) -> Result<(), Failure> {
+        let codes = suback_codes(self.version, header, body).map_err(|error| self.malformed(error))?;
+        let Some(subscription) = &mut self.client.subscription else { return Ok(()) };
+        match subscription.answered(codes) {
+            Answer::More => self.subscribe(traffic),
+            Answer::Done => self.stage = Stage::Up,
+            Answer::Refused(code) => {
+                let qos = subscription.qos();
+                let client_identifier = self.name();
+                return Err(Failure::SubscriptionRefused { client_identifier, qos, code: Code(code) });
+            }
+            Answer::Miscounted => {
+                return Err(self.unexpected(format!("a SUBACK of {} codes", codes.len())));
+            }
         }
-        self.stage = Stage::Up;
+        traffic.progress += 1;
         Ok(())
     }
 

@@ -6,10 +6,13 @@
 
 mod churn;
 mod connection;
+mod drawn;
+mod member;
 mod pace;
 mod phase;
 mod publisher;
 mod subscriber;
+mod subscription;
 mod traffic;
 
 use std::{
@@ -26,9 +29,12 @@ use rustix::{
 pub(crate) use self::{
     churn::Churner,
     connection::{Client, Role},
+    drawn::Drawn,
+    member::{Member, Part},
     phase::{Amount, Phase},
     publisher::Publisher,
     subscriber::Subscriber,
+    subscription::Subscription,
 };
 use self::{
     connection::{Connection, Stage},
@@ -79,6 +85,8 @@ pub(crate) struct Settings {
     pub fan_out: u64,
     /// Connections that come or go at once.
     pub handshakes: usize,
+    /// Groups of subscribers that share the messages out among them.
+    pub groups: usize,
     /// Longest time without any progress.
     pub timeout: Duration,
     /// The broker's process, whose memory is sampled.
@@ -110,7 +118,8 @@ impl Engine {
     pub(crate) fn new(settings: Settings) -> Result<Self, Failure> {
         let epoll =
             epoll::create(epoll::CreateFlags::CLOEXEC).map_err(|error| Failure::Wait(error.into()))?;
-        let traffic = Traffic::new(settings.payload, settings.burst, settings.outstanding, settings.fan_out);
+        let Settings { payload, burst, outstanding, fan_out, groups, .. } = settings;
+        let traffic = Traffic::new(payload, burst, outstanding, fan_out, groups);
         Ok(Self {
             settings,
             epoll,
@@ -166,10 +175,10 @@ impl Engine {
         let lost = self.connections.iter().map(|connection| match connection.role() {
             Role::Subscriber(subscriber) => subscriber.lost(&published),
             Role::Churner(churner) => churner.lost(),
-            Role::Publisher(_) | Role::Idle | Role::Deaf => 0,
+            Role::Member(_) | Role::Publisher(_) | Role::Idle | Role::Deaf => 0,
         });
-        let lost = lost.sum();
-        Faults { lost, ..self.traffic.faults }
+        let lost: u64 = lost.sum();
+        Faults { lost: lost + self.traffic.seen.lost(&published), ..self.traffic.faults }
     }
 
     /// Publishes whose acknowledgement never came.

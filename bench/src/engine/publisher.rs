@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::traffic::Traffic;
+use super::{drawn::Drawn, traffic::Traffic};
 use crate::{
     failure::Code,
     wire::{PublishFrame, Stamp, acknowledge, packet_type},
@@ -13,6 +13,8 @@ use crate::{
 pub(crate) struct Publisher {
     number: u32,
     frame: PublishFrame,
+    /// The numbers in its topic names, drawn for each message, and where they stand in the frame.
+    drawn: Option<(Drawn, usize)>,
     qos: u8,
     /// Absent with QoS 0.
     window: Option<Window>,
@@ -39,7 +41,13 @@ impl Publisher {
     /// A publisher that has sent nothing; `window` publishes may be unacknowledged with QoS 1 and 2.
     pub(crate) fn new(number: u32, frame: PublishFrame, qos: u8, window: u16) -> Self {
         let window = (qos > 0).then(|| Window::new(qos, window));
-        Self { number, frame, qos, window, sequence: 0, goal: 0, phase_start: 0, queued: false }
+        Self { number, frame, drawn: None, qos, window, sequence: 0, goal: 0, phase_start: 0, queued: false }
+    }
+
+    /// The same with topic names drawn anew for each message; the numbers stand `at` bytes into the name.
+    pub(crate) fn drawing(mut self, drawn: Drawn, at: usize) -> Self {
+        self.drawn = Some((drawn, self.frame.topic_name_at() + at));
+        self
     }
 
     /// Takes the Receive Maximum of a CONNACK, before anything was published; true if it is below the window.
@@ -98,7 +106,11 @@ impl Publisher {
                 None => traffic.now,
             };
             let stamp = Stamp { publisher: self.number, sequence, nanoseconds };
+            let start = traffic.out.len();
             self.frame.append(&mut traffic.out, &traffic.filler, packet_identifier, stamp);
+            if let Some((drawn, at)) = self.drawn {
+                drawn.patch(&mut traffic.out[start + at..], self.number, sequence);
+            }
         }
         self.sequence += count;
         traffic.published(count, self.window.is_some());
@@ -183,7 +195,7 @@ mod tests {
 
     fn publisher(qos: u8, window: u16) -> (Publisher, Traffic) {
         let frame = PublishFrame::new(Version::V3_1_1, "t", qos, 16);
-        (Publisher::new(0, frame, qos, window), Traffic::new(16, 64, 100, 1))
+        (Publisher::new(0, frame, qos, window), Traffic::new(16, 64, 100, 1, 0))
     }
 
     #[test]

@@ -1,9 +1,9 @@
-//! One subscribing client: what it was sent, and the acknowledgements it owes.
+//! One subscribing client that hears every message of its publishers: what it was sent.
 
 use super::traffic::Traffic;
 use crate::{
     order::{Arrival, Stream},
-    wire::{PublishHead, Stamp, acknowledge, packet_type},
+    wire::{PublishHead, Stamp},
 };
 
 /// State of a subscriber.
@@ -32,13 +32,7 @@ impl Subscriber {
             Arrival::Late => traffic.faults.out_of_order += 1,
             Arrival::Duplicate => traffic.faults.duplicated += 1,
         }
-        traffic.delivered += 1;
-        traffic.latency.record(traffic.now.saturating_sub(stamp.nanoseconds));
-        match head.qos {
-            0 => {}
-            1 => acknowledge(&mut traffic.out, packet_type::PUBACK, head.packet_identifier),
-            _ => acknowledge(&mut traffic.out, packet_type::PUBREC, head.packet_identifier),
-        }
+        traffic.delivery(head, stamp);
         true
     }
 

@@ -3,7 +3,12 @@
 use std::{collections::VecDeque, time::Instant};
 
 use super::pace::Pace;
-use crate::{latency::Histogram, order::Faults};
+use crate::{
+    latency::Histogram,
+    order::Faults,
+    seen::Seen,
+    wire::{PublishHead, Stamp, acknowledge, packet_type},
+};
 
 /// Shared by the connections of one engine, all on one thread.
 #[derive(Debug)]
@@ -43,13 +48,21 @@ pub(crate) struct Traffic {
     pub progress: u64,
     /// Duplicates and disorder; losses are known at the end only.
     pub faults: Faults,
+    /// What reached groups whose members share the messages out among them.
+    pub seen: Seen,
     /// From the stamp to the read that brought the delivery.
     pub latency: Histogram,
 }
 
 impl Traffic {
-    /// `fan_out` deliveries follow each publish of `payload` bytes.
-    pub(crate) fn new(payload: usize, burst: u32, outstanding_limit: u64, fan_out: u64) -> Self {
+    /// `fan_out` deliveries follow each publish of `payload` bytes; `groups` share messages out.
+    pub(crate) fn new(
+        payload: usize,
+        burst: u32,
+        outstanding_limit: u64,
+        fan_out: u64,
+        groups: usize,
+    ) -> Self {
         Self {
             started: Instant::now(),
             now: 0,
@@ -69,6 +82,7 @@ impl Traffic {
             narrowed_window: None,
             progress: 0,
             faults: Faults::default(),
+            seen: Seen::new(groups),
             latency: Histogram::default(),
         }
     }
@@ -125,6 +139,17 @@ impl Traffic {
         self.progress += 1;
     }
 
+    /// Counts one delivery, whatever its order, and appends its acknowledgement.
+    pub(crate) fn delivery(&mut self, head: PublishHead, stamp: Stamp) {
+        self.delivered += 1;
+        self.latency.record(self.now.saturating_sub(stamp.nanoseconds));
+        match head.qos {
+            0 => {}
+            1 => acknowledge(&mut self.out, packet_type::PUBACK, head.packet_identifier),
+            _ => acknowledge(&mut self.out, packet_type::PUBREC, head.packet_identifier),
+        }
+    }
+
     /// Counts deliveries that are no longer waited for.
     pub(crate) fn arrived(&mut self, count: u64) {
         self.outstanding = self.outstanding.saturating_sub(count);
@@ -138,7 +163,7 @@ mod tests {
 
     #[track_caller]
     fn check(limit: u64, fan_out: u64, outstanding: u64, room: u32, expected: u32) {
-        let mut traffic = Traffic::new(64, 64, limit, fan_out);
+        let mut traffic = Traffic::new(64, 64, limit, fan_out, 0);
         traffic.outstanding = outstanding;
         assert_eq!(traffic.allowance(room), expected);
     }

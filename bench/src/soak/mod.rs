@@ -10,7 +10,6 @@ mod cast;
 mod client;
 mod link;
 mod packets;
-mod random;
 mod report;
 mod session;
 mod websocket;
@@ -31,7 +30,6 @@ use self::{
     board::{Board, Faults},
     cast::Player,
     client::Leave,
-    random::Random,
     report::Report,
     world::{Phase, World},
 };
@@ -53,7 +51,7 @@ pub(crate) fn run(arguments: &Arguments) -> io::Result<bool> {
         endpoints: arguments.endpoints,
         now,
         phase: Phase::Settle,
-        random: Random::new(arguments.seed),
+        random: crate::random::Random::new(arguments.seed),
         board: Board::new(now),
         buffer: Vec::new(),
     };

@@ -4,7 +4,8 @@ use std::time::Instant;
 
 use rustix::fd::OwnedFd;
 
-use super::{board::Board, link::Endpoints, random::Random};
+use super::{board::Board, link::Endpoints};
+use crate::random::Random;
 
 /// What the clients are to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

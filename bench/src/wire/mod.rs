@@ -3,12 +3,14 @@
 //! Written on its own rather than on `mqtt-codec`: a fault of that crate must not hide itself by being on both
 //! sides, and a generator may skip every check that it does not need.
 
+mod names;
 mod read;
 mod write;
 
+pub(crate) use names::{Numbered, digits, put_digits};
 pub(crate) use read::{
     Connack, FixedHeader, PublishHead, WireError, acknowledgement, connack, fixed_header, length_prefixed,
-    publish_head, short, suback, variable_byte_integer,
+    publish_head, short, suback_codes, variable_byte_integer,
 };
 pub(crate) use write::{
     DISCONNECT, PINGREQ, PublishFrame, acknowledge, connect, put_string, put_variable_byte_integer, subscribe,

@@ -104,14 +104,14 @@ pub(crate) fn acknowledgement(header: FixedHeader, body: &[u8]) -> Result<(u16, 
     Ok((u16::from_be_bytes(*identifier), body.get(2).copied().unwrap_or(0)))
 }
 
-/// The reason code of a SUBACK to one topic filter.
-pub(crate) fn suback(version: Version, header: FixedHeader, body: &[u8]) -> Result<u8, WireError> {
+/// The reason codes of a SUBACK, one for each topic filter.
+pub(crate) fn suback_codes(version: Version, header: FixedHeader, body: &[u8]) -> Result<&[u8], WireError> {
     let mut rest = body.get(2..).ok_or(short(header))?;
     if version == Version::V5_0 {
         let (properties, size) = variable_byte_integer(rest)?.ok_or(short(header))?;
         rest = rest.get(size + properties..).ok_or(short(header))?;
     }
-    rest.first().copied().ok_or(short(header))
+    if rest.is_empty() { Err(short(header)) } else { Ok(rest) }
 }
 
 /// What a CONNACK says that bounds a publisher.

@@ -17,11 +17,14 @@ fn connect_bytes_of_both_versions() {
 #[test]
 fn subscribe_bytes_of_both_versions() {
     let mut out = Vec::new();
-    subscribe(&mut out, Version::V3_1_1, 7, "a/+", 1);
+    subscribe(&mut out, Version::V3_1_1, 7, &Numbered::one("a/+"), &[0], 1);
     assert_eq!(out, b"\x82\x08\x00\x07\x00\x03a/+\x01");
     out.clear();
-    subscribe(&mut out, Version::V5_0, 7, "a/+", 1);
+    subscribe(&mut out, Version::V5_0, 7, &Numbered::one("a/+"), &[0], 1);
     assert_eq!(out, b"\x82\x09\x00\x07\x00\x00\x03a/+\x21");
+    out.clear();
+    subscribe(&mut out, Version::V3_1_1, 7, &Numbered::new("a/", 9, ""), &[3, 5], 0);
+    assert_eq!(out, b"\x82\x0e\x00\x07\x00\x03a/3\x00\x00\x03a/5\x00");
 }
 
 #[test]
@@ -94,8 +97,8 @@ fn a_refusal_in_the_form_of_3_1_1_reads_under_5_0() {
 }
 
 #[test]
-fn suback_codes() {
-    assert_eq!(suback(Version::V3_1_1, header(b"\x90\x03"), b"\x00\x01\x80"), Ok(0x80));
-    assert_eq!(suback(Version::V5_0, header(b"\x90\x04"), b"\x00\x01\x00\x02"), Ok(2));
-    assert!(suback(Version::V5_0, header(b"\x90\x02"), b"\x00\x01").is_err());
+fn codes_of_a_suback() {
+    assert_eq!(suback_codes(Version::V3_1_1, header(b"\x90\x03"), b"\x00\x01\x80"), Ok(&[0x80][..]));
+    assert_eq!(suback_codes(Version::V5_0, header(b"\x90\x04"), b"\x00\x01\x00\x02"), Ok(&[2][..]));
+    assert!(suback_codes(Version::V5_0, header(b"\x90\x02"), b"\x00\x01").is_err());
 }

@@ -1,6 +1,6 @@
 //! Packets the generator sends.
 
-use super::{Stamp, Version, packet_type};
+use super::{Numbered, Stamp, Version, packet_type};
 
 /// A whole PINGREQ packet.
 pub(crate) const PINGREQ: [u8; 2] = [0xC0, 0];
@@ -25,19 +25,28 @@ pub(crate) fn connect(out: &mut Vec<u8>, version: Version, client_identifier: &s
     put_string(out, client_identifier);
 }
 
-/// Appends a SUBSCRIBE to one topic filter; in 5.0 it asks for no retained messages.
-pub(crate) fn subscribe(out: &mut Vec<u8>, version: Version, packet_identifier: u16, filter: &str, qos: u8) {
+/// Appends a SUBSCRIBE to the filters of these numbers; in 5.0 it asks for no retained messages.
+pub(crate) fn subscribe(
+    out: &mut Vec<u8>,
+    version: Version,
+    packet_identifier: u16,
+    filters: &Numbered,
+    numbers: &[u32],
+    qos: u8,
+) {
     const SEND_NO_RETAINED: u8 = 2 << 4;
     let (properties, options) = match version {
         Version::V3_1_1 => (0, qos),
         Version::V5_0 => (1, qos | SEND_NO_RETAINED),
     };
     out.push(0x82);
-    put_variable_byte_integer(out, 2 + properties + 2 + filter.len() + 1);
+    put_variable_byte_integer(out, 2 + properties + numbers.len() * (2 + filters.size() + 1));
     out.extend_from_slice(&packet_identifier.to_be_bytes());
     out.extend_from_slice(&[0][..properties]);
-    put_string(out, filter);
-    out.push(options);
+    for &number in numbers {
+        filters.put(out, number);
+        out.push(options);
+    }
 }
 
 /// Appends a PUBACK, PUBREC, PUBREL or PUBCOMP of success, four bytes in both versions.
@@ -54,6 +63,8 @@ pub(crate) struct PublishFrame {
     head: Vec<u8>,
     /// Bytes of payload that follow the stamp.
     filler: usize,
+    /// Where the topic name starts, behind its length.
+    topic_name_at: usize,
     /// Where the packet identifier stands, for QoS 1 and 2.
     packet_identifier_at: Option<usize>,
 }
@@ -70,10 +81,16 @@ impl PublishFrame {
         let mut head = vec![0x30 | qos << 1];
         put_variable_byte_integer(&mut head, 2 + topic_name.len() + identifier + properties + payload);
         put_string(&mut head, topic_name);
+        let topic_name_at = head.len() - topic_name.len();
         let packet_identifier_at = (qos > 0).then_some(head.len());
         head.extend_from_slice(&[0; 3][..identifier + properties]);
         head.extend_from_slice(&[0; Stamp::BYTES]);
-        Self { head, filler: payload - Stamp::BYTES, packet_identifier_at }
+        Self { head, filler: payload - Stamp::BYTES, topic_name_at, packet_identifier_at }
+    }
+
+    /// Where the topic name starts in a packet.
+    pub(crate) fn topic_name_at(&self) -> usize {
+        self.topic_name_at
     }
 
     /// Bytes of the whole packet.

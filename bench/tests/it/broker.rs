@@ -105,15 +105,21 @@ fn serve(mut stream: TcpStream, shared: &Mutex<Shared>, fault: Option<Fault>) ->
             5 => vec![0x62, 2, body[0], body[1]],
             6 => vec![0x70, 2, body[0], body[1]],
             8 => {
-                let at = if version == 5 { 3 } else { 2 };
-                let length = usize::from(u16::from_be_bytes([body[at], body[at + 1]]));
-                let filter = String::from_utf8_lossy(&body[at + 2..at + 2 + length]).into_owned();
-                let qos = body[at + 2 + length] & 3;
-                let stream = Arc::clone(&writer);
-                let subscription = Subscription { filter, qos, version, stream };
-                shared.lock().unwrap_or_else(PoisonError::into_inner).subscriptions.push(subscription);
+                let mut at = if version == 5 { 3 } else { 2 };
+                let mut codes = Vec::new();
+                while at < body.len() {
+                    let length = usize::from(u16::from_be_bytes([body[at], body[at + 1]]));
+                    let filter = String::from_utf8_lossy(&body[at + 2..at + 2 + length]).into_owned();
+                    let qos = body[at + 2 + length] & 3;
+                    let stream = Arc::clone(&writer);
+                    let subscription = Subscription { filter, qos, version, stream };
+                    shared.lock().unwrap_or_else(PoisonError::into_inner).subscriptions.push(subscription);
+                    codes.push(qos);
+                    at += 2 + length + 1;
+                }
                 let properties: &[u8] = if version == 5 { &[0] } else { &[] };
-                [&[0x90, 3 + properties.len() as u8, body[0], body[1]], properties, &[qos]].concat()
+                let size = 2 + properties.len() + codes.len();
+                [&[0x90, size as u8, body[0], body[1]], properties, &codes].concat()
             }
             12 => vec![0xD0, 0],
             14 => {
@@ -165,11 +171,14 @@ fn publish(
 }
 
 fn deliver(shared: &Shared, topic: &str, qos: u8, payload: &[u8]) -> io::Result<()> {
-    for subscription in &shared.subscriptions {
-        let prefix = subscription.filter.strip_suffix('+');
-        if !prefix.map_or(subscription.filter == topic, |prefix| topic.starts_with(prefix)) {
-            continue;
-        }
+    let members: Vec<_> = shared
+        .subscriptions
+        .iter()
+        .filter(|it| it.filter.strip_prefix("$share/bench/").is_some_and(|filter| matches(filter, topic)))
+        .collect();
+    let member = members.get(shared.publishes % members.len().max(1)).copied();
+    let others = shared.subscriptions.iter().filter(|it| matches(&it.filter, topic));
+    for subscription in others.chain(member) {
         let qos = qos.min(subscription.qos);
         let identifier: &[u8] = if qos > 0 { &[0, 1] } else { &[] };
         let properties: &[u8] = if subscription.version == 5 { &[0] } else { &[] };
@@ -191,6 +200,12 @@ fn deliver(shared: &Shared, topic: &str, qos: u8, payload: &[u8]) -> io::Result<
             .or_else(ended)?;
     }
     Ok(())
+}
+
+fn matches(filter: &str, topic: &str) -> bool {
+    let (filter, topic) = (filter.split('/'), topic.split('/'));
+    filter.clone().count() == topic.clone().count()
+        && filter.zip(topic).all(|(filter, topic)| filter == "+" || filter == topic)
 }
 
 fn packet(stream: &mut TcpStream) -> io::Result<(u8, Vec<u8>)> {

@@ -45,6 +45,9 @@ fn every_message_is_counted() {
             clean(&format!("fanout --subscribers 5 {shape}"), "40 published, 200 delivered");
             clean(&format!("pairs --publishers 5 {shape}"), "200 published, 200 delivered");
             clean(&format!("pub --publishers 2 {shape}"), "80 published, 0 delivered");
+            let wild = "wild --publishers 2 --subscribers 5 --filters 40 --per-packet 3";
+            clean(&format!("{wild} {shape}"), "80 published, 160 delivered");
+            clean(&format!("shared --publishers 2 --members 3 {shape}"), "80 published, 80 delivered");
         }
     }
 }
@@ -58,7 +61,10 @@ fn large_payloads_arrive_in_pieces() {
 #[test]
 fn a_window_holds_and_a_pace_is_kept() {
     clean("pairs --publishers 2 --qos 2 --window 1 --messages 20", "0 lost, 0 duplicated, 0 out of order");
-    clean("pairs --publishers 2 --rate 1000 --messages 50 --warmup 0", "100 published, 100 delivered in 0.1");
+    for scenario in ["pairs", "paced"] {
+        let line = format!("{scenario} --publishers 2 --rate 1000 --messages 50 --warmup 0");
+        clean(&line, "100 published, 100 delivered in 0.1");
+    }
 }
 
 #[test]
@@ -68,6 +74,19 @@ fn faults_of_the_broker_are_seen() {
     caught(Fault::Lose(19), line, "gave up after 1 s without a delivery or an acknowledgement");
     caught(Fault::Repeat(7), line, "0 lost, 1 duplicated, 0 out of order");
     caught(Fault::Swap(7), line, "0 lost, 0 duplicated, 1 out of order");
+}
+
+#[test]
+fn faults_are_seen_where_subscribers_divide_the_messages() {
+    let line = "shared --publishers 1 --members 3 --messages 20 --warmup 0";
+    caught(Fault::Lose(7), line, "1 lost, 0 duplicated, 0 out of order");
+    caught(Fault::Repeat(7), line, "0 lost, 1 duplicated, 0 out of order");
+    let alone = "shared --publishers 1 --members 1 --messages 20 --warmup 0";
+    caught(Fault::Swap(7), alone, "0 lost, 0 duplicated, 1 out of order");
+    let line = "wild --publishers 1 --subscribers 2 --filters 4 --messages 20 --warmup 0";
+    caught(Fault::Lose(7), line, "2 lost, 0 duplicated, 0 out of order");
+    caught(Fault::Repeat(7), line, "0 lost, 2 duplicated, 0 out of order");
+    caught(Fault::Swap(7), line, "0 lost, 0 duplicated, 2 out of order");
 }
 
 #[test]
