@@ -1,6 +1,7 @@
 """Brokers under measurement: each is started for one run, on free loopback ports, and ended by its process."""
 
 import random
+import shlex
 import socket
 import subprocess
 import time
@@ -18,6 +19,47 @@ max_queued_messages 0
 max_inflight_messages 0
 max_inflight_bytes 0
 max_queued_bytes 0
+"""
+
+RUMQTTD_CONFIGURATION = """\
+id = 0
+[router]
+id = 0
+max_connections = 50000
+max_outgoing_packet_count = 1000
+max_segment_size = 104857600
+max_segment_count = 10
+[v4.1]
+name = "v4"
+listen = "127.0.0.1:{port}"
+next_connection_delay_ms = 0
+[v4.1.connections]
+connection_timeout_ms = 60000
+max_payload_size = 1048576
+max_inflight_count = 1000
+dynamic_filters = true
+"""
+
+# Its plug-ins of access rules, counters and an HTTP interface are switched off: none of the others has them on.
+RMQTTD_CONFIGURATION = """\
+node.id = 1
+rpc.server_addr = "127.0.0.1:{other_port}"
+log.to = "off"
+plugins.dir = "{folder}"
+plugins.default_startups = []
+plugins.disabled_default_startups = ["rmqtt-acl", "rmqtt-counter", "rmqtt-http-api"]
+listener.tcp.external.addr = "127.0.0.1:{port}"
+listener.tcp.external.nodelay = true
+listener.tcp.external.backlog = 4096
+listener.tcp.external.max_connections = 1024000
+listener.tcp.external.max_handshaking_limit = 10000
+listener.tcp.external.allow_anonymous = true
+listener.tcp.external.min_keepalive = 0
+listener.tcp.external.allow_zero_keepalive = true
+listener.tcp.external.max_inflight = 65535
+listener.tcp.external.max_mqueue_len = 1000000
+listener.tcp.external.mqueue_rate_limit = "4294967295,1s"
+listener.tcp.external.max_awaiting_rel = 0
 """
 
 
@@ -62,6 +104,14 @@ class Broker:
     def log(self) -> Path:
         """What it wrote."""
         return self.folder / f"{self.name}.log"
+
+    def write(self, name: str, configuration: str) -> Path:
+        """Writes its configuration, with port and folder filled in, and says where."""
+        file = self.folder / name
+        for mark, value in (("{port}", self.port), ("{other_port}", free_port()), ("{folder}", self.folder)):
+            configuration = configuration.replace(mark, str(value))
+        file.write_text(configuration)
+        return file
 
     def __enter__(self) -> "Broker":
         with self.log.open("wb") as log:
@@ -115,20 +165,63 @@ class Mosquitto(Broker):
     name = "mosquitto"
 
     def command(self) -> list[str]:
-        configuration = self.folder / "mosquitto.conf"
-        configuration.write_text(MOSQUITTO_CONFIGURATION.format(port=self.port))
-        return ["mosquitto", "-c", str(configuration)]
+        return ["mosquitto", "-c", str(self.write("mosquitto.conf", MOSQUITTO_CONFIGURATION))]
+
+
+class Rumqttd(Broker):
+    """rumqttd, published as a crate, with its limits far away."""
+
+    name = "rumqttd"
+
+    def command(self) -> list[str]:
+        return ["rumqttd", "--quiet", "--config", str(self.write("rumqttd.toml", RUMQTTD_CONFIGURATION))]
+
+
+class Rmqttd(Broker):
+    """rmqttd, published as a crate, with its limits far away and anonymous access."""
+
+    name = "rmqttd"
+
+    def command(self) -> list[str]:
+        return ["rmqttd", "--config", str(self.write("rmqtt.toml", RMQTTD_CONFIGURATION))]
+
+
+class Named(Broker):
+    """Any other broker: a command in which {port} and {folder} stand for what they are."""
+
+    def __init__(self, folder: Path, name: str, template: str):
+        super().__init__(folder)
+        self.name = name
+        self.template = template
+
+    def command(self) -> list[str]:
+        filled = self.template.replace("{port}", str(self.port)).replace("{folder}", str(self.folder))
+        return shlex.split(filled)
+
+
+class Relay(Broker):
+    """The stateless relay of mqtt-bench: what the machine needs for the same bytes."""
+
+    def __init__(self, folder: Path, generator: Path, threads: int, shape: list[str]):
+        super().__init__(folder)
+        self.name = f"relay-{threads}"
+        self.generator = generator
+        self.threads = threads
+        self.shape = shape
+
+    def command(self) -> list[str]:
+        where = ["--listen", f"127.0.0.1:{self.port}", "--threads", str(self.threads)]
+        return [str(self.generator), "relay", *where, "--shape", *self.shape]
 
 
 class MicroMq(Broker):
-    """The node with its default configuration, apart from ports and what the caller sets."""
+    """The node with its default configuration, apart from ports, workers, and what the caller sets."""
 
-    name = "micro-mq"
-
-    def __init__(self, folder: Path, program: Path, settings: list[str]):
+    def __init__(self, folder: Path, program: Path, workers: int, settings: list[str]):
         super().__init__(folder)
+        self.name = f"micro-mq-{workers}"
         self.program = program
-        self.settings = settings
+        self.settings = [f"node.workers={workers}", *settings]
 
     def command(self) -> list[str]:
         settings = [
