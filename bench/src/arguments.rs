@@ -35,6 +35,9 @@ Scenarios
   churn    clients that connect, subscribe, publish one message to themselves and leave, again and again
   soak     mixed traffic with churn; it has options of its own, see mqtt-bench soak --help
 
+Servers
+  relay    passes the bytes of a scenario on, the limit of the machine; see mqtt-bench relay --help
+
 Where and how
   --broker HOST:PORT     [127.0.0.1:1883]
   --pid PID              the broker's process: its CPU time and memory are reported
@@ -322,7 +325,8 @@ fn complete(written: Written) -> Result<Arguments, ArgumentError> {
     })
 }
 
-fn within<T: PartialOrd + std::fmt::Display>(
+/// `value`, or an error that names the bounds.
+pub(crate) fn within<T: PartialOrd + std::fmt::Display>(
     option: &'static str,
     value: T,
     least: T,

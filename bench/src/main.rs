@@ -7,6 +7,7 @@ mod latency;
 mod order;
 mod process;
 mod random;
+mod relay;
 mod report;
 mod scenario;
 mod seen;
@@ -26,7 +27,13 @@ use crate::arguments::{ArgumentError, Arguments, Order};
 
 fn main() -> ExitCode {
     let mut words = env::args_os().skip(1).peekable();
-    let outcome = if words.next_if(|word| word == "soak").is_some() {
+    let outcome = if words.next_if(|word| word == "relay").is_some() {
+        match relay::parse(words) {
+            Ok(Some(arguments)) => relay(&arguments),
+            Ok(None) => return show(relay::HELP),
+            Err(error) => return mistaken(&error),
+        }
+    } else if words.next_if(|word| word == "soak").is_some() {
         match soak::parse(words) {
             Ok(Some(arguments)) => soak(&arguments),
             Ok(None) => return show(soak::HELP),
@@ -59,6 +66,13 @@ fn mistaken(error: &ArgumentError) -> ExitCode {
 fn soak(arguments: &soak::Arguments) -> anyhow::Result<bool> {
     socket::raise_open_files().context("cannot raise the limit on open files")?;
     soak::run(arguments).context("the soak cannot go on")
+}
+
+/// Ends with an error only.
+fn relay(arguments: &relay::Arguments) -> anyhow::Result<bool> {
+    socket::raise_open_files().context("cannot raise the limit on open files")?;
+    relay::run(arguments).context("the relay cannot go on")?;
+    Ok(true)
 }
 
 /// True if the run was clean.

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream},
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream},
 };
 
 use rustix::{
@@ -20,6 +20,20 @@ pub(crate) fn raise_open_files() -> io::Result<u64> {
     limit.current = limit.maximum;
     setrlimit(Resource::Nofile, limit)?;
     Ok(limit.maximum.unwrap_or(u64::MAX))
+}
+
+/// Listens, non-blocking, on a port that several sockets may listen on: the kernel shares connections out among them.
+pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    /// Connections that wait to be accepted, as many as the kernel allows.
+    const BACKLOG: i32 = i32::MAX;
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let socket =
+        net::socket_with(family, SocketType::STREAM, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC, None)?;
+    sockopt::set_socket_reuseaddr(&socket, true)?;
+    sockopt::set_socket_reuseport(&socket, true)?;
+    net::bind(&socket, &address)?;
+    net::listen(&socket, BACKLOG)?;
+    Ok(socket.into())
 }
 
 /// Begins to connect; the socket is writable when that is done, well or not.

@@ -7,7 +7,7 @@ mod names;
 mod read;
 mod write;
 
-pub(crate) use names::{Numbered, digits, put_digits};
+pub(crate) use names::{Numbered, digits, number, put_digits};
 pub(crate) use read::{
     Connack, FixedHeader, PublishHead, WireError, acknowledgement, connack, fixed_header, length_prefixed,
     publish_head, short, suback_codes, variable_byte_integer,

@@ -61,6 +61,13 @@ pub(crate) fn put_digits(bytes: &mut [u8], mut number: u32) {
     }
 }
 
+/// The number that these digits say; bytes that are none give some number or other.
+pub(crate) fn number(digits: &[u8]) -> u32 {
+    let append =
+        |number: u32, &digit: &u8| number.wrapping_mul(10).wrapping_add(u32::from(digit.wrapping_sub(b'0')));
+    digits.iter().fold(0, append)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,11 +90,11 @@ mod tests {
 
     #[test]
     fn numbers_are_padded() {
-        for number in [0, 9, 10, u32::MAX] {
+        for written in [0, 9, 10, u32::MAX] {
             let mut bytes = [0; 10];
-            put_digits(&mut bytes, number);
-            assert_eq!(bytes, format!("{number:010}").as_bytes());
-            assert_eq!(digits(number), number.to_string().len());
+            put_digits(&mut bytes, written);
+            assert_eq!(bytes, format!("{written:010}").as_bytes());
+            assert_eq!((number(&bytes), digits(written)), (written, written.to_string().len()));
         }
     }
 }
