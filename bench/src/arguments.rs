@@ -33,6 +33,7 @@ Scenarios
   idle     connections that are merely held
   connect  all clients come, then all go, round after round
   churn    clients that connect, subscribe, publish one message to themselves and leave, again and again
+  subscribe  a million exact subscriptions: time and memory
   soak     mixed traffic with churn; it has options of its own, see mqtt-bench soak --help
 
 Servers
@@ -62,19 +63,19 @@ Load
   --messages N           or: so many messages by each publisher
   --warmup SHARE         of seconds or messages, 0 to 0.9, not counted [0.2]
 
-wild
-  --filters N            half with a + in their fifth level, half in their fourth, spread over the subscribers
-                         [100000]
+wild, subscribe
+  --filters N            spread over the subscribers; in wild half with a + in their fifth level, half in their
+                         fourth, in subscribe exact ones of 40 bytes [100000; subscribe 1000000]
   --per-packet N         topic filters in one SUBSCRIBE [100]
 
 slow
   --deaf N               subscribers that never read [1]
 
-idle, connect
-  --connections N        [19000]
+idle, connect, subscribe
+  --connections N        [19000; subscribe 1000]
   --subscribe            one subscription each
   --handshakes N         connections that come or go at once, in all scenarios but churn [64]
-  --hold SECONDS         before memory is read [3]
+  --hold SECONDS         before memory is read [3]; before and behind the subscribing in subscribe
 
 connect
   --rounds N             how often all connections come and go [3]
@@ -311,10 +312,15 @@ fn complete(written: Written) -> Result<Arguments, ArgumentError> {
         rate: rate.map(|rate| within("--rate", rate, 0.1, 1e8)).transpose()?,
         amount,
         warmup: within("--warmup", written.warmup.unwrap_or(0.2), 0.0, 0.9)?,
-        filters: within("--filters", written.filters.unwrap_or(100_000), 2, 100_000_000)?,
+        filters: within("--filters", written.filters.unwrap_or(defaults.filters), 2, 100_000_000)?,
         per_packet: within("--per-packet", written.per_packet.unwrap_or(100), 1, 10_000)?,
         deaf: within("--deaf", written.deaf.unwrap_or(1), 1, 1000)?,
-        connections: within("--connections", written.connections.unwrap_or(19_000), 1, 1_000_000)?,
+        connections: within(
+            "--connections",
+            written.connections.unwrap_or(defaults.connections),
+            1,
+            1_000_000,
+        )?,
         subscribe: written.subscribe,
         handshakes: within("--handshakes", written.handshakes.unwrap_or(64), 1, 65_536)?,
         rounds: within("--rounds", written.rounds.unwrap_or(3), 1, 10_000)?,
@@ -399,12 +405,12 @@ mod tests {
         refused(
             "",
             "no scenario is named; one of pub, fanin, fanout, pairs, wild, shared, paced, slow, idle, connect, \
-             churn, soak is needed",
+             churn, subscribe, soak is needed",
         );
         refused(
             "fan",
             "unknown scenario fan; one of pub, fanin, fanout, pairs, wild, shared, paced, slow, idle, connect, \
-             churn, soak is needed",
+             churn, subscribe, soak is needed",
         );
         refused("pub --qos 3", "--qos: 3 is not within 0 to 2");
         refused("pub --payload 8", "--payload: 8 is not within 16 to 209715200");

@@ -1,6 +1,7 @@
 //! What a run found: as JSON, and as lines to read.
 
 mod connections;
+mod kept;
 
 use std::fmt;
 
@@ -11,7 +12,10 @@ use crate::{
     scenario::Scenario, wire::Version,
 };
 
-pub(crate) use self::connections::{Churn, Connect, Passage};
+pub(crate) use self::{
+    connections::{Churn, Connect, Passage},
+    kept::{Kept, Reading},
+};
 
 /// The result of a run. Sizes are bytes, times are what their names say.
 #[derive(Debug, Serialize)]
@@ -32,6 +36,8 @@ pub(crate) struct Report {
     pub connect: Option<Connect>,
     /// Of `churn`.
     pub churn: Option<Churn>,
+    /// Of `subscribe`.
+    pub subscribe: Option<Kept>,
     /// Over the whole run.
     pub faults: Faults,
     /// Publishes never acknowledged.
@@ -190,7 +196,8 @@ impl Report {
                 burst: arguments.burst,
                 outstanding: arguments.outstanding,
                 topic_per_publisher: arguments.topic_per_publisher,
-                filters: (arguments.scenario == Scenario::Wild).then_some(arguments.filters),
+                filters: matches!(arguments.scenario, Scenario::Wild | Scenario::Subscribe)
+                    .then_some(arguments.filters),
                 rate: arguments.rate,
             },
             load: None,
@@ -198,6 +205,7 @@ impl Report {
             idle: None,
             connect: None,
             churn: None,
+            subscribe: None,
             faults,
             unacknowledged,
             notes,
@@ -241,7 +249,10 @@ impl fmt::Display for Report {
         if let Some(churn) = &self.churn {
             connections::write_churn(out, churn)?;
         }
-        if !matches!(self.scenario, Scenario::Idle | Scenario::Connect) {
+        if let Some(kept) = &self.subscribe {
+            kept.write(out, "subscription", "subscriptions")?;
+        }
+        if !matches!(self.scenario, Scenario::Idle | Scenario::Connect | Scenario::Subscribe) {
             let Faults { lost, duplicated, out_of_order } = self.faults;
             row(
                 out,

@@ -6,6 +6,7 @@ mod idle;
 mod load;
 mod parts;
 mod slow;
+mod subscribe;
 
 use std::process;
 
@@ -46,6 +47,8 @@ pub(crate) enum Scenario {
     Connect,
     /// The same, with a subscription and a message each.
     Churn,
+    /// Very many exact subscriptions.
+    Subscribe,
 }
 
 /// Defaults that depend on the scenario.
@@ -61,9 +64,16 @@ pub(crate) struct Defaults {
     pub outstanding: u64,
     /// Messages per second.
     pub rate: Option<f64>,
+    /// Clients that only connect.
+    pub connections: u32,
+    /// Topic filters over all subscribers.
+    pub filters: u32,
 }
 
-const ALL: [Scenario; 11] = [
+/// Size of topic names and filters where their memory is measured, if the number of the run leaves room for it.
+const NAME_BYTES: usize = 40;
+
+const ALL: [Scenario; 12] = [
     Scenario::Pub,
     Scenario::FanIn,
     Scenario::FanOut,
@@ -75,6 +85,7 @@ const ALL: [Scenario; 11] = [
     Scenario::Idle,
     Scenario::Connect,
     Scenario::Churn,
+    Scenario::Subscribe,
 ];
 
 impl Scenario {
@@ -92,6 +103,7 @@ impl Scenario {
             Self::Idle => "idle",
             Self::Connect => "connect",
             Self::Churn => "churn",
+            Self::Subscribe => "subscribe",
         }
     }
 
@@ -102,7 +114,7 @@ impl Scenario {
 
     /// It is about connections, not about messages between publishers and subscribers.
     pub(crate) const fn is_crowd(self) -> bool {
-        matches!(self, Self::Idle | Self::Connect | Self::Churn)
+        matches!(self, Self::Idle | Self::Connect | Self::Churn | Self::Subscribe)
     }
 
     /// The names of all, to choose from.
@@ -112,10 +124,18 @@ impl Scenario {
 
     /// What holds unless the command line says otherwise.
     pub(crate) const fn defaults(self) -> Defaults {
-        let others =
-            Defaults { publishers: 1, subscribers: None, payload: 64, outstanding: 5_000, rate: None };
+        let others = Defaults {
+            publishers: 1,
+            subscribers: None,
+            payload: 64,
+            outstanding: 5_000,
+            rate: None,
+            connections: 19_000,
+            filters: 100_000,
+        };
         match self {
             Self::Pub | Self::Idle | Self::Connect | Self::Churn => others,
+            Self::Subscribe => Defaults { connections: 1000, filters: 1_000_000, ..others },
             Self::FanIn => Defaults { publishers: 1000, subscribers: Some(1), outstanding: 10_000, ..others },
             Self::FanOut => Defaults { subscribers: Some(1000), outstanding: 50_000, ..others },
             Self::Pairs => Defaults { publishers: 500, ..others },
@@ -141,6 +161,7 @@ impl Scenario {
             Self::Idle => idle::run(arguments),
             Self::Connect => connect::run(arguments),
             Self::Churn => churn::run(arguments),
+            Self::Subscribe => subscribe::run(arguments),
         }
     }
 }
@@ -159,7 +180,7 @@ impl<'a> Cast<'a> {
     /// Deliveries that each publish brings about.
     fn fan_out(&self) -> u64 {
         match self.arguments.scenario {
-            Scenario::Pub | Scenario::Idle | Scenario::Connect => 0,
+            Scenario::Pub | Scenario::Idle | Scenario::Connect | Scenario::Subscribe => 0,
             Scenario::Pairs | Scenario::Paced | Scenario::Slow | Scenario::Shared | Scenario::Churn => 1,
             Scenario::Wild => 2,
             Scenario::FanIn | Scenario::FanOut => u64::from(self.arguments.subscribers),

@@ -403,6 +403,13 @@ impl Connection {
         Ok(())
     }
 
+    /// Subscribes behind whatever it subscribed to before; false if there is nothing to ask for.
+    pub(super) fn subscribe_to(&mut self, subscription: Subscription, traffic: &mut Traffic) -> bool {
+        self.client.subscription = Some(subscription);
+        self.subscribe(traffic);
+        self.stage == Stage::Subscribing
+    }
+
     /// Asks for the next filters; up if there are none.
     fn subscribe(&mut self, traffic: &mut Traffic) {
         let subscription = self.client.subscription.as_mut();

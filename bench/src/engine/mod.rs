@@ -4,6 +4,7 @@
 //! releases and new publishes together. Publishers that the bound on outstanding deliveries holds back stand in a
 //! queue and get their turns in order.
 
+mod asking;
 mod churn;
 mod connection;
 mod drawn;

@@ -17,6 +17,11 @@ impl Numbered {
         Self::padded(before, digits(largest), after)
     }
 
+    /// Names of at least `bytes` bytes, with a number of at most `largest` behind `before`.
+    pub(crate) fn of_size(bytes: usize, before: &str, largest: u32) -> Self {
+        Self::padded(before, digits(largest).max(bytes.saturating_sub(before.len())), "")
+    }
+
     /// The one name there is, whatever the number.
     pub(crate) fn one(name: &str) -> Self {
         Self::padded(name, 0, "")
@@ -85,6 +90,9 @@ mod tests {
         let filters = Numbered::new("a/", 49_999, "/+/value");
         check(&filters, 0, "a/00000/+/value");
         check(&filters, 49_999, "a/49999/+/value");
+        let topics = Numbered::of_size(10, "abc/", 99);
+        check(&topics, 42, "abc/000042");
+        check(&Numbered::of_size(2, "abc/", 100), 7, "abc/007");
         check(&Numbered::one("abc"), 7, "abc");
     }
 

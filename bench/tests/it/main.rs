@@ -129,6 +129,13 @@ fn connections_come_from_the_named_sources() {
 }
 
 #[test]
+fn subscriptions_are_counted() {
+    let line = "subscribe --connections 7 --filters 1000 --per-packet 30 --hold 0.05 --qos 1";
+    clean(&format!("{line} --mqtt 5.0"), "1000 in ");
+    clean(line, "1000 in ");
+}
+
+#[test]
 fn the_result_file_is_json() {
     let file = std::env::temp_dir().join(format!("mqtt-bench-{}.json", std::process::id()));
     let pid = std::process::id();
