@@ -12,6 +12,8 @@ use lexopt::{Arg, ValueExt};
 use crate::{
     engine::Amount,
     scenario::Scenario,
+    transport::{CertificateError, Kind, Layers, Tls, Trust},
+    websocket,
     wire::{Stamp, Version},
 };
 
@@ -43,6 +45,9 @@ Where and how
   --broker HOST:PORT     [127.0.0.1:1883]
   --pid PID              the broker's process: its CPU time and memory are reported
   --mqtt 3.1.1|5.0       protocol version [3.1.1]
+  --tls                  TLS, with --ca FILE (PEM, whom to trust) or --insecure (any certificate is taken)
+  --websocket            MQTT over WebSocket; with --tls within TLS
+  --path PATH            of the WebSocket [/mqtt]
   --source ADDRESS       where connections come from; named several times, the addresses take turns [the kernel's
                          choice; to 127.0.0.1 a further address of that network for every 8000 connections]
   --timeout SECONDS      give up after so long without any progress [15]
@@ -98,6 +103,12 @@ pub(crate) struct Arguments {
     pub scenario: Scenario,
     /// The broker.
     pub broker: SocketAddr,
+    /// Host and port of the broker as they were written.
+    pub authority: String,
+    /// TLS, and whom it trusts.
+    pub tls: Option<Trust>,
+    /// WebSocket, and to which path.
+    pub websocket: Option<String>,
     /// Where connections come from, in turn.
     pub sources: Vec<IpAddr>,
     /// The broker's process.
@@ -152,6 +163,23 @@ pub(crate) struct Arguments {
     pub quiet: bool,
 }
 
+impl Arguments {
+    /// What lies between MQTT and TCP.
+    pub(crate) fn layers(&self) -> Result<Layers, CertificateError> {
+        let host = self.authority.rsplit_once(':').map_or(self.authority.as_str(), |(host, _)| host);
+        let host = host.trim_matches(['[', ']']);
+        Ok(Layers {
+            tls: self.tls.as_ref().map(|trust| Tls::new(host, trust)).transpose()?,
+            websocket: self.websocket.as_ref().map(|path| websocket::request(&self.authority, path)),
+        })
+    }
+
+    /// The name of these layers.
+    pub(crate) const fn transport(&self) -> Kind {
+        Kind::of(self.tls.is_some(), self.websocket.is_some())
+    }
+}
+
 /// What the command line asks for.
 #[derive(Debug)]
 pub(crate) enum Order {
@@ -187,6 +215,11 @@ pub(crate) enum ArgumentError {
 struct Written {
     scenario: Option<Scenario>,
     broker: Option<String>,
+    tls: bool,
+    ca: Option<PathBuf>,
+    insecure: bool,
+    websocket: bool,
+    path: Option<String>,
     sources: Vec<IpAddr>,
     pid: Option<u32>,
     version: Option<Version>,
@@ -225,6 +258,11 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Ord
             Arg::Long("help") | Arg::Short('h') => return Ok(Order::Help),
             Arg::Long("version") => return Ok(Order::Version),
             Arg::Long("broker") => written.broker = Some(parser.value()?.string()?),
+            Arg::Long("tls") => written.tls = true,
+            Arg::Long("ca") => written.ca = Some(parser.value()?.into()),
+            Arg::Long("insecure") => written.insecure = true,
+            Arg::Long("websocket") => written.websocket = true,
+            Arg::Long("path") => written.path = Some(parser.value()?.string()?),
             Arg::Long("source") => written.sources.push(parser.value()?.parse()?),
             Arg::Long("pid") => written.pid = Some(parser.value()?.parse()?),
             Arg::Long("mqtt") => written.version = Some(version(&parser.value()?.string()?)?),
@@ -283,7 +321,21 @@ fn complete(written: Written) -> Result<Arguments, ArgumentError> {
         (Some(messages), None) => Amount::Messages(within("--messages", messages, 1, 1 << 30)?),
         (None, seconds) => Amount::Time(duration("--seconds", seconds.unwrap_or(5.0))?),
     };
-    let broker = resolve("--broker", written.broker.as_deref().unwrap_or("127.0.0.1:1883"))?;
+    let authority = written.broker.unwrap_or_else(|| "127.0.0.1:1883".into());
+    let broker = resolve("--broker", &authority)?;
+    let refuse = |option, problem: &str| Err(ArgumentError::Value { option, problem: problem.into() });
+    let tls = match (written.tls, written.ca, written.insecure) {
+        (false, None, false) => None,
+        (false, ..) => return refuse("--ca, --insecure", "need --tls"),
+        (true, Some(file), false) => Some(Trust::Authorities(file)),
+        (true, None, true) => Some(Trust::Anybody),
+        (true, ..) => return refuse("--tls", "needs one of --ca FILE and --insecure"),
+    };
+    let websocket = match (written.websocket, written.path) {
+        (false, Some(_)) => return refuse("--path", "needs --websocket"),
+        (false, None) => None,
+        (true, path) => Some(path.unwrap_or_else(|| "/mqtt".into())),
+    };
     if let Some(source) = written.sources.iter().find(|source| source.is_ipv4() != broker.is_ipv4()) {
         let problem = format!("{source} does not reach {}", broker.ip());
         return Err(ArgumentError::Value { option: "--source", problem });
@@ -292,6 +344,9 @@ fn complete(written: Written) -> Result<Arguments, ArgumentError> {
     Ok(Arguments {
         scenario,
         broker,
+        authority,
+        tls,
+        websocket,
         sources: written.sources,
         pid: written.pid,
         version: written.version.unwrap_or(Version::V3_1_1),
@@ -418,6 +473,9 @@ mod tests {
         refused("pairs --subscribers 4", "--subscribers: pairs has no subscribers of its own choice");
         refused("pub --mqtt 3", "--mqtt: 3 is neither 3.1.1 nor 5.0");
         refused("pub --source ::1", "--source: ::1 does not reach 127.0.0.1");
+        refused("pub --tls", "--tls: needs one of --ca FILE and --insecure");
+        refused("pub --insecure", "--ca, --insecure: need --tls");
+        refused("pub --path /", "--path: needs --websocket");
         refused("pub --what", "invalid option '--what'");
     }
 }

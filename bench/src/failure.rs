@@ -2,7 +2,7 @@
 
 use std::{fmt, io, net::SocketAddr, time::Duration};
 
-use crate::{process::ProcessError, wire::WireError};
+use crate::{process::ProcessError, transport::CertificateError, wire::WireError};
 
 /// Why a run cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -110,6 +110,9 @@ pub(crate) enum Failure {
         /// The limit.
         waited: Duration,
     },
+    /// TLS cannot begin.
+    #[error("cannot prepare tls")]
+    Certificates(#[from] CertificateError),
     /// epoll failed.
     #[error("cannot wait for sockets")]
     Wait(#[source] io::Error),

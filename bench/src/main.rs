@@ -13,6 +13,8 @@ mod scenario;
 mod seen;
 mod soak;
 mod socket;
+mod transport;
+mod websocket;
 mod wire;
 
 use std::{

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::{
     arguments::Arguments, engine::Engine, latency::Percentiles, order::Faults, process::CpuTime,
-    scenario::Scenario, wire::Version,
+    scenario::Scenario, transport::Kind, wire::Version,
 };
 
 pub(crate) use self::{
@@ -51,6 +51,8 @@ pub(crate) struct Report {
 /// The shape of the load, without which a figure says nothing.
 #[derive(Debug, Serialize)]
 pub(crate) struct Shape {
+    /// What lies between MQTT and TCP.
+    pub transport: Kind,
     /// Protocol version.
     pub mqtt: Version,
     /// Of publishes and subscriptions.
@@ -187,6 +189,7 @@ impl Report {
             scenario: arguments.scenario,
             broker: arguments.broker.to_string(),
             shape: Shape {
+                transport: arguments.transport(),
                 mqtt: arguments.version,
                 qos: arguments.qos,
                 publishers: if crowd { 0 } else { arguments.publishers },
@@ -218,12 +221,15 @@ const MEBIBYTE: f64 = (1 << 20) as f64;
 
 impl fmt::Display for Report {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Shape { mqtt, qos, publishers, subscribers, payload, .. } = self.shape;
+        let Shape { transport, mqtt, qos, publishers, subscribers, payload, .. } = self.shape;
         let version = match mqtt {
             Version::V3_1_1 => "3.1.1",
             Version::V5_0 => "5.0",
         };
         write!(out, "{} against {}, MQTT {version}", self.scenario.name(), self.broker)?;
+        if transport != Kind::Tcp {
+            write!(out, " over {}", transport.name())?;
+        }
         if !self.scenario.is_crowd() {
             write!(out, ", QoS {qos}, {publishers} -> {subscribers} clients, {payload} B")?;
         }

@@ -202,6 +202,7 @@ impl<'a> Cast<'a> {
         } = *self.arguments;
         Engine::new(Settings {
             address: broker,
+            layers: self.arguments.layers()?,
             sources: self.arguments.sources.clone(),
             version,
             payload,

@@ -155,9 +155,9 @@ impl Engine {
     }
 
     fn reopen(&mut self, index: usize) -> Result<(), Failure> {
-        let stream = self.dial(index, false)?;
+        let transport = self.dial(index, false)?;
         let connection = &mut self.connections[index];
-        connection.restart(stream);
+        connection.restart(transport);
         if let Some(publisher) = connection.publisher() {
             publisher.begin(1);
         }

@@ -1,9 +1,6 @@
 //! One client connection: its socket, the frames in it, and what its role does with them.
 
-use std::{
-    io::{self, ErrorKind, Read, Write},
-    net::TcpStream,
-};
+use std::io::{self, ErrorKind};
 
 use rustix::event::epoll::EventFlags;
 
@@ -17,6 +14,7 @@ use super::{
 };
 use crate::{
     failure::{Code, Failure},
+    transport::{Transport, would_block},
     wire::{
         self, DISCONNECT, FixedHeader, PINGREQ, PublishHead, Stamp, Version, WireError, acknowledge,
         acknowledgement, connack, fixed_header, packet_type, publish_head, suback_codes,
@@ -82,34 +80,22 @@ struct Cut {
 pub(super) struct Connection {
     client: Client,
     version: Version,
-    stream: TcpStream,
+    transport: Transport,
     stage: Stage,
     /// The start of a packet whose rest is still to come.
     partial: Vec<u8>,
     cut: Option<Cut>,
-    /// What the socket did not take, from `unsent_at` on.
-    unsent: Vec<u8>,
-    unsent_at: usize,
 }
 
 impl Connection {
     /// A connection whose TCP handshake is under way.
-    pub(super) fn new(client: Client, version: Version, stream: TcpStream) -> Self {
-        Self {
-            client,
-            version,
-            stream,
-            stage: Stage::Opening,
-            partial: Vec::new(),
-            cut: None,
-            unsent: Vec::new(),
-            unsent_at: 0,
-        }
+    pub(super) fn new(client: Client, version: Version, transport: Transport) -> Self {
+        Self { client, version, transport, stage: Stage::Opening, partial: Vec::new(), cut: None }
     }
 
-    /// The socket, for epoll.
-    pub(super) fn stream(&self) -> &TcpStream {
-        &self.stream
+    /// Its byte stream, for epoll.
+    pub(super) fn transport(&self) -> &Transport {
+        &self.transport
     }
 
     /// How far it has come.
@@ -142,14 +128,12 @@ impl Connection {
         }
     }
 
-    /// Begins again on another stream.
-    pub(super) fn restart(&mut self, stream: TcpStream) {
-        self.stream = stream;
+    /// Begins again on another byte stream.
+    pub(super) fn restart(&mut self, transport: Transport) {
+        self.transport = transport;
         self.stage = Stage::Opening;
         self.partial.clear();
         self.cut = None;
-        self.unsent.clear();
-        self.unsent_at = 0;
     }
 
     /// Messages the publisher may write now, the bound on outstanding deliveries aside.
@@ -164,23 +148,16 @@ impl Connection {
     /// The socket took all there was, or the TCP handshake ended.
     pub(super) fn writable(&mut self, traffic: &mut Traffic) -> Result<(), Failure> {
         if self.stage == Stage::Opening {
-            if let Some(error) = self.stream.take_error().unwrap_or_else(Some) {
+            if let Some(error) = self.transport.stream().take_error().unwrap_or_else(Some) {
                 return Err(self.broken(error));
             }
             self.stage = Stage::Greeting;
+            self.transport.connected().map_err(|error| self.broken(error))?;
             wire::connect(&mut traffic.out, self.version, &self.client.client_identifier);
             return Ok(());
         }
         if self.is_blocked() {
-            match self.stream.write(&self.unsent[self.unsent_at..]) {
-                Ok(taken) => self.unsent_at += taken,
-                Err(error) if would_block(&error) => return Ok(()),
-                Err(error) => return Err(self.broken(error)),
-            }
-            if self.unsent_at == self.unsent.len() {
-                self.unsent.clear();
-                self.unsent_at = 0;
-            }
+            self.transport.flush().map_err(|error| self.broken(error))?;
         }
         Ok(())
     }
@@ -196,7 +173,7 @@ impl Connection {
         }
         let kept = self.partial.len();
         buffer[..kept].copy_from_slice(&self.partial);
-        let read = match self.stream.read(&mut buffer[kept..]) {
+        let read = match self.transport.receive(&mut buffer[kept..]) {
             Ok(0) => return Err(self.closed()),
             Ok(read) => read,
             Err(error) if would_block(&error) => return Ok(()),
@@ -233,16 +210,7 @@ impl Connection {
         if out.is_empty() {
             return Ok(());
         }
-        let mut taken = 0;
-        if !self.is_blocked() {
-            taken = match self.stream.write(out) {
-                Ok(taken) => taken,
-                Err(error) if would_block(&error) => 0,
-                Err(error) => return Err(self.broken(error)),
-            };
-        }
-        self.unsent.extend_from_slice(&out[taken..]);
-        Ok(())
+        self.transport.send(out).map_err(|error| self.broken(error))
     }
 
     /// Says good-bye, if the client has nothing more to do here.
@@ -264,7 +232,7 @@ impl Connection {
 
     /// Waits for the end of the stream, whatever comes before it.
     fn farewell(&mut self, buffer: &mut [u8]) -> Result<(), Failure> {
-        match self.stream.read(buffer) {
+        match self.transport.receive(buffer) {
             Ok(0) => self.stage = Stage::Gone,
             Ok(_) => {}
             // The broker had not read all that was sent.
@@ -281,7 +249,7 @@ impl Connection {
     }
 
     fn is_blocked(&self) -> bool {
-        !self.unsent.is_empty()
+        self.transport.is_blocked()
     }
 
     /// Returns how many bytes were used; the rest is the start of a packet.
@@ -461,6 +429,7 @@ impl Connection {
     fn doing(&self) -> &'static str {
         match self.stage {
             Stage::Opening => "opening it",
+            Stage::Greeting if !self.transport.is_open() => "shaking hands",
             Stage::Greeting => "waiting for CONNACK",
             Stage::Subscribing => "waiting for SUBACK",
             Stage::Up | Stage::Gone => "in use",
@@ -487,8 +456,4 @@ impl Connection {
     fn unexpected(&self, what: String) -> Failure {
         Failure::Unexpected { client_identifier: self.name(), what }
     }
-}
-
-fn would_block(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }

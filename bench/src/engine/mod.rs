@@ -17,7 +17,7 @@ mod subscription;
 mod traffic;
 
 use std::{
-    net::{IpAddr, SocketAddr, TcpStream},
+    net::{IpAddr, SocketAddr},
     time::{Duration, Instant},
 };
 
@@ -47,6 +47,7 @@ use crate::{
     order::Faults,
     process::Process,
     socket,
+    transport::{Layers, Transport},
     wire::{DISCONNECT, Version},
 };
 
@@ -74,6 +75,8 @@ pub(crate) struct Settings {
     pub address: SocketAddr,
     /// Where connections come from, in turn; the kernel's choice without any.
     pub sources: Vec<IpAddr>,
+    /// What lies between MQTT and TCP.
+    pub layers: Layers,
     /// Protocol version of all connections.
     pub version: Version,
     /// Payload size in bytes.
@@ -215,13 +218,13 @@ impl Engine {
         if matches!(client.role, Role::Publisher(_)) {
             self.publishers.push(number);
         }
-        let stream = self.dial(number, matches!(client.role, Role::Deaf))?;
-        self.connections.push(Connection::new(client, self.settings.version, stream));
+        let transport = self.dial(number, matches!(client.role, Role::Deaf))?;
+        self.connections.push(Connection::new(client, self.settings.version, transport));
         Ok(())
     }
 
     /// Begins to connect as number `number`.
-    fn dial(&self, number: usize, deaf: bool) -> Result<TcpStream, Failure> {
+    fn dial(&self, number: usize, deaf: bool) -> Result<Transport, Failure> {
         let address = self.settings.address;
         let failed = |source| Failure::Open { number, address, source };
         let receive_buffer = deaf.then_some(DEAF_RECEIVE_BUFFER_BYTES);
@@ -230,7 +233,7 @@ impl Engine {
         let data = epoll::EventData::new_u64(number as u64);
         epoll::add(&self.epoll, &stream, data, epoll::EventFlags::OUT)
             .map_err(|error| failed(error.into()))?;
-        Ok(stream)
+        Transport::new(stream, &self.settings.layers).map_err(failed)
     }
 
     /// Waits for events, at most for `timeout`, and serves each connection that has one.
@@ -312,8 +315,8 @@ impl Engine {
         }
         let data = epoll::EventData::new_u64(index as u64);
         let registered = match interest {
-            Some(flags) => epoll::modify(&self.epoll, connection.stream(), data, flags),
-            None => epoll::delete(&self.epoll, connection.stream()),
+            Some(flags) => epoll::modify(&self.epoll, connection.transport().stream(), data, flags),
+            None => epoll::delete(&self.epoll, connection.transport().stream()),
         };
         registered.map_err(|error| Failure::Wait(error.into()))
     }

@@ -12,12 +12,10 @@ use rustix::{
     net::sockopt,
 };
 
-use super::{
-    packets::{self, Received},
-    websocket::{self, Frame},
-};
+use super::packets::{self, Received};
 use crate::{
     socket,
+    websocket::{self, WebSocket},
     wire::{Version, fixed_header},
 };
 
@@ -37,9 +35,7 @@ pub(super) struct Endpoints {
 enum Stage {
     /// The TCP handshake is under way.
     Opening,
-    /// The WebSocket handshake is under way.
-    Upgrading,
-    /// MQTT flows.
+    /// Bytes flow.
     Open,
 }
 
@@ -50,15 +46,13 @@ pub(super) struct Link {
     key: u64,
     interest: EventFlags,
     stage: Stage,
-    websocket: bool,
+    websocket: Option<WebSocket>,
     host: String,
     /// MQTT bytes that are to be sent.
     out: Vec<u8>,
     /// Bytes for the socket, and how many of them it has taken.
     wire: Vec<u8>,
     written: usize,
-    /// Received bytes that are no whole frame yet.
-    frames: Vec<u8>,
     /// Received MQTT bytes that are no whole packet yet.
     packets: Vec<u8>,
     /// Nothing is read for now.
@@ -97,12 +91,11 @@ impl Link {
             key,
             interest,
             stage: Stage::Opening,
-            websocket,
+            websocket: websocket.then(WebSocket::default),
             host: address.to_string(),
             out: Vec::new(),
             wire: Vec::new(),
             written: 0,
-            frames: Vec::new(),
             packets: Vec::new(),
             muted: false,
         })
@@ -150,12 +143,12 @@ impl Link {
             }
             Err(error) => return Err(End::Broken(error)),
         };
-        if self.websocket {
-            self.frames.extend_from_slice(&buffer[..count]);
-            self.unframe().map_err(End::Malformed)?;
-        } else {
-            self.packets.extend_from_slice(&buffer[..count]);
-        }
+        let bytes = &mut buffer[..count];
+        let count = match &mut self.websocket {
+            Some(websocket) => websocket.receive(bytes, &mut self.wire).map_err(End::Malformed)?,
+            None => count,
+        };
+        self.packets.extend_from_slice(&bytes[..count]);
         let malformed = |error: crate::wire::WireError| End::Malformed(error.to_string());
         let mut at = 0;
         while let Some(header) = fixed_header(&self.packets[at..]).map_err(malformed)?
@@ -170,14 +163,19 @@ impl Link {
 
     /// Sends what is there, as far as the socket takes it.
     pub(super) fn flush(&mut self) -> Result<(), End> {
-        match self.stage {
-            Stage::Opening => return Ok(()),
-            Stage::Upgrading => {}
-            Stage::Open if self.websocket && !self.out.is_empty() => {
-                websocket::put_messages(&mut self.wire, &self.out);
+        if self.stage == Stage::Opening {
+            return Ok(());
+        }
+        match &self.websocket {
+            None => self.wire.append(&mut self.out),
+            Some(websocket) if websocket.is_open() && !self.out.is_empty() => {
+                // As two messages, so that packets lie across frames.
+                let (first, second) = self.out.split_at(self.out.len() / 2);
+                websocket::put_message(&mut self.wire, first);
+                websocket::put_message(&mut self.wire, second);
                 self.out.clear();
             }
-            Stage::Open => self.wire.append(&mut self.out),
+            Some(_) => {}
         }
         while self.written < self.wire.len() {
             match self.stream.write(&self.wire[self.written..]) {
@@ -199,9 +197,8 @@ impl Link {
                 return Err(End::Broken(error));
             }
             self.stage = Stage::Open;
-            if self.websocket {
-                self.stage = Stage::Upgrading;
-                self.wire = websocket::request(&self.host);
+            if self.websocket.is_some() {
+                self.wire = websocket::request(&self.host, "/mqtt");
             }
         }
         self.flush()
@@ -217,26 +214,6 @@ impl Link {
             self.interest = interest;
             epoll::modify(epoll, &self.stream, epoll::EventData::new_u64(self.key), interest)?;
         }
-        Ok(())
-    }
-
-    fn unframe(&mut self) -> Result<(), String> {
-        let mut at = 0;
-        if self.stage == Stage::Upgrading {
-            let Some(size) = websocket::response(&self.frames)? else { return Ok(()) };
-            at = size;
-            self.stage = Stage::Open;
-        }
-        while let Some((frame, size)) = websocket::frame(&self.frames[at..])? {
-            match frame {
-                Frame::Data(bytes) => self.packets.extend_from_slice(bytes),
-                Frame::Ping(payload) => websocket::put_pong(&mut self.wire, payload),
-                // The end of the stream follows.
-                Frame::Close | Frame::Other => {}
-            }
-            at += size;
-        }
-        self.frames.drain(..at);
         Ok(())
     }
 }

@@ -12,7 +12,6 @@ mod link;
 mod packets;
 mod report;
 mod session;
-mod websocket;
 mod world;
 
 use std::{

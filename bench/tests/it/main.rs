@@ -1,16 +1,24 @@
 //! The generator as its user runs it, against a tiny broker that makes mistakes on demand.
 
 mod broker;
+mod front;
 mod relay;
 
-use std::process::{Command, Output};
+use std::{
+    net::SocketAddr,
+    process::{Command, Output},
+};
 
 use broker::{Fault, TinyBroker};
 
 fn bench(broker: &TinyBroker, line: &str) -> Output {
+    bench_at(broker.address(), line)
+}
+
+fn bench_at(address: SocketAddr, line: &str) -> Output {
     Command::new(env!("CARGO_BIN_EXE_mqtt-bench"))
         .args(line.split_whitespace())
-        .args(["--broker", &broker.address().to_string(), "--timeout", "1", "--quiet"])
+        .args(["--broker", &address.to_string(), "--timeout", "1", "--quiet"])
         .output()
         .expect("the binary was built for this test")
 }
@@ -20,12 +28,17 @@ fn stdout(output: &Output) -> String {
 }
 
 #[track_caller]
-fn clean(line: &str, expected: &str) {
-    let broker = TinyBroker::start(None);
-    let output = bench(&broker, line);
+fn clean_at(address: SocketAddr, line: &str, expected: &str) {
+    let output = bench_at(address, line);
     let text = stdout(&output);
     assert!(output.status.success(), "{line}: {text}{}", String::from_utf8_lossy(&output.stderr));
     assert!(text.contains(expected), "{line}: {text}");
+}
+
+#[track_caller]
+fn clean(line: &str, expected: &str) {
+    let broker = TinyBroker::start(None);
+    clean_at(broker.address(), line, expected);
 }
 
 #[track_caller]
@@ -126,6 +139,49 @@ fn connections_come_from_the_named_sources() {
     assert!(output.status.success(), "{output:?}");
     let expected = [7, 8].map(|last| std::net::IpAddr::from([127, 0, 0, last]));
     assert_eq!(broker.sources(), expected);
+}
+
+/// Small and large messages, and connections that come and go.
+#[track_caller]
+fn carries(address: SocketAddr, options: &str, name: &str) {
+    let pairs = format!("pairs --publishers 3 --qos 2 --messages 50 {options}");
+    clean_at(address, &pairs, &format!(", MQTT 3.1.1 over {name}, QoS 2"));
+    clean_at(address, &pairs, "120 published, 120 delivered");
+    clean_at(address, &format!("fanin --publishers 2 --payload 70000 --messages 10 {options}"), "0 lost");
+    clean_at(address, &format!("churn --clients 3 --messages 5 {options}"), "12 of 3 clients");
+    clean_at(address, &format!("connect --connections 9 --rounds 2 {options}"), "9 in each of 2 rounds");
+}
+
+#[test]
+fn mqtt_goes_over_tls() {
+    let broker = TinyBroker::start(None);
+    let address = front::tls(broker.address());
+    let certificate = front::certificate();
+    carries(address, &format!("--tls --ca {}", certificate.display()), "tls");
+    clean_at(address, "pub --messages 10 --tls --insecure", "8 published");
+}
+
+#[test]
+fn a_certificate_of_nobody_is_refused() {
+    let address = front::tls(TinyBroker::start(None).address());
+    let other = std::env::temp_dir().join(format!("mqtt-bench-ca-{}.pem", std::process::id()));
+    std::fs::write(&other, "").unwrap();
+    let output = bench_at(address, &format!("pub --messages 10 --tls --ca {}", other.display()));
+    std::fs::remove_file(&other).unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("failed while shaking hands: invalid peer certificate"), "{text}");
+}
+
+#[test]
+fn mqtt_goes_over_websocket() {
+    let broker = TinyBroker::start(None);
+    let address = front::websocket(broker.address(), "/mqtt");
+    carries(address, "--websocket", "ws");
+    let refused = bench_at(address, "pub --messages 10 --websocket --path /other");
+    let text = String::from_utf8_lossy(&refused.stderr);
+    assert!(text.contains("websocket refused: HTTP/1.1 404 Not Found"), "{text}");
+    carries(front::tls(address), "--websocket --path /mqtt --tls --insecure", "wss");
 }
 
 #[test]
