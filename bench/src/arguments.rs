@@ -36,6 +36,7 @@ Scenarios
   connect  all clients come, then all go, round after round
   churn    clients that connect, subscribe, publish one message to themselves and leave, again and again
   subscribe  a million exact subscriptions: time and memory
+  retain   a million retained messages: time and memory
   soak     mixed traffic with churn; it has options of its own, see mqtt-bench soak --help
 
 Servers
@@ -53,7 +54,8 @@ Where and how
   --timeout SECONDS      give up after so long without any progress [15]
 
 Load
-  --publishers N         [pub 1, fanin 1000, fanout 1, pairs 500, wild 10, shared 10, paced 100, slow 100]
+  --publishers N         [pub 1, fanin 1000, fanout 1, pairs 500, wild 10, shared 10, paced 100,
+                         slow 100, retain 10]
   --subscribers N        [fanin 1, fanout 1000, wild 1000, shared 10 (there also --members)]; as many
                          as publishers in pairs, paced and slow
   --qos 0|1|2            of publishes and subscriptions [0]
@@ -73,6 +75,10 @@ wild, subscribe
                          fourth, in subscribe exact ones of 40 bytes [100000; subscribe 1000000]
   --per-packet N         topic filters in one SUBSCRIBE [100]
 
+retain
+  --topics N             of 40 bytes, each with a retained message [1000000]
+  --keep                 leave the messages there; without, they are taken back in the end
+
 slow
   --deaf N               subscribers that never read [1]
 
@@ -80,7 +86,7 @@ idle, connect, subscribe
   --connections N        [19000; subscribe 1000]
   --subscribe            one subscription each
   --handshakes N         connections that come or go at once, in all scenarios but churn [64]
-  --hold SECONDS         before memory is read [3]; before and behind the subscribing in subscribe
+  --hold SECONDS         before memory is read [3]; in subscribe and retain before and behind
 
 connect
   --rounds N             how often all connections come and go [3]
@@ -143,6 +149,10 @@ pub(crate) struct Arguments {
     pub filters: u32,
     /// Topic filters in one SUBSCRIBE.
     pub per_packet: u32,
+    /// Topic names with a retained message.
+    pub topics: u32,
+    /// Retained messages are left there.
+    pub keep: bool,
     /// Subscribers that never read.
     pub deaf: u32,
     /// Idle connections.
@@ -238,6 +248,8 @@ struct Written {
     warmup: Option<f64>,
     filters: Option<u32>,
     per_packet: Option<u32>,
+    topics: Option<u32>,
+    keep: bool,
     deaf: Option<u32>,
     connections: Option<u32>,
     subscribe: bool,
@@ -281,6 +293,8 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Ord
             Arg::Long("warmup") => written.warmup = Some(parser.value()?.parse()?),
             Arg::Long("filters") => written.filters = Some(parser.value()?.parse()?),
             Arg::Long("per-packet") => written.per_packet = Some(parser.value()?.parse()?),
+            Arg::Long("topics") => written.topics = Some(parser.value()?.parse()?),
+            Arg::Long("keep") => written.keep = true,
             Arg::Long("deaf") => written.deaf = Some(parser.value()?.parse()?),
             Arg::Long("connections") => written.connections = Some(parser.value()?.parse()?),
             Arg::Long("subscribe") => written.subscribe = true,
@@ -369,6 +383,8 @@ fn complete(written: Written) -> Result<Arguments, ArgumentError> {
         warmup: within("--warmup", written.warmup.unwrap_or(0.2), 0.0, 0.9)?,
         filters: within("--filters", written.filters.unwrap_or(defaults.filters), 2, 100_000_000)?,
         per_packet: within("--per-packet", written.per_packet.unwrap_or(100), 1, 10_000)?,
+        topics: within("--topics", written.topics.unwrap_or(1_000_000), 1, 1 << 30)?,
+        keep: written.keep,
         deaf: within("--deaf", written.deaf.unwrap_or(1), 1, 1000)?,
         connections: within(
             "--connections",
@@ -460,12 +476,12 @@ mod tests {
         refused(
             "",
             "no scenario is named; one of pub, fanin, fanout, pairs, wild, shared, paced, slow, idle, connect, \
-             churn, subscribe, soak is needed",
+             churn, subscribe, retain, soak is needed",
         );
         refused(
             "fan",
             "unknown scenario fan; one of pub, fanin, fanout, pairs, wild, shared, paced, slow, idle, connect, \
-             churn, subscribe, soak is needed",
+             churn, subscribe, retain, soak is needed",
         );
         refused("pub --qos 3", "--qos: 3 is not within 0 to 2");
         refused("pub --payload 8", "--payload: 8 is not within 16 to 209715200");

@@ -38,6 +38,8 @@ pub(crate) struct Report {
     pub churn: Option<Churn>,
     /// Of `subscribe`.
     pub subscribe: Option<Kept>,
+    /// Of `retain`.
+    pub retain: Option<Kept>,
     /// Over the whole run.
     pub faults: Faults,
     /// Publishes never acknowledged.
@@ -184,7 +186,7 @@ impl Report {
             notes.push(format!("the broker's receive maximum narrowed the window to {maximum}"));
         }
         let crowd = arguments.scenario.is_crowd();
-        let listening = !crowd && arguments.scenario != Scenario::Pub;
+        let listening = !crowd && !matches!(arguments.scenario, Scenario::Pub | Scenario::Retain);
         Self {
             scenario: arguments.scenario,
             broker: arguments.broker.to_string(),
@@ -209,6 +211,7 @@ impl Report {
             connect: None,
             churn: None,
             subscribe: None,
+            retain: None,
             faults,
             unacknowledged,
             notes,
@@ -257,6 +260,9 @@ impl fmt::Display for Report {
         }
         if let Some(kept) = &self.subscribe {
             kept.write(out, "subscription", "subscriptions")?;
+        }
+        if let Some(kept) = &self.retain {
+            kept.write(out, "message", "messages")?;
         }
         if !matches!(self.scenario, Scenario::Idle | Scenario::Connect | Scenario::Subscribe) {
             let Faults { lost, duplicated, out_of_order } = self.faults;

@@ -5,6 +5,7 @@ mod connect;
 mod idle;
 mod load;
 mod parts;
+mod retain;
 mod slow;
 mod subscribe;
 
@@ -49,6 +50,8 @@ pub(crate) enum Scenario {
     Churn,
     /// Very many exact subscriptions.
     Subscribe,
+    /// Very many retained messages.
+    Retain,
 }
 
 /// Defaults that depend on the scenario.
@@ -73,7 +76,7 @@ pub(crate) struct Defaults {
 /// Size of topic names and filters where their memory is measured, if the number of the run leaves room for it.
 const NAME_BYTES: usize = 40;
 
-const ALL: [Scenario; 12] = [
+const ALL: [Scenario; 13] = [
     Scenario::Pub,
     Scenario::FanIn,
     Scenario::FanOut,
@@ -86,6 +89,7 @@ const ALL: [Scenario; 12] = [
     Scenario::Connect,
     Scenario::Churn,
     Scenario::Subscribe,
+    Scenario::Retain,
 ];
 
 impl Scenario {
@@ -104,6 +108,7 @@ impl Scenario {
             Self::Connect => "connect",
             Self::Churn => "churn",
             Self::Subscribe => "subscribe",
+            Self::Retain => "retain",
         }
     }
 
@@ -135,6 +140,7 @@ impl Scenario {
         };
         match self {
             Self::Pub | Self::Idle | Self::Connect | Self::Churn => others,
+            Self::Retain => Defaults { publishers: 10, ..others },
             Self::Subscribe => Defaults { connections: 1000, filters: 1_000_000, ..others },
             Self::FanIn => Defaults { publishers: 1000, subscribers: Some(1), outstanding: 10_000, ..others },
             Self::FanOut => Defaults { subscribers: Some(1000), outstanding: 50_000, ..others },
@@ -162,6 +168,7 @@ impl Scenario {
             Self::Connect => connect::run(arguments),
             Self::Churn => churn::run(arguments),
             Self::Subscribe => subscribe::run(arguments),
+            Self::Retain => retain::run(arguments),
         }
     }
 }
@@ -180,7 +187,7 @@ impl<'a> Cast<'a> {
     /// Deliveries that each publish brings about.
     fn fan_out(&self) -> u64 {
         match self.arguments.scenario {
-            Scenario::Pub | Scenario::Idle | Scenario::Connect | Scenario::Subscribe => 0,
+            Scenario::Pub | Scenario::Idle | Scenario::Connect | Scenario::Subscribe | Scenario::Retain => 0,
             Scenario::Pairs | Scenario::Paced | Scenario::Slow | Scenario::Shared | Scenario::Churn => 1,
             Scenario::Wild => 2,
             Scenario::FanIn | Scenario::FanOut => u64::from(self.arguments.subscribers),

@@ -30,7 +30,7 @@ pub(crate) enum Role {
     Subscriber(Subscriber),
     /// The same, of those messages that are its part of what a group hears.
     Member(Member),
-    /// It is merely connected, perhaps subscribed.
+    /// It is merely connected, perhaps subscribed; what it is sent is counted.
     Idle,
     /// It is subscribed and never reads.
     Deaf,
@@ -312,6 +312,10 @@ impl Connection {
             Role::Churner(churner) => churner.delivered(head, stamp, traffic),
             Role::Member(member) => member.delivered(head, stamp, traffic),
             Role::Deaf => true,
+            Role::Idle if self.client.subscription.is_some() => {
+                traffic.delivery(head, stamp);
+                true
+            }
             Role::Publisher(_) | Role::Idle => false,
         };
         if expected {

@@ -12,6 +12,7 @@ mod member;
 mod pace;
 mod phase;
 mod publisher;
+mod receiving;
 mod subscriber;
 mod subscription;
 mod traffic;

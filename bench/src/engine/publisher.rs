@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::{drawn::Drawn, traffic::Traffic};
 use crate::{
     failure::Code,
-    wire::{PublishFrame, Stamp, acknowledge, packet_type},
+    wire::{Numbered, PublishFrame, Stamp, acknowledge, packet_type},
 };
 
 /// State of a publisher.
@@ -13,8 +13,7 @@ use crate::{
 pub(crate) struct Publisher {
     number: u32,
     frame: PublishFrame,
-    /// The numbers in its topic names, drawn for each message, and where they stand in the frame.
-    drawn: Option<(Drawn, usize)>,
+    names: Names,
     qos: u8,
     /// Absent with QoS 0.
     window: Option<Window>,
@@ -26,6 +25,16 @@ pub(crate) struct Publisher {
     phase_start: u32,
     /// It stands in the queue of those that may publish when the others' deliveries allow.
     pub queued: bool,
+}
+
+/// How topic names differ from message to message.
+#[derive(Debug)]
+enum Names {
+    Same,
+    /// Two levels are drawn; they stand so many bytes into the name.
+    Drawn(Drawn, usize),
+    /// A number counts up from this one.
+    Counted(Numbered, u32),
 }
 
 /// Why an acknowledgement cannot be taken.
@@ -41,13 +50,34 @@ impl Publisher {
     /// A publisher that has sent nothing; `window` publishes may be unacknowledged with QoS 1 and 2.
     pub(crate) fn new(number: u32, frame: PublishFrame, qos: u8, window: u16) -> Self {
         let window = (qos > 0).then(|| Window::new(qos, window));
-        Self { number, frame, drawn: None, qos, window, sequence: 0, goal: 0, phase_start: 0, queued: false }
+        Self {
+            number,
+            frame,
+            names: Names::Same,
+            qos,
+            window,
+            sequence: 0,
+            goal: 0,
+            phase_start: 0,
+            queued: false,
+        }
     }
 
     /// The same with topic names drawn anew for each message; the numbers stand `at` bytes into the name.
     pub(crate) fn drawing(mut self, drawn: Drawn, at: usize) -> Self {
-        self.drawn = Some((drawn, self.frame.topic_name_at() + at));
+        self.names = Names::Drawn(drawn, at);
         self
+    }
+
+    /// The same with one topic name after the other, in each phase from number `first` on.
+    pub(crate) fn counting(mut self, names: Numbered, first: u32) -> Self {
+        self.names = Names::Counted(names, first);
+        self
+    }
+
+    /// Publishes copies of another frame from now on, with topic names of the same size.
+    pub(super) fn reframe(&mut self, frame: PublishFrame) {
+        self.frame = frame;
     }
 
     /// Takes the Receive Maximum of a CONNACK, before anything was published; true if it is below the window.
@@ -106,10 +136,16 @@ impl Publisher {
                 None => traffic.now,
             };
             let stamp = Stamp { publisher: self.number, sequence, nanoseconds };
-            let start = traffic.out.len();
+            let topic_name_at = traffic.out.len() + self.frame.topic_name_at();
             self.frame.append(&mut traffic.out, &traffic.filler, packet_identifier, stamp);
-            if let Some((drawn, at)) = self.drawn {
-                drawn.patch(&mut traffic.out[start + at..], self.number, sequence);
+            match &self.names {
+                Names::Same => {}
+                Names::Drawn(drawn, at) => {
+                    drawn.patch(&mut traffic.out[topic_name_at + at..], self.number, sequence);
+                }
+                Names::Counted(names, first) => {
+                    names.patch(&mut traffic.out[topic_name_at..], first + (sequence - self.phase_start));
+                }
             }
         }
         self.sequence += count;

@@ -13,6 +13,7 @@ pub(crate) struct Subscription {
     /// Those that were not asked for so far.
     rest: StepBy<Range<u32>>,
     qos: u8,
+    retained: bool,
     per_packet: usize,
     /// Filters in the SUBSCRIBE that waits for its answer.
     asked: usize,
@@ -39,7 +40,12 @@ impl Subscription {
 
     /// The filters of these numbers, up to `per_packet` in one SUBSCRIBE.
     pub(crate) fn many(filters: Numbered, numbers: StepBy<Range<u32>>, qos: u8, per_packet: usize) -> Self {
-        Self { filters, rest: numbers.clone(), numbers, qos, per_packet, asked: 0 }
+        Self { filters, rest: numbers.clone(), numbers, qos, retained: false, per_packet, asked: 0 }
+    }
+
+    /// The same, and retained messages are to come.
+    pub(crate) fn with_retained(self) -> Self {
+        Self { retained: true, ..self }
     }
 
     /// The QoS asked for.
@@ -55,7 +61,7 @@ impl Subscription {
             return false;
         }
         // One at a time, so the identifier is always free.
-        wire::subscribe(out, version, 1, &self.filters, &numbers, self.qos);
+        wire::subscribe(out, version, 1, &self.filters, &numbers, self.qos, self.retained);
         true
     }
 

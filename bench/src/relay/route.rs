@@ -37,7 +37,7 @@ impl Route {
     /// The route of the publishes of a run.
     pub(super) fn of(load: &Arguments) -> Self {
         match load.scenario {
-            Scenario::Pub | Scenario::Connect | Scenario::Subscribe => Self::Nobody,
+            Scenario::Pub | Scenario::Connect | Scenario::Subscribe | Scenario::Retain => Self::Nobody,
             Scenario::FanIn | Scenario::FanOut => Self::All,
             Scenario::Pairs | Scenario::Paced | Scenario::Slow => Self::Partner,
             Scenario::Idle | Scenario::Churn => Self::Itself,

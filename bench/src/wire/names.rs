@@ -32,6 +32,11 @@ impl Numbered {
         Self { template, digits: before.len()..before.len() + width }
     }
 
+    /// The name of number 0, to encode a packet with.
+    pub(crate) fn template(&self) -> &str {
+        &self.template
+    }
+
     /// Size of each name in bytes.
     pub(crate) fn size(&self) -> usize {
         self.template.len()

@@ -17,14 +17,22 @@ fn connect_bytes_of_both_versions() {
 #[test]
 fn subscribe_bytes_of_both_versions() {
     let mut out = Vec::new();
-    subscribe(&mut out, Version::V3_1_1, 7, &Numbered::one("a/+"), &[0], 1);
+    subscribe(&mut out, Version::V3_1_1, 7, &Numbered::one("a/+"), &[0], 1, false);
     assert_eq!(out, b"\x82\x08\x00\x07\x00\x03a/+\x01");
     out.clear();
-    subscribe(&mut out, Version::V5_0, 7, &Numbered::one("a/+"), &[0], 1);
+    subscribe(&mut out, Version::V5_0, 7, &Numbered::one("a/+"), &[0], 1, false);
     assert_eq!(out, b"\x82\x09\x00\x07\x00\x00\x03a/+\x21");
     out.clear();
-    subscribe(&mut out, Version::V3_1_1, 7, &Numbered::new("a/", 9, ""), &[3, 5], 0);
+    subscribe(&mut out, Version::V3_1_1, 7, &Numbered::new("a/", 9, ""), &[3, 5], 0, false);
     assert_eq!(out, b"\x82\x0e\x00\x07\x00\x03a/3\x00\x00\x03a/5\x00");
+}
+
+#[test]
+fn a_retained_message_is_taken_back_with_nothing() {
+    let frame = PublishFrame::new(Version::V3_1_1, "a/0", 1, 0).retained();
+    let mut out = Vec::new();
+    frame.append(&mut out, &[], 7, Stamp { publisher: 0, sequence: 0, nanoseconds: 0 });
+    assert_eq!(out, b"\x33\x07\x00\x03a/0\x00\x07");
 }
 
 #[test]

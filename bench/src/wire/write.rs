@@ -25,7 +25,7 @@ pub(crate) fn connect(out: &mut Vec<u8>, version: Version, client_identifier: &s
     put_string(out, client_identifier);
 }
 
-/// Appends a SUBSCRIBE to the filters of these numbers; in 5.0 it asks for no retained messages.
+/// Appends a SUBSCRIBE to the filters of these numbers; in 5.0 it asks for no retained messages unless `retained`.
 pub(crate) fn subscribe(
     out: &mut Vec<u8>,
     version: Version,
@@ -33,10 +33,12 @@ pub(crate) fn subscribe(
     filters: &Numbered,
     numbers: &[u32],
     qos: u8,
+    retained: bool,
 ) {
     const SEND_NO_RETAINED: u8 = 2 << 4;
     let (properties, options) = match version {
         Version::V3_1_1 => (0, qos),
+        Version::V5_0 if retained => (1, qos),
         Version::V5_0 => (1, qos | SEND_NO_RETAINED),
     };
     out.push(0x82);
@@ -57,10 +59,12 @@ pub(crate) fn acknowledge(out: &mut Vec<u8>, packet_type: u8, packet_identifier:
 }
 
 /// The PUBLISH of one publisher, encoded once; packet identifier and stamp are patched into each copy.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct PublishFrame {
     /// Everything up to and including the stamp.
     head: Vec<u8>,
+    /// There is a payload, and so a stamp.
+    stamped: bool,
     /// Bytes of payload that follow the stamp.
     filler: usize,
     /// Where the topic name starts, behind its length.
@@ -70,9 +74,12 @@ pub(crate) struct PublishFrame {
 }
 
 impl PublishFrame {
-    /// Encodes the frame for `payload` bytes, at least [`Stamp::BYTES`].
+    /// Encodes the frame for `payload` bytes, at least [`Stamp::BYTES`], or none at all.
     pub(crate) fn new(version: Version, topic_name: &str, qos: u8, payload: usize) -> Self {
-        debug_assert!(payload >= Stamp::BYTES, "payload of {payload} bytes has no room for a stamp");
+        debug_assert!(
+            payload == 0 || payload >= Stamp::BYTES,
+            "payload of {payload} bytes has no room for a stamp"
+        );
         let identifier = if qos == 0 { 0 } else { 2 };
         let properties = match version {
             Version::V3_1_1 => 0,
@@ -84,8 +91,15 @@ impl PublishFrame {
         let topic_name_at = head.len() - topic_name.len();
         let packet_identifier_at = (qos > 0).then_some(head.len());
         head.extend_from_slice(&[0; 3][..identifier + properties]);
-        head.extend_from_slice(&[0; Stamp::BYTES]);
-        Self { head, filler: payload - Stamp::BYTES, topic_name_at, packet_identifier_at }
+        head.extend_from_slice(&[0; Stamp::BYTES][..payload.min(Stamp::BYTES)]);
+        let filler = payload.saturating_sub(Stamp::BYTES);
+        Self { head, stamped: payload > 0, filler, topic_name_at, packet_identifier_at }
+    }
+
+    /// The same with the RETAIN flag.
+    pub(crate) fn retained(mut self) -> Self {
+        self.head[0] |= 1;
+        self
     }
 
     /// Where the topic name starts in a packet.
@@ -105,8 +119,10 @@ impl PublishFrame {
         if let Some(at) = self.packet_identifier_at {
             out[start + at..][..2].copy_from_slice(&packet_identifier.to_be_bytes());
         }
-        let stamp_at = out.len() - Stamp::BYTES;
-        out[stamp_at..].copy_from_slice(&stamp.to_bytes());
+        if self.stamped {
+            let stamp_at = out.len() - Stamp::BYTES;
+            out[stamp_at..].copy_from_slice(&stamp.to_bytes());
+        }
         out.extend_from_slice(&filler[..self.filler]);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    collections::HashMap,
     io::{self, ErrorKind, Read, Write},
     net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{Arc, Mutex, PoisonError},
@@ -43,6 +44,7 @@ struct Shared {
     subscriptions: Vec<Subscription>,
     publishes: usize,
     sources: BTreeSet<IpAddr>,
+    retained: HashMap<String, Vec<u8>>,
     swapped: Vec<(String, u8, Vec<u8>)>,
 }
 
@@ -64,6 +66,11 @@ impl TinyBroker {
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// How many retained messages there are.
+    pub(crate) fn retained(&self) -> usize {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner).retained.len()
     }
 
     /// Where connections came from.
@@ -99,7 +106,8 @@ fn serve(mut stream: TcpStream, shared: &Mutex<Shared>, fault: Option<Fault>) ->
                 if fault == Some(Fault::Close(shared.publishes)) {
                     return Ok(());
                 }
-                publish(&mut shared, first >> 1 & 3, &body, version, fault)?
+                let retain = first & 1 == 1;
+                publish(&mut shared, first >> 1 & 3, retain, &body, version, fault)?
             }
             // PUBREC from a subscriber, PUBREL from a publisher.
             5 => vec![0x62, 2, body[0], body[1]],
@@ -110,10 +118,18 @@ fn serve(mut stream: TcpStream, shared: &Mutex<Shared>, fault: Option<Fault>) ->
                 while at < body.len() {
                     let length = usize::from(u16::from_be_bytes([body[at], body[at + 1]]));
                     let filter = String::from_utf8_lossy(&body[at + 2..at + 2 + length]).into_owned();
-                    let qos = body[at + 2 + length] & 3;
+                    let options = body[at + 2 + length];
+                    let qos = options & 3;
                     let stream = Arc::clone(&writer);
                     let subscription = Subscription { filter, qos, version, stream };
-                    shared.lock().unwrap_or_else(PoisonError::into_inner).subscriptions.push(subscription);
+                    let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+                    let asked = options >> 4 == 0;
+                    for (topic, payload) in shared.retained.iter().filter(|_| asked) {
+                        if matches(&subscription.filter, topic) {
+                            subscription.send(topic, qos, payload)?;
+                        }
+                    }
+                    shared.subscriptions.push(subscription);
                     codes.push(qos);
                     at += 2 + length + 1;
                 }
@@ -137,6 +153,7 @@ fn serve(mut stream: TcpStream, shared: &Mutex<Shared>, fault: Option<Fault>) ->
 fn publish(
     shared: &mut Shared,
     qos: u8,
+    retain: bool,
     body: &[u8],
     version: u8,
     fault: Option<Fault>,
@@ -151,6 +168,11 @@ fn publish(
     }
     let payload = body[at + usize::from(version == 5)..].to_vec();
     let number = shared.publishes;
+    if retain && payload.is_empty() {
+        shared.retained.remove(&topic);
+    } else if retain && fault != Some(Fault::Lose(number)) {
+        shared.retained.insert(topic.clone(), payload.clone());
+    }
     shared.publishes += 1;
     if fault == Some(Fault::Swap(number)) {
         shared.swapped.push((topic, qos, payload));
@@ -179,9 +201,16 @@ fn deliver(shared: &Shared, topic: &str, qos: u8, payload: &[u8]) -> io::Result<
     let member = members.get(shared.publishes % members.len().max(1)).copied();
     let others = shared.subscriptions.iter().filter(|it| matches(&it.filter, topic));
     for subscription in others.chain(member) {
-        let qos = qos.min(subscription.qos);
+        subscription.send(topic, qos, payload)?;
+    }
+    Ok(())
+}
+
+impl Subscription {
+    fn send(&self, topic: &str, qos: u8, payload: &[u8]) -> io::Result<()> {
+        let qos = qos.min(self.qos);
         let identifier: &[u8] = if qos > 0 { &[0, 1] } else { &[] };
-        let properties: &[u8] = if subscription.version == 5 { &[0] } else { &[] };
+        let properties: &[u8] = if self.version == 5 { &[0] } else { &[] };
         let length = (topic.len() as u16).to_be_bytes();
         let body = [&length, topic.as_bytes(), identifier, properties, payload].concat();
         let mut frame = vec![0x30 | qos << 1];
@@ -192,14 +221,8 @@ fn deliver(shared: &Shared, topic: &str, qos: u8, payload: &[u8]) -> io::Result<
         }
         frame.push(rest as u8);
         frame.extend_from_slice(&body);
-        subscription
-            .stream
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .write_all(&frame)
-            .or_else(ended)?;
+        self.stream.lock().unwrap_or_else(PoisonError::into_inner).write_all(&frame).or_else(ended)
     }
-    Ok(())
 }
 
 fn matches(filter: &str, topic: &str) -> bool {

@@ -192,6 +192,22 @@ fn subscriptions_are_counted() {
 }
 
 #[test]
+fn retained_messages_are_looked_for_and_taken_back() {
+    for shape in ["--qos 1 --mqtt 5.0", "--qos 0"] {
+        let broker = TinyBroker::start(None);
+        let line = format!("retain --publishers 3 --topics 300 --hold 0.05 {shape}");
+        let text = stdout(&bench(&broker, &line));
+        assert!(text.contains("300 in ") && text.contains("0 lost"), "{text}");
+        assert_eq!(broker.retained(), 0);
+        let text = stdout(&bench(&broker, &format!("{line} --keep")));
+        assert!(text.contains("300 in ") && text.contains("0 lost"), "{text}");
+        assert_eq!(broker.retained(), 300);
+    }
+    let line = "retain --publishers 1 --topics 30 --hold 0.05";
+    caught(Fault::Lose(7), line, "1 of the retained messages that were looked for were not there");
+}
+
+#[test]
 fn the_result_file_is_json() {
     let file = std::env::temp_dir().join(format!("mqtt-bench-{}.json", std::process::id()));
     let pid = std::process::id();
