@@ -51,6 +51,7 @@ Where and how
   --path PATH            of the WebSocket [/mqtt]
   --source ADDRESS       where connections come from; named several times, the addresses take turns [the kernel's
                          choice; to 127.0.0.1 a further address of that network for every 8000 connections]
+  --keep-alive SECONDS   that clients announce; they send no PINGREQ [0, none]
   --timeout SECONDS      give up after so long without any progress [15]
 
 Load
@@ -123,6 +124,8 @@ pub(crate) struct Arguments {
     pub version: Version,
     /// Longest time without progress.
     pub timeout: Duration,
+    /// Keep alive in CONNECT, in seconds.
+    pub keep_alive_seconds: u16,
     /// Publishing clients.
     pub publishers: u32,
     /// Subscribing clients.
@@ -234,6 +237,7 @@ struct Written {
     pid: Option<u32>,
     version: Option<Version>,
     timeout: Option<f64>,
+    keep_alive_seconds: Option<u16>,
     publishers: Option<u32>,
     subscribers: Option<u32>,
     qos: Option<u8>,
@@ -278,6 +282,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Ord
             Arg::Long("source") => written.sources.push(parser.value()?.parse()?),
             Arg::Long("pid") => written.pid = Some(parser.value()?.parse()?),
             Arg::Long("mqtt") => written.version = Some(version(&parser.value()?.string()?)?),
+            Arg::Long("keep-alive") => written.keep_alive_seconds = Some(parser.value()?.parse()?),
             Arg::Long("timeout") => written.timeout = Some(parser.value()?.parse()?),
             Arg::Long("publishers") => written.publishers = Some(parser.value()?.parse()?),
             Arg::Long("subscribers" | "members") => written.subscribers = Some(parser.value()?.parse()?),
@@ -365,6 +370,7 @@ fn complete(written: Written) -> Result<Arguments, ArgumentError> {
         pid: written.pid,
         version: written.version.unwrap_or(Version::V3_1_1),
         timeout: duration("--timeout", written.timeout.unwrap_or(15.0))?,
+        keep_alive_seconds: written.keep_alive_seconds.unwrap_or(0),
         publishers,
         subscribers,
         qos: within("--qos", written.qos.unwrap_or(0), 0, 2)?,

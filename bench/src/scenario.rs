@@ -205,13 +205,24 @@ impl<'a> Cast<'a> {
 
     fn engine(&self) -> Result<Engine, Failure> {
         let Arguments {
-            broker, version, payload, burst, outstanding, handshakes, timeout, pid, quiet, ..
+            broker,
+            version,
+            keep_alive_seconds,
+            payload,
+            burst,
+            outstanding,
+            handshakes,
+            timeout,
+            pid,
+            quiet,
+            ..
         } = *self.arguments;
         Engine::new(Settings {
             address: broker,
             layers: self.arguments.layers()?,
             sources: self.arguments.sources.clone(),
             version,
+            keep_alive_seconds,
             payload,
             burst,
             outstanding,

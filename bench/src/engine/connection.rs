@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind};
 use rustix::event::epoll::EventFlags;
 
 use super::{
+    Settings,
     churn::Churner,
     member::Member,
     publisher::{AcknowledgementError, Publisher},
@@ -80,6 +81,7 @@ struct Cut {
 pub(super) struct Connection {
     client: Client,
     version: Version,
+    keep_alive_seconds: u16,
     transport: Transport,
     stage: Stage,
     /// The start of a packet whose rest is still to come.
@@ -89,8 +91,10 @@ pub(super) struct Connection {
 
 impl Connection {
     /// A connection whose TCP handshake is under way.
-    pub(super) fn new(client: Client, version: Version, transport: Transport) -> Self {
-        Self { client, version, transport, stage: Stage::Opening, partial: Vec::new(), cut: None }
+    pub(super) fn new(client: Client, settings: &Settings, transport: Transport) -> Self {
+        let Settings { version, keep_alive_seconds, .. } = *settings;
+        let stage = Stage::Opening;
+        Self { client, version, keep_alive_seconds, transport, stage, partial: Vec::new(), cut: None }
     }
 
     /// Its byte stream, for epoll.
@@ -153,7 +157,8 @@ impl Connection {
             }
             self.stage = Stage::Greeting;
             self.transport.connected().map_err(|error| self.broken(error))?;
-            wire::connect(&mut traffic.out, self.version, &self.client.client_identifier);
+            let identifier = &self.client.client_identifier;
+            wire::connect(&mut traffic.out, self.version, self.keep_alive_seconds, identifier);
             return Ok(());
         }
         if self.is_blocked() {

@@ -80,6 +80,8 @@ pub(crate) struct Settings {
     pub layers: Layers,
     /// Protocol version of all connections.
     pub version: Version,
+    /// Keep alive of all connections, in seconds; nothing is sent to keep them.
+    pub keep_alive_seconds: u16,
     /// Payload size in bytes.
     pub payload: usize,
     /// Most publishes in one write.
@@ -220,7 +222,7 @@ impl Engine {
             self.publishers.push(number);
         }
         let transport = self.dial(number, matches!(client.role, Role::Deaf))?;
-        self.connections.push(Connection::new(client, self.settings.version, transport));
+        self.connections.push(Connection::new(client, &self.settings, transport));
         Ok(())
     }
 

@@ -7,11 +7,11 @@ fn header(bytes: &[u8]) -> FixedHeader {
 #[test]
 fn connect_bytes_of_both_versions() {
     let mut out = Vec::new();
-    connect(&mut out, Version::V3_1_1, "ab");
+    connect(&mut out, Version::V3_1_1, 0, "ab");
     assert_eq!(out, b"\x10\x0e\x00\x04MQTT\x04\x02\x00\x00\x00\x02ab");
     out.clear();
-    connect(&mut out, Version::V5_0, "ab");
-    assert_eq!(out, b"\x10\x0f\x00\x04MQTT\x05\x02\x00\x00\x00\x00\x02ab");
+    connect(&mut out, Version::V5_0, 0x1234, "ab");
+    assert_eq!(out, b"\x10\x0f\x00\x04MQTT\x05\x02\x12\x34\x00\x00\x02ab");
 }
 
 #[test]

@@ -7,8 +7,8 @@ pub(crate) const PINGREQ: [u8; 2] = [0xC0, 0];
 /// A whole DISCONNECT packet, a normal one in both versions.
 pub(crate) const DISCONNECT: [u8; 2] = [0xE0, 0];
 
-/// Appends a CONNECT with clean session (clean start) and keep alive 0, so that idle connections stay silent.
-pub(crate) fn connect(out: &mut Vec<u8>, version: Version, client_identifier: &str) {
+/// Appends a CONNECT with clean session (clean start).
+pub(crate) fn connect(out: &mut Vec<u8>, version: Version, keep_alive_seconds: u16, client_identifier: &str) {
     let properties = match version {
         Version::V3_1_1 => 0,
         Version::V5_0 => 1,
@@ -20,7 +20,8 @@ pub(crate) fn connect(out: &mut Vec<u8>, version: Version, client_identifier: &s
         Version::V3_1_1 => 4,
         Version::V5_0 => 5,
     });
-    out.extend_from_slice(&[0x02, 0, 0]); // flags, keep alive
+    out.push(0x02); // flags
+    out.extend_from_slice(&keep_alive_seconds.to_be_bytes());
     out.extend_from_slice(&[0][..properties]);
     put_string(out, client_identifier);
 }
