@@ -15,6 +15,9 @@ missing_packages() {
             has node || echo nodejs
             has npm || echo npm
             ;;
+        instructions)
+            has valgrind || echo valgrind
+            ;;
         esac
         if [ "$suite" = mosquitto ]; then
             # Debian installs the broker into /usr/sbin, which a user's PATH may lack.
