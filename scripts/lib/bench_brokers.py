@@ -84,6 +84,8 @@ class Broker:
     """A running broker; use it in a `with` statement. `folder` takes its log and whatever it stores."""
 
     name: str
+    # What mqtt-bench has to be told for it.
+    generator_options: tuple[str, ...] = ()
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -169,9 +171,10 @@ class Mosquitto(Broker):
 
 
 class Rumqttd(Broker):
-    """rumqttd, published as a crate, with its limits far away."""
+    """rumqttd, published as a crate, with its limits far away; it refuses clients without a keep alive."""
 
     name = "rumqttd"
+    generator_options = ("--keep-alive", "3600")
 
     def command(self) -> list[str]:
         return ["rumqttd", "--quiet", "--config", str(self.write("rumqttd.toml", RUMQTTD_CONFIGURATION))]

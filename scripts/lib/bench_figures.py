@@ -43,6 +43,15 @@ PATHS = {
         "leave_cpu": "connect.disconnecting.broker.us_each",
         "generator": "connect.connecting.generator.us_each",
     },
+    **{
+        kind: {
+            "bytes_each": f"{kind}.resident_bytes_each",
+            "rate": f"{kind}.per_second",
+            "cpu": f"{kind}.broker.us_each",
+            "generator": f"{kind}.generator.us_each",
+        }
+        for kind in ("subscribe", "retain")
+    },
     "churn": {
         "rate": "churn.connections_per_second",
         "cpu": "churn.broker.us_each",

@@ -68,7 +68,7 @@ def peers(wanted: list[str], generator: Path, workers: list[int], quick: bool) -
             raise ValueError(f"--peer {name}: there is no such program; --install {name} gets it")
         if name in plain or (found and not plain and not quick):
             chosen.append(Peer(name, lambda folder, _scenario, broker=broker: broker(folder), (name, "--version")))
-    if RELAY in plain:
+    if RELAY in plain or not (plain or quick):
         chosen += relays(generator, workers)
     unknown = plain - {MOSQUITTO, RELAY, *PUBLISHED}
     if unknown:

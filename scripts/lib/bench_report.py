@@ -64,8 +64,18 @@ LINES = {
         "p99": "p99 us",
         "generator": "generator CPU us",
     },
-    "subscribe": {"bytes_each": "B per subscription", "rate": "subscriptions/s", "cpu": "CPU us each"},
-    "retain": {"bytes_each": "B per retained message", "rate": "messages/s", "cpu": "CPU us each"},
+    "subscribe": {
+        "bytes_each": "B per subscription",
+        "rate": "subscriptions/s",
+        "cpu": "CPU us each",
+        "generator": "generator CPU us",
+    },
+    "retain": {
+        "bytes_each": "B per retained message",
+        "rate": "messages/s",
+        "cpu": "CPU us each",
+        "generator": "generator CPU us",
+    },
 }
 
 MEANINGS = {

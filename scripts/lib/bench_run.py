@@ -197,6 +197,7 @@ def measure(generator: Path, broker, scenario: Scenario, seconds: float) -> dict
             command = [
                 str(generator),
                 *scenario.command(seconds),
+                *broker.generator_options,
                 *("--broker", f"127.0.0.1:{broker.port}", "--pid", str(broker.pid)),
                 *("--json", str(result), "--quiet"),
             ]

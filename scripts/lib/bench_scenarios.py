@@ -121,6 +121,13 @@ SCENARIOS = [
     Scenario("idle-bare", "memory", "idle --connections 19000", (Goal("bytes_each", 1000),), quick=True),
     Scenario("idle-subscribed", "memory", "idle --connections 19000 --subscribe", (Goal("bytes_each", 1400),)),
     Scenario(
+        "subscriptions-1000000",
+        "memory",
+        "subscribe --connections 1000 --filters 1000000",
+        (Goal("bytes_each", 250), Goal("rate", 1.0, of=MOSQUITTO, at_least=True)),
+    ),
+    Scenario("retained-1000000", "memory", "retain --topics 1000000", (Goal("bytes_each", 250),)),
+    Scenario(
         "connect",
         "connections",
         "connect --connections 19000 --handshakes 64",
@@ -139,12 +146,12 @@ SCENARIOS = [
     *go("1-publisher", "pub"),
     *go("1000-publishers", "pub --publishers 1000 --messages 1000"),
     *go("1-subscriber", "fanin --publishers 1000 --messages 1000"),
-    # Eight messages outstanding for each subscriber: below what any broker queues for one.
+    # So few outstanding that they fit into the outbox of a subscriber, even where half of them have none to wait for.
     *(
         Scenario(
             f"large-q{qos}",
             "large",
-            f"fanout --subscribers 100 --payload 65536 --outstanding 800 --qos {qos} --window 8",
+            f"fanout --subscribers 100 --payload 65536 --outstanding 400 --qos {qos} --window 8",
             (Goal("cpu", 1.1, of=MOSQUITTO), Goal("user", 1.0, of=MOSQUITTO)),
             relay=True,
         )
