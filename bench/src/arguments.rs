@@ -19,7 +19,7 @@ use crate::{
 
 /// `mqtt-bench --help`.
 pub(crate) const HELP: &str = "\
-Load generator for any MQTT broker. One thread; it checks loss, duplicates and order of every message.
+Load generator for any MQTT broker. It checks loss, duplicates and order of every message.
 
 Usage: mqtt-bench SCENARIO [OPTION]...
 
@@ -52,6 +52,7 @@ Where and how
   --source ADDRESS       where connections come from; named several times, the addresses take turns [the kernel's
                          choice; to 127.0.0.1 a further address of that network for every 8000 connections]
   --keep-alive SECONDS   that clients announce; they send no PINGREQ [0, none]
+  --threads N            of the generator; connections are dealt out to them in turn [1]
   --timeout SECONDS      give up after so long without any progress [15]
 
 Load
@@ -112,6 +113,8 @@ pub(crate) struct Arguments {
     pub broker: SocketAddr,
     /// Host and port of the broker as they were written.
     pub authority: String,
+    /// Threads of the generator.
+    pub threads: usize,
     /// TLS, and whom it trusts.
     pub tls: Option<Trust>,
     /// WebSocket, and to which path.
@@ -228,6 +231,7 @@ pub(crate) enum ArgumentError {
 struct Written {
     scenario: Option<Scenario>,
     broker: Option<String>,
+    threads: Option<usize>,
     tls: bool,
     ca: Option<PathBuf>,
     insecure: bool,
@@ -274,6 +278,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Ord
             Arg::Long("help") | Arg::Short('h') => return Ok(Order::Help),
             Arg::Long("version") => return Ok(Order::Version),
             Arg::Long("broker") => written.broker = Some(parser.value()?.string()?),
+            Arg::Long("threads") => written.threads = Some(parser.value()?.parse()?),
             Arg::Long("tls") => written.tls = true,
             Arg::Long("ca") => written.ca = Some(parser.value()?.into()),
             Arg::Long("insecure") => written.insecure = true,
@@ -364,6 +369,7 @@ fn complete(written: Written) -> Result<Arguments, ArgumentError> {
         scenario,
         broker,
         authority,
+        threads: within("--threads", written.threads.unwrap_or(1), 1, 256)?,
         tls,
         websocket,
         sources: written.sources,

@@ -8,7 +8,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::{
-    arguments::Arguments, engine::Engine, latency::Percentiles, order::Faults, process::CpuTime,
+    arguments::Arguments, engine::Crew, latency::Percentiles, order::Faults, process::CpuTime,
     scenario::Scenario, transport::Kind, wire::Version,
 };
 
@@ -55,6 +55,8 @@ pub(crate) struct Report {
 pub(crate) struct Shape {
     /// What lies between MQTT and TCP.
     pub transport: Kind,
+    /// Threads of the generator.
+    pub threads: usize,
     /// Protocol version.
     pub mqtt: Version,
     /// Of publishes and subscriptions.
@@ -174,7 +176,7 @@ impl Cpu {
 
 impl Report {
     /// Shape and faults of a run; the scenario adds its figures.
-    pub(crate) fn of(arguments: &Arguments, engine: &mut Engine, stalled: bool) -> Self {
+    pub(crate) fn of(arguments: &Arguments, engine: &mut Crew, stalled: bool) -> Self {
         let faults = engine.faults();
         let unacknowledged = engine.unacknowledged();
         let mut notes = Vec::new();
@@ -192,6 +194,7 @@ impl Report {
             broker: arguments.broker.to_string(),
             shape: Shape {
                 transport: arguments.transport(),
+                threads: arguments.threads,
                 mqtt: arguments.version,
                 qos: arguments.qos,
                 publishers: if crowd { 0 } else { arguments.publishers },
@@ -238,6 +241,9 @@ impl fmt::Display for Report {
         }
         if let Some(filters) = self.shape.filters {
             write!(out, ", {filters} filters")?;
+        }
+        if self.shape.threads > 1 {
+            write!(out, ", {} threads", self.shape.threads)?;
         }
         if let Some(window) = self.shape.window {
             write!(out, ", window {window}")?;

@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::{
     arguments::Arguments,
-    engine::{Churner, Client, Engine, Publisher, Role, Settings, Subscriber, Subscription},
+    engine::{Churner, Client, Crew, Publisher, Role, Settings, Subscriber, Subscription},
     failure::Failure,
     process::Process,
     report::Report,
@@ -203,7 +203,7 @@ impl<'a> Cast<'a> {
         }
     }
 
-    fn engine(&self) -> Result<Engine, Failure> {
+    fn engine(&self) -> Result<Crew, Failure> {
         let Arguments {
             broker,
             version,
@@ -217,7 +217,7 @@ impl<'a> Cast<'a> {
             quiet,
             ..
         } = *self.arguments;
-        Engine::new(Settings {
+        let settings = Settings {
             address: broker,
             layers: self.arguments.layers()?,
             sources: self.arguments.sources.clone(),
@@ -232,7 +232,8 @@ impl<'a> Cast<'a> {
             timeout,
             broker: pid.map(Process::new),
             verbose: !quiet,
-        })
+        };
+        Crew::new(&settings, self.arguments.threads)
     }
 
     fn publisher(&self, number: u32) -> Client {

@@ -31,6 +31,18 @@ impl Seen {
         publishers[publisher].mark(sequence)
     }
 
+    /// Notes all that another one saw, of the same groups; returns how many of these messages were seen by both.
+    pub(crate) fn add(&mut self, other: &Self) -> u64 {
+        let mut twice = 0;
+        for (group, more) in self.groups.iter_mut().zip(&other.groups) {
+            if group.len() < more.len() {
+                group.resize(more.len(), Messages::default());
+            }
+            twice += group.iter_mut().zip(more).map(|(messages, more)| messages.add(more)).sum::<u64>();
+        }
+        twice
+    }
+
     /// Messages that did not reach every group, given how many each publisher published.
     pub(crate) fn lost(&self, published: &[u32]) -> u64 {
         let of_group = |publishers: &Vec<Messages>| {
@@ -43,6 +55,19 @@ impl Seen {
 }
 
 impl Messages {
+    fn add(&mut self, other: &Self) -> u64 {
+        if self.bits.len() < other.bits.len() {
+            self.bits.resize(other.bits.len(), 0);
+        }
+        let mut twice = 0;
+        for (bits, more) in self.bits.iter_mut().zip(&other.bits) {
+            twice += u64::from((*bits & more).count_ones());
+            *bits |= more;
+        }
+        self.count += other.count - twice;
+        twice
+    }
+
     fn mark(&mut self, sequence: u32) -> bool {
         let (word, bit) = ((sequence / u64::BITS) as usize, 1 << (sequence % u64::BITS));
         if word >= self.bits.len() {
@@ -68,6 +93,10 @@ mod tests {
         assert!(seen.mark(1, 1, 64));
         assert_eq!(seen.lost(&[0, 65]), 63 + 64);
         assert_eq!(seen.lost(&[2, 2]), 2 + 2 + 1);
+        let mut more = Seen::new(2);
+        assert!(more.mark(0, 0, 1) && more.mark(0, 1, 64));
+        assert_eq!(seen.add(&more), 1);
+        assert_eq!(seen.lost(&[2, 2]), 1 + 2 + 1);
         assert_eq!(Seen::new(1).lost(&[3]), 3);
         assert_eq!(Seen::new(0).lost(&[3]), 0);
     }

@@ -7,18 +7,16 @@ use crate::failure::Failure;
 
 impl Engine {
     /// Every client subscribes, all at the same time, each with one SUBSCRIBE under way. Ends when all were granted.
-    pub(crate) fn subscribe(
-        &mut self,
-        mut subscription: impl FnMut(u32) -> Subscription,
-    ) -> Result<(), Failure> {
+    pub(super) fn subscribe(&mut self, subscription: impl Fn(u32) -> Subscription) -> Result<(), Failure> {
         let of = self.connections.len();
         self.up = 0;
         for index in 0..of {
+            let number = self.number_of(index) as u32;
             let Self { connections, traffic, .. } = self;
             let connection = &mut connections[index];
             let interest = connection.interest();
             traffic.out.clear();
-            self.up += usize::from(!connection.subscribe_to(subscription(index as u32), traffic));
+            self.up += usize::from(!connection.subscribe_to(subscription(number), traffic));
             connection.write(&traffic.out)?;
             self.register(index, interest)?;
         }

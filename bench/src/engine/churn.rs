@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::{Amount, Client, Engine, LONGEST_WAIT, Publisher, Subscriber, traffic::Traffic};
 use crate::{
     failure::Failure,
-    latency::{Histogram, Percentiles},
+    latency::Histogram,
     wire::{PublishHead, Stamp},
 };
 
@@ -56,21 +56,34 @@ impl Churner {
 }
 
 /// What came of a time of churn.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Default)]
 pub(crate) struct Cycles {
     /// Connections made, used and closed.
     pub completed: u64,
     /// From the first to the last.
     pub seconds: f64,
     /// From the first byte of a connection to its end.
-    pub duration: Option<Percentiles>,
+    pub duration: Histogram,
     /// Nothing happened any more.
     pub stalled: bool,
 }
 
+impl Cycles {
+    /// Those of two engines at the same time.
+    pub(super) fn and(mut self, other: Self) -> Self {
+        self.duration.add(&other.duration);
+        Self {
+            completed: self.completed + other.completed,
+            seconds: self.seconds.max(other.seconds),
+            duration: self.duration,
+            stalled: self.stalled || other.stalled,
+        }
+    }
+}
+
 impl Engine {
     /// All clients leave, as many at once as come at once. Ends when the broker closed all connections.
-    pub(crate) fn depart(&mut self) -> Result<(), Failure> {
+    pub(super) fn depart(&mut self) -> Result<(), Failure> {
         let of = self.connections.len();
         let (mut next, mut done, mut since) = (0, 0, Instant::now());
         while done < of {
@@ -98,7 +111,7 @@ impl Engine {
 
     /// Further clients, and those of the last time, connect, do what they are there for and leave, again and again.
     /// Ends when all left; an amount of messages is one of connections of each client here.
-    pub(crate) fn churn(
+    pub(super) fn churn(
         &mut self,
         further: impl Iterator<Item = Client>,
         amount: Amount,
@@ -151,7 +164,7 @@ impl Engine {
             }
         }
         let seconds = (last - started).as_secs_f64();
-        Ok(Cycles { completed, seconds, duration: duration.percentiles(), stalled })
+        Ok(Cycles { completed, seconds, duration, stalled })
     }
 
     fn reopen(&mut self, index: usize) -> Result<(), Failure> {

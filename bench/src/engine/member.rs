@@ -58,6 +58,8 @@ impl Part {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
 
     fn hear(member: &mut Member, traffic: &mut Traffic, sequence: u32) -> bool {
@@ -67,7 +69,7 @@ mod tests {
 
     #[test]
     fn gaps_are_for_others_but_order_and_number_hold() {
-        let mut traffic = Traffic::new(16, 64, 100, 1, 1);
+        let mut traffic = Traffic::new(16, 64, 100, 1, 1, Instant::now());
         let mut members = [Member::new(0, None, 1), Member::new(0, None, 1)];
         traffic.published(5, false);
         assert!(hear(&mut members[0], &mut traffic, 0));
@@ -78,13 +80,13 @@ mod tests {
         assert_eq!(traffic.faults.duplicated, 1);
         assert!(hear(&mut members[0], &mut traffic, 2));
         assert_eq!(traffic.faults.out_of_order, 1);
-        assert_eq!((traffic.outstanding, traffic.seen.lost(&[5])), (1, 1));
+        assert_eq!((traffic.outstanding(), traffic.seen.lost(&[5])), (1, 1));
         assert_eq!(traffic.out.len(), 5 * 4);
     }
 
     #[test]
     fn a_message_for_another_member_is_a_mistake() {
-        let mut traffic = Traffic::new(16, 64, 100, 2, 2);
+        let mut traffic = Traffic::new(16, 64, 100, 2, 2, Instant::now());
         let drawn = Drawn::new(1000);
         let own = drawn.numbers(0, 0)[1] % 3;
         let member = |number| Member::new(1, Some(Part { drawn, members: 3, number }), 1);

@@ -1,12 +1,14 @@
-//! The event loop: one thread, one epoll, non-blocking sockets.
+//! The event loop of one thread: one epoll, non-blocking sockets.
 //!
 //! A wake-up of a connection reads once, acts on every packet that is there, and writes once: acknowledgements,
 //! releases and new publishes together. Publishers that the bound on outstanding deliveries holds back stand in a
 //! queue and get their turns in order.
 
 mod asking;
+mod board;
 mod churn;
 mod connection;
+mod crew;
 mod drawn;
 mod member;
 mod pace;
@@ -18,19 +20,28 @@ mod subscription;
 mod traffic;
 
 use std::{
+    mem::MaybeUninit,
     net::{IpAddr, SocketAddr},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use rustix::{
-    buffer::spare_capacity,
     event::{Timespec, epoll},
     fd::OwnedFd,
 };
 
+use self::{
+    board::Board,
+    churn::Cycles,
+    connection::{Connection, Stage},
+    phase::Outcome,
+    traffic::Traffic,
+};
 pub(crate) use self::{
     churn::Churner,
     connection::{Client, Role},
+    crew::Crew,
     drawn::Drawn,
     member::{Member, Part},
     phase::{Amount, Phase},
@@ -38,15 +49,12 @@ pub(crate) use self::{
     subscriber::Subscriber,
     subscription::Subscription,
 };
-use self::{
-    connection::{Connection, Stage},
-    traffic::Traffic,
-};
 use crate::{
     failure::Failure,
-    latency::Percentiles,
+    latency::Histogram,
     order::Faults,
     process::Process,
+    seen::Seen,
     socket,
     transport::{Layers, Transport},
     wire::{DISCONNECT, Version},
@@ -102,11 +110,17 @@ pub(crate) struct Settings {
     pub verbose: bool,
 }
 
-/// All connections of a run, and the loop that serves them.
-pub(crate) struct Engine {
+/// The event of the bell, beside those of the connections by their numbers.
+const BELL: u64 = u64::MAX;
+
+/// The connections of one thread, and the loop that serves them.
+struct Engine {
     settings: Settings,
+    /// Which engine this is, and of how many.
+    lane: (usize, usize),
+    /// What it shares with the others, if there are any.
+    board: Option<Arc<Board>>,
     epoll: OwnedFd,
-    events: Vec<epoll::Event>,
     connections: Vec<Connection>,
     /// Connections by publisher number.
     publishers: Vec<usize>,
@@ -122,15 +136,26 @@ pub(crate) struct Engine {
 
 impl Engine {
     /// An engine without connections.
-    pub(crate) fn new(settings: Settings) -> Result<Self, Failure> {
+    fn new(
+        settings: Settings,
+        started: Instant,
+        lane: (usize, usize),
+        board: Option<Arc<Board>>,
+    ) -> Result<Self, Failure> {
         let epoll =
             epoll::create(epoll::CreateFlags::CLOEXEC).map_err(|error| Failure::Wait(error.into()))?;
         let Settings { payload, burst, outstanding, fan_out, groups, .. } = settings;
-        let traffic = Traffic::new(payload, burst, outstanding, fan_out, groups);
+        let traffic = Traffic::new(payload, burst, outstanding, fan_out, groups, started);
+        if let Some(board) = &board {
+            let data = epoll::EventData::new_u64(BELL);
+            epoll::add(&epoll, board.bell(lane.0), data, epoll::EventFlags::IN)
+                .map_err(|error| Failure::Wait(error.into()))?;
+        }
         Ok(Self {
             settings,
+            lane,
+            board,
             epoll,
-            events: Vec::with_capacity(EVENTS_PER_WAIT),
             connections: Vec::new(),
             publishers: Vec::new(),
             up: 0,
@@ -142,10 +167,7 @@ impl Engine {
     }
 
     /// Connects further clients, and subscribes those that ask for it. Ends when all are up.
-    pub(crate) fn establish(
-        &mut self,
-        mut clients: impl ExactSizeIterator<Item = Client>,
-    ) -> Result<(), Failure> {
+    fn establish(&mut self, mut clients: impl ExactSizeIterator<Item = Client>) -> Result<(), Failure> {
         let total = self.connections.len() + clients.len();
         let (mut done, mut since) = (self.up, Instant::now());
         while self.up < total {
@@ -165,7 +187,7 @@ impl Engine {
     }
 
     /// Serves all connections for `time`: they hold, or stray deliveries come in.
-    pub(crate) fn hold(&mut self, time: Duration) -> Result<(), Failure> {
+    fn hold(&mut self, time: Duration) -> Result<(), Failure> {
         let started = Instant::now();
         while let Some(left) = time.checked_sub(started.elapsed()).filter(|left| !left.is_zero()) {
             self.serve(left.min(LONGEST_WAIT))?;
@@ -173,43 +195,58 @@ impl Engine {
         Ok(())
     }
 
-    /// Duplicates, disorder, and what never came, over the whole run.
-    pub(crate) fn faults(&mut self) -> Faults {
-        let mut published = Vec::with_capacity(self.publishers.len());
+    /// Publishing clients.
+    fn publishers(&self) -> usize {
+        self.publishers.len()
+    }
+
+    /// Adds what each publisher published, by its number.
+    fn count_published(&mut self, published: &mut Vec<u32>) {
         for &index in &self.publishers {
-            published.push(self.connections[index].publisher().map_or(0, |publisher| publisher.published()));
+            let Some(publisher) = self.connections[index].publisher() else { continue };
+            let number = publisher.number() as usize;
+            published.resize(published.len().max(number + 1), 0);
+            published[number] = publisher.published();
         }
+    }
+
+    /// Duplicates, disorder, and what never came, over the whole run, except what groups did not see.
+    fn faults(&self, published: &[u32]) -> Faults {
         let lost = self.connections.iter().map(|connection| match connection.role() {
-            Role::Subscriber(subscriber) => subscriber.lost(&published),
+            Role::Subscriber(subscriber) => subscriber.lost(published),
             Role::Churner(churner) => churner.lost(),
             Role::Member(_) | Role::Publisher(_) | Role::Idle | Role::Deaf => 0,
         });
-        let lost: u64 = lost.sum();
-        Faults { lost: lost + self.traffic.seen.lost(&published), ..self.traffic.faults }
+        Faults { lost: lost.sum(), ..self.traffic.faults }
+    }
+
+    /// What groups saw here.
+    fn seen(&self) -> &Seen {
+        &self.traffic.seen
     }
 
     /// Publishes whose acknowledgement never came.
-    pub(crate) fn unacknowledged(&self) -> u64 {
+    fn unacknowledged(&self) -> u64 {
         self.traffic.in_flight
     }
 
     /// Latencies of the deliveries of the last phase.
-    pub(crate) fn latency(&self) -> Option<Percentiles> {
-        self.traffic.latency.percentiles()
+    fn latency(&self) -> &Histogram {
+        &self.traffic.latency
     }
 
     /// The broker's Receive Maximum, if it narrowed the window that was asked for.
-    pub(crate) fn narrowed_window(&self) -> Option<u16> {
+    fn narrowed_window(&self) -> Option<u16> {
         self.traffic.narrowed_window
     }
 
     /// Clients that never read and whose connection the broker closed.
-    pub(crate) fn gone(&self) -> usize {
+    fn gone(&self) -> usize {
         self.gone
     }
 
     /// Says good-bye on every connection and closes it.
-    pub(crate) fn close(mut self) {
+    fn close(mut self) {
         for connection in &mut self.connections {
             // It is closed anyway, so a connection that is gone already needs no good-bye.
             let _ = connection.write(&DISCONNECT);
@@ -231,7 +268,7 @@ impl Engine {
         let address = self.settings.address;
         let failed = |source| Failure::Open { number, address, source };
         let receive_buffer = deaf.then_some(DEAF_RECEIVE_BUFFER_BYTES);
-        let source = socket::source(&self.settings.sources, address.ip(), number);
+        let source = socket::source(&self.settings.sources, address.ip(), self.number_of(number));
         let stream = socket::open(address, source, receive_buffer).map_err(failed)?;
         let data = epoll::EventData::new_u64(number as u64);
         epoll::add(&self.epoll, &stream, data, epoll::EventFlags::OUT)
@@ -239,17 +276,39 @@ impl Engine {
         Transport::new(stream, &self.settings.layers).map_err(failed)
     }
 
+    /// The number of a connection of this engine among those of all.
+    fn number_of(&self, index: usize) -> usize {
+        let (lane, engines) = self.lane;
+        index * engines + lane
+    }
+
+    /// Tells the other engines, and hears what they have outstanding.
+    fn exchange(&mut self) {
+        if let Some(board) = &self.board {
+            let Traffic { balance, progress, .. } = self.traffic;
+            self.traffic.others = board.exchange(self.lane.0, balance, progress);
+        }
+    }
+
     /// Waits for events, at most for `timeout`, and serves each connection that has one.
     fn serve(&mut self, timeout: Duration) -> Result<(), Failure> {
         let timeout = Timespec { tv_sec: timeout.as_secs() as i64, tv_nsec: timeout.subsec_nanos().into() };
-        self.events.clear();
-        match epoll::wait(&self.epoll, spare_capacity(&mut self.events), Some(&timeout)) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+        let mut events = [const { MaybeUninit::uninit() }; EVENTS_PER_WAIT];
+        let ready: &[epoll::Event] = match epoll::wait(&self.epoll, &mut events, Some(&timeout)) {
+            Ok((ready, _)) => ready,
+            Err(rustix::io::Errno::INTR) => &[],
             Err(error) => return Err(Failure::Wait(error.into())),
+        };
+        for event in ready {
+            match (&self.board, event.data.u64()) {
+                (Some(board), BELL) => board.answer(self.lane.0),
+                (_, number) => self.wake(number as usize, event.flags)?,
+            }
         }
-        for position in 0..self.events.len() {
-            let event = self.events[position];
-            self.wake(event.data.u64() as usize, event.flags)?;
+        if let Some(board) = &self.board
+            && self.traffic.is_open()
+        {
+            board.release();
         }
         Ok(())
     }
@@ -274,6 +333,7 @@ impl Engine {
             Stage::Gone => self.gone += 1,
             _ => {}
         }
+        self.exchange();
         self.register(index, interest)
     }
 
@@ -304,6 +364,7 @@ impl Engine {
                 publisher.queued = true;
                 traffic.ready.push_back(index);
             }
+            self.exchange();
             self.register(index, interest)?;
         }
         Ok(!self.traffic.ready.is_empty())

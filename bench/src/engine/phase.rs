@@ -29,7 +29,7 @@ pub(crate) struct Phase {
 }
 
 /// What happened in a phase.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Outcome {
     /// From the first publish to the last delivery or acknowledgement.
     pub seconds: f64,
@@ -41,6 +41,19 @@ pub(crate) struct Outcome {
     pub resident_peak: u64,
     /// Deliveries or acknowledgements stopped coming before all were there.
     pub stalled: bool,
+}
+
+impl Outcome {
+    /// That of two engines at the same time.
+    pub(super) fn and(self, other: Self) -> Self {
+        Self {
+            seconds: self.seconds.max(other.seconds),
+            publishes: self.publishes + other.publishes,
+            deliveries: self.deliveries + other.deliveries,
+            resident_peak: self.resident_peak.max(other.resident_peak),
+            stalled: self.stalled || other.stalled,
+        }
+    }
 }
 
 /// Seconds between two progress lines.
@@ -65,7 +78,7 @@ struct Running {
 
 impl Engine {
     /// Runs a phase with all publishers.
-    pub(crate) fn run(&mut self, phase: Phase) -> Result<Outcome, Failure> {
+    pub(super) fn run(&mut self, phase: Phase) -> Result<Outcome, Failure> {
         let mut running = self.begin(phase);
         let mut stalled = false;
         while !self.settled(&running) {
@@ -80,7 +93,7 @@ impl Engine {
             stalled = !self.barrier(&mut running)?;
         }
         self.traffic.pace = None;
-        self.traffic.outstanding = 0;
+        (self.traffic.balance, self.traffic.others) = (0, 0);
         let seconds = (self.traffic.tick() - running.start) as f64 / 1e9;
         self.sample(&mut running)?;
         Ok(Outcome {
@@ -107,8 +120,9 @@ impl Engine {
             (Amount::Messages(messages), None) => messages,
             (Amount::Time(_), None) => u32::MAX,
         };
-        if let (Some(rate), Some(messages)) = (phase.rate, target) {
-            self.traffic.pace = Some(Pace::new(start, rate, publishers, messages));
+        if let (Some(rate), Some(messages @ 1..)) = (phase.rate, target) {
+            let engines = self.lane.1 as u32;
+            self.traffic.pace = Some(Pace::new(start, rate, publishers, engines, messages));
         }
         for &index in &self.publishers {
             let Some(publisher) = self.connections[index].publisher() else { continue };
@@ -132,11 +146,19 @@ impl Engine {
     }
 
     /// All was published, delivered and acknowledged.
-    fn settled(&self, running: &Running) -> bool {
+    fn settled(&mut self, running: &Running) -> bool {
         let published = self.traffic.publishes - running.publishes_before;
-        running.target.is_some_and(|target| published >= target)
-            && self.traffic.outstanding == 0
-            && self.traffic.in_flight == 0
+        let own = running.target.is_some_and(|target| published >= target) && self.traffic.in_flight == 0;
+        self.exchange();
+        let Some(board) = &self.board else { return own && self.traffic.outstanding() == 0 };
+        if own {
+            board.settle(self.lane.0);
+        }
+        let settled = board.is_settled();
+        if settled {
+            board.wake_all();
+        }
+        settled
     }
 
     /// Publishes what is due; returns how long there is nothing to do but wait.
@@ -171,11 +193,21 @@ impl Engine {
             running.next_line = now + PROGRESS_SECONDS * SECOND;
             self.show(running, now);
         }
-        if self.pump()? {
+        if self.pump()? || self.may_go_on() {
             return Ok(Duration::ZERO);
         }
         let due = self.traffic.pace.as_ref().and_then(|pace| pace.until_next(self.traffic.now));
         Ok(due.map_or(wait, |nanoseconds| wait.min(Duration::from_nanos(nanoseconds))))
+    }
+
+    /// Publishers wait for deliveries that other engines take, and some of these came meanwhile.
+    fn may_go_on(&mut self) -> bool {
+        let Some(board) = &self.board else { return false };
+        let held = !self.traffic.ready.is_empty();
+        board.hold(self.lane.0, held);
+        // From here on, whoever takes the delivery that matters rings.
+        self.exchange();
+        held && self.traffic.is_open()
     }
 
     fn stop(&mut self) {
@@ -206,9 +238,14 @@ impl Engine {
     }
 
     fn has_stalled(&self, running: &mut Running) -> bool {
-        let (progress, since) = running.last_progress;
-        if self.traffic.progress != progress {
-            running.last_progress = (self.traffic.progress, self.traffic.now);
+        let (before, since) = running.last_progress;
+        let progress = match &self.board {
+            Some(board) if board.is_over() => return true,
+            Some(board) => board.progress(),
+            None => self.traffic.progress,
+        };
+        if progress != before {
+            running.last_progress = (progress, self.traffic.now);
             return false;
         }
         self.traffic.now.saturating_sub(since) > self.settings.timeout.as_nanos() as u64
@@ -228,9 +265,15 @@ impl Engine {
         let seconds = (now - running.start) as f64 / 1e9;
         let publishes = self.traffic.publishes - running.publishes_before;
         let deliveries = self.traffic.delivered - running.deliveries_before;
+        let of = match self.lane.1 {
+            1 => String::new(),
+            engines => format!(", the first of {engines} threads"),
+        };
         eprintln!(
-            "{}: {seconds:.0} s, {publishes} published, {deliveries} delivered, {} outstanding, {} unacknowledged",
-            running.phase.name, self.traffic.outstanding, self.traffic.in_flight
+            "{}{of}: {seconds:.0} s, {publishes} published, {deliveries} delivered, {} outstanding, {} unacknowledged",
+            running.phase.name,
+            self.traffic.outstanding(),
+            self.traffic.in_flight
         );
     }
 }

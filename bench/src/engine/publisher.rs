@@ -85,6 +85,11 @@ impl Publisher {
         self.window.as_mut().is_some_and(|window| window.narrow(receive_maximum))
     }
 
+    /// Its number, from 0.
+    pub(crate) fn number(&self) -> u32 {
+        self.number
+    }
+
     /// QoS of its messages.
     pub(crate) fn qos(&self) -> u8 {
         self.qos
@@ -226,12 +231,14 @@ impl Window {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
     use crate::wire::Version;
 
     fn publisher(qos: u8, window: u16) -> (Publisher, Traffic) {
         let frame = PublishFrame::new(Version::V3_1_1, "t", qos, 16);
-        (Publisher::new(0, frame, qos, window), Traffic::new(16, 64, 100, 1, 0))
+        (Publisher::new(0, frame, qos, window), Traffic::new(16, 64, 100, 1, 0, Instant::now()))
     }
 
     #[test]

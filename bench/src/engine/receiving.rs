@@ -7,7 +7,7 @@ use crate::{failure::Failure, wire::PublishFrame};
 
 impl Engine {
     /// All publishers publish copies of this frame from now on.
-    pub(crate) fn reframe(&mut self, frame: &PublishFrame) {
+    pub(super) fn reframe(&mut self, frame: &PublishFrame) {
         for &index in &self.publishers {
             if let Some(publisher) = self.connections[index].publisher() {
                 publisher.reframe(frame.clone());
@@ -16,7 +16,7 @@ impl Engine {
     }
 
     /// Serves until `goal` deliveries came in all, or nothing happened for as long as the time limit; returns how many came.
-    pub(crate) fn receive(&mut self, goal: u64) -> Result<u64, Failure> {
+    pub(super) fn receive(&mut self, goal: u64) -> Result<u64, Failure> {
         let (mut delivered, mut since) = (self.traffic.delivered, Instant::now());
         while delivered < goal && since.elapsed() <= self.settings.timeout {
             self.serve(LONGEST_WAIT)?;

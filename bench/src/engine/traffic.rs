@@ -34,8 +34,10 @@ pub(crate) struct Traffic {
 
     /// Publishes written so far.
     pub publishes: u64,
-    /// Deliveries published and not yet seen.
-    pub outstanding: u64,
+    /// Deliveries published and not yet seen, those of this engine alone.
+    pub balance: i64,
+    /// The same of the other engines.
+    pub others: i64,
     /// QoS 1 and 2 publishes not yet acknowledged.
     pub in_flight: u64,
     /// Deliveries seen, whatever their order.
@@ -55,16 +57,18 @@ pub(crate) struct Traffic {
 }
 
 impl Traffic {
-    /// `fan_out` deliveries follow each publish of `payload` bytes; `groups` share messages out.
+    /// `fan_out` deliveries follow each publish of `payload` bytes; `groups` share messages out. The clock starts
+    /// at `started`.
     pub(crate) fn new(
         payload: usize,
         burst: u32,
         outstanding_limit: u64,
         fan_out: u64,
         groups: usize,
+        started: Instant,
     ) -> Self {
         Self {
-            started: Instant::now(),
+            started,
             now: 0,
             out: Vec::new(),
             filler: vec![b'.'; payload],
@@ -75,7 +79,8 @@ impl Traffic {
             outstanding_limit: outstanding_limit.max(fan_out),
             fan_out,
             publishes: 0,
-            outstanding: 0,
+            balance: 0,
+            others: 0,
             in_flight: 0,
             delivered: 0,
             pongs: 0,
@@ -103,6 +108,12 @@ impl Traffic {
         self.fan_out
     }
 
+    /// Deliveries published and not yet seen, over all engines.
+    pub(crate) fn outstanding(&self) -> u64 {
+        // A delivery may be seen here before its publish is.
+        (self.balance + self.others).max(0) as u64
+    }
+
     /// How many of `room` publishes one write may hold now; 0 means wait for deliveries.
     ///
     /// A write is cut short by the limit on outstanding deliveries to no less than half of that limit: else,
@@ -112,8 +123,7 @@ impl Traffic {
         if self.fan_out == 0 {
             return wanted;
         }
-        let free = self.outstanding_limit.saturating_sub(self.outstanding) / self.fan_out;
-        let least = (self.outstanding_limit / self.fan_out / 2).max(1);
+        let (free, least) = self.free();
         if free >= u64::from(wanted) {
             wanted
         } else if free >= least {
@@ -123,10 +133,23 @@ impl Traffic {
         }
     }
 
+    /// Whether any publisher may publish as much as one write holds, or as much as the limit admits.
+    pub(crate) fn is_open(&self) -> bool {
+        let (free, least) = self.free();
+        free >= least.min(self.burst.into())
+    }
+
+    /// How many publishes the limit leaves room for, and down to how many it cuts a write.
+    fn free(&self) -> (u64, u64) {
+        let fan_out = self.fan_out.max(1);
+        let free = self.outstanding_limit.saturating_sub(self.outstanding()) / fan_out;
+        (free, (self.outstanding_limit / fan_out / 2).max(1))
+    }
+
     /// Counts publishes written.
     pub(crate) fn published(&mut self, count: u32, acknowledged: bool) {
         self.publishes += u64::from(count);
-        self.outstanding += u64::from(count) * self.fan_out;
+        self.balance += (u64::from(count) * self.fan_out) as i64;
         self.progress += u64::from(count);
         if acknowledged {
             self.in_flight += u64::from(count);
@@ -152,7 +175,7 @@ impl Traffic {
 
     /// Counts deliveries that are no longer waited for.
     pub(crate) fn arrived(&mut self, count: u64) {
-        self.outstanding = self.outstanding.saturating_sub(count);
+        self.balance -= count as i64;
         self.progress += count;
     }
 }
@@ -163,8 +186,8 @@ mod tests {
 
     #[track_caller]
     fn check(limit: u64, fan_out: u64, outstanding: u64, room: u32, expected: u32) {
-        let mut traffic = Traffic::new(64, 64, limit, fan_out, 0);
-        traffic.outstanding = outstanding;
+        let mut traffic = Traffic::new(64, 64, limit, fan_out, 0, Instant::now());
+        traffic.balance = outstanding as i64;
         assert_eq!(traffic.allowance(room), expected);
     }
 

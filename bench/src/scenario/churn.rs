@@ -29,7 +29,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Report, Failure> {
         connections: cycles.completed,
         seconds: cycles.seconds,
         connections_per_second: cycles.completed as f64 / cycles.seconds,
-        connection_us: cycles.duration,
+        connection_us: cycles.duration.percentiles(),
         latency_us: engine.latency(),
         broker: before.zip(after).map(|(before, after)| Cpu::new(after.since(before), cycles.completed)),
         generator: Cpu::new(own_after.since(own_before), cycles.completed),

@@ -208,6 +208,31 @@ fn retained_messages_are_looked_for_and_taken_back() {
 }
 
 #[test]
+fn threads_are_one_run() {
+    for qos in 0..=2 {
+        let shape = format!("--qos {qos} --messages 50 --warmup 0.2 --threads 3 --outstanding 40");
+        clean(&format!("fanin --publishers 5 {shape}"), "200 published, 200 delivered");
+        clean(&format!("fanout --subscribers 5 {shape}"), "40 published, 200 delivered");
+        clean(&format!("pairs --publishers 5 {shape}"), "200 published, 200 delivered");
+        clean(&format!("pub --publishers 2 {shape}"), "80 published, 0 delivered");
+    }
+    clean("paced --publishers 3 --rate 1000 --messages 50 --warmup 0 --threads 2", "150 published, 150");
+    clean("churn --clients 5 --messages 10 --threads 2", "40 of 5 clients in ");
+    clean("connect --connections 40 --rounds 2 --threads 3", "40 in each of 2 rounds");
+    clean("subscribe --connections 7 --filters 500 --hold 0.05 --threads 2", "500 in ");
+    clean("retain --publishers 3 --topics 300 --hold 0.05 --threads 2", "300 in ");
+}
+
+#[test]
+fn faults_are_seen_across_threads() {
+    let line = "fanout --subscribers 3 --messages 20 --warmup 0 --threads 3";
+    caught(Fault::Lose(7), line, "3 lost, 0 duplicated, 0 out of order");
+    caught(Fault::Repeat(7), line, "0 lost, 3 duplicated, 0 out of order");
+    caught(Fault::Lose(19), line, "gave up after 1 s without a delivery or an acknowledgement");
+    caught(Fault::Close(3), "pub --publishers 2 --messages 9 --qos 1 --threads 2", "while in use");
+}
+
+#[test]
 fn the_result_file_is_json() {
     let file = std::env::temp_dir().join(format!("mqtt-bench-{}.json", std::process::id()));
     let pid = std::process::id();
