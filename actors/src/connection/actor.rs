@@ -18,6 +18,7 @@ use super::context::{self, ConnectionContext};
 use super::effects::{Effects, Ending};
 use super::messages::{Close, Newcomer, TrieLost};
 use super::outbox::SLICES_PER_WRITE;
+use super::partial::Partial;
 use super::parting::Parting;
 use super::permit::ConnectionPermit;
 use super::protocol::Protocol;
@@ -37,6 +38,8 @@ pub(super) struct Rare {
     pub(super) changes: Vec<PendingChange>,
     /// SUBACKs that wait for the first retained messages.
     pub(super) answers: Vec<(u32, SubAck)>,
+    /// Names the latest of the changes.
+    latest_token: u32,
     /// A batch found no room at another worker; the session has it.
     pub(super) held_up: bool,
     /// What a packet that is received in part holds.
@@ -52,6 +55,24 @@ pub(super) struct Rare {
     pub(super) broken: bool,
 }
 
+impl Rare {
+    /// Names a change of subscriptions among those that are not answered.
+    pub(super) fn next_token(&mut self) -> u32 {
+        self.latest_token = self.latest_token.wrapping_add(1);
+        self.latest_token
+    }
+
+    /// Whether nothing is left here.
+    fn is_over(&self) -> bool {
+        self.changes.is_empty()
+            && self.answers.is_empty()
+            && self.incomplete.is_none()
+            && self.exchange.is_none()
+            && self.ending.is_none()
+            && !(self.held_up || self.asked || self.authenticates || self.broken)
+    }
+}
+
 /// See the module.
 pub struct Connection {
     pub(super) worker: Rc<Worker>,
@@ -59,7 +80,7 @@ pub struct Connection {
     pub(super) epoch: Epoch,
     pub(super) transport: Transport,
     /// Bytes received that are not stepped through: the beginning of a packet, or all behind one that waits.
-    pub(super) partial: Vec<u8>,
+    pub(super) partial: Partial,
     pub(super) protocol: Protocol,
     pub(super) rare: Option<Box<Rare>>,
     pub(super) parting: Option<Box<Parting>>,
@@ -69,27 +90,24 @@ pub struct Connection {
     pub(super) partial_is_ready: bool,
     /// The last step stopped at a bound of its own: the next turn goes on by itself.
     pub(super) goes_on: bool,
-    pub(super) next_token: u32,
-    _permit: ConnectionPermit,
 }
 
 impl Connection {
     /// Starts the actor of a network connection on this worker's thread.
     pub fn start_on(worker: Rc<Worker>, newcomer: Newcomer) -> Addr<Self> {
         worker.stats(ActorKind::Connection).started();
+        newcomer.permit.keep();
         context::start(Self {
             key: newcomer.key,
             epoch: newcomer.epoch,
             transport: newcomer.transport,
             partial_is_ready: !newcomer.rest.is_empty(),
-            partial: newcomer.rest,
+            partial: Partial::of(newcomer.rest),
             protocol: Protocol::new(&newcomer.connect),
             goes_on: false,
             rare: None,
             parting: None,
             underway: None,
-            next_token: 0,
-            _permit: newcomer.permit,
             worker,
         })
     }
@@ -173,6 +191,9 @@ impl Connection {
         }
         self.ask_for_retained(context);
         self.note_pause();
+        if self.rare.as_ref().is_some_and(|rare| rare.is_over()) {
+            self.rare = None;
+        }
         if !reads && self.may_read() {
             // Writing made room: nothing else would bring the next turn, since the socket does not know that it is read.
             go_on_behind_sockets(task);
@@ -382,7 +403,7 @@ impl Connection {
         let mut outbox = online.map(|online| online.outbox).unwrap_or_default();
         let (version, limit) = (self.protocol.version(), self.protocol.maximum_packet_size());
         outbox.append_with(&mut self.worker.pool.borrow_mut(), |out| ending.packet(version, limit, out));
-        self.partial = Vec::new();
+        self.partial = Partial::default();
         self.rare = None;
         self.parting = Some(Box::new(Parting::new(outbox, ending.by_client)));
     }
@@ -460,6 +481,7 @@ impl Handler<TrieLost> for Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         self.worker.stats(ActorKind::Connection).ended();
+        ConnectionPermit::give_back(&self.worker.node);
         // After a panic the session is still held, and an outbox may not be settled.
         if let Some(online) = self.worker.part(self.key, self.epoch, true, Instant::now()) {
             self.worker.peer().sessions.do_send(Left { session: self.key });

@@ -26,8 +26,7 @@ impl Connection {
     /// Sends a change to every trie it concerns; it is answered when all have said that it is in force.
     pub(super) fn change(&mut self, context: &ConnectionContext, change: Change) {
         let worker = Rc::clone(&self.worker);
-        self.next_token = self.next_token.wrapping_add(1);
-        let token = self.next_token;
+        let token = self.rare().next_token();
         let reply = Reply { connection: context.address(), token };
         let answers_missing = match &change {
             Change::Subscribe { granted, .. } => self.subscribe(granted, &reply),

@@ -9,6 +9,7 @@ mod handshake;
 mod limits;
 mod messages;
 pub mod outbox;
+mod partial;
 mod parting;
 mod permit;
 mod protocol;

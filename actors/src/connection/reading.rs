@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::actor::Connection;
 use super::effects::{COST_OF_PACKET, Effects, Ending};
+use super::partial::Partial;
 use super::protocol::{Step, Stepped, Violation};
 use super::transport::WebSocketRefusal;
 use crate::sessions::Reading;
@@ -110,7 +111,7 @@ impl Connection {
             Poll::Ready(Err(_)) => return Some(Ending::because(ReasonCode::UnspecifiedError)),
         }
         // What it sent before holds, its DISCONNECT above all.
-        let partial = std::mem::take(&mut self.partial);
+        let partial = self.partial.take();
         let stepped = self.step_through(&partial, now, fx);
         let ending = self.keep_rest(partial, stepped);
         if ending.is_none() && fx.end.is_none() {
@@ -129,7 +130,7 @@ impl Connection {
     ) -> Option<Ending> {
         let worker = Rc::clone(&self.worker);
         if self.partial_is_ready {
-            let partial = std::mem::take(&mut self.partial);
+            let partial = self.partial.take();
             let stepped = self.step_through(&partial, now, fx);
             if let Some(ending) = self.keep_rest(partial, stepped) {
                 return Some(ending);
@@ -182,7 +183,7 @@ impl Connection {
 
     fn step_into(&mut self, received: &[u8], now: Instant, fx: &mut Effects) -> Option<Ending> {
         if !self.partial.is_empty() {
-            let mut partial = std::mem::take(&mut self.partial);
+            let mut partial = self.partial.take();
             partial.extend_from_slice(received);
             let stepped = self.step_through(&partial, now, fx);
             return self.keep_rest(partial, stepped);
@@ -203,7 +204,7 @@ impl Connection {
             Ok(used) if used == bytes.len() => {}
             Ok(used) => {
                 bytes.drain(..used);
-                self.partial = bytes;
+                self.partial = Partial::of(bytes);
             }
             Err(violation) => return Some(violation.into()),
         }

@@ -20,8 +20,9 @@ use tracing::{debug, warn};
 use super::key::{SessionKey, client_hash};
 use super::messages::*;
 use super::online::{Online, OutgoingAliases, Reading};
-use super::session::{NEVER_EXPIRES, Session, Will, subscription_bytes};
+use super::session::{NEVER_EXPIRES, Session, Will};
 use super::store::{Commit, Load};
+use super::subscriptions::subscription_bytes;
 use crate::connection::{Close, Connection, Newcomer, Refusal, refuse, transport::Transport};
 use crate::message::{Payload, Publication};
 use crate::metrics::ActorKind;
@@ -164,7 +165,8 @@ impl Sessions {
         {
             // Ended before its time: a delayed will is published [MQTT-3.1.3-9].
             if let Some(session) = worker.sessions.borrow_mut().get_mut(key) {
-                session.will_due = session.will_due.or(session.will.is_some().then_some(now));
+                let will_due = session.absence().will_due;
+                session.absence().will_due = will_due.or(session.will.is_some().then_some(now));
             }
             worker.end_session(key, now);
         }
@@ -191,8 +193,7 @@ impl Sessions {
             session.expiry_interval = expiry_interval;
             session.user_name = admit.identity.user_name.as_deref().map(Into::into);
             session.will = connect.will.as_ref().map(|will| Box::new(stored_will(will)));
-            session.will_due = None;
-            session.expires_at = None;
+            session.absence = None;
             worker.note_expiry(session);
             session.online = Some(online);
             session.resume_sending();
@@ -229,9 +230,7 @@ impl Sessions {
         // A delayed will is cancelled by the resumption that follows, one without delay is published now.
         self.worker.settle_parting(key, now);
         // What was due before counts, though its tick did not come yet [MQTT-3.1.3-9] [MQTT-4.1.0-2].
-        let is_due = |session: &&Session| {
-            [session.will_due, session.expires_at].into_iter().flatten().any(|due| due <= now)
-        };
+        let is_due = |session: &&Session| session.next_due().is_some_and(|due| due <= now);
         let due = self.worker.sessions.borrow().get(key).filter(is_due).map(|session| session.epoch);
         if let Some(epoch) = due {
             self.worker.offline_due(key, epoch, now);
@@ -398,7 +397,7 @@ impl Sessions {
                 if session.subscriptions.keys().any(|filter| shared_part(filter).is_some()) {
                     session.load = Some(Arc::default());
                 }
-                session.expires_at = (stored.expiry_interval != NEVER_EXPIRES)
+                session.absence().expires_at = (stored.expiry_interval != NEVER_EXPIRES)
                     .then(|| now + Duration::from_secs(stored.expiry_interval.into()));
                 (session.key, session.epoch)
             };

@@ -8,8 +8,9 @@ use tokio::time::Instant;
 
 use super::key::{Epoch, SessionKey, client_hash};
 use super::online::Online;
-use super::session::{NEVER_EXPIRES, Parting, Session, Subscription};
+use super::session::{NEVER_EXPIRES, Parting, Session};
 use super::store::{Change, SessionChange};
+use super::subscriptions::Subscription;
 use crate::topics::{GivenBack, Join, MemberState, Subscribe, Unsubscribe, group_home, shared_part};
 use crate::worker::{Timer, Worker};
 
@@ -20,7 +21,7 @@ impl Worker {
         let mut sessions = self.sessions.borrow_mut();
         let session = sessions.get_mut(key).filter(|session| session.epoch == epoch)?;
         let mut online = session.online.take()?;
-        session.parting = Some(Parting { publish_will, at: now });
+        session.absence().parting = Some(Parting { publish_will, at: now });
         if let Some(outgoing) = &mut session.outgoing {
             outgoing.inflight.forget_wire();
             outgoing.resend.clear();
@@ -46,7 +47,9 @@ impl Worker {
         {
             let mut sessions = self.sessions.borrow_mut();
             let Some(session) = sessions.get_mut(key) else { return };
-            let Some(parting) = session.parting.take() else { return };
+            let Some(parting) = session.absence.as_mut().and_then(|absence| absence.parting.take()) else {
+                return;
+            };
             if !parting.publish_will {
                 session.will = None;
             }
@@ -54,17 +57,18 @@ impl Worker {
             self.note_expiry(session);
             if !session.is_durable() {
                 // The session ends now, and a will with it, whatever its delay [MQTT-3.1.2-8].
-                session.will_due = session.will.is_some().then_some(parting.at);
+                session.absence().will_due = session.will.is_some().then_some(parting.at);
                 ends = true;
             } else {
                 match &session.will {
                     Some(will) if will.delay_seconds > 0 => {
-                        session.will_due = Some(parting.at + Duration::from_secs(will.delay_seconds.into()));
+                        let delay = Duration::from_secs(will.delay_seconds.into());
+                        session.absence().will_due = Some(parting.at + delay);
                     }
                     Some(_) => will_now = session.will.take(),
                     None => {}
                 }
-                session.expires_at = (session.expiry_interval != NEVER_EXPIRES)
+                session.absence().expires_at = (session.expiry_interval != NEVER_EXPIRES)
                     .then(|| parting.at + Duration::from_secs(session.expiry_interval.into()));
                 self.set_offline_timer(session);
             }
@@ -84,7 +88,7 @@ impl Worker {
     }
 
     fn set_offline_timer(&self, session: &Session) {
-        if let Some(due) = [session.will_due, session.expires_at].into_iter().flatten().min() {
+        if let Some(due) = session.next_due() {
             self.timers.borrow_mut().set(due, Timer::Offline(session.key, session.epoch));
         }
     }
@@ -97,10 +101,11 @@ impl Worker {
             let held =
                 sessions.get_mut(key).filter(|session| session.epoch == epoch && session.online.is_none());
             let Some(session) = held else { return };
-            let expired = session.expires_at.is_some_and(|due| due <= now);
+            let is_due = |due: Option<Instant>| due.is_some_and(|due| due <= now);
+            let expired = is_due(session.absence().expires_at);
             if !expired {
-                if session.will_due.is_some_and(|due| due <= now) {
-                    session.will_due = None;
+                if is_due(session.absence().will_due) {
+                    session.absence().will_due = None;
                     will = session.will.take();
                 }
                 self.set_offline_timer(session);
@@ -131,7 +136,7 @@ impl Worker {
         session.drop_waiting(&self.ledger);
         session.expiry_interval = 0;
         self.note_expiry(&mut session);
-        if session.will_due.is_some()
+        if session.absence().will_due.is_some()
             && let Some(will) = session.will.take()
         {
             self.publish_will(key, hash, &will, now);

@@ -13,6 +13,7 @@ mod queue;
 mod replay;
 mod session;
 mod store;
+mod subscriptions;
 #[cfg(test)]
 mod tests;
 
@@ -26,10 +27,9 @@ pub use messages::*;
 pub use online::{Online, OutgoingAliases, Reading};
 pub use queue::{Identifiers, Queue, Queued};
 pub use replay::{Replay, Replays};
-pub use session::{
-    NEVER_EXPIRES, Outgoing, Parting, Session, Subscription, Subscriptions, Will, subscription_bytes,
-};
+pub use session::{Absence, NEVER_EXPIRES, Outgoing, Parting, Session, Will};
 pub use store::{
     Change, Commit, Load, MemoryBackend, ObserveStore, SessionBackend, SessionChange, SessionStore,
     StoreError, StoreObservation, StoredSession,
 };
+pub use subscriptions::{Subscription, Subscriptions, subscription_bytes};

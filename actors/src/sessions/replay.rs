@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use super::session::Subscription;
+use super::subscriptions::Subscription;
 
 /// One subscription whose retained messages are not all sent.
 #[derive(Debug, Clone)]

@@ -3,8 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use hashbrown::HashMap;
-use mqtt_codec::{PacketIdentifier, ProtocolVersion, QoS, SubscriptionOptions};
+use mqtt_codec::{PacketIdentifier, ProtocolVersion, QoS};
 use tokio::time::Instant;
 
 use super::incoming::IncomingIdentifiers;
@@ -13,31 +12,12 @@ use super::key::{Epoch, SessionKey};
 use super::online::Online;
 use super::queue::Queue;
 use super::replay::Replays;
+use super::subscriptions::Subscriptions;
 use crate::ledger::Tally;
 use crate::topics::Load;
 
 /// A session expiry interval that never ends.
 pub const NEVER_EXPIRES: u32 = u32::MAX;
-
-/// One of a session's subscriptions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Subscription {
-    /// Its options, as they are encoded.
-    pub options: SubscriptionOptions,
-    /// Its subscription identifier; 0: none.
-    pub identifier: u32,
-}
-
-/// By topic filter, as the client wrote it (`$share/...` included).
-pub type Subscriptions = HashMap<Arc<str>, Subscription>;
-
-/// What a subscription to this filter costs, in bytes: in its session, in the trie by its levels, and with other workers.
-pub fn subscription_bytes(filter: &str) -> usize {
-    const EACH: usize = 128;
-    const PER_LEVEL: usize = 64;
-    let levels = 1 + filter.bytes().filter(|byte| *byte == b'/').count();
-    filter.len() + EACH + PER_LEVEL * levels
-}
 
 /// The will message of a network connection, waiting for its end.
 #[derive(Debug, Clone)]
@@ -90,6 +70,24 @@ impl Outgoing {
     }
 }
 
+/// What a session has only while no network connection holds it.
+#[derive(Debug, Default)]
+pub struct Absence {
+    /// Set between the end of a network connection and the moment it is dealt with.
+    pub parting: Option<Parting>,
+    /// When a delayed will is due.
+    pub will_due: Option<Instant>,
+    /// When it ends.
+    pub expires_at: Option<Instant>,
+}
+
+impl Absence {
+    /// When the first of what it waits for is due.
+    pub fn next_due(&self) -> Option<Instant> {
+        [self.will_due, self.expires_at].into_iter().flatten().min()
+    }
+}
+
 /// How a session became offline, until that is dealt with.
 #[derive(Debug, Clone, Copy)]
 pub struct Parting {
@@ -130,12 +128,8 @@ pub struct Session {
     pub replays: Option<Box<Replays>>,
     /// Will message.
     pub will: Option<Box<Will>>,
-    /// Set between the end of a network connection and the moment it is dealt with.
-    pub parting: Option<Parting>,
-    /// When a delayed will is due, for a session that is offline.
-    pub will_due: Option<Instant>,
-    /// When it ends, for a session that is offline.
-    pub expires_at: Option<Instant>,
+    /// While no network connection holds it.
+    pub absence: Option<Box<Absence>>,
     /// Its part of the ledger.
     pub tally: Tally,
     /// What the homes of its shared subscriptions see of its load; none if it has no shared subscription.
@@ -160,9 +154,7 @@ impl Session {
             outgoing: None,
             replays: None,
             will: None,
-            parting: None,
-            will_due: None,
-            expires_at: None,
+            absence: None,
             tally: Tally::default(),
             load: None,
         }
@@ -171,6 +163,16 @@ impl Session {
     /// Whether it outlives its network connection.
     pub fn is_durable(&self) -> bool {
         self.expiry_interval > 0
+    }
+
+    /// What it has while it is offline.
+    pub fn absence(&mut self) -> &mut Absence {
+        self.absence.get_or_insert_default()
+    }
+
+    /// When a delayed will is due, or its expiry, for a session that is offline.
+    pub fn next_due(&self) -> Option<Instant> {
+        self.absence.as_ref().and_then(|absence| absence.next_due())
     }
 
     /// Tells the homes of its shared subscriptions how much it has to do.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use actix::prelude::*;
 
-use super::session::Subscription;
+use super::subscriptions::Subscription;
 use crate::metrics::ActorKind;
 use crate::worker::NodeShared;
 

@@ -123,10 +123,11 @@ fn check_counts(node: &SimulatedNode, judge: &mut Judge) {
 fn check_session(worker: &Worker, session: &Session, judge: &mut Judge) {
     let client = &session.client_identifier;
     let of = |what: &str| format!("{client}: {what}");
-    judge.equal(of("parting that nobody dealt with"), session.parting.is_some(), false);
+    let parting = session.absence.as_ref().and_then(|absence| absence.parting);
+    judge.equal(of("parting that nobody dealt with"), parting.is_some(), false);
     judge.equal(of("durable or online"), session.is_durable() || session.online.is_some(), true);
     if session.online.is_some() {
-        judge.equal(of("expiry and due will while online"), session.expires_at.or(session.will_due), None);
+        judge.equal(of("expiry and due will while online"), session.next_due(), None);
     }
     if let Some(outgoing) = &session.outgoing {
         outgoing.queue.check().unwrap_or_else(|wrong| judge.wrong.push(of(&wrong)));
@@ -219,7 +220,7 @@ type Filters = BTreeMap<Arc<str>, (Vec<Subscriber>, Vec<GroupKey>)>;
 fn filters(worker: &Worker) -> Filters {
     let mut filters = Filters::new();
     for session in worker.sessions.borrow().iter() {
-        for (filter, subscription) in &session.subscriptions {
+        for (filter, subscription) in session.subscriptions.iter() {
             if shared_part(filter).is_none() {
                 let (session, identifier, options) =
                     (session.key, subscription.identifier, subscription.options);

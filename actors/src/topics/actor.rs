@@ -118,7 +118,7 @@ impl TopicTrie {
     fn all_subscriptions(worker: &Worker) -> Trie {
         let mut trie = Trie::default();
         for session in worker.sessions.borrow().iter() {
-            for (filter, subscription) in &session.subscriptions {
+            for (filter, subscription) in session.subscriptions.iter() {
                 if shared_part(filter).is_none() {
                     let subscriber = Subscriber {
                         session: session.key,

@@ -159,7 +159,7 @@ fn parting() {
         session.replays.get_or_insert_default().first_asked = 2;
     });
     assert!(workers.own().part(key, 6, true, workers.now).is_none(), "an earlier connection's");
-    assert!(workers.with(key, |session| session.online.is_some() && session.parting.is_none()));
+    assert!(workers.with(key, |session| session.online.is_some() && session.absence.is_none()));
     assert!(workers.own().part(key, 7, true, workers.now).is_some());
     assert!(workers.own().part(key, 7, true, workers.now).is_none(), "it is parted already");
     let replays = workers.with(key, |session| session.replays.take().unwrap());

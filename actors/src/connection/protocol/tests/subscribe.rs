@@ -57,7 +57,7 @@ fn a_reason_per_filter() {
     assert!(reason_string.is_some_and(|text| text.starts_with("b/c/d: ")), "{reason_string:?}");
     assert_eq!(client.counter("topic_levels_exceeded"), 1);
     let held = &client.session.subscriptions;
-    assert_eq!((held.len(), held["#"].options.qos), (3, ExactlyOnce));
+    assert_eq!((held.len(), held.get("#").unwrap().options.qos), (3, ExactlyOnce));
 }
 
 /// [MQTT-3.2.2-10] No QoS above the node's maximum is granted.
@@ -99,12 +99,12 @@ fn a_subscription_is_replaced() {
     let mut client = Client::new(V5);
     client.send(&subscribe_with(&[("a", options(AtLeastOnce))], 7)).unwrap();
     assert_eq!(
-        client.session.subscriptions["a"],
+        *client.session.subscriptions.get("a").unwrap(),
         Subscription { options: options(AtLeastOnce), identifier: 7 }
     );
     client.send(&subscribe_with(&[("a", options(ExactlyOnce))], 0)).unwrap();
     assert_eq!(
-        client.session.subscriptions["a"],
+        *client.session.subscriptions.get("a").unwrap(),
         Subscription { options: options(ExactlyOnce), identifier: 0 }
     );
     assert_eq!(client.session.subscriptions.len(), 1);
@@ -228,7 +228,7 @@ fn bridges() {
         connect.bridge = bridge;
         let mut client = Client::with(&connect, |_| {});
         client.send(&subscribe(&[("a", AtMostOnce)])).unwrap();
-        let options = client.session.subscriptions["a"].options;
+        let options = client.session.subscriptions.get("a").unwrap().options;
         assert_eq!((options.retain_as_published, options.no_local), (bridge, bridge));
     }
 }
@@ -239,7 +239,7 @@ fn bridges() {
 fn unsubscribe() {
     let mut client = Client::new(V5);
     client.send(&subscribe(&[("a", AtMostOnce), ("$share/g/b", AtMostOnce), ("c", AtMostOnce)])).unwrap();
-    let subscription = client.session.subscriptions["a"];
+    let subscription = *client.session.subscriptions.get("a").unwrap();
     let replays = client.session.replays.get_or_insert_default();
     for filter in ["a", "c"] {
         replays.pending.push_back(Replay { filter: filter.into(), subscription, after: None });
