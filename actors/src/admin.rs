@@ -116,7 +116,7 @@ impl AdminHandle {
             matched: seen.tally.matched,
             delivered: seen.tally.delivered,
             queued: seen.waiting,
-            returned: seen.tally.returned,
+            returned: seen.tally.returned(),
             dropped: dropped_by(&seen.tally),
         }))
     }

@@ -122,20 +122,35 @@ pub struct Tally {
     pub matched: u64,
     /// Delivered to it.
     pub delivered: u64,
-    /// Given back to a shared subscription's group.
-    pub returned: u64,
-    /// Dropped, by reason; none allocated before the first drop.
-    dropped: Option<Box<[u64; DROP_REASONS]>>,
+    /// None before the first of these.
+    rare: Option<Box<RareTally>>,
+}
+
+/// What few clients have in their part of the ledger.
+#[derive(Debug, Default, Clone)]
+struct RareTally {
+    returned: u64,
+    dropped: [u64; DROP_REASONS],
 }
 
 impl Tally {
     /// Counts `n` messages as dropped.
     pub fn drop_n(&mut self, reason: DropReason, n: u64) {
-        self.dropped.get_or_insert_default()[reason as usize] += n;
+        self.rare.get_or_insert_default().dropped[reason as usize] += n;
     }
 
     /// How many were dropped for this reason.
     pub fn dropped(&self, reason: DropReason) -> u64 {
-        self.dropped.as_ref().map_or(0, |by_reason| by_reason[reason as usize])
+        self.rare.as_ref().map_or(0, |rare| rare.dropped[reason as usize])
+    }
+
+    /// Counts `n` messages as given back to a shared subscription's group.
+    pub fn return_n(&mut self, n: u64) {
+        self.rare.get_or_insert_default().returned += n;
+    }
+
+    /// How many were given back to a shared subscription's group.
+    pub fn returned(&self) -> u64 {
+        self.rare.as_ref().map_or(0, |rare| rare.returned)
     }
 }

@@ -14,7 +14,7 @@ use crate::ledger::{DropReason, Ledger};
 use crate::message::{Payload, Publication};
 use crate::metrics::Counters;
 use crate::sessions::{
-    Desk, FrameCache, Identifiers, Offered, Online, OutgoingAliases, Session, SessionKey, Wanted,
+    Desk, FrameCache, Identifiers, Offered, Online, OutgoingAliases, RareOnline, Session, SessionKey, Wanted,
 };
 use crate::settings::Settings;
 use crate::topics::GroupKey;
@@ -64,25 +64,25 @@ pub(crate) fn online(version: ProtocolVersion) -> Online {
         connection: None,
         last_received: Instant::now(),
         maximum_packet_size: u32::MAX,
-        aliases: None,
         inflight_max: u16::MAX,
         unanswered: 0,
         keep_alive_seconds: 0,
         version,
         touch: Touch::No,
         reading: crate::sessions::Reading::GoesOn,
-        held_up: None,
+        rare: None,
     }
 }
 
 /// The same for a client that takes so many topic aliases.
 pub(crate) fn online_with_aliases(maximum: u16) -> Online {
-    Online { aliases: Some(Box::new(OutgoingAliases::new(maximum))), ..online(ProtocolVersion::V5) }
+    let aliases = Some(OutgoingAliases::new(maximum));
+    Online { rare: Some(Box::new(RareOnline { aliases, held_up: None })), ..online(ProtocolVersion::V5) }
 }
 
 /// A session of 5.0 that a network connection holds; with an expiry interval it outlives that.
 pub(crate) fn session(expiry_interval: u32) -> Session {
-    let mut session = Session::new(key(0), "client".into(), ProtocolVersion::V5);
+    let mut session = Session::new(key(0), "client", ProtocolVersion::V5);
     session.epoch = 1;
     session.expiry_interval = expiry_interval;
     session.online = Some(online(ProtocolVersion::V5));
@@ -176,7 +176,7 @@ impl Office {
     pub(crate) fn assert_balanced(&self, session: &Session) {
         let tally = &session.tally;
         let dropped: u64 = DropReason::ALL.iter().map(|reason| tally.dropped(*reason)).sum();
-        let accounted = tally.delivered + tally.returned + dropped + session.waiting();
+        let accounted = tally.delivered + tally.returned() + dropped + session.waiting();
         assert_eq!(tally.matched, accounted, "{tally:?}, {} waiting", session.waiting());
         assert_eq!(self.ledger.delivered.get(), tally.delivered);
         assert_eq!(self.ledger.dropped_total(), dropped);

@@ -251,7 +251,7 @@ impl Connection {
 
     fn publisher_hash(&self) -> u64 {
         let sessions = self.worker.sessions.borrow();
-        sessions.get(self.key).map_or(0, |session| crate::sessions::client_hash(&session.client_identifier))
+        sessions.get(self.key).map_or(0, |session| crate::sessions::client_hash(session.client_identifier()))
     }
 
     /// Whether the session is still this connection's: another one may have taken it over a moment ago.
@@ -293,7 +293,7 @@ impl Connection {
         self.rare().held_up = false;
         let batch = {
             let mut sessions = self.worker.sessions.borrow_mut();
-            sessions.get_mut(self.key).and_then(|session| session.online.as_mut()?.held_up.take())
+            sessions.get_mut(self.key).and_then(|session| session.online.as_mut()?.take_held_up())
         };
         match batch.map_or(Ok(()), |batch| self.set_out(*batch, task)) {
             Ok(()) => true,
@@ -307,7 +307,7 @@ impl Connection {
     fn hold_up(&mut self, batch: Box<Batch>) {
         let mut sessions = self.worker.sessions.borrow_mut();
         if let Some(online) = sessions.get_mut(self.key).and_then(|session| session.online.as_mut()) {
-            online.held_up = Some(batch);
+            online.rare.get_or_insert_default().held_up = Some(batch);
         }
         drop(sessions);
         self.rare().held_up = true;

@@ -17,7 +17,7 @@ impl Connection {
         let (client_identifier, user_name) = {
             let sessions = self.worker.sessions.borrow();
             let Some(session) = sessions.get(self.key) else { return };
-            (session.client_identifier.to_string(), session.user_name.as_deref().map(str::to_owned))
+            (session.client_identifier().to_owned(), session.user_name().map(str::to_owned))
         };
         let revision = node.policy.revision();
         let (node, me) = (Arc::clone(node), context.address());
@@ -39,7 +39,7 @@ impl Connection {
         let (client_identifier, user_name) = {
             let sessions = self.worker.sessions.borrow();
             let Some(session) = sessions.get(self.key) else { return };
-            (session.client_identifier.to_string(), session.user_name.as_deref().map(str::to_owned))
+            (session.client_identifier().to_owned(), session.user_name().map(str::to_owned))
         };
         actix_rt::spawn(async move {
             let outcome = match exchange {

@@ -167,7 +167,7 @@ fn send(
         },
         group: None,
     };
-    let own = client_hash(&session.client_identifier);
+    let own = client_hash(session.client_identifier());
     for (sent, message) in messages.iter().enumerate() {
         let retained = message.publication();
         let outdated = session.replays.as_ref();

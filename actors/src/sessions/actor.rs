@@ -19,7 +19,7 @@ use tracing::{debug, warn};
 
 use super::key::{SessionKey, client_hash};
 use super::messages::*;
-use super::online::{Online, OutgoingAliases, Reading};
+use super::online::{Online, OutgoingAliases, RareOnline, Reading};
 use super::session::{NEVER_EXPIRES, Session, Will};
 use super::store::{Commit, Load};
 use super::subscriptions::subscription_bytes;
@@ -191,7 +191,7 @@ impl Sessions {
             session.epoch = session.epoch.wrapping_add(1);
             session.version = version;
             session.expiry_interval = expiry_interval;
-            session.user_name = admit.identity.user_name.as_deref().map(Into::into);
+            session.set_user_name(admit.identity.user_name.as_deref());
             session.will = connect.will.as_ref().map(|will| Box::new(stored_will(will)));
             session.absence = None;
             worker.note_expiry(session);
@@ -324,14 +324,15 @@ fn new_online(
         connection: None,
         last_received: now,
         maximum_packet_size: asked.maximum_packet_size.map_or(u32::MAX, NonZeroU32::get),
-        aliases: (aliases > 0).then(|| Box::new(OutgoingAliases::new(aliases))),
         inflight_max: receive_maximum.min(settings.session.inflight_max),
         unanswered: 0,
         keep_alive_seconds: keep_alive,
         version: connect.version,
         touch: Touch::No,
         reading: Reading::GoesOn,
-        held_up: None,
+        rare: (aliases > 0).then(|| {
+            Box::new(RareOnline { aliases: Some(OutgoingAliases::new(aliases)), ..RareOnline::default() })
+        }),
     }
 }
 
@@ -452,7 +453,7 @@ impl Handler<PublishWills> for Sessions {
             for key in sessions.keys() {
                 let Some(session) = sessions.get_mut(key) else { continue };
                 if let Some(will) = session.will.take() {
-                    wills.push((key, client_hash(&session.client_identifier), will));
+                    wills.push((key, client_hash(session.client_identifier()), will));
                 }
             }
         }

@@ -418,7 +418,9 @@ impl Session {
             }
         }
         returned.extend(outgoing.queue.extract(|queued| queued.group.is_some_and(&wanted)));
-        self.tally.returned += returned.len() as u64;
+        if !returned.is_empty() {
+            self.tally.return_n(returned.len() as u64);
+        }
         returned
     }
 

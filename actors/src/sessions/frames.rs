@@ -84,7 +84,7 @@ impl FrameCache {
         identifier: Option<PacketIdentifier>,
         now: Instant,
     ) {
-        if sending.dup || !sending.identifiers.is_empty() || online.aliases.is_some() {
+        if sending.dup || !sending.identifiers.is_empty() || online.aliases().is_some() {
             let alias = alias_that_fits(online, publication, sending, now);
             let frame = packet(online, publication, sending, identifier, alias, now);
             let payload = publication.payload;

@@ -31,7 +31,7 @@ impl Worker {
             replays.first_asked = 0;
         }
         drop(sessions);
-        if let Some(batch) = online.held_up.take() {
+        if let Some(batch) = online.take_held_up() {
             // Taken from the client already, and a QoS 2 message is not routed when it is sent again: one batch per
             // network connection may overshoot the limit between workers.
             let routed = self.route(*batch, None);
@@ -84,7 +84,7 @@ impl Worker {
     }
 
     fn client_hash(&self, key: SessionKey) -> u64 {
-        self.sessions.borrow().get(key).map_or(0, |session| client_hash(&session.client_identifier))
+        self.sessions.borrow().get(key).map_or(0, |session| client_hash(session.client_identifier()))
     }
 
     fn set_offline_timer(&self, session: &Session) {
@@ -125,7 +125,7 @@ impl Worker {
     pub fn end_session(&self, key: SessionKey, now: Instant) {
         let Some(mut session) = self.sessions.borrow_mut().remove(key) else { return };
         self.node.sessions.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
-        let hash = client_hash(&session.client_identifier);
+        let hash = client_hash(session.client_identifier());
         // Members leave before their messages go back, so that no message comes to them again.
         let by_home = self.by_home(session.subscriptions.keys());
         for (home, filters) in by_home {
@@ -225,7 +225,7 @@ impl Worker {
     }
 
     fn note(&self, session: &Session, change: Change) {
-        let client_identifier = Arc::clone(&session.client_identifier);
+        let client_identifier = session.client_identifier().into();
         self.changes.borrow_mut().push(SessionChange { client_identifier, change });
     }
 

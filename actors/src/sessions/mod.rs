@@ -24,7 +24,7 @@ pub use frames::FrameCache;
 pub use incoming::IncomingIdentifiers;
 pub use key::{Epoch, SessionKey, client_hash, home_worker};
 pub use messages::*;
-pub use online::{Online, OutgoingAliases, Reading};
+pub use online::{Online, OutgoingAliases, RareOnline, Reading};
 pub use queue::{Identifiers, Queue, Queued};
 pub use replay::{Replay, Replays};
 pub use session::{Absence, NEVER_EXPIRES, Outgoing, Parting, Session, Will};

@@ -39,8 +39,6 @@ pub struct Online {
     pub last_received: Instant,
     /// The client's maximum packet size, in bytes; `u32::MAX` if it named none.
     pub maximum_packet_size: u32,
-    /// Topic aliases the node sets; none if the client takes none.
-    pub aliases: Option<Box<OutgoingAliases>>,
     /// QoS 1 and 2 messages that may be unacknowledged at a time: the client's receive maximum or our own limit.
     pub inflight_max: u16,
     /// Publishes of this client that are received and not yet answered; the receive maximum bounds them.
@@ -53,6 +51,15 @@ pub struct Online {
     pub touch: Touch,
     /// Whether it is read.
     pub reading: Reading,
+    /// What few clients have.
+    pub rare: Option<Box<RareOnline>>,
+}
+
+/// What few clients have.
+#[derive(Debug, Default)]
+pub struct RareOnline {
+    /// Topic aliases the node sets; none if the client takes none.
+    pub aliases: Option<OutgoingAliases>,
     /// Publishes of this client that find no room at a worker. Here, so that whoever takes the session over sends them on
     /// their way before its own.
     pub held_up: Option<Box<Batch>>,
@@ -70,9 +77,20 @@ pub enum Reading {
 }
 
 impl Online {
+    /// Topic aliases the node sets; none if the client takes none.
+    #[inline]
+    pub fn aliases(&self) -> Option<&OutgoingAliases> {
+        self.rare.as_ref().and_then(|rare| rare.aliases.as_ref())
+    }
+
+    /// Takes out the publishes that find no room at a worker.
+    pub fn take_held_up(&mut self) -> Option<Box<Batch>> {
+        self.rare.as_mut().and_then(|rare| rare.held_up.take())
+    }
+
     /// What a PUBLISH to this topic name says in place of it.
     pub fn outgoing_alias(&self, topic: &str) -> OutgoingAlias {
-        let Some(aliases) = &self.aliases else { return OutgoingAlias::None };
+        let Some(aliases) = self.aliases() else { return OutgoingAlias::None };
         if let Some(alias) = aliases.set.get(topic) {
             return OutgoingAlias::Known(*alias);
         }
@@ -84,7 +102,9 @@ impl Online {
 
     /// A PUBLISH with this alias stands in the outbox now.
     pub fn alias_was_sent(&mut self, alias: OutgoingAlias, topic: &str) {
-        if let (OutgoingAlias::New(alias), Some(aliases)) = (alias, &mut self.aliases) {
+        if let OutgoingAlias::New(alias) = alias
+            && let Some(aliases) = self.rare.as_mut().and_then(|rare| rare.aliases.as_mut())
+        {
             aliases.set.insert(topic.into(), alias);
         }
     }

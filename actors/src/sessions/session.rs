@@ -1,7 +1,6 @@
 //! A session's state [MQTT-4.1.0-1]: what outlives its network connections, and the part that does not.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use mqtt_codec::{PacketIdentifier, ProtocolVersion, QoS};
 use tokio::time::Instant;
@@ -104,10 +103,10 @@ pub struct Session {
     pub key: SessionKey,
     /// Which of its network connections is the present, or was the last.
     pub epoch: Epoch,
-    /// Client identifier.
-    pub client_identifier: Arc<str>,
-    /// Who the client showed itself to be.
-    pub user_name: Option<Box<str>>,
+    /// Client identifier and, behind it, user name: one piece of memory.
+    names: Box<str>,
+    client_identifier_bytes: u16,
+    has_user_name: bool,
     /// While a network connection holds it.
     pub online: Option<Online>,
     /// Session expiry interval, in seconds. 0: it ends with its network connection.
@@ -138,12 +137,14 @@ pub struct Session {
 
 impl Session {
     /// A session without any state.
-    pub fn new(key: SessionKey, client_identifier: Arc<str>, version: ProtocolVersion) -> Self {
+    pub fn new(key: SessionKey, client_identifier: &str, version: ProtocolVersion) -> Self {
         Self {
             key,
             epoch: 0,
-            client_identifier,
-            user_name: None,
+            names: client_identifier.into(),
+            client_identifier_bytes: u16::try_from(client_identifier.len())
+                .expect("MQTT strings are no longer"),
+            has_user_name: false,
             online: None,
             expiry_interval: 0,
             stored_expiry_interval: 0,
@@ -157,6 +158,24 @@ impl Session {
             absence: None,
             tally: Tally::default(),
             load: None,
+        }
+    }
+
+    /// Client identifier.
+    pub fn client_identifier(&self) -> &str {
+        &self.names[..usize::from(self.client_identifier_bytes)]
+    }
+
+    /// Who the client showed itself to be.
+    pub fn user_name(&self) -> Option<&str> {
+        self.has_user_name.then(|| &self.names[usize::from(self.client_identifier_bytes)..])
+    }
+
+    /// Notes who the client showed itself to be.
+    pub fn set_user_name(&mut self, user_name: Option<&str>) {
+        if self.user_name() != user_name {
+            self.names = [self.client_identifier(), user_name.unwrap_or_default()].concat().into();
+            self.has_user_name = user_name.is_some();
         }
     }
 

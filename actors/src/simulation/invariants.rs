@@ -113,15 +113,15 @@ fn check_counts(node: &SimulatedNode, judge: &mut Judge) {
         }
         let sessions = worker.sessions.borrow();
         for session in sessions.iter() {
-            let found = sessions.find(&session.client_identifier);
-            judge.equal(format_args!("session of {}", session.client_identifier), found, Some(session.key));
+            let found = sessions.find(session.client_identifier());
+            judge.equal(format_args!("session of {}", session.client_identifier()), found, Some(session.key));
         }
         judge.equal("names of sessions", sessions.names(), sessions.len());
     }
 }
 
 fn check_session(worker: &Worker, session: &Session, judge: &mut Judge) {
-    let client = &session.client_identifier;
+    let client = session.client_identifier();
     let of = |what: &str| format!("{client}: {what}");
     let parting = session.absence.as_ref().and_then(|absence| absence.parting);
     judge.equal(of("parting that nobody dealt with"), parting.is_some(), false);
@@ -156,7 +156,7 @@ fn check_session(worker: &Worker, session: &Session, judge: &mut Judge) {
     judge.equal(
         of("matched = delivered + waiting + returned + dropped"),
         tally.matched,
-        tally.delivered + session.waiting() + tally.returned + dropped,
+        tally.delivered + session.waiting() + tally.returned() + dropped,
     );
     judge.equal(of("home"), session.key.worker, worker.id);
 }

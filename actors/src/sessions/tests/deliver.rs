@@ -185,7 +185,7 @@ fn load_is_what_waits() {
 
 #[test]
 fn a_session_begins_without_state() {
-    let session = Session::new(key(3), "c".into(), ProtocolVersion::V311);
+    let session = Session::new(key(3), "c", ProtocolVersion::V311);
     assert_eq!((session.waiting(), session.is_durable(), session.subscriptions.len()), (0, false, 0));
     assert_eq!(session.incoming.count(), 0);
 }

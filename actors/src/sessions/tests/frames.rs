@@ -13,7 +13,10 @@ use ProtocolVersion::{V5, V311};
 use QoS::{AtLeastOnce, AtMostOnce, ExactlyOnce};
 
 fn member(version: ProtocolVersion) -> Session {
-    Session { version, online: Some(online(version)), ..session(0) }
+    let mut session = session(0);
+    session.version = version;
+    session.online = Some(online(version));
+    session
 }
 
 #[track_caller]

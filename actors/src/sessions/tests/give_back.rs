@@ -40,7 +40,7 @@ fn all_groups() {
     let (mut office, mut session) = member();
     let returned = session.give_back(|_| true);
     assert_eq!(payloads(&returned), ["a", "d", "e", "g"]);
-    assert_eq!((session.tally.returned, session.waiting()), (4, 3));
+    assert_eq!((session.tally.returned(), session.waiting()), (4, 3));
     let outgoing = session.outgoing.as_ref().unwrap();
     let one = publication("t", "x", AtLeastOnce).queued_bytes();
     assert_eq!((outgoing.inflight_bytes, outgoing.queue.bytes()), (2 * one, one));
@@ -57,7 +57,7 @@ fn one_group() {
     let (office, mut session) = member();
     assert_eq!(payloads(&session.give_back(|key| key == group(2))), ["d", "g"]);
     assert_eq!(payloads(&session.give_back(|key| key == group(1))), ["a", "e"]);
-    assert_eq!(session.tally.returned, 4);
+    assert_eq!(session.tally.returned(), 4);
     office.assert_balanced(&session);
 }
 
@@ -74,5 +74,5 @@ fn received_is_received() {
 fn nothing_to_give() {
     let mut session = session(60);
     assert!(session.give_back(|_| true).is_empty());
-    assert_eq!(session.tally.returned, 0);
+    assert_eq!(session.tally.returned(), 0);
 }
