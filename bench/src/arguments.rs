@@ -90,6 +90,10 @@ idle, connect, subscribe
   --handshakes N         connections that come or go at once, in all scenarios but churn [64]
   --hold SECONDS         before memory is read [3]; in subscribe and retain before and behind
 
+idle
+  --burst-bytes N        then one message of so many bytes from each connection, which hears it if it subscribed
+  --settle SECONDS       before memory is read again [5]
+
 connect
   --rounds N             how often all connections come and go [3]
 
@@ -173,6 +177,10 @@ pub(crate) struct Arguments {
     pub clients: u32,
     /// Time before the memory of idle connections is read.
     pub hold: Duration,
+    /// Each idle connection publishes one message of this size in the end.
+    pub burst_bytes: Option<usize>,
+    /// Time before memory is read again.
+    pub settle: Duration,
     /// Result file.
     pub json: Option<PathBuf>,
     /// No progress lines.
@@ -265,6 +273,8 @@ struct Written {
     rounds: Option<u32>,
     clients: Option<u32>,
     hold: Option<f64>,
+    burst_bytes: Option<usize>,
+    settle: Option<f64>,
     json: Option<PathBuf>,
     quiet: bool,
 }
@@ -312,6 +322,8 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Ord
             Arg::Long("rounds") => written.rounds = Some(parser.value()?.parse()?),
             Arg::Long("clients") => written.clients = Some(parser.value()?.parse()?),
             Arg::Long("hold") => written.hold = Some(parser.value()?.parse()?),
+            Arg::Long("burst-bytes") => written.burst_bytes = Some(parser.value()?.parse()?),
+            Arg::Long("settle") => written.settle = Some(parser.value()?.parse()?),
             Arg::Long("json") => written.json = Some(parser.value()?.into()),
             Arg::Long("quiet") => written.quiet = true,
             Arg::Value(value) if written.scenario.is_none() => written.scenario = Some(scenario(&value)?),
@@ -409,6 +421,11 @@ fn complete(written: Written) -> Result<Arguments, ArgumentError> {
         rounds: within("--rounds", written.rounds.unwrap_or(3), 1, 10_000)?,
         clients: within("--clients", written.clients.unwrap_or(64), 1, 100_000)?,
         hold: duration("--hold", written.hold.unwrap_or(3.0))?,
+        burst_bytes: written
+            .burst_bytes
+            .map(|bytes| within("--burst-bytes", bytes, Stamp::BYTES, 200 << 20))
+            .transpose()?,
+        settle: duration("--settle", written.settle.unwrap_or(5.0))?,
         json: written.json,
         quiet: written.quiet,
     })

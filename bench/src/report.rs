@@ -1,6 +1,7 @@
 //! What a run found: as JSON, and as lines to read.
 
 mod connections;
+mod idle;
 mod kept;
 
 use std::fmt;
@@ -14,6 +15,7 @@ use crate::{
 
 pub(crate) use self::{
     connections::{Churn, Connect, Passage},
+    idle::{AfterBurst, Idle},
     kept::{Kept, Reading},
 };
 
@@ -145,27 +147,6 @@ pub(crate) struct Slow {
     pub resident_growth: Option<u64>,
 }
 
-/// Figures of `idle`.
-#[derive(Debug, Serialize)]
-pub(crate) struct Idle {
-    /// Connections held.
-    pub connections: u64,
-    /// Until all were up.
-    pub seconds_to_connect: f64,
-    /// Up to 64 handshakes at once.
-    pub connects_per_second: f64,
-    /// The broker's CPU time while they connected.
-    pub broker: Option<Cpu>,
-    /// The generator's.
-    pub generator: Cpu,
-    /// Resident bytes before the first.
-    pub resident_before: Option<u64>,
-    /// Resident bytes with all.
-    pub resident_after: Option<u64>,
-    /// The difference, shared out.
-    pub resident_bytes_per_connection: Option<f64>,
-}
-
 impl Cpu {
     /// Shares `time` out over `count` messages or connections.
     pub(crate) fn new(time: CpuTime, count: u64) -> Self {
@@ -256,7 +237,7 @@ impl fmt::Display for Report {
             write_slow(out, slow)?;
         }
         if let Some(idle) = &self.idle {
-            write_idle(out, idle)?;
+            idle.write(out)?;
         }
         if let Some(connect) = &self.connect {
             connections::write_connect(out, connect)?;
@@ -270,7 +251,8 @@ impl fmt::Display for Report {
         if let Some(kept) = &self.retain {
             kept.write(out, "message", "messages")?;
         }
-        if !matches!(self.scenario, Scenario::Idle | Scenario::Connect | Scenario::Subscribe) {
+        let silent = matches!(self.scenario, Scenario::Idle | Scenario::Connect | Scenario::Subscribe);
+        if !silent || !self.faults.is_clean() {
             let Faults { lost, duplicated, out_of_order } = self.faults;
             row(
                 out,
@@ -323,22 +305,6 @@ fn write_slow(out: &mut fmt::Formatter<'_>, slow: &Slow) -> fmt::Result {
         row(out, "broker memory", format_args!("grew by {:.1} MiB", bytes as f64 / MEBIBYTE))?;
     }
     row(out, "never reading", format_args!("{}, {} closed by the broker", slow.deaf, slow.closed_by_broker))
-}
-
-fn write_idle(out: &mut fmt::Formatter<'_>, idle: &Idle) -> fmt::Result {
-    let Idle { connections, seconds_to_connect, connects_per_second, .. } = idle;
-    row(
-        out,
-        "connected",
-        format_args!("{connections} in {seconds_to_connect:.2} s, {connects_per_second:.0} connections/s"),
-    )?;
-    if let Some(cpu) = &idle.broker {
-        write_cpu(out, "broker CPU", cpu, "connection")?;
-    }
-    if let Some(bytes) = idle.resident_bytes_per_connection {
-        row(out, "broker memory", format_args!("{bytes:.0} B per connection"))?;
-    }
-    write_cpu(out, "generator CPU", &idle.generator, "connection")
 }
 
 fn write_latency(out: &mut fmt::Formatter<'_>, name: &str, latency: &Percentiles) -> fmt::Result {

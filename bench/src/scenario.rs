@@ -223,7 +223,7 @@ impl<'a> Cast<'a> {
             sources: self.arguments.sources.clone(),
             version,
             keep_alive_seconds,
-            payload,
+            payload: self.arguments.burst_bytes.unwrap_or(payload),
             burst,
             outstanding,
             fan_out: self.fan_out(),
@@ -276,7 +276,7 @@ impl<'a> Cast<'a> {
     }
 
     fn idle(&self, number: u32) -> Client {
-        let filter = || Subscription::one(&format!("{}/{number}", self.topic(None)), self.arguments.qos);
+        let filter = || Subscription::one(&self.idle_topic(number), self.arguments.qos);
         Client {
             client_identifier: self.client_identifier('i', number),
             role: Role::Idle,
@@ -295,6 +295,11 @@ impl<'a> Cast<'a> {
             role: Role::Churner(Churner::new(publisher, Subscriber::new(number, 1))),
             subscription: Some(Subscription::one(&topic, qos)),
         }
+    }
+
+    /// The topic name and filter of a client that is merely connected.
+    fn idle_topic(&self, number: u32) -> String {
+        format!("{}/{number}", self.topic(None))
     }
 
     fn is_paired(&self) -> bool {

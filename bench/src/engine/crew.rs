@@ -70,6 +70,20 @@ impl Crew {
         self.all(|engine| engine.subscribe(&subscription)).map(drop)
     }
 
+    /// Every client publishes its frame, all at the same time, and hears it if it is `heard`; true if not all came.
+    pub(crate) fn burst(
+        &mut self,
+        frame: impl Fn(u32) -> PublishFrame + Sync,
+        heard: bool,
+    ) -> Result<bool, Failure> {
+        Ok(self.all(|engine| engine.burst(&frame, heard))?.contains(&true))
+    }
+
+    /// Deliveries so far, whatever they were.
+    pub(crate) fn delivered(&self) -> u64 {
+        self.engines.iter().map(Engine::delivered).sum()
+    }
+
     /// All publishers publish copies of this frame from now on.
     pub(crate) fn reframe(&mut self, frame: &PublishFrame) {
         self.engines.iter_mut().for_each(|engine| engine.reframe(frame));

@@ -6,6 +6,7 @@
 
 mod asking;
 mod board;
+mod burst;
 mod churn;
 mod connection;
 mod crew;

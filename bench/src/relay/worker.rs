@@ -68,6 +68,7 @@ impl Worker {
         shared: Arc<Shared>,
         arguments: &Arguments,
     ) -> io::Result<Self> {
+        let payload = arguments.load.payload.max(arguments.load.burst_bytes.unwrap_or(0));
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         watch(&epoll, &listener, LISTENER, EventFlags::IN)?;
         // Each ring is an event of its own, so nobody has to read the bell.
@@ -83,7 +84,7 @@ impl Worker {
             present: Vec::new(),
             listed: Vec::new(),
             // A packet is a payload and less than 1 KiB around it.
-            buffer: vec![0; READ_BYTES + arguments.load.payload + 1024],
+            buffer: vec![0; READ_BYTES + payload + 1024],
             identifiers: Vec::new(),
             handover: vec![Vec::new(); arguments.threads],
             turn: 0,

@@ -185,6 +185,14 @@ fn mqtt_goes_over_websocket() {
 }
 
 #[test]
+fn idle_connections_are_stirred_up_once() {
+    let line = "idle --connections 50 --hold 0.05 --burst-bytes 8192 --settle 0.05";
+    clean(&format!("{line} --subscribe"), "8192 B from each connection, handled in");
+    clean(line, "8192 B from each connection, handled in");
+    caught(Fault::Lose(3), &format!("{line} --subscribe"), "1 lost, 0 duplicated");
+}
+
+#[test]
 fn subscriptions_are_counted() {
     let line = "subscribe --connections 7 --filters 1000 --per-packet 30 --hold 0.05 --qos 1";
     clean(&format!("{line} --mqtt 5.0"), "1000 in ");

@@ -78,7 +78,7 @@ fn large_payloads_go_through() {
 
 #[test]
 fn clients_come_and_go() {
-    clean(2, "idle --connections 50 --subscribe --hold 0.05", "50 in ");
+    clean(2, "idle --connections 50 --subscribe --hold 0.05 --burst-bytes 8192 --settle 0.05", "50 in ");
     clean(2, "subscribe --connections 7 --filters 1000 --hold 0.05", "1000 in ");
     clean(2, "churn --clients 5 --qos 1 --messages 20 --warmup 0", "0 lost, 0 duplicated, 0 out of order");
 }
