@@ -7,6 +7,7 @@ from statistics import median
 
 from bench_figures import (
     NODE,
+    RELAY,
     Judgement,
     Runs,
     Verdict,
@@ -15,7 +16,7 @@ from bench_figures import (
     with_workers,
 )
 from bench_pictures import pictures
-from bench_scenarios import GROUPS, Goal, Scenario
+from bench_scenarios import GROUPS, MOSQUITTO, Goal, Scenario
 
 BEGIN, END = "<!-- results -->", "<!-- end of results -->"
 SECOND_WORKER = Goal("cpu", 1.15)
@@ -168,12 +169,12 @@ def head(results: dict, runs: Runs) -> list[str]:
 
 def goal_sections(runs: Runs, scenarios: list[Scenario]) -> list[str]:
     """Tables of goals, with each number of workers, and of what a second worker costs."""
-    lines: list[str] = []
+    lines = tally(runs, scenarios)
     for workers in runs.workers():
         rows = [row for it in scenarios if it.group == "table" and (row := bulk_row(runs, it, workers))]
         if rows:
             lines += [f"## Goals of bulk load, {counted(workers, 'worker')}", ""]
-            columns = ["CPU, x mosquitto", "at most", "", "rate, x mosquitto", "at least", ""]
+            columns = ["CPU, x mosquitto", "at most", "", "rate, x mosquitto", "at least", "", "CPU of the relay"]
             lines += table(["scenario", *columns], rows)
     rows = [
         [it.name, cell(values), str(SECOND_WORKER), judge(SECOND_WORKER, median(values)).value]
@@ -198,10 +199,23 @@ def goal_sections(runs: Runs, scenarios: list[Scenario]) -> list[str]:
     return lines
 
 
+def tally(runs: Runs, scenarios: list[Scenario]) -> list[str]:
+    """How many goals are met, with each number of workers."""
+    lines = []
+    for workers in runs.workers():
+        verdicts = [judged.verdict for it in scenarios for judged in judgements(runs, it, workers)]
+        counts = {it: verdicts.count(it) for it in Verdict if it in verdicts}
+        if counts:
+            said = ", ".join(f"{count} {it.value}" for it, count in counts.items())
+            lines.append(f"- {counted(len(verdicts), 'goal')} of the node with {counted(workers, 'worker')}: {said}")
+    return [*lines, ""] if lines else []
+
+
 def bulk_row(runs: Runs, scenario: Scenario, workers: int) -> list[str] | None:
-    """CPU and rate of one scenario with their goals."""
+    """CPU and rate of one scenario with their goals, and what the relay needs for the same."""
     judged = judgements(runs, scenario, workers)
     cells = [text for it in judged for text in (value_cell(it), str(it.goal).split()[1], it.verdict.value)]
+    cells.append(cell(runs.ratios(scenario.name, with_workers(RELAY, workers), "cpu", MOSQUITTO)))
     return [scenario.name, *cells] if any(it.verdict is not Verdict.UNKNOWN for it in judged) else None
 
 
