@@ -207,8 +207,8 @@ def tally(runs: Runs, scenarios: list[Scenario]) -> list[str]:
         counts = {it: verdicts.count(it) for it in Verdict if it in verdicts}
         if counts:
             said = ", ".join(f"{count} {it.value}" for it, count in counts.items())
-            lines.append(f"- {counted(len(verdicts), 'goal')} of the node with {counted(workers, 'worker')}: {said}")
-    return [*lines, ""] if lines else []
+            lines += [f"Of {counted(len(verdicts), 'goal')} of the node with {counted(workers, 'worker')}: {said}.", ""]
+    return lines
 
 
 def bulk_row(runs: Runs, scenario: Scenario, workers: int) -> list[str] | None:

@@ -133,7 +133,7 @@ class Showing(unittest.TestCase):
         runs += [ran(MOSQUITTO, number, 2.0, 1000) for number in (1, 2, 3)] + [ran("relay-1", 1, 0.5)]
         report = self.written(runs, [BULK])
         self.assertIn("| bulk | 0.550 (0.500 to 0.600) | 0.5 | within 10 % | 5.00 (5.00 to 5.00) | 4 | met | 0.250 (0.250 to 0.250) |", report)
-        self.assertIn("- 2 goals of the node with 1 worker: 1 met, 1 within 10 %", report)
+        self.assertIn("Of 2 goals of the node with 1 worker: 1 met, 1 within 10 %.", report)
         self.assertIn("The node lost, duplicated or reordered no message", report)
 
     def test_a_peer_that_fails_is_not_hidden(self):
