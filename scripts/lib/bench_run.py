@@ -24,6 +24,8 @@ ROOT = Path(__file__).resolve().parents[2]
 RUN_GRACE_SECONDS = 120
 # A peer that failed a scenario so often is not run in it again.
 FAILURES_MAX = 2
+# Addresses that the connections of a run come from: enough for the ports of 19,000 that come and go three times.
+SOURCES = 8
 # What a run takes beyond its own length: for the first guess of how long it all takes.
 OVERHEAD_SECONDS = 2
 # A quick run begins no further run after so long, and so ends within three minutes on any machine.
@@ -179,7 +181,16 @@ class Bench:
             problem = f"not run again after {failed} failures"
             return run | {"clean": False, "skipped": True, "fault": "broker", "problem": problem, "result": None}
         folder.mkdir()
-        return run | measure(self.generator, broker.make(folder, scenario), scenario, self.seconds)
+        sources = own_sources(int(folder.name))
+        return run | measure(self.generator, broker.make(folder, scenario), scenario, self.seconds, sources)
+
+
+def own_sources(place: int) -> list[str]:
+    """
+    Loopback addresses that the last 250 runs did not use. Connections that were closed keep their ports for a minute;
+    a run that came after them would spend its time on the search for free ones, whoever the broker is.
+    """
+    return [f"127.0.{1 + place % 250}.{number}" for number in range(1, SOURCES + 1)]
 
 
 def rotated(brokers: list[Peer], number: int) -> list[Peer]:
@@ -188,7 +199,7 @@ def rotated(brokers: list[Peer], number: int) -> list[Peer]:
     return brokers[start:] + brokers[:start]
 
 
-def measure(generator: Path, broker, scenario: Scenario, seconds: float) -> dict:
+def measure(generator: Path, broker, scenario: Scenario, seconds: float, sources: list[str]) -> dict:
     """One run against a broker of its own: the generator's result, or why there is none and whose fault that is."""
     result = broker.folder / "result.json"
     command = []
@@ -198,6 +209,7 @@ def measure(generator: Path, broker, scenario: Scenario, seconds: float) -> dict
                 str(generator),
                 *scenario.command(seconds),
                 *broker.generator_options,
+                *(word for source in sources for word in ("--source", source)),
                 *("--broker", f"127.0.0.1:{broker.port}", "--pid", str(broker.pid)),
                 *("--json", str(result), "--quiet"),
             ]

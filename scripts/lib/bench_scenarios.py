@@ -121,6 +121,12 @@ SCENARIOS = [
     Scenario("idle-bare", "memory", "idle --connections 19000", (Goal("bytes_each", 1000),), quick=True),
     Scenario("idle-subscribed", "memory", "idle --connections 19000 --subscribe", (Goal("bytes_each", 1400),)),
     Scenario(
+        "idle-burst",
+        "memory",
+        "idle --connections 19000 --subscribe --burst-bytes 8192 --settle 5",
+        (Goal("after_burst", 1500),),
+    ),
+    Scenario(
         "subscriptions-1000000",
         "memory",
         "subscribe --connections 1000 --filters 1000000",

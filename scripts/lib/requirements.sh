@@ -15,6 +15,7 @@ missing_packages() {
             has node || echo nodejs
             has npm || echo npm
             ;;
+        rmqttd) has protoc || printf '%s\n' protobuf-compiler libprotobuf-dev ;; # to be built
         instructions)
             has valgrind || echo valgrind
             ;;

@@ -11,7 +11,7 @@ from bench_figures import Runs, Verdict, faults, judge, judgement, judgements
 from bench_peers import peers
 from bench_pictures import pictures
 from bench_plot import Scale
-from bench_run import problem_of, rotated
+from bench_run import own_sources, problem_of, rotated
 from bench_scenarios import GROUPS, MOSQUITTO, SCENARIOS, Goal, Scenario
 
 CPU = Goal("cpu", 0.5, of=MOSQUITTO)
@@ -210,6 +210,11 @@ class Choosing(unittest.TestCase):
     def test_a_command_gets_port_and_folder(self):
         broker = Named(Path("/x y"), "other", "run --port {port} '{folder}'")
         self.assertEqual(broker.command(), ["run", "--port", str(broker.port), "/x y"])
+
+    def test_a_run_comes_from_addresses_that_those_before_it_did_not_use(self):
+        self.assertEqual(own_sources(1)[0], "127.0.2.1")
+        runs = [set(own_sources(place)) for place in range(1, 251)]
+        self.assertEqual(len(set.union(*runs)), sum(map(len, runs)))
 
     def test_each_round_begins_with_another(self):
         self.assertEqual([rotated(["a", "b", "c"], number)[0] for number in (1, 2, 3, 4)], ["a", "b", "c", "a"])
