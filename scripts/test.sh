@@ -4,9 +4,9 @@
 #   scripts/test.sh                     everything
 #   scripts/test.sh --only SUITE        one suite; may be repeated
 #
-# Suites: unit (cargo test of the workspace, doc tests included, and that docs/conformance.md is complete), corpora
-# (the fuzzers' inputs), clients (the four below), mosquitto (mosquitto_pub, _sub, _rr and a mosquitto bridge), python
-# (paho-mqtt, aiomqtt), node (MQTT.js), rust (rumqttc).
+# Suites: unit (cargo test of the workspace, doc tests included, the tests of the scripts, and that docs/conformance.md
+# is complete), corpora (the fuzzers' inputs), clients (the four below), mosquitto (mosquitto_pub, _sub, _rr and a
+# mosquitto bridge), python (paho-mqtt, aiomqtt), node (MQTT.js), rust (rumqttc).
 #
 # On Debian, programs that are missing are installed with apt-get; Python and npm packages go to a cache outside the
 # checkout: $MICRO_MQ_CACHE, by default ~/.cache/micro-mq. With MICRO_MQ_TEST_TCP=HOST:PORT (and
@@ -50,7 +50,9 @@ cd "$root"
 export PATH="$PATH:/usr/sbin" # the mosquitto broker, for a user whose PATH lacks it
 export PYTHONDONTWRITEBYTECODE=1
 
-suite_unit() { cargo test --workspace --locked; }
+suite_unit() {
+    (cd scripts/lib && python3 -m unittest --quiet test_bench) && cargo test --workspace --locked
+}
 
 suite_corpora() {
     # A workspace of its own, like the fuzzer that these inputs are for.
