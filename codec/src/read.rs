@@ -198,19 +198,63 @@ mod class {
         (is_wildcard as u8 * WILDCARD) | (is_unusual as u8 * UNUSUAL)
     }
 
-    /// The classes that occur.
+    /// The classes that occur. Whole chunks without an early exit become vector instructions; the last chunk overlaps the
+    /// one before it, so that no bytes are left to look at one by one.
     #[inline]
     pub(super) fn of(bytes: &[u8]) -> u8 {
-        // Whole chunks without an early exit become vector instructions.
-        let (chunks, tail) = bytes.as_chunks::<16>();
-        let mut classes = [0; 16];
-        for chunk in chunks {
-            for (classes, byte) in classes.iter_mut().zip(chunk) {
-                *classes |= of_byte(*byte);
+        if let Some(last) = bytes.last_chunk::<16>() {
+            let mut classes = [0; 16];
+            for chunk in bytes.as_chunks::<16>().0 {
+                add(&mut classes, chunk);
+            }
+            add(&mut classes, last);
+            let classes = u128::from_ne_bytes(classes);
+            return any_of((classes as u64 | (classes >> 64) as u64).to_ne_bytes());
+        }
+        if let (Some(first), Some(last)) = (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
+            let mut classes = [0; 8];
+            add(&mut classes, first);
+            add(&mut classes, last);
+            return any_of(classes);
+        }
+        bytes.iter().fold(0, |classes, byte| classes | of_byte(*byte))
+    }
+
+    #[inline]
+    fn add<const N: usize>(classes: &mut [u8; N], chunk: &[u8; N]) {
+        for (classes, byte) in classes.iter_mut().zip(chunk) {
+            *classes |= of_byte(*byte);
+        }
+    }
+
+    #[inline]
+    fn any_of(classes: [u8; 8]) -> u8 {
+        let all = u64::from_ne_bytes(classes);
+        let all = all | all >> 32;
+        let all = all | all >> 16;
+        (all | all >> 8) as u8
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn wherever_a_byte_stands_it_is_seen() {
+            for length in 0..70 {
+                let plain = vec![b'a'; length];
+                assert_eq!(of(&plain), 0, "{length}");
+                for at in 0..length {
+                    for (byte, class) in
+                        [(b'+', WILDCARD), (b'#', WILDCARD), (0, UNUSUAL), (0x7f, UNUSUAL), (0xc3, UNUSUAL)]
+                    {
+                        let mut bytes = plain.clone();
+                        bytes[at] = byte;
+                        assert_eq!(of(&bytes), class, "{byte} at {at} of {length}");
+                    }
+                }
             }
         }
-        tail.iter().fold(0, |classes, byte| classes | of_byte(*byte))
-            | classes.iter().fold(0, |all, classes| all | classes)
     }
 }
 

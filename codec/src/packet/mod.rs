@@ -32,7 +32,8 @@ pub use self::{
     will::Will,
 };
 use crate::{
-    DecodeError, EncodeError, FrameHeader, Limits, PacketType, ProtocolVersion, REMAINING_LENGTH_MAX, Sender,
+    DecodeError, EncodeError, FrameHeader, Limits, PacketIdentifier, PacketType, ProtocolVersion,
+    REMAINING_LENGTH_MAX, ReasonCode, Sender,
     frame::{judge_flags, read_header, variable_bytes},
     read::Reader,
     write::{Count, Detail, Sink},
@@ -112,9 +113,31 @@ pub fn decode_body<'a>(
     // A PUBLISH goes its own, short way: it is most of what a broker decodes.
     if header.packet_type == PacketType::Publish {
         PublishRef::decode(header, body, version, sender, limits).map(PacketRef::Publish)
+    } else if let Some(acknowledgement) = plain_acknowledgement(header, body) {
+        Ok(PacketRef::Other(acknowledgement))
     } else {
         decode_other(header, body, version, sender, limits)
     }
+}
+
+/// A PUBACK, PUBREC, PUBREL or PUBCOMP with nothing but its packet identifier, as nearly all of them are: the rest of what
+/// a broker decodes. Any version and either side may send it. None if it is anything else, or wrong.
+#[inline]
+fn plain_acknowledgement(header: FrameHeader, body: &[u8]) -> Option<Packet> {
+    const HEADER_BYTES_MIN: u8 = 2;
+    let [high, low] = *body else { return None };
+    let kind = match header.packet_type {
+        PacketType::PubAck => Packet::PubAck,
+        PacketType::PubRec => Packet::PubRec,
+        PacketType::PubRel => Packet::PubRel,
+        PacketType::PubComp => Packet::PubComp,
+        _ => return None,
+    };
+    if header.header_bytes != HEADER_BYTES_MIN || header.flags != header.packet_type.reserved_flags() {
+        return None;
+    }
+    let packet_identifier = PacketIdentifier::new(u16::from_be_bytes([high, low]))?;
+    Some(kind(Ack::new(packet_identifier, ReasonCode::Success)))
 }
 
 /// Decodes any packet but a PUBLISH.
