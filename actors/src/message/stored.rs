@@ -13,14 +13,20 @@ pub struct StoredMessage {
     topic: Box<str>,
     /// Forwarded properties and, if it is short, the payload, one behind the other.
     text: Box<[u8]>,
-    properties_bytes: u32,
-    long_payload: Option<Bytes>,
-    qos: QoS,
-    retain: bool,
-    expires_at: Option<Instant>,
-    publisher: Option<SessionKey>,
+    rare: Option<Box<Rare>>,
     publisher_hash: u64,
     stamp: u64,
+    publisher: Option<SessionKey>,
+    properties_bytes: u32,
+    qos: QoS,
+    retain: bool,
+}
+
+/// What few messages have: there may be a million of them, retained.
+#[derive(Debug)]
+struct Rare {
+    long_payload: Option<Bytes>,
+    expires_at: Option<Instant>,
 }
 
 impl StoredMessage {
@@ -31,19 +37,24 @@ impl StoredMessage {
             Payload::Short(bytes) => (&[][..], Some(Bytes::copy_from_slice(bytes))),
             Payload::Long(bytes) => (&[][..], Some(bytes.clone())),
         };
+        let expires_at = publication.expires_at;
+        let is_rare = long_payload.is_some() || expires_at.is_some();
         Self {
             topic: publication.topic.into(),
             text: [publication.properties, short].concat().into_boxed_slice(),
-            properties_bytes: u32::try_from(publication.properties.len())
-                .expect("a packet has less than 2^28 bytes"),
-            long_payload,
-            qos: publication.qos,
-            retain: publication.retain,
-            expires_at: publication.expires_at,
-            publisher: publication.publisher,
+            rare: is_rare.then(|| Box::new(Rare { long_payload, expires_at })),
             publisher_hash: publication.publisher_hash,
             stamp: publication.stamp,
+            publisher: publication.publisher,
+            properties_bytes: u32::try_from(publication.properties.len())
+                .expect("a packet has less than 2^28 bytes"),
+            qos: publication.qos,
+            retain: publication.retain,
         }
+    }
+
+    fn long_payload(&self) -> Option<&Bytes> {
+        self.rare.as_ref().and_then(|rare| rare.long_payload.as_ref())
     }
 
     /// Topic name.
@@ -57,10 +68,10 @@ impl StoredMessage {
         Publication {
             topic: self.topic(),
             properties,
-            payload: self.long_payload.as_ref().map_or(Payload::Short(short), Payload::Long),
+            payload: self.long_payload().map_or(Payload::Short(short), Payload::Long),
             qos: self.qos,
             retain: self.retain,
-            expires_at: self.expires_at,
+            expires_at: self.rare.as_ref().and_then(|rare| rare.expires_at),
             publisher: self.publisher,
             publisher_hash: self.publisher_hash,
             stamp: self.stamp,
@@ -74,6 +85,6 @@ impl StoredMessage {
 
     /// Bytes of topic name, properties and payload.
     pub fn bytes(&self) -> usize {
-        self.topic.len() + self.text.len() + self.long_payload.as_ref().map_or(0, Bytes::len)
+        self.topic.len() + self.text.len() + self.long_payload().map_or(0, Bytes::len)
     }
 }

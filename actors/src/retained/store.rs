@@ -1,6 +1,8 @@
 //! The retained messages in the order of their topic names. Pure.
 
-use std::collections::BTreeMap;
+use std::borrow::Borrow;
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,13 +21,43 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// See the module.
 #[derive(Debug)]
 pub struct RetainedStore {
-    by_topic: BTreeMap<Arc<str>, Arc<StoredMessage>>,
+    by_topic: BTreeSet<ByTopic>,
     bytes: usize,
     messages_max: usize,
     bytes_max: usize,
     refused: u64,
     swept_at: Option<Instant>,
 }
+
+/// A message in the place of its topic name, which it holds itself.
+#[derive(Debug)]
+struct ByTopic(Arc<StoredMessage>);
+
+impl Borrow<str> for ByTopic {
+    fn borrow(&self) -> &str {
+        self.0.topic()
+    }
+}
+
+impl Ord for ByTopic {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.topic().cmp(other.0.topic())
+    }
+}
+
+impl PartialOrd for ByTopic {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for ByTopic {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for ByTopic {}
 
 /// A part of what matches a topic filter.
 #[derive(Debug, Default)]
@@ -51,7 +83,7 @@ pub enum Rest {
 impl RetainedStore {
     /// Empty, with limits.
     pub fn new(messages_max: usize, bytes_max: usize) -> Self {
-        Self { by_topic: BTreeMap::new(), bytes: 0, messages_max, bytes_max, refused: 0, swept_at: None }
+        Self { by_topic: BTreeSet::new(), bytes: 0, messages_max, bytes_max, refused: 0, swept_at: None }
     }
 
     /// Messages kept.
@@ -81,7 +113,7 @@ impl RetainedStore {
             self.remove_expired(now);
         }
         let topic = message.topic();
-        let earlier = self.by_topic.get(topic);
+        let earlier = self.by_topic.get(topic).map(|ByTopic(earlier)| earlier);
         if earlier.is_some_and(|earlier| earlier.publication().stamp > message.publication().stamp) {
             return;
         }
@@ -96,23 +128,19 @@ impl RetainedStore {
         if bytes > self.bytes_max || (is_new && self.by_topic.len() >= self.messages_max) {
             self.refused += 1;
             // What was kept is outdated, and the new one finds no room.
-            if self.by_topic.remove(topic).is_some() {
+            if self.by_topic.remove(topic) {
                 self.bytes -= freed;
             }
             return;
         }
         self.bytes = bytes;
-        if is_new {
-            self.by_topic.insert(topic.into(), message);
-        } else if let Some(place) = self.by_topic.get_mut(topic) {
-            *place = Arc::clone(&message);
-        }
+        self.by_topic.replace(ByTopic(message));
     }
 
     /// All that are kept, in the order of their topic names.
     #[cfg(feature = "simulation")]
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<StoredMessage>> {
-        self.by_topic.values()
+        self.by_topic.iter().map(|ByTopic(message)| message)
     }
 
     /// Forgets all of them.
@@ -128,7 +156,7 @@ impl RetainedStore {
             return;
         }
         self.swept_at = Some(now);
-        self.by_topic.retain(|_, message| {
+        self.by_topic.retain(|ByTopic(message)| {
             let expired = message.publication().is_expired(now);
             self.bytes -= if expired { message.bytes() } else { 0 };
             !expired
@@ -150,7 +178,7 @@ impl RetainedStore {
         let wild = filter.find(['+', '#']);
         match wild {
             None => {
-                if let Some(message) = self.by_topic.get(filter).filter(|_| after.is_none()) {
+                if let Some(ByTopic(message)) = self.by_topic.get(filter).filter(|_| after.is_none()) {
                     take(message, now, &mut piece, &mut expired);
                 }
             }
@@ -163,7 +191,8 @@ impl RetainedStore {
                     None => Bound::Included(base),
                 };
                 let mut bytes = 0;
-                for (topic, message) in self.by_topic.range::<str, _>((from, Bound::Unbounded)) {
+                for ByTopic(message) in self.by_topic.range::<str, _>((from, Bound::Unbounded)) {
+                    let topic = message.topic();
                     if !topic.starts_with(base) {
                         break;
                     }
@@ -174,24 +203,28 @@ impl RetainedStore {
                     }
                     if piece.messages.len() >= messages_max || bytes >= bytes_max || *examined >= EXAMINED_MAX
                     {
-                        piece.rest = Rest::Behind(Arc::clone(topic));
+                        piece.rest = Rest::Behind(topic.into());
                         break;
                     }
                 }
             }
         }
-        for topic in expired {
-            if let Some(message) = self.by_topic.remove(&topic) {
-                self.bytes -= message.bytes();
-            }
+        for message in expired {
+            self.bytes -= message.bytes();
+            self.by_topic.remove(message.topic());
         }
         piece
     }
 }
 
-fn take(message: &Arc<StoredMessage>, now: Instant, piece: &mut Piece, expired: &mut Vec<Arc<str>>) {
+fn take(
+    message: &Arc<StoredMessage>,
+    now: Instant,
+    piece: &mut Piece,
+    expired: &mut Vec<Arc<StoredMessage>>,
+) {
     if message.publication().is_expired(now) {
-        expired.push(message.topic().into());
+        expired.push(Arc::clone(message));
     } else {
         piece.messages.push(Arc::clone(message));
     }
