@@ -11,8 +11,12 @@ use crate::sessions::{Online, SessionKey};
 
 /// What a connection has waiting when it is woken before the run ends, in bytes.
 const GOOD_WRITE_BYTES: usize = 16 * 1024;
-/// Turns after which all are woken, though the run goes on: some milliseconds of work.
-const TURNS_MAX: u32 = 32;
+/// Turns after which all are woken, though the run goes on: some milliseconds of work, or, where very many connections
+/// wait, so long that each has several messages to write.
+const TURNS_MIN: usize = 32;
+const TURNS_MAX: usize = 256;
+/// Connections waiting for each turn of that.
+const CONNECTIONS_PER_TURN: usize = 32;
 /// Connections woken in one turn: each makes a system call, and whoever becomes ready meanwhile stands behind them.
 const WAKES_PER_TURN: usize = 512;
 
@@ -35,7 +39,7 @@ pub struct Wakes {
     soon: Vec<SessionKey>,
     /// To be woken, a number per turn.
     due: VecDeque<SessionKey>,
-    turns: u32,
+    turns: usize,
 }
 
 impl Wakes {
@@ -72,7 +76,8 @@ impl Wakes {
     /// that only those with enough for a good write.
     pub fn take(&mut self, run_is_over: bool) -> impl Iterator<Item = SessionKey> + '_ {
         self.turns += 1;
-        if run_is_over || self.turns >= TURNS_MAX {
+        let turns_max = (self.later.len() / CONNECTIONS_PER_TURN).clamp(TURNS_MIN, TURNS_MAX);
+        if run_is_over || self.turns >= turns_max {
             self.turns = 0;
             self.due.extend(self.soon.drain(..).chain(self.later.drain(..)));
         } else {
@@ -85,5 +90,30 @@ impl Wakes {
     /// Whether some that are due wait for the next turn.
     pub fn is_any_due(&self) -> bool {
         !self.due.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::online;
+    use mqtt_codec::ProtocolVersion;
+
+    /// Turns of a run without an end until those are woken that wait.
+    fn turns_until_woken(connections: u32) -> usize {
+        let mut wakes = Wakes::default();
+        for index in 0..connections {
+            let key = SessionKey { index, generation: 0, worker: 0 };
+            wakes.touch(Some(&mut online(ProtocolVersion::V311)), key);
+        }
+        1 + (0..).take_while(|_| wakes.take(false).count() == 0).count()
+    }
+
+    #[test]
+    fn the_more_wait_the_more_each_has_to_write_and_nobody_waits_for_ever() {
+        assert_eq!(turns_until_woken(1), TURNS_MIN);
+        assert_eq!(turns_until_woken(1000), TURNS_MIN);
+        assert_eq!(turns_until_woken(3200), 100);
+        assert_eq!(turns_until_woken(100_000), TURNS_MAX);
     }
 }
