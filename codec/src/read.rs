@@ -208,28 +208,22 @@ mod class {
                 add(&mut classes, chunk);
             }
             add(&mut classes, last);
-            let classes = u128::from_ne_bytes(classes);
-            return any_of((classes as u64 | (classes >> 64) as u64).to_ne_bytes());
-        }
-        if let (Some(first), Some(last)) = (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
-            let mut classes = [0; 8];
-            add(&mut classes, first);
-            add(&mut classes, last);
             return any_of(classes);
         }
         bytes.iter().fold(0, |classes, byte| classes | of_byte(*byte))
     }
 
     #[inline]
-    fn add<const N: usize>(classes: &mut [u8; N], chunk: &[u8; N]) {
+    fn add(classes: &mut [u8; 16], chunk: &[u8; 16]) {
         for (classes, byte) in classes.iter_mut().zip(chunk) {
             *classes |= of_byte(*byte);
         }
     }
 
     #[inline]
-    fn any_of(classes: [u8; 8]) -> u8 {
-        let all = u64::from_ne_bytes(classes);
+    fn any_of(classes: [u8; 16]) -> u8 {
+        let all = u128::from_ne_bytes(classes);
+        let all = all as u64 | (all >> 64) as u64;
         let all = all | all >> 32;
         let all = all | all >> 16;
         (all | all >> 8) as u8
