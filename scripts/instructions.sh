@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Counts the instructions that Micro MQ takes for named pieces of work, and compares them with what was recorded.
 #
-#   scripts/instructions.sh                  every case; status 1 if one takes more than 3 % above its record
+#   scripts/instructions.sh                  every case; status 1 if one takes more than 5 % above its record
 #   scripts/instructions.sh --record         records what is counted, in place of what was
 #   scripts/instructions.sh --only PATTERN   the cases that match, such as 'codec/*'; may be repeated
 #   scripts/instructions.sh --profile CASE   where one case's instructions go, by function, callees included and not
