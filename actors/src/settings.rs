@@ -132,7 +132,7 @@ pub struct SessionSettings {
     /// flight included; a single message may exceed it. Default 67108864 (64 MiB).
     pub queue_bytes_max: usize,
     /// The same for a session that ends with its connection: what a client that does not read may cost, beside its
-    /// outbox. Default 3145728 (3 MiB).
+    /// outbox. Default 5242880 (5 MiB).
     pub clean_queue_bytes_max: usize,
     /// What is dropped when the queue is full: "drop_oldest" or "drop_newest". Default "drop_newest".
     pub queue_overflow: QueueOverflow,
@@ -159,7 +159,7 @@ impl Default for SessionSettings {
             incoming_qos2_max: 4096,
             queue_messages_max: 100_000,
             queue_bytes_max: 64 * 1024 * 1024,
-            clean_queue_bytes_max: 3 * 1024 * 1024,
+            clean_queue_bytes_max: 5 * 1024 * 1024,
             queue_overflow: QueueOverflow::DropNewest,
             queue_qos0_offline: false,
             shared_strategy: SharedStrategy::RoundRobin,
