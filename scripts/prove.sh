@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # The whole proof that Micro MQ does what its README says, one part after the other: about four hours on two cores.
 #
-#   scripts/prove.sh            tests, fuzzing, mutants, soak
+#   scripts/prove.sh            tests, instructions, fuzzing, mutants, soak
 #   scripts/prove.sh --quick    the same with short runs: about an hour
 #
-# tests    scripts/test.sh: every statement of MQTT (docs/conformance.md), real clients, model, hostile input, clocks
-# fuzzing  scripts/fuzz.sh: each target for 15 minutes (quick: 1)
-# mutants  scripts/mutants.sh: a random sample of 330 (quick: 20 of each crate)
-# soak     scripts/soak.sh: 60 minutes (quick: 5), with a plot in results/
+# tests         scripts/test.sh: every statement of MQTT (docs/conformance.md), real clients, model, hostile input, clocks
+# instructions  scripts/instructions.sh: no piece of work takes more of them than recorded
+# fuzzing       scripts/fuzz.sh: each target for 15 minutes (quick: 1)
+# mutants       scripts/mutants.sh: a random sample of 330 (quick: 20 of each crate)
+# soak          scripts/soak.sh: 60 minutes (quick: 5), with a plot in results/
 #
 # A part that fails does not keep the others from running. The exit status is 0 if all passed.
 set -euo pipefail
@@ -42,10 +43,11 @@ part() {
         verdict=FAILED
         failed=$((failed + 1))
     }
-    verdicts+=("$(printf '%-8s %-6s after %d min' "$name" "$verdict" $(((SECONDS - started) / 60)))")
+    verdicts+=("$(printf '%-12s %-6s after %d min' "$name" "$verdict" $(((SECONDS - started) / 60)))")
 }
 
 part tests "$root/scripts/test.sh"
+part instructions "$root/scripts/instructions.sh"
 part fuzzing "$root/scripts/fuzz.sh" "${fuzz[@]}"
 part mutants "$root/scripts/mutants.sh" "${mutants[@]}"
 part soak "$root/scripts/soak.sh" "${soak[@]}"

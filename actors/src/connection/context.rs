@@ -100,3 +100,19 @@ pub(super) fn start(connection: Connection) -> Addr<Connection> {
     actix_rt::spawn(Running { mailbox, context, connection });
     address
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Running;
+    use crate::sessions::Session;
+
+    /// tokio puts 104 bytes around it, and rounds up to 128: what is above 256 makes it 384. Connections that are idle are
+    /// many. The in-memory transport of simulations takes 8 bytes that the product does not have.
+    #[cfg(target_pointer_width = "64")]
+    #[test]
+    fn what_each_connection_holds_stays_small() {
+        let running = size_of::<Running>() - if cfg!(feature = "simulation") { 8 } else { 0 };
+        assert!(running <= 152, "{running} bytes");
+        assert!(size_of::<Option<Session>>() <= 264, "{} bytes", size_of::<Option<Session>>());
+    }
+}

@@ -112,8 +112,7 @@ impl Connection {
         }
         // What it sent before holds, its DISCONNECT above all.
         let partial = self.partial.take();
-        let stepped = self.step_through(&partial, now, fx);
-        let ending = self.keep_rest(partial, stepped);
+        let ending = self.step_through_held(partial, now, fx);
         if ending.is_none() && fx.end.is_none() {
             worker.counters.keep_alive_timeouts.add(1);
             return Some(Ending::because(ReasonCode::KeepAliveTimeout));
@@ -131,8 +130,7 @@ impl Connection {
         let worker = Rc::clone(&self.worker);
         if self.partial_is_ready {
             let partial = self.partial.take();
-            let stepped = self.step_through(&partial, now, fx);
-            if let Some(ending) = self.keep_rest(partial, stepped) {
+            if let Some(ending) = self.step_through_held(partial, now, fx) {
                 return Some(ending);
             }
             if fx.end.is_some() || self.partial_is_ready {
@@ -185,8 +183,7 @@ impl Connection {
         if !self.partial.is_empty() {
             let mut partial = self.partial.take();
             partial.extend_from_slice(received);
-            let stepped = self.step_through(&partial, now, fx);
-            return self.keep_rest(partial, stepped);
+            return self.step_through_held(partial, now, fx);
         }
         match self.step_through(received, now, fx) {
             Ok(used) => {
@@ -199,16 +196,16 @@ impl Connection {
         }
     }
 
-    fn keep_rest(&mut self, mut bytes: Vec<u8>, stepped: Result<usize, Violation>) -> Option<Ending> {
-        match stepped {
-            Ok(used) if used == bytes.len() => {}
+    /// Steps through bytes that are this connection's own; what is not a whole packet is kept.
+    fn step_through_held(&mut self, mut bytes: Vec<u8>, now: Instant, fx: &mut Effects) -> Option<Ending> {
+        match self.step_through(&bytes, now, fx) {
             Ok(used) => {
                 bytes.drain(..used);
                 self.partial = Partial::of(bytes);
+                None
             }
-            Err(violation) => return Some(violation.into()),
+            Err(violation) => Some(violation.into()),
         }
-        None
     }
 
     /// Steps through whole packets; answers how many bytes are done with.

@@ -136,7 +136,7 @@ impl Worker {
         session.drop_waiting(&self.ledger);
         session.expiry_interval = 0;
         self.note_expiry(&mut session);
-        if session.absence().will_due.is_some()
+        if session.absence.as_ref().is_some_and(|absence| absence.will_due.is_some())
             && let Some(will) = session.will.take()
         {
             self.publish_will(key, hash, &will, now);

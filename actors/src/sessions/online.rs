@@ -85,7 +85,12 @@ impl Online {
 
     /// Takes out the publishes that find no room at a worker.
     pub fn take_held_up(&mut self) -> Option<Box<Batch>> {
-        self.rare.as_mut().and_then(|rare| rare.held_up.take())
+        let rare = self.rare.as_mut()?;
+        let held_up = rare.held_up.take();
+        if rare.aliases.is_none() {
+            self.rare = None;
+        }
+        held_up
     }
 
     /// What a PUBLISH to this topic name says in place of it.
