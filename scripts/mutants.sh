@@ -125,7 +125,9 @@ mutate() {
         MICRO_MQ_MODEL_SEEDS=$MODEL_SEEDS run_later_stage second "simulated nodes" "$SECOND_TIMEOUT_SECONDS" \
             --features simulation --cargo-arg=--test=model
     fi
-    run_later_stage third "whole nodes" "$THIRD_TIMEOUT_SECONDS" --test-package micro-mq --cargo-arg=--test=it
+    # cargo-mutants would look for these tests in the mutated crate to see that they pass without a mutant.
+    run_later_stage third "whole nodes" "$THIRD_TIMEOUT_SECONDS" --test-package micro-mq --cargo-arg=--test=it \
+        --baseline=skip
 }
 
 # run_later_stage NAME WHAT TIMEOUT ARGUMENT...: a stage for what survived so far and is not explained.
@@ -136,6 +138,10 @@ run_later_stage() {
     # Some kinds of mutants come whatever the pattern is: at least none of other files.
     mapfile -t filters < <(python3 "$root/scripts/lib/mutants.py" files "$folder" "$root/tests/mutants.tsv")
     say "$crate: what survived and is not explained, against $what"
+    if [ -n "$pattern" ] && [[ " $* " == *" --baseline=skip "* ]]; then
+        cargo test --quiet --package micro-mq --test it >"$folder/$stage/baseline.log" 2>&1 ||
+            fail "the tests fail without any mutant: $folder/$stage/baseline.log"
+    fi
     run_stage "$stage" "$@"
 }
 
