@@ -42,6 +42,9 @@ Scenarios
 Servers
   relay    passes the bytes of a scenario on, the limit of the machine; see mqtt-bench relay --help
 
+Results
+  compare  shows result files side by side, with quotients; see mqtt-bench compare --help
+
 Where and how
   --broker HOST:PORT     [127.0.0.1:1883]
   --pid PID              the broker's process: its CPU time and memory are reported

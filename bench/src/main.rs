@@ -1,6 +1,7 @@
 //! mqtt-bench: a load generator for any MQTT broker that costs less per message than the broker.
 
 mod arguments;
+mod compare;
 mod engine;
 mod failure;
 mod latency;
@@ -41,6 +42,12 @@ fn main() -> ExitCode {
             Ok(None) => return show(soak::HELP),
             Err(error) => return mistaken(&error),
         }
+    } else if words.next_if(|word| word == "compare").is_some() {
+        match compare::parse(words) {
+            Ok(Some(arguments)) => return compare(&arguments),
+            Ok(None) => return show(compare::HELP),
+            Err(error) => return mistaken(&error),
+        }
     } else {
         match arguments::parse(words) {
             Ok(Order::Run(arguments)) => run(&arguments),
@@ -75,6 +82,20 @@ fn relay(arguments: &relay::Arguments) -> anyhow::Result<bool> {
     socket::raise_open_files().context("cannot raise the limit on open files")?;
     relay::run(arguments).context("the relay cannot go on")?;
     Ok(true)
+}
+
+/// A file that cannot be compared is a mistake of the command line's.
+fn compare(arguments: &compare::Arguments) -> ExitCode {
+    match compare::run(arguments) {
+        Ok(shown) => {
+            shown.warnings.iter().for_each(|warning| eprintln!("mqtt-bench: warning: {warning}"));
+            show(&shown.text)
+        }
+        Err(error) => {
+            eprintln!("mqtt-bench: {:#}", anyhow::Error::new(error));
+            ExitCode::from(2)
+        }
+    }
 }
 
 /// True if the run was clean.

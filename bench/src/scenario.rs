@@ -112,6 +112,22 @@ impl Scenario {
         }
     }
 
+    /// Where a report holds its figures.
+    pub(crate) const fn section(self) -> &'static str {
+        match self {
+            Self::Pub
+            | Self::FanIn
+            | Self::FanOut
+            | Self::Pairs
+            | Self::Wild
+            | Self::Shared
+            | Self::Paced => "load",
+            Self::Slow | Self::Idle | Self::Connect | Self::Churn | Self::Subscribe | Self::Retain => {
+                self.name()
+            }
+        }
+    }
+
     /// The scenario of this name.
     pub(crate) fn by_name(name: &str) -> Option<Self> {
         ALL.into_iter().find(|scenario| scenario.name() == name)

@@ -1,6 +1,7 @@
 //! The generator as its user runs it, against a tiny broker that makes mistakes on demand.
 
 mod broker;
+mod compare;
 mod front;
 mod relay;
 
