@@ -2,6 +2,7 @@
 
 use std::{
     ffi::OsString,
+    io::{self, IsTerminal},
     net::{IpAddr, SocketAddr, ToSocketAddrs},
     path::PathBuf,
     time::Duration,
@@ -105,7 +106,8 @@ churn
 
 Result
   --json FILE            write the result there as well
-  --quiet                no progress lines
+  --progress SECONDS     between two lines on standard error that tell how far it is [1 on a terminal, else none]
+  --quiet                no such lines
   --help, --version
 
 The exit status is 0 only if every message arrived once and in order; 2 means a mistaken command line.
@@ -186,8 +188,8 @@ pub(crate) struct Arguments {
     pub settle: Duration,
     /// Result file.
     pub json: Option<PathBuf>,
-    /// No progress lines.
-    pub quiet: bool,
+    /// Between two progress lines, if there are to be any.
+    pub progress: Option<Duration>,
 }
 
 impl Arguments {
@@ -279,6 +281,7 @@ struct Written {
     burst_bytes: Option<usize>,
     settle: Option<f64>,
     json: Option<PathBuf>,
+    progress: Option<f64>,
     quiet: bool,
 }
 
@@ -328,6 +331,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Ord
             Arg::Long("burst-bytes") => written.burst_bytes = Some(parser.value()?.parse()?),
             Arg::Long("settle") => written.settle = Some(parser.value()?.parse()?),
             Arg::Long("json") => written.json = Some(parser.value()?.into()),
+            Arg::Long("progress") => written.progress = Some(parser.value()?.parse()?),
             Arg::Long("quiet") => written.quiet = true,
             Arg::Value(value) if written.scenario.is_none() => written.scenario = Some(scenario(&value)?),
             _ => return Err(argument.unexpected().into()),
@@ -380,6 +384,8 @@ fn complete(written: Written) -> Result<Arguments, ArgumentError> {
         return Err(ArgumentError::Value { option: "--source", problem });
     }
     let rate = written.rate.or(defaults.rate);
+    let progress = written.progress.or_else(|| io::stderr().is_terminal().then_some(1.0));
+    let progress = progress.map(|seconds| duration("--progress", seconds)).transpose()?;
     Ok(Arguments {
         scenario,
         broker,
@@ -430,7 +436,7 @@ fn complete(written: Written) -> Result<Arguments, ArgumentError> {
             .transpose()?,
         settle: duration("--settle", written.settle.unwrap_or(5.0))?,
         json: written.json,
-        quiet: written.quiet,
+        progress: progress.filter(|_| !written.quiet),
     })
 }
 

@@ -230,7 +230,7 @@ impl<'a> Cast<'a> {
             handshakes,
             timeout,
             pid,
-            quiet,
+            progress,
             ..
         } = *self.arguments;
         let settings = Settings {
@@ -247,7 +247,7 @@ impl<'a> Cast<'a> {
             groups: self.groups(),
             timeout,
             broker: pid.map(Process::new),
-            verbose: !quiet,
+            progress,
         };
         Crew::new(&settings, self.arguments.threads)
     }

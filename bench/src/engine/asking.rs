@@ -20,9 +20,14 @@ impl Engine {
             connection.write(&traffic.out)?;
             self.register(index, interest)?;
         }
+        let mut ticker = self.ticker();
         let (mut progress, mut since) = (self.traffic.progress, Instant::now());
         while self.up < of {
             self.serve(LONGEST_WAIT)?;
+            let now = self.traffic.tick();
+            self.tell(&mut ticker, now, [self.up as u64, of as u64, 0], |[up, of, _]| {
+                format!("{up} of {of} clients subscribed")
+            });
             if self.traffic.progress != progress {
                 (progress, since) = (self.traffic.progress, Instant::now());
             } else if since.elapsed() > self.settings.timeout {

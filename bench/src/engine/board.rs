@@ -34,6 +34,8 @@ struct Line {
     settled: AtomicBool,
     /// Its publishers wait for deliveries.
     held: AtomicBool,
+    /// For progress lines, and so now and then only.
+    told: [AtomicU64; 3],
     bell: OwnedFd,
 }
 
@@ -46,6 +48,7 @@ impl Board {
                 progress: AtomicU64::new(0),
                 settled: AtomicBool::new(false),
                 held: AtomicBool::new(false),
+                told: Default::default(),
                 bell: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
             })
         };
@@ -83,6 +86,12 @@ impl Board {
     /// What happened to all engines.
     pub(super) fn progress(&self) -> u64 {
         self.lines.iter().map(|line| line.progress.load(SeqCst)).sum()
+    }
+
+    /// Takes figures of engine `number` for a progress line, and returns the sums of what all told last.
+    pub(super) fn tell(&self, number: usize, own: [u64; 3]) -> [u64; 3] {
+        self.lines[number].told.iter().zip(own).for_each(|(told, own)| told.store(own, SeqCst));
+        std::array::from_fn(|place| self.lines.iter().map(|line| line.told[place].load(SeqCst)).sum())
     }
 
     /// Engine `number` has published all, and told so of its balance before.
@@ -148,5 +157,13 @@ mod tests {
         assert_eq!(board.progress(), 10);
         board.begin();
         assert!(!board.is_settled());
+    }
+
+    #[test]
+    fn figures_are_summed_over_all() {
+        let board = Board::new(2).unwrap();
+        assert_eq!(board.tell(0, [1, 2, 3]), [1, 2, 3]);
+        assert_eq!(board.tell(1, [10, 20, 30]), [11, 22, 33]);
+        assert_eq!(board.tell(0, [4, 5, 6]), [14, 25, 36]);
     }
 }

@@ -3,7 +3,7 @@
 //! A client that leaves sends DISCONNECT and waits for the broker to close. So the cost of the end belongs to the
 //! connection as well, and the port is free at once: the side that closes first has to keep it for a minute.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::{Amount, Client, Engine, LONGEST_WAIT, Publisher, Subscriber, traffic::Traffic};
 use crate::{
@@ -11,9 +11,6 @@ use crate::{
     latency::Histogram,
     wire::{PublishHead, Stamp},
 };
-
-/// Between two progress lines.
-const PROGRESS: Duration = Duration::from_secs(5);
 
 /// A client that publishes one message to itself on each connection. It goes on with the sequence numbers of its
 /// former connection, so that a message of that one shows.
@@ -133,7 +130,7 @@ impl Engine {
         };
         let mut duration = Histogram::default();
         let (mut completed, mut stalled) = (0, false);
-        let (mut last, mut line_at) = (started, started + PROGRESS);
+        let (mut last, mut ticker) = (started, self.ticker());
         while completed < opened {
             self.pump()?;
             self.serve(LONGEST_WAIT)?;
@@ -158,10 +155,9 @@ impl Engine {
                     self.reopen(index)?;
                 }
             }
-            if self.settings.verbose && instant >= line_at {
-                line_at = instant + PROGRESS;
-                eprintln!("churn: {:.0} s, {completed} connections", (instant - started).as_secs_f64());
-            }
+            self.tell(&mut ticker, now, [completed, 0, 0], |[completed, ..]| {
+                format!("{completed} connections came and went")
+            });
         }
         let seconds = (last - started).as_secs_f64();
         Ok(Cycles { completed, seconds, duration, stalled })

@@ -36,7 +36,6 @@ impl Crew {
             let settings = Settings {
                 handshakes: (settings.handshakes / threads).max(1),
                 broker: settings.broker.clone().filter(|_| first),
-                verbose: settings.verbose && first,
                 ..settings.clone()
             };
             Engine::new(settings, started, (lane, threads), board.clone())

@@ -14,6 +14,7 @@ mod drawn;
 mod member;
 mod pace;
 mod phase;
+mod progress;
 mod publisher;
 mod receiving;
 mod subscriber;
@@ -107,8 +108,8 @@ pub(crate) struct Settings {
     pub timeout: Duration,
     /// The broker's process, whose memory is sampled.
     pub broker: Option<Process>,
-    /// Writes progress lines.
-    pub verbose: bool,
+    /// Between two progress lines.
+    pub progress: Option<Duration>,
 }
 
 /// The event of the bell, beside those of the connections by their numbers.
@@ -171,12 +172,17 @@ impl Engine {
     fn establish(&mut self, mut clients: impl ExactSizeIterator<Item = Client>) -> Result<(), Failure> {
         let total = self.connections.len() + clients.len();
         let (mut done, mut since) = (self.up, Instant::now());
+        let mut ticker = self.ticker();
         while self.up < total {
             while self.connections.len() - self.up < self.settings.handshakes {
                 let Some(client) = clients.next() else { break };
                 self.open(client)?;
             }
             self.serve(LONGEST_WAIT)?;
+            let now = self.traffic.tick();
+            self.tell(&mut ticker, now, [self.up as u64, total as u64, 0], |[up, of, _]| {
+                format!("{up} of {of} clients connected")
+            });
             if self.up > done {
                 (done, since) = (self.up, Instant::now());
             } else if since.elapsed() > self.settings.timeout {

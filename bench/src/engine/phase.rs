@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::{Engine, LONGEST_WAIT, pace::Pace};
+use super::{Engine, LONGEST_WAIT, pace::Pace, progress::Ticker};
 use crate::failure::Failure;
 
 /// How much is published.
@@ -56,11 +56,8 @@ impl Outcome {
     }
 }
 
-/// Seconds between two progress lines.
-const PROGRESS_SECONDS: u64 = 5;
 /// Nanoseconds between two looks at the broker's memory.
 const SAMPLE_NANOSECONDS: u64 = 250_000_000;
-const SECOND: u64 = 1_000_000_000;
 
 /// The state of a running phase.
 struct Running {
@@ -72,7 +69,7 @@ struct Running {
     deliveries_before: u64,
     resident_peak: u64,
     next_sample: u64,
-    next_line: u64,
+    ticker: Ticker,
     last_progress: (u64, u64),
 }
 
@@ -107,6 +104,7 @@ impl Engine {
 
     fn begin(&mut self, phase: Phase) -> Running {
         let publishers = self.publishers.len() as u32;
+        let ticker = self.ticker();
         let start = self.traffic.tick();
         self.traffic.latency.clear();
         let in_all = |messages: u32| u64::from(messages) * u64::from(publishers);
@@ -140,7 +138,7 @@ impl Engine {
             deliveries_before: self.traffic.delivered,
             resident_peak: 0,
             next_sample: start,
-            next_line: start + PROGRESS_SECONDS * SECOND,
+            ticker,
             last_progress: (self.traffic.progress, start),
         }
     }
@@ -189,10 +187,7 @@ impl Engine {
             self.sample(running)?;
             running.next_sample = now + SAMPLE_NANOSECONDS;
         }
-        if now >= running.next_line {
-            running.next_line = now + PROGRESS_SECONDS * SECOND;
-            self.show(running, now);
-        }
+        self.show(running, now);
         if self.pump()? || self.may_go_on() {
             return Ok(Duration::ZERO);
         }
@@ -229,7 +224,8 @@ impl Engine {
         }
         while self.traffic.pongs < self.publishers.len() {
             self.serve(LONGEST_WAIT)?;
-            self.traffic.tick();
+            let now = self.traffic.tick();
+            self.show(running, now);
             if self.has_stalled(running) {
                 return Ok(false);
             }
@@ -258,22 +254,17 @@ impl Engine {
         Ok(())
     }
 
-    fn show(&self, running: &Running, now: u64) {
-        if !self.settings.verbose {
-            return;
-        }
-        let seconds = (now - running.start) as f64 / 1e9;
+    fn show(&self, running: &mut Running, now: u64) {
         let publishes = self.traffic.publishes - running.publishes_before;
         let deliveries = self.traffic.delivered - running.deliveries_before;
-        let of = match self.lane.1 {
-            1 => String::new(),
-            engines => format!(", the first of {engines} threads"),
-        };
-        eprintln!(
-            "{}{of}: {seconds:.0} s, {publishes} published, {deliveries} delivered, {} outstanding, {} unacknowledged",
-            running.phase.name,
-            self.traffic.outstanding(),
-            self.traffic.in_flight
-        );
+        let own = [publishes, deliveries, self.traffic.in_flight];
+        let name = running.phase.name;
+        self.tell(&mut running.ticker, now, own, |[publishes, deliveries, in_flight]| {
+            let outstanding = self.traffic.outstanding();
+            format!(
+                "{name}, {publishes} published, {deliveries} delivered, {outstanding} outstanding, \
+                 {in_flight} unacknowledged"
+            )
+        });
     }
 }

@@ -242,6 +242,37 @@ fn faults_are_seen_across_threads() {
 }
 
 #[test]
+fn progress_is_of_all_threads() {
+    let broker = TinyBroker::start(None);
+    let run = |line: &str| {
+        let output = Command::new(env!("CARGO_BIN_EXE_mqtt-bench"))
+            .args(line.split_whitespace())
+            .args(["--broker", &broker.address().to_string()])
+            .output()
+            .expect("the binary was built for this test");
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    for threads in [1, 4] {
+        let line = format!("paced --publishers 4 --rate 1000 --messages 250 --warmup 0 --threads {threads}");
+        let text = run(&format!("{line} --progress 0.1"));
+        let published: Vec<u32> = text
+            .lines()
+            .filter_map(|line| line.split_once("measured, ")?.1.split_once(" published")?.0.parse().ok())
+            .collect();
+        assert!(published.is_sorted(), "{text}");
+        // One of four threads publishes 250 of the 1,000 messages.
+        assert!(published.last().is_some_and(|&last| last > 250), "{text}");
+        assert_eq!(run(&format!("{line} --progress 0.1 --quiet")), "");
+        assert_eq!(run(&line), "", "standard error is no terminal");
+    }
+    assert!(
+        run("churn --clients 2 --seconds 1 --threads 2 --progress 0.1")
+            .contains(" connections came and went")
+    );
+}
+
+#[test]
 fn the_result_file_is_json() {
     let file = std::env::temp_dir().join(format!("mqtt-bench-{}.json", std::process::id()));
     let pid = std::process::id();
