@@ -32,7 +32,7 @@ Scenarios
   wild     many wildcard filters, topic names drawn at random, each matching two of them
   shared   one share group
   paced    pairs at a fixed rate
-  slow     paced pairs, first alone, then beside subscribers that never read
+  slow     paced pairs, first alone, then beside subscribers that never read, or with a flood into these
   idle     connections that are merely held
   connect  all clients come, then all go, round after round
   churn    clients that connect, subscribe, publish one message to themselves and leave, again and again
@@ -87,6 +87,9 @@ retain
 
 slow
   --deaf N               subscribers that never read [1]
+  --flood N              clients that publish QoS 0 as fast as their sockets take it, all the time; the pairs are then
+                         measured beside that alone, and beside those subscribers, which hear nothing but the flood [0]
+  --read-rate BYTES      what each of those subscribers reads in a second [0, never]
 
 idle, connect, subscribe
   --connections N        [19000; subscribe 1000]
@@ -170,6 +173,10 @@ pub(crate) struct Arguments {
     pub keep: bool,
     /// Subscribers that never read.
     pub deaf: u32,
+    /// Clients that publish as much as their sockets take.
+    pub flood: u32,
+    /// Bytes that subscribers read in a second that otherwise never read.
+    pub read_rate: u64,
     /// Idle connections.
     pub connections: u32,
     /// Idle connections subscribe.
@@ -272,6 +279,8 @@ struct Written {
     topics: Option<u32>,
     keep: bool,
     deaf: Option<u32>,
+    flood: Option<u32>,
+    read_rate: Option<u64>,
     connections: Option<u32>,
     subscribe: bool,
     handshakes: Option<usize>,
@@ -322,6 +331,8 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Ord
             Arg::Long("topics") => written.topics = Some(parser.value()?.parse()?),
             Arg::Long("keep") => written.keep = true,
             Arg::Long("deaf") => written.deaf = Some(parser.value()?.parse()?),
+            Arg::Long("flood") => written.flood = Some(parser.value()?.parse()?),
+            Arg::Long("read-rate") => written.read_rate = Some(parser.value()?.parse()?),
             Arg::Long("connections") => written.connections = Some(parser.value()?.parse()?),
             Arg::Long("subscribe") => written.subscribe = true,
             Arg::Long("handshakes") => written.handshakes = Some(parser.value()?.parse()?),
@@ -419,6 +430,8 @@ fn complete(written: Written) -> Result<Arguments, ArgumentError> {
         topics: within("--topics", written.topics.unwrap_or(1_000_000), 1, 1 << 30)?,
         keep: written.keep,
         deaf: within("--deaf", written.deaf.unwrap_or(1), 1, 1000)?,
+        flood: within("--flood", written.flood.unwrap_or(0), 0, 1000)?,
+        read_rate: within("--read-rate", written.read_rate.unwrap_or(0), 0, 1 << 40)?,
         connections: within(
             "--connections",
             written.connections.unwrap_or(defaults.connections),

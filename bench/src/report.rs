@@ -1,6 +1,7 @@
 //! What a run found: as JSON, and as lines to read.
 
 mod connections;
+mod flood;
 mod idle;
 mod kept;
 
@@ -15,6 +16,7 @@ use crate::{
 
 pub(crate) use self::{
     connections::{Churn, Connect, Passage},
+    flood::Flood,
     idle::{AfterBurst, Idle},
     kept::{Kept, Reading},
 };
@@ -141,6 +143,8 @@ pub(crate) struct Slow {
     pub beside_us: Option<Percentiles>,
     /// p99 beside over p99 alone.
     pub p99_ratio: Option<f64>,
+    /// With `--flood`.
+    pub flood: Option<Flood>,
     /// Resident bytes before the deaf came.
     pub resident_before: Option<u64>,
     /// Most bytes above that.
@@ -304,7 +308,15 @@ fn write_slow(out: &mut fmt::Formatter<'_>, slow: &Slow) -> fmt::Result {
     if let Some(bytes) = slow.resident_growth {
         row(out, "broker memory", format_args!("grew by {:.1} MiB", bytes as f64 / MEBIBYTE))?;
     }
-    row(out, "never reading", format_args!("{}, {} closed by the broker", slow.deaf, slow.closed_by_broker))
+    if let Some(flood) = &slow.flood {
+        flood.write(out)?;
+    }
+    let slow_readers = if slow.flood.as_ref().is_some_and(|it| it.read_bytes_per_second > 0) {
+        "reading slowly"
+    } else {
+        "never reading"
+    };
+    row(out, slow_readers, format_args!("{}, {} closed by the broker", slow.deaf, slow.closed_by_broker))
 }
 
 fn write_latency(out: &mut fmt::Formatter<'_>, name: &str, latency: &Percentiles) -> fmt::Result {

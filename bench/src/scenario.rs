@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::{
     arguments::Arguments,
-    engine::{Churner, Client, Crew, Publisher, Role, Settings, Subscriber, Subscription},
+    engine::{Churner, Client, Crew, Deaf, Flooder, Publisher, Role, Settings, Subscriber, Subscription},
     failure::Failure,
     process::Process,
     report::Report,
@@ -282,13 +282,30 @@ impl<'a> Cast<'a> {
         }
     }
 
-    /// Hears all and reads nothing.
+    /// Hears the flood, or all without one, and reads slowly or nothing.
     fn deaf(&self, number: u32) -> Client {
+        let filter = if self.arguments.flood > 0 { self.flood_topic() } else { self.topic(None) };
         Client {
             client_identifier: self.client_identifier('d', number),
-            role: Role::Deaf,
-            subscription: Some(Subscription::one(&self.topic(None), self.arguments.qos)),
+            role: Role::Deaf(Deaf::new(self.arguments.read_rate)),
+            subscription: Some(Subscription::one(&filter, self.arguments.qos)),
         }
+    }
+
+    /// Publishes as much as its socket takes.
+    fn flooder(&self, number: u32) -> Client {
+        let Arguments { version, payload, .. } = *self.arguments;
+        let frame = PublishFrame::new(version, &self.flood_topic(), 0, payload);
+        Client {
+            client_identifier: self.client_identifier('f', number),
+            role: Role::Flooder(Flooder::new(number, frame)),
+            subscription: None,
+        }
+    }
+
+    /// The topic name of all flooders, which the pairs do not hear.
+    fn flood_topic(&self) -> String {
+        format!("{}/flood/all", self.base())
     }
 
     fn idle(&self, number: u32) -> Client {

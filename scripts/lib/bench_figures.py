@@ -29,6 +29,9 @@ PATHS = {
         "beside_p99": "slow.beside_us.p99",
         "p99_ratio": "slow.p99_ratio",
         "growth": "slow.resident_growth",
+        "flood_rate": "slow.flood.beside_per_second",
+        "flood_ratio": "slow.flood.rate_ratio",
+        "not_delivered": "slow.flood.not_delivered",
     },
     "idle": {
         "bytes_each": "idle.resident_bytes_per_connection",

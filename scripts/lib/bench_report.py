@@ -44,6 +44,9 @@ LINES = {
         "beside_p99": "p99 beside, us",
         "p99_ratio": "p99 beside / alone",
         "growth_mib": "memory grew by MiB",
+        "flood_rate": "flood messages/s beside",
+        "flood_ratio": "flood beside / alone",
+        "not_delivered": "flood not delivered",
     },
     "idle": {
         "bytes_each": "B per connection",
@@ -84,7 +87,8 @@ MEANINGS = {
     "bytes: what the machine needs for its sockets alone. † The generator was busy for nine tenths of its core or "
     "more: it, not the broker, may be what bounds this rate.",
     "latency": "Paced: from when a message was due to the read that brought it, so a broker that falls behind shows "
-    "it. Beside subscribers that never read (`slow`): the same pairs alone, and then beside one that hears all.",
+    "it. Beside subscribers that never read (`slow`): the same pairs alone, and then beside one that hears all. `flood`: "
+    "beside 10 publishers of QoS 0 at full speed with nobody listening, and then into one subscriber that reads 100 kB/s.",
     "memory": "Resident bytes, counted page by page, over the number of connections, subscriptions or messages.",
     "connections": "`connect`: 19,000 connections come, then all go, 64 at once. `churn`: connect, subscribe, publish "
     "one message to oneself, disconnect; p50 and p99 are of all that.",

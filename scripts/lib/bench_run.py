@@ -246,6 +246,8 @@ SUMMARIES = (
     ("after_burst", "{:,.0f} B each after the burst"),
     ("p99_ratio", "p99 x {:.2f}"),
     ("growth_mib", "grew by {:.1f} MiB"),
+    ("flood_ratio", "flood x {:.2f}"),
+    ("not_delivered", "{:,.0f} not delivered"),
 )
 
 

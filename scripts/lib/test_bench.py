@@ -82,6 +82,16 @@ class Judging(unittest.TestCase):
         ])  # fmt: skip
         self.assertEqual(judgement(runs, BULK, goal, 1).value, 2)
 
+    def test_a_flood_into_one_subscriber(self):
+        scenario = next(it for it in SCENARIOS if it.name == "flood-q0")
+        slow = {"resident_growth": 7 * 2**20, "p99_ratio": 1.5}
+        slow["flood"] = {"rate_ratio": 0.95, "beside_per_second": 5e5, "not_delivered": 9}
+        run = ran(NODE, 1, 1.0, scenario="flood-q0") | {"result": {"slow": slow}}
+        verdicts = {it.goal.figure: it.verdict for it in judgements(Runs([scenario], [run]), scenario, 1)}
+        self.assertEqual(
+            verdicts, {"growth_mib": Verdict.MISSED, "flood_ratio": Verdict.MET, "p99_ratio": Verdict.MET}
+        )
+
     def test_a_goal_against_another_scenario_of_the_node(self):
         small = Scenario("small", "growth", "wild")
         large = Scenario("large", "growth", "wild", (Goal("cpu", 1.25, of="small"),))

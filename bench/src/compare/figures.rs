@@ -21,6 +21,8 @@ pub(super) const SETTINGS: &[(&str, &str)] = &[
     ("filters", "shape.filters"),
     ("rate", "shape.rate"),
     ("deaf", "slow.deaf"),
+    ("flood", "slow.flood.publishers"),
+    ("read rate", "slow.flood.read_bytes_per_second"),
     ("connections", "idle.connections"),
     ("burst bytes", "idle.after_burst.bytes"),
     ("connections", "connect.connections"),
@@ -118,6 +120,9 @@ const fn groups(scenario: Scenario) -> &'static [&'static [Figure]] {
                     Figure::new("p50 beside", "us", "slow.beside_us.p50"),
                     Figure::new("p99 beside", "us", "slow.beside_us.p99"),
                     Figure::mebibytes("memory growth", "slow.resident_growth"),
+                    Figure::new("flood alone", "messages/s", "slow.flood.alone_per_second"),
+                    Figure::new("flood beside", "messages/s", "slow.flood.beside_per_second"),
+                    Figure::new("flood not delivered", "messages", "slow.flood.not_delivered"),
                 ]]
             }
         }

@@ -164,7 +164,7 @@ impl Engine {
     }
 
     fn reopen(&mut self, index: usize) -> Result<(), Failure> {
-        let transport = self.dial(index, false)?;
+        let transport = self.dial(index, None)?;
         let connection = &mut self.connections[index];
         connection.restart(transport);
         if let Some(publisher) = connection.publisher() {

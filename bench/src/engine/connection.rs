@@ -7,6 +7,7 @@ use rustix::event::epoll::EventFlags;
 use super::{
     Settings,
     churn::Churner,
+    flood::{Deaf, Flooder},
     member::Member,
     publisher::{AcknowledgementError, Publisher},
     subscriber::Subscriber,
@@ -33,8 +34,10 @@ pub(crate) enum Role {
     Member(Member),
     /// It is merely connected, perhaps subscribed; what it is sent is counted.
     Idle,
-    /// It is subscribed and never reads.
-    Deaf,
+    /// It is subscribed and reads slowly or never.
+    Deaf(Deaf),
+    /// It publishes as much as its socket takes.
+    Flooder(Flooder),
     /// It publishes one message to itself and leaves.
     Churner(Churner),
 }
@@ -117,7 +120,7 @@ impl Connection {
         match (self.stage, &self.client.role) {
             (Stage::Opening, _) => Some(EventFlags::OUT),
             (Stage::Gone, _) => None,
-            (Stage::Up, Role::Deaf) => Some(EventFlags::RDHUP),
+            (Stage::Up, Role::Deaf(_)) => Some(EventFlags::RDHUP),
             _ if self.is_blocked() => Some(EventFlags::IN | EventFlags::OUT),
             _ => Some(EventFlags::IN),
         }
@@ -169,13 +172,48 @@ impl Connection {
 
     /// Reads once and acts on all packets that are complete. Answers are appended to `traffic.out`.
     pub(super) fn readable(&mut self, buffer: &mut [u8], traffic: &mut Traffic) -> Result<(), Failure> {
-        if self.stage == Stage::Up && matches!(self.client.role, Role::Deaf) {
+        if self.stage == Stage::Up && matches!(self.client.role, Role::Deaf(_)) {
             self.stage = Stage::Gone;
             return Ok(());
         }
         if self.stage == Stage::Leaving {
             return self.farewell(buffer);
         }
+        self.take(buffer, traffic)
+    }
+
+    /// Reads what a slow subscriber may read at `now`. It is gone if the broker closed its connection.
+    pub(super) fn read_slowly(
+        &mut self,
+        now: u64,
+        buffer: &mut [u8],
+        traffic: &mut Traffic,
+    ) -> Result<(), Failure> {
+        let Role::Deaf(deaf) = &mut self.client.role else { return Ok(()) };
+        let end = deaf.due(now).saturating_add(self.partial.len()).min(buffer.len());
+        if end == self.partial.len() {
+            return Ok(());
+        }
+        match self.take(&mut buffer[..end], traffic) {
+            Err(Failure::Closed { .. } | Failure::Broken { .. }) => {
+                self.stage = Stage::Gone;
+                Ok(())
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Appends so many messages, if this is a flooder whose socket takes them.
+    pub(super) fn flood(&mut self, count: u32, traffic: &mut Traffic) -> bool {
+        if self.is_blocked() || self.stage != Stage::Up {
+            return false;
+        }
+        let Role::Flooder(flooder) = &mut self.client.role else { return false };
+        flooder.publish(count, traffic);
+        true
+    }
+
+    fn take(&mut self, buffer: &mut [u8], traffic: &mut Traffic) -> Result<(), Failure> {
         let kept = self.partial.len();
         buffer[..kept].copy_from_slice(&self.partial);
         let read = match self.transport.receive(&mut buffer[kept..]) {
@@ -316,12 +354,15 @@ impl Connection {
             Role::Subscriber(subscriber) => subscriber.delivered(head, stamp, traffic),
             Role::Churner(churner) => churner.delivered(head, stamp, traffic),
             Role::Member(member) => member.delivered(head, stamp, traffic),
-            Role::Deaf => true,
+            Role::Deaf(_) => {
+                traffic.slow_deliveries += 1;
+                true
+            }
             Role::Idle if self.client.subscription.is_some() => {
                 traffic.delivery(head, stamp);
                 true
             }
-            Role::Publisher(_) | Role::Idle => false,
+            Role::Publisher(_) | Role::Flooder(_) | Role::Idle => false,
         };
         if expected {
             return Ok(());

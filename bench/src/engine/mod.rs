@@ -11,6 +11,7 @@ mod churn;
 mod connection;
 mod crew;
 mod drawn;
+mod flood;
 mod member;
 mod pace;
 mod phase;
@@ -37,7 +38,6 @@ use self::{
     board::Board,
     churn::Cycles,
     connection::{Connection, Stage},
-    phase::Outcome,
     traffic::Traffic,
 };
 pub(crate) use self::{
@@ -45,8 +45,9 @@ pub(crate) use self::{
     connection::{Client, Role},
     crew::Crew,
     drawn::Drawn,
+    flood::{Deaf, Flooder},
     member::{Member, Part},
-    phase::{Amount, Phase},
+    phase::{Amount, Outcome, Phase},
     publisher::Publisher,
     subscriber::Subscriber,
     subscription::Subscription,
@@ -68,8 +69,6 @@ const READ_BUFFER_BYTES: usize = 256 << 10;
 const EVENTS_PER_WAIT: usize = 1024;
 /// Writes of queued publishers between two waits, so that reading keeps up.
 const WRITES_PER_TURN: usize = 256;
-/// What the kernel holds for a client that never reads, in bytes; it rounds this up.
-const DEAF_RECEIVE_BUFFER_BYTES: usize = 4096;
 /// Longest wait for events, so that clocks, samples and progress lines stay alive.
 const LONGEST_WAIT: Duration = Duration::from_millis(100);
 
@@ -126,6 +125,12 @@ struct Engine {
     connections: Vec<Connection>,
     /// Connections by publisher number.
     publishers: Vec<usize>,
+    /// Connections of slow subscribers.
+    deaf: Vec<usize>,
+    /// Some of these read.
+    reads_slowly: bool,
+    /// Connections of flooders.
+    flooders: Vec<usize>,
     /// Connections that are up, or were.
     up: usize,
     /// Connections that never read and that the broker closed.
@@ -160,6 +165,9 @@ impl Engine {
             epoll,
             connections: Vec::new(),
             publishers: Vec::new(),
+            deaf: Vec::new(),
+            reads_slowly: false,
+            flooders: Vec::new(),
             up: 0,
             gone: 0,
             departed: Vec::new(),
@@ -222,7 +230,7 @@ impl Engine {
         let lost = self.connections.iter().map(|connection| match connection.role() {
             Role::Subscriber(subscriber) => subscriber.lost(published),
             Role::Churner(churner) => churner.lost(),
-            Role::Member(_) | Role::Publisher(_) | Role::Idle | Role::Deaf => 0,
+            Role::Member(_) | Role::Publisher(_) | Role::Idle | Role::Deaf(_) | Role::Flooder(_) => 0,
         });
         Faults { lost: lost.sum(), ..self.traffic.faults }
     }
@@ -262,19 +270,26 @@ impl Engine {
 
     fn open(&mut self, client: Client) -> Result<(), Failure> {
         let number = self.connections.len();
-        if matches!(client.role, Role::Publisher(_)) {
-            self.publishers.push(number);
+        let mut receive_buffer = None;
+        match &client.role {
+            Role::Publisher(_) => self.publishers.push(number),
+            Role::Deaf(deaf) => {
+                self.deaf.push(number);
+                self.reads_slowly |= deaf.reads();
+                receive_buffer = Some(deaf.receive_buffer_bytes());
+            }
+            Role::Flooder(_) => self.flooders.push(number),
+            _ => {}
         }
-        let transport = self.dial(number, matches!(client.role, Role::Deaf))?;
+        let transport = self.dial(number, receive_buffer)?;
         self.connections.push(Connection::new(client, &self.settings, transport));
         Ok(())
     }
 
     /// Begins to connect as number `number`.
-    fn dial(&self, number: usize, deaf: bool) -> Result<Transport, Failure> {
+    fn dial(&self, number: usize, receive_buffer: Option<usize>) -> Result<Transport, Failure> {
         let address = self.settings.address;
         let failed = |source| Failure::Open { number, address, source };
-        let receive_buffer = deaf.then_some(DEAF_RECEIVE_BUFFER_BYTES);
         let source = socket::source(&self.settings.sources, address.ip(), self.number_of(number));
         let stream = socket::open(address, source, receive_buffer).map_err(failed)?;
         let data = epoll::EventData::new_u64(number as u64);

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::{Engine, LONGEST_WAIT, pace::Pace, progress::Ticker};
+use super::{Engine, pace::Pace, progress::Ticker};
 use crate::failure::Failure;
 
 /// How much is published.
@@ -37,6 +37,10 @@ pub(crate) struct Outcome {
     pub publishes: u64,
     /// Messages delivered.
     pub deliveries: u64,
+    /// Messages that flooders published.
+    pub flooded: u64,
+    /// Messages delivered to slow subscribers.
+    pub slow_deliveries: u64,
     /// Largest resident memory of the broker seen, in bytes; 0 without a process to watch.
     pub resident_peak: u64,
     /// Deliveries or acknowledgements stopped coming before all were there.
@@ -50,6 +54,8 @@ impl Outcome {
             seconds: self.seconds.max(other.seconds),
             publishes: self.publishes + other.publishes,
             deliveries: self.deliveries + other.deliveries,
+            flooded: self.flooded + other.flooded,
+            slow_deliveries: self.slow_deliveries + other.slow_deliveries,
             resident_peak: self.resident_peak.max(other.resident_peak),
             stalled: self.stalled || other.stalled,
         }
@@ -67,6 +73,8 @@ struct Running {
     target: Option<u64>,
     publishes_before: u64,
     deliveries_before: u64,
+    flooded_before: u64,
+    slow_deliveries_before: u64,
     resident_peak: u64,
     next_sample: u64,
     ticker: Ticker,
@@ -87,7 +95,10 @@ impl Engine {
             }
         }
         if !stalled && self.traffic.fan_out() == 0 {
-            stalled = !self.barrier(&mut running)?;
+            stalled = !self.barrier(&self.publishers.clone(), &mut running)?;
+        }
+        if !stalled && !self.flooders.is_empty() {
+            stalled = !self.barrier(&self.flooders.clone(), &mut running)?;
         }
         self.traffic.pace = None;
         (self.traffic.balance, self.traffic.others) = (0, 0);
@@ -97,6 +108,8 @@ impl Engine {
             seconds,
             publishes: self.traffic.publishes - running.publishes_before,
             deliveries: self.traffic.delivered - running.deliveries_before,
+            flooded: self.traffic.flooded - running.flooded_before,
+            slow_deliveries: self.traffic.slow_deliveries - running.slow_deliveries_before,
             resident_peak: running.resident_peak,
             stalled,
         })
@@ -136,6 +149,8 @@ impl Engine {
             target,
             publishes_before: self.traffic.publishes,
             deliveries_before: self.traffic.delivered,
+            flooded_before: self.traffic.flooded,
+            slow_deliveries_before: self.traffic.slow_deliveries,
             resident_peak: 0,
             next_sample: start,
             ticker,
@@ -162,7 +177,7 @@ impl Engine {
     /// Publishes what is due; returns how long there is nothing to do but wait.
     fn advance(&mut self, running: &mut Running) -> Result<Duration, Failure> {
         let now = self.traffic.tick();
-        let mut wait = LONGEST_WAIT;
+        let mut wait = self.longest_wait();
         if let Amount::Time(time) = running.phase.amount
             && running.target.is_none()
         {
@@ -188,7 +203,9 @@ impl Engine {
             running.next_sample = now + SAMPLE_NANOSECONDS;
         }
         self.show(running, now);
-        if self.pump()? || self.may_go_on() {
+        self.read_slowly(now)?;
+        let flooding = self.flood()?;
+        if self.pump()? || self.may_go_on() || flooding {
             return Ok(Duration::ZERO);
         }
         let due = self.traffic.pace.as_ref().and_then(|pace| pace.until_next(self.traffic.now));
@@ -214,23 +231,11 @@ impl Engine {
     }
 
     /// With nobody listening, a PINGRESP from each connection says that all its publishes were handled.
-    fn barrier(&mut self, running: &mut Running) -> Result<bool, Failure> {
-        self.traffic.pongs = 0;
-        for position in 0..self.publishers.len() {
-            let index = self.publishers[position];
-            let interest = self.connections[index].interest();
-            self.connections[index].ping()?;
-            self.register(index, interest)?;
-        }
-        while self.traffic.pongs < self.publishers.len() {
-            self.serve(LONGEST_WAIT)?;
-            let now = self.traffic.tick();
-            self.show(running, now);
-            if self.has_stalled(running) {
-                return Ok(false);
-            }
-        }
-        Ok(true)
+    fn barrier(&mut self, clients: &[usize], running: &mut Running) -> Result<bool, Failure> {
+        self.await_pongs(clients, |engine| {
+            engine.show(running, engine.traffic.now);
+            engine.has_stalled(running)
+        })
     }
 
     fn has_stalled(&self, running: &mut Running) -> bool {

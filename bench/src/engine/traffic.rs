@@ -42,6 +42,10 @@ pub(crate) struct Traffic {
     pub in_flight: u64,
     /// Deliveries seen, whatever their order.
     pub delivered: u64,
+    /// Publishes of flooders.
+    pub flooded: u64,
+    /// Deliveries to slow subscribers.
+    pub slow_deliveries: u64,
     /// PINGRESPs seen.
     pub pongs: usize,
     /// The broker's Receive Maximum, if it narrowed a window.
@@ -83,6 +87,8 @@ impl Traffic {
             others: 0,
             in_flight: 0,
             delivered: 0,
+            flooded: 0,
+            slow_deliveries: 0,
             pongs: 0,
             narrowed_window: None,
             progress: 0,

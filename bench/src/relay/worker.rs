@@ -209,6 +209,8 @@ impl Worker {
         };
         match self.route {
             Route::Nobody => {}
+            // A flood is heard by subscribers that are sent nothing.
+            Route::Partner if client.kind == b'f' => {}
             Route::Partner => self.send(client.number, packets),
             Route::Itself if client.subscribed => self.deliver(publisher, packets),
             Route::Itself => {}

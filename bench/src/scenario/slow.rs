@@ -1,4 +1,4 @@
-//! `slow`: what subscribers that never read cost the others, and the broker's memory.
+//! `slow`: what subscribers that read slowly or never cost the others, and the broker's memory.
 
 use super::{Cast, load::split};
 use crate::{
@@ -6,15 +6,17 @@ use crate::{
     engine::Phase,
     failure::Failure,
     process::Process,
-    report::{Report, Slow},
+    report::{Flood, Report, Slow},
 };
 
-/// Runs the pairs alone, then as long beside the deaf subscribers, which hear every message.
+/// Runs the pairs alone, then as long beside the deaf subscribers, which hear every message. With a flood that one is
+/// there all the time, first with nobody listening to it, then with the deaf.
 pub(super) fn run(arguments: &Arguments) -> Result<Report, Failure> {
     let cast = Cast::new(arguments);
     let mut engine = cast.engine()?;
     engine.establish((0..arguments.subscribers).map(|number| cast.subscriber(number)))?;
     engine.establish((0..arguments.publishers).map(|number| cast.publisher(number)))?;
+    engine.establish((0..arguments.flood).map(|number| cast.flooder(number)))?;
 
     let rate = arguments.rate;
     let (warm_up, amount) = split(arguments.amount, arguments.warmup);
@@ -40,6 +42,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Report, Failure> {
     let slow = Slow {
         deaf: arguments.deaf,
         closed_by_broker: engine.gone(),
+        flood: (arguments.flood > 0).then(|| Flood::new(arguments, alone, beside)),
         seconds_each: beside.seconds,
         alone_us: alone_latency,
         beside_us: beside_latency,

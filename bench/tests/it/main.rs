@@ -242,6 +242,27 @@ fn faults_are_seen_across_threads() {
 }
 
 #[test]
+fn a_flood_goes_to_subscribers_that_read_as_much_as_they_may() {
+    let file = std::env::temp_dir().join(format!("mqtt-bench-flood-{}.json", std::process::id()));
+    for threads in [1, 2] {
+        let line = format!(
+            "slow --publishers 2 --rate 500 --messages 100 --flood 2 --read-rate 1000000000 --threads {threads} \
+             --json {}",
+            file.display()
+        );
+        clean(&line, "reading slowly  1, 0 closed by the broker");
+        let text = std::fs::read_to_string(&file).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let flood = &json["slow"]["flood"];
+        let number = |name: &str| flood[name].as_u64().unwrap();
+        assert!(number("published") > 0 && number("received") > 0, "{text}");
+        assert_eq!(number("published"), number("received") + number("not_delivered"), "{text}");
+        assert!(flood["rate_ratio"].as_f64().unwrap() > 0.0, "{text}");
+    }
+    std::fs::remove_file(&file).unwrap();
+}
+
+#[test]
 fn progress_is_of_all_threads() {
     let broker = TinyBroker::start(None);
     let run = |line: &str| {

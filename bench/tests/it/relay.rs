@@ -77,6 +77,14 @@ fn large_payloads_go_through() {
 }
 
 #[test]
+fn nothing_of_a_flood_is_delivered() {
+    for threads in [1, 2] {
+        let line = "slow --publishers 3 --rate 500 --messages 100 --warmup 0 --flood 2";
+        clean(threads, line, " 0 received, ");
+    }
+}
+
+#[test]
 fn clients_come_and_go() {
     clean(2, "idle --connections 50 --subscribe --hold 0.05 --burst-bytes 8192 --settle 0.05", "50 in ");
     clean(2, "subscribe --connections 7 --filters 1000 --hold 0.05", "1000 in ");
