@@ -4,6 +4,8 @@ mod connections;
 mod flood;
 mod idle;
 mod kept;
+mod load;
+mod slow;
 
 use std::fmt;
 
@@ -19,6 +21,8 @@ pub(crate) use self::{
     flood::Flood,
     idle::{AfterBurst, Idle},
     kept::{Kept, Reading},
+    load::{Broker, Load},
+    slow::Slow,
 };
 
 /// The result of a run. Sizes are bytes, times are what their names say.
@@ -85,25 +89,6 @@ pub(crate) struct Shape {
     pub rate: Option<f64>,
 }
 
-/// Figures of a bulk run. A message is a delivery, or a publish where nobody listens.
-#[derive(Debug, Serialize)]
-pub(crate) struct Load {
-    /// Length of the measured phase.
-    pub seconds: f64,
-    /// Messages published in it.
-    pub publishes: u64,
-    /// Messages delivered in it.
-    pub deliveries: u64,
-    /// Messages per second.
-    pub messages_per_second: f64,
-    /// From publish (or when it was due) to delivery.
-    pub latency_us: Option<Percentiles>,
-    /// With `--pid`.
-    pub broker: Option<Broker>,
-    /// The generator's own cost.
-    pub generator: Cpu,
-}
-
 /// CPU time over a number of messages or connections.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct Cpu {
@@ -113,42 +98,6 @@ pub(crate) struct Cpu {
     pub us_each: f64,
     /// Of that, in user mode.
     pub user_us_each: f64,
-}
-
-/// What the broker took.
-#[derive(Debug, Serialize)]
-pub(crate) struct Broker {
-    /// CPU time of the measured phase.
-    pub cpu: Cpu,
-    /// Resident bytes before it.
-    pub resident_before: u64,
-    /// Resident bytes after it.
-    pub resident_after: u64,
-    /// Most resident bytes seen.
-    pub resident_peak: u64,
-}
-
-/// Figures of `slow`.
-#[derive(Debug, Serialize)]
-pub(crate) struct Slow {
-    /// Subscribers that never read.
-    pub deaf: u32,
-    /// Of these, disconnected by the broker.
-    pub closed_by_broker: usize,
-    /// Length of each of the two phases.
-    pub seconds_each: f64,
-    /// Latency of the pairs alone.
-    pub alone_us: Option<Percentiles>,
-    /// Latency of the pairs beside the deaf.
-    pub beside_us: Option<Percentiles>,
-    /// p99 beside over p99 alone.
-    pub p99_ratio: Option<f64>,
-    /// With `--flood`.
-    pub flood: Option<Flood>,
-    /// Resident bytes before the deaf came.
-    pub resident_before: Option<u64>,
-    /// Most bytes above that.
-    pub resident_growth: Option<u64>,
 }
 
 impl Cpu {
@@ -235,10 +184,10 @@ impl fmt::Display for Report {
         }
         writeln!(out)?;
         if let Some(load) = &self.load {
-            write_load(out, load)?;
+            load::write_load(out, load)?;
         }
         if let Some(slow) = &self.slow {
-            write_slow(out, slow)?;
+            slow::write_slow(out, slow)?;
         }
         if let Some(idle) = &self.idle {
             idle.write(out)?;
@@ -273,50 +222,6 @@ impl fmt::Display for Report {
 
 fn row(out: &mut fmt::Formatter<'_>, name: &str, value: fmt::Arguments<'_>) -> fmt::Result {
     writeln!(out, "  {name:<15} {value}")
-}
-
-fn write_load(out: &mut fmt::Formatter<'_>, load: &Load) -> fmt::Result {
-    let Load { seconds, publishes, deliveries, messages_per_second, .. } = load;
-    row(out, "messages", format_args!("{publishes} published, {deliveries} delivered in {seconds:.2} s"))?;
-    row(out, "rate", format_args!("{messages_per_second:.0} messages/s"))?;
-    if let Some(latency) = &load.latency_us {
-        write_latency(out, "latency", latency)?;
-    }
-    if let Some(broker) = &load.broker {
-        write_cpu(out, "broker CPU", &broker.cpu, "message")?;
-        let [before, after, peak] = [broker.resident_before, broker.resident_after, broker.resident_peak]
-            .map(|bytes| bytes as f64 / MEBIBYTE);
-        row(
-            out,
-            "broker memory",
-            format_args!("{before:.1} MiB before, {after:.1} after, {peak:.1} at most"),
-        )?;
-    }
-    write_cpu(out, "generator CPU", &load.generator, "message")
-}
-
-fn write_slow(out: &mut fmt::Formatter<'_>, slow: &Slow) -> fmt::Result {
-    if let Some(latency) = &slow.alone_us {
-        write_latency(out, "alone", latency)?;
-    }
-    if let Some(latency) = &slow.beside_us {
-        write_latency(out, "beside", latency)?;
-    }
-    if let Some(ratio) = slow.p99_ratio {
-        row(out, "p99", format_args!("x {ratio:.2}"))?;
-    }
-    if let Some(bytes) = slow.resident_growth {
-        row(out, "broker memory", format_args!("grew by {:.1} MiB", bytes as f64 / MEBIBYTE))?;
-    }
-    if let Some(flood) = &slow.flood {
-        flood.write(out)?;
-    }
-    let slow_readers = if slow.flood.as_ref().is_some_and(|it| it.read_bytes_per_second > 0) {
-        "reading slowly"
-    } else {
-        "never reading"
-    };
-    row(out, slow_readers, format_args!("{}, {} closed by the broker", slow.deaf, slow.closed_by_broker))
 }
 
 fn write_latency(out: &mut fmt::Formatter<'_>, name: &str, latency: &Percentiles) -> fmt::Result {

@@ -3,6 +3,9 @@
 //! A turn takes all events there are, reads once from each connection, and then writes once to each that has something
 //! to be sent. What is for subscribers of another thread is handed over once per turn.
 
+mod control;
+mod passing;
+
 use std::{
     io,
     net::{TcpListener, TcpStream},
@@ -15,15 +18,8 @@ use rustix::{
     fd::{AsFd, OwnedFd},
 };
 
-use super::{
-    Arguments,
-    client::Client,
-    mailbox::{ALL, Shared, put_entry, take_entry},
-    route::{Route, drawn},
-};
-use crate::wire::{
-    FixedHeader, Version, acknowledge, fixed_header, number, packet_type, put_variable_byte_integer,
-};
+use super::{Arguments, client::Client, mailbox::Shared, route::Route};
+use crate::wire::{FixedHeader, acknowledge, fixed_header, packet_type};
 
 /// Bytes of one read, beside one packet that is there in part.
 const READ_BYTES: usize = 256 << 10;
@@ -201,160 +197,6 @@ impl Worker {
         true
     }
 
-    /// Passes a run of PUBLISH packets on to those who hear it; `header` is the size of the first fixed header, which
-    /// routes by topic name need.
-    fn pass_on(&mut self, publisher: u32, header: usize, packets: &mut [u8]) {
-        let Some(client) = self.clients[publisher as usize].as_ref().filter(|_| !packets.is_empty()) else {
-            return;
-        };
-        match self.route {
-            Route::Nobody => {}
-            // A flood is heard by subscribers that are sent nothing.
-            Route::Partner if client.kind == b'f' => {}
-            Route::Partner => self.send(client.number, packets),
-            Route::Itself if client.subscribed => self.deliver(publisher, packets),
-            Route::Itself => {}
-            Route::InTurn { members } => {
-                self.turn = (self.turn + 1) % members;
-                self.send(self.turn, packets);
-            }
-            Route::Drawn { width, first, second } => {
-                let body = &packets[header..];
-                let topic_name = identifier_at(body).and_then(|end| body.get(2..end));
-                let subscribers = topic_name.and_then(|name| drawn(name, width, first, second));
-                for subscriber in subscribers.into_iter().flatten() {
-                    self.send(subscriber, packets);
-                }
-            }
-            Route::All => {
-                for thread in 0..self.handover.len() {
-                    let elsewhere = thread != self.number;
-                    if elsewhere && self.shared.mailboxes[thread].subscribers.load(Ordering::Relaxed) > 0 {
-                        put_entry(&mut self.handover[thread], ALL, packets);
-                    }
-                }
-                self.deliver_to_all(packets);
-            }
-        }
-    }
-
-    /// To one subscriber, wherever it is.
-    fn send(&mut self, subscriber: u32, packets: &mut [u8]) {
-        match self.shared.home(subscriber) {
-            Some(home) if home == self.number => self.deliver_to(subscriber, packets),
-            Some(home) => put_entry(&mut self.handover[home], subscriber, packets),
-            None => {}
-        }
-    }
-
-    fn deliver_to(&mut self, subscriber: u32, packets: &mut [u8]) {
-        match self.subscribers.get(subscriber as usize) {
-            None | Some(&NONE) => {}
-            Some(&index) => self.deliver(index, packets),
-        }
-    }
-
-    fn deliver(&mut self, index: u32, packets: &mut [u8]) {
-        find_identifiers(packets, &mut self.identifiers);
-        if let Some(client) = &mut self.clients[index as usize] {
-            client.deliver(packets, &self.identifiers);
-        }
-        self.list(index);
-    }
-
-    fn deliver_to_all(&mut self, packets: &mut [u8]) {
-        find_identifiers(packets, &mut self.identifiers);
-        for position in 0..self.present.len() {
-            let index = self.present[position];
-            if let Some(client) = &mut self.clients[index as usize] {
-                client.deliver(packets, &self.identifiers);
-            }
-            self.list(index);
-        }
-    }
-
-    /// What other threads handed over.
-    fn collect(&mut self, mail: &mut Vec<u8>) {
-        self.shared.mailboxes[self.number].take(mail);
-        let mut entries = mail.as_mut_slice();
-        while let Some((subscriber, packets, rest)) = take_entry(entries) {
-            match subscriber {
-                ALL => self.deliver_to_all(packets),
-                subscriber => self.deliver_to(subscriber, packets),
-            }
-            entries = rest;
-        }
-        mail.clear();
-    }
-
-    /// Answers everything but PUBLISH; false ends the connection.
-    fn control(&mut self, index: u32, header: FixedHeader, body: &[u8]) -> bool {
-        match (header.packet_type(), body) {
-            (CONNECT, body) => self.connected(index, body),
-            (SUBSCRIBE, &[high, low, ref rest @ ..]) => self.subscribed(index, [high, low], rest),
-            (kind @ (packet_type::PUBREC | packet_type::PUBREL), &[high, low, ..]) => {
-                let answer =
-                    if kind == packet_type::PUBREC { packet_type::PUBREL } else { packet_type::PUBCOMP };
-                self.answer(index, |out| acknowledge(out, answer, u16::from_be_bytes([high, low])))
-            }
-            (PINGREQ, _) => self.answer(index, |out| out.extend_from_slice(&[0xD0, 0])),
-            (packet_type::PUBACK | packet_type::PUBCOMP, _) => true,
-            _ => false,
-        }
-    }
-
-    /// `bench`, eight digits of the run, a letter for the kind of client, and its number.
-    fn connected(&mut self, index: u32, body: &[u8]) -> bool {
-        let Some(client) = &mut self.clients[index as usize] else { return false };
-        let (level, identifier) = match body {
-            [_, _, b'M', b'Q', b'T', b'T', 4, _, _, _, _, _, identifier @ ..] => {
-                (Version::V3_1_1, identifier)
-            }
-            [_, _, b'M', b'Q', b'T', b'T', 5, _, _, _, 0, _, _, identifier @ ..] => {
-                (Version::V5_0, identifier)
-            }
-            _ => return false,
-        };
-        client.version = level;
-        if let Some((&kind, digits)) = identifier.get(13..).and_then(<[u8]>::split_first) {
-            (client.kind, client.number) = (kind, number(digits));
-        }
-        let connack: &[u8] = match level {
-            Version::V3_1_1 => &[0x20, 2, 0, 0],
-            Version::V5_0 => &[0x20, 3, 0, 0, 0],
-        };
-        self.answer(index, |out| out.extend_from_slice(connack))
-    }
-
-    /// Grants what is asked for.
-    fn subscribed(&mut self, index: u32, identifier: [u8; 2], body: &[u8]) -> bool {
-        let Some(client) = &mut self.clients[index as usize] else { return false };
-        let properties = usize::from(client.version == Version::V5_0);
-        let mut codes = Vec::new();
-        let mut rest = body.get(properties..).unwrap_or(&[]);
-        while let Some((length, filter)) = rest.split_first_chunk::<2>() {
-            let length = usize::from(u16::from_be_bytes(*length));
-            let Some(&options) = filter.get(length) else { return false };
-            codes.push(options & 0b11);
-            rest = &filter[length + 1..];
-        }
-        client.subscribed = true;
-        let number = client.number as usize;
-        if client.kind == b's' && self.subscribers.get(number) == Some(&NONE) {
-            self.subscribers[number] = index;
-            self.present.push(index);
-            self.shared.mailboxes[self.number].subscribers.fetch_add(1, Ordering::Relaxed);
-            self.shared.settle(number as u32, Some(self.number));
-        }
-        self.answer(index, |out| {
-            out.push(0x90);
-            put_variable_byte_integer(out, 2 + properties + codes.len());
-            out.extend_from_slice(&identifier);
-            out.extend_from_slice(&[0][..properties]);
-            out.extend_from_slice(&codes);
-        })
-    }
-
     fn answer(&mut self, index: u32, put: impl FnOnce(&mut Vec<u8>)) -> bool {
         if let Some(client) = &mut self.clients[index as usize] {
             put(&mut client.out);
@@ -420,10 +262,6 @@ impl Worker {
     }
 }
 
-const CONNECT: u8 = 1;
-const SUBSCRIBE: u8 = 8;
-const PINGREQ: u8 = 12;
-
 fn watch(epoll: &OwnedFd, of: impl AsFd, data: u64, flags: EventFlags) -> io::Result<()> {
     Ok(epoll::add(epoll, of, epoll::EventData::new_u64(data), flags)?)
 }
@@ -431,19 +269,4 @@ fn watch(epoll: &OwnedFd, of: impl AsFd, data: u64, flags: EventFlags) -> io::Re
 /// Where the packet identifier stands in the body of a PUBLISH: behind the topic name.
 fn identifier_at(body: &[u8]) -> Option<usize> {
     Some(2 + usize::from(u16::from_be_bytes(*body.first_chunk()?)))
-}
-
-/// The places of the packet identifiers in whole PUBLISH packets.
-fn find_identifiers(packets: &[u8], places: &mut Vec<u32>) {
-    places.clear();
-    let mut at = 0;
-    while let Ok(Some(header)) = fixed_header(&packets[at..]) {
-        if header.first & 0b110 == 0 {
-            // One scenario has one QoS.
-            return;
-        }
-        let body = at + header.header;
-        places.extend(identifier_at(&packets[body..]).map(|place| (body + place) as u32));
-        at += header.total();
-    }
 }
