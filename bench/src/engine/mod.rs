@@ -8,9 +8,12 @@ mod asking;
 mod board;
 mod burst;
 mod churn;
+mod client;
+mod connecting;
 mod connection;
 mod crew;
 mod drawn;
+mod findings;
 mod flood;
 mod member;
 mod pace;
@@ -18,13 +21,13 @@ mod phase;
 mod progress;
 mod publisher;
 mod receiving;
+mod settings;
 mod subscriber;
 mod subscription;
 mod traffic;
 
 use std::{
     mem::MaybeUninit,
-    net::{IpAddr, SocketAddr},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -42,26 +45,18 @@ use self::{
 };
 pub(crate) use self::{
     churn::Churner,
-    connection::{Client, Role},
+    client::{Client, Role},
     crew::Crew,
     drawn::Drawn,
     flood::{Deaf, Flooder},
     member::{Member, Part},
     phase::{Amount, Outcome, Phase},
     publisher::Publisher,
+    settings::Settings,
     subscriber::Subscriber,
     subscription::Subscription,
 };
-use crate::{
-    failure::Failure,
-    latency::Histogram,
-    order::Faults,
-    process::Process,
-    seen::Seen,
-    socket,
-    transport::{Layers, Transport},
-    wire::{DISCONNECT, Version},
-};
+use crate::failure::Failure;
 
 /// Bytes of one read.
 const READ_BUFFER_BYTES: usize = 256 << 10;
@@ -77,39 +72,6 @@ const READABLE: epoll::EventFlags = epoll::EventFlags::IN
     .union(epoll::EventFlags::HUP)
     .union(epoll::EventFlags::ERR)
     .union(epoll::EventFlags::RDHUP);
-
-/// The shape of a run.
-#[derive(Debug, Clone)]
-pub(crate) struct Settings {
-    /// The broker.
-    pub address: SocketAddr,
-    /// Where connections come from, in turn; the kernel's choice without any.
-    pub sources: Vec<IpAddr>,
-    /// What lies between MQTT and TCP.
-    pub layers: Layers,
-    /// Protocol version of all connections.
-    pub version: Version,
-    /// Keep alive of all connections, in seconds; nothing is sent to keep them.
-    pub keep_alive_seconds: u16,
-    /// Payload size in bytes.
-    pub payload: usize,
-    /// Most publishes in one write.
-    pub burst: u32,
-    /// Most deliveries outstanding.
-    pub outstanding: u64,
-    /// Deliveries that each publish brings about.
-    pub fan_out: u64,
-    /// Connections that come or go at once.
-    pub handshakes: usize,
-    /// Groups of subscribers that share the messages out among them.
-    pub groups: usize,
-    /// Longest time without any progress.
-    pub timeout: Duration,
-    /// The broker's process, whose memory is sampled.
-    pub broker: Option<Process>,
-    /// Between two progress lines.
-    pub progress: Option<Duration>,
-}
 
 /// The event of the bell, beside those of the connections by their numbers.
 const BELL: u64 = u64::MAX;
@@ -176,31 +138,6 @@ impl Engine {
         })
     }
 
-    /// Connects further clients, and subscribes those that ask for it. Ends when all are up.
-    fn establish(&mut self, mut clients: impl ExactSizeIterator<Item = Client>) -> Result<(), Failure> {
-        let total = self.connections.len() + clients.len();
-        let (mut done, mut since) = (self.up, Instant::now());
-        let mut ticker = self.ticker();
-        while self.up < total {
-            while self.connections.len() - self.up < self.settings.handshakes {
-                let Some(client) = clients.next() else { break };
-                self.open(client)?;
-            }
-            self.serve(LONGEST_WAIT)?;
-            let now = self.traffic.tick();
-            self.tell(&mut ticker, now, [self.up as u64, total as u64, 0], |[up, of, _]| {
-                format!("{up} of {of} clients connected")
-            });
-            if self.up > done {
-                (done, since) = (self.up, Instant::now());
-            } else if since.elapsed() > self.settings.timeout {
-                let waited = self.settings.timeout;
-                return Err(Failure::Timeout { doing: "connecting", done, of: total, waited });
-            }
-        }
-        Ok(())
-    }
-
     /// Serves all connections for `time`: they hold, or stray deliveries come in.
     fn hold(&mut self, time: Duration) -> Result<(), Failure> {
         let started = Instant::now();
@@ -208,100 +145,6 @@ impl Engine {
             self.serve(left.min(LONGEST_WAIT))?;
         }
         Ok(())
-    }
-
-    /// Publishing clients.
-    fn publishers(&self) -> usize {
-        self.publishers.len()
-    }
-
-    /// Adds what each publisher published, by its number.
-    fn count_published(&mut self, published: &mut Vec<u32>) {
-        for &index in &self.publishers {
-            let Some(publisher) = self.connections[index].publisher() else { continue };
-            let number = publisher.number() as usize;
-            published.resize(published.len().max(number + 1), 0);
-            published[number] = publisher.published();
-        }
-    }
-
-    /// Duplicates, disorder, and what never came, over the whole run, except what groups did not see.
-    fn faults(&self, published: &[u32]) -> Faults {
-        let lost = self.connections.iter().map(|connection| match connection.role() {
-            Role::Subscriber(subscriber) => subscriber.lost(published),
-            Role::Churner(churner) => churner.lost(),
-            Role::Member(_) | Role::Publisher(_) | Role::Idle | Role::Deaf(_) | Role::Flooder(_) => 0,
-        });
-        Faults { lost: lost.sum(), ..self.traffic.faults }
-    }
-
-    /// What groups saw here.
-    fn seen(&self) -> &Seen {
-        &self.traffic.seen
-    }
-
-    /// Publishes whose acknowledgement never came.
-    fn unacknowledged(&self) -> u64 {
-        self.traffic.in_flight
-    }
-
-    /// Latencies of the deliveries of the last phase.
-    fn latency(&self) -> &Histogram {
-        &self.traffic.latency
-    }
-
-    /// The broker's Receive Maximum, if it narrowed the window that was asked for.
-    fn narrowed_window(&self) -> Option<u16> {
-        self.traffic.narrowed_window
-    }
-
-    /// Clients that never read and whose connection the broker closed.
-    fn gone(&self) -> usize {
-        self.gone
-    }
-
-    /// Says good-bye on every connection and closes it.
-    fn close(mut self) {
-        for connection in &mut self.connections {
-            // It is closed anyway, so a connection that is gone already needs no good-bye.
-            let _ = connection.write(&DISCONNECT);
-        }
-    }
-
-    fn open(&mut self, client: Client) -> Result<(), Failure> {
-        let number = self.connections.len();
-        let mut receive_buffer = None;
-        match &client.role {
-            Role::Publisher(_) => self.publishers.push(number),
-            Role::Deaf(deaf) => {
-                self.deaf.push(number);
-                self.reads_slowly |= deaf.reads();
-                receive_buffer = Some(deaf.receive_buffer_bytes());
-            }
-            Role::Flooder(_) => self.flooders.push(number),
-            _ => {}
-        }
-        let transport = self.dial(number, receive_buffer)?;
-        self.connections.push(Connection::new(client, &self.settings, transport));
-        Ok(())
-    }
-
-    /// Begins to connect as number `number`.
-    fn dial(&self, number: usize, receive_buffer: Option<usize>) -> Result<Transport, Failure> {
-        let address = self.settings.address;
-        let failed = |source| Failure::Open { number, address, source };
-        let source = socket::source(&self.settings.sources, address.ip(), self.number_of(number));
-        let stream = socket::open(address, source, receive_buffer).map_err(failed)?;
-        let data = epoll::EventData::new_u64(number as u64);
-        epoll::add(&self.epoll, &stream, data, epoll::EventFlags::OUT)
-            .map_err(|error| failed(error.into()))?;
-        Transport::new(stream, &self.settings.layers).map_err(failed)
-    }
-
-    /// The number of a connection of this engine among those of all.
-    fn number_of(&self, index: usize) -> usize {
-        let (lane, engines) = self.lane;
-        index * engines + lane
     }
 
     /// Tells the other engines, and hears what they have outstanding.
