@@ -5,10 +5,14 @@ import shlex
 import socket
 import subprocess
 import time
+import urllib.request
 from pathlib import Path
 
 START_SECONDS = 20
 STOP_SECONDS = 15
+METRICS_SECONDS = 10
+# Messages for a subscriber whose outbox holds no more.
+DROPPED = 'micro_mq_messages_dropped_total{reason="outbox_full"}'
 
 MOSQUITTO_CONFIGURATION = """\
 listener {port} 127.0.0.1
@@ -155,6 +159,10 @@ class Broker:
             self.process.kill()
             self.process.wait()
 
+    def dropped(self) -> int | None:
+        """Messages that it says it dropped for slow subscribers; None if it does not say."""
+        return None
+
     def last_lines(self) -> str:
         """The end of its log, for an error message."""
         lines = self.log.read_text(errors="replace").strip().splitlines()
@@ -225,12 +233,27 @@ class MicroMq(Broker):
         self.name = f"micro-mq-{workers}"
         self.program = program
         self.settings = [f"node.workers={workers}", *settings]
+        self.admin_port = free_port()
 
     def command(self) -> list[str]:
         settings = [
             f"listener.tcp.bind=127.0.0.1:{self.port}",
             f"listener.websocket.bind=127.0.0.1:{free_port()}",
-            f"admin.bind=127.0.0.1:{free_port()}",
+            f"admin.bind=127.0.0.1:{self.admin_port}",
             *self.settings,
         ]
         return [str(self.program), "run", *(word for setting in settings for word in ("--set", setting))]
+
+    def dropped(self) -> int | None:
+        address = f"http://127.0.0.1:{self.admin_port}/metrics"
+        try:
+            with urllib.request.urlopen(address, timeout=METRICS_SECONDS) as answer:
+                return dropped_of(answer.read().decode())
+        except OSError as error:
+            raise BrokerError(f"{self.name} tells no metrics: {error}") from error
+
+
+def dropped_of(metrics: str) -> int | None:
+    """The count in the text form of metrics."""
+    values = [line.split()[-1] for line in metrics.splitlines() if line.startswith(f"{DROPPED} ")]
+    return int(float(values[0])) if values else None

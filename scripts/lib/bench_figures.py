@@ -81,13 +81,21 @@ def dig(result: dict | None, path: str) -> float | None:
 
 
 def figure(scenario: Scenario, result: dict | None, name: str) -> float | None:
-    """One figure of one run; `busy` is the generator's share of one core, `growth_mib` is for people."""
+    """
+    One figure of one run.
+
+    `busy` is the generator's share of one core, `growth_mib` is for people, `counted` is what a broker says it dropped
+    over what did not arrive.
+    """
     if name == "busy":
         seconds, spent = dig(result, "load.seconds"), dig(result, "load.generator.seconds")
         return spent / seconds if seconds and spent is not None else None
     if name == "growth_mib":
         growth = dig(result, "slow.resident_growth")
         return growth / MEBIBYTE if growth is not None else None
+    if name == "counted":
+        dropped, missing = dig(result, "slow.flood.dropped_by_broker"), dig(result, "slow.flood.not_delivered")
+        return dropped / missing if missing and dropped is not None else None
     path = PATHS[scenario.kind].get(name)
     return dig(result, path) if path else None
 

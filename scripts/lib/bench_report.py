@@ -47,6 +47,7 @@ LINES = {
         "flood_rate": "flood messages/s beside",
         "flood_ratio": "flood beside / alone",
         "not_delivered": "flood not delivered",
+        "counted": "dropped / not delivered",
     },
     "idle": {
         "bytes_each": "B per connection",

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import bench_report
 from bench_brokers import MOSQUITTO_CONFIGURATION, BrokerError
-from bench_figures import NODE, faults, figure
+from bench_figures import NODE, dig, faults, figure
 from bench_machine import busy_cores, describe
 from bench_peers import Peer, nodes, peers
 from bench_scenarios import GROUPS, SCENARIOS, Scenario
@@ -216,12 +216,15 @@ def measure(generator: Path, broker, scenario: Scenario, seconds: float, sources
             ended = subprocess.run(command, capture_output=True, text=True, timeout=seconds * 4 + RUN_GRACE_SECONDS)
             if broker.process.poll() is not None:
                 raise BrokerError(f"{broker.name} ended during the run: {broker.last_lines()}")
+            dropped = broker.dropped() if "--flood" in command else None
     except (BrokerError, OSError) as error:
         return {"clean": False, "fault": "broker", "problem": str(error), "result": None}
     except subprocess.TimeoutExpired as error:
         problem = f"did not end within {error.timeout:.0f} s"
         return {"clean": False, "fault": "broker", "problem": problem, "result": None}
     found = json.loads(result.read_text()) if result.exists() else None
+    if found and dig(found, "slow.flood"):
+        found["slow"]["flood"]["dropped_by_broker"] = dropped
     run = {"clean": ended.returncode == 0, "command": shlex.join(["mqtt-bench", *command[1:]]), "result": found}
     if ended.returncode != 0:
         run["problem"] = problem_of(found) if found else (ended.stderr.strip() or f"status {ended.returncode}")

@@ -6,7 +6,7 @@ import xml.etree.ElementTree
 from pathlib import Path
 
 import bench_report
-from bench_brokers import Named
+from bench_brokers import Named, dropped_of
 from bench_figures import Runs, Verdict, faults, judge, judgement, judgements
 from bench_peers import peers
 from bench_pictures import pictures
@@ -85,12 +85,17 @@ class Judging(unittest.TestCase):
     def test_a_flood_into_one_subscriber(self):
         scenario = next(it for it in SCENARIOS if it.name == "flood-q0")
         slow = {"resident_growth": 7 * 2**20, "p99_ratio": 1.5}
-        slow["flood"] = {"rate_ratio": 0.95, "beside_per_second": 5e5, "not_delivered": 9}
+        slow["flood"] = {"rate_ratio": 0.95, "beside_per_second": 5e5, "not_delivered": 1000, "dropped_by_broker": 990}
         run = ran(NODE, 1, 1.0, scenario="flood-q0") | {"result": {"slow": slow}}
         verdicts = {it.goal.figure: it.verdict for it in judgements(Runs([scenario], [run]), scenario, 1)}
         self.assertEqual(
-            verdicts, {"growth_mib": Verdict.MISSED, "flood_ratio": Verdict.MET, "p99_ratio": Verdict.MET}
+            verdicts, dict(growth_mib=Verdict.MISSED, flood_ratio=Verdict.MET, counted=Verdict.MET, p99_ratio=Verdict.MET)
         )
+
+    def test_the_count_of_dropped_messages(self):
+        reasons = 'micro_mq_messages_dropped_total{reason="connection_closed"} 7\n'
+        self.assertEqual(dropped_of(f'# HELP x\n{reasons}micro_mq_messages_dropped_total{{reason="outbox_full"}} 564551\n'), 564551)
+        self.assertIsNone(dropped_of(reasons))
 
     def test_a_goal_against_another_scenario_of_the_node(self):
         small = Scenario("small", "growth", "wild")
