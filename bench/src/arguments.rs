@@ -225,6 +225,7 @@ mod tests {
         refused("pub --tls", "--tls: needs one of --ca FILE and --insecure");
         refused("pub --insecure", "--ca, --insecure: need --tls");
         refused("pub --path /", "--path: needs --websocket");
+        refused("slow --read-rate 9", "--read-rate: needs --flood");
         refused("pub --what", "invalid option '--what'");
     }
 }

@@ -50,6 +50,10 @@ pub(super) fn complete(written: Written) -> Result<Arguments, ArgumentError> {
         (false, None) => None,
         (true, path) => Some(path.unwrap_or_else(|| "/mqtt".into())),
     };
+    if written.read_rate.is_some() && written.flood.unwrap_or(0) == 0 {
+        // It acknowledges nothing, so QoS 1 and 2 of the pairs would stop on their own.
+        return refuse("--read-rate", "needs --flood");
+    }
     if let Some(source) = written.sources.iter().find(|source| source.is_ipv4() != broker.is_ipv4()) {
         let problem = format!("{source} does not reach {}", broker.ip());
         return Err(ArgumentError::Value { option: "--source", problem });

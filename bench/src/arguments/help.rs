@@ -71,7 +71,7 @@ slow
   --deaf N               subscribers that never read [1]
   --flood N              clients that publish QoS 0 as fast as their sockets take it, all the time; the pairs are then
                          measured beside that alone, and beside those subscribers, which hear nothing but the flood [0]
-  --read-rate BYTES      what each of those subscribers reads in a second [0, never]
+  --read-rate BYTES      what each of those subscribers reads in a second, with --flood [0, never]
 
 idle, connect, subscribe
   --connections N        [19000; subscribe 1000]
