@@ -152,6 +152,9 @@ impl Matches {
     }
 }
 
+// A filter with wildcards costs one cache line.
+const _: () = assert!(PathTrie::<FilterEntry>::NODE_BYTES == 64);
+
 /// See the module. Filters without wildcards are found by one look-up, the others by their levels.
 #[derive(Debug, Default)]
 pub struct Trie {

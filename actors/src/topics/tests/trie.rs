@@ -116,14 +116,18 @@ fn places_looked_at() {
     for name in ["a/+/c", "+/b/c", "x/y/#"] {
         trie.insert(&filter(name), subscriber(2, 0));
     }
-    // The root; `a`, its `+`, `c`; `+`, its `b`, `c`.
-    assert_eq!(collect(&trie, "a/b/c").2, 7);
-    // The root; `x`, its `y`, and there the topic name ends; `+`.
-    assert_eq!(collect(&trie, "x/y").2, 4);
+    // The root, and the filters that begin with `a` and `+`: they share no level.
+    assert_eq!(collect(&trie, "a/b/c").2, 3);
+    // The root, and those that begin with `x` and `+`.
+    assert_eq!(collect(&trie, "x/y").2, 3);
     assert_eq!(collect(&trie, "$SYS/x").2, 1);
     trie.insert(&filter("$SYS/+"), subscriber(3, 0));
-    // The root; `$SYS`, its `+`.
-    assert_eq!(collect(&trie, "$SYS/x"), (vec![(3, 0)], vec![], 3));
+    assert_eq!(collect(&trie, "$SYS/x"), (vec![(3, 0)], vec![], 2));
+    for name in ["a/+/d", "+/b/d"] {
+        trie.insert(&filter(name), subscriber(2, 0));
+    }
+    // The root; `a`, its `+`, `c`; `+`, its `b`, `c`.
+    assert_eq!(collect(&trie, "a/b/c").2, 7);
 }
 
 /// Of a filter that is gone nothing is left to look at.
