@@ -4,6 +4,7 @@ mod actor;
 mod directory;
 mod dispatch;
 mod lanes;
+mod look_ahead;
 mod messages;
 mod path_trie;
 mod route;

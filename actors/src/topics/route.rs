@@ -15,6 +15,7 @@ use hashbrown::{HashMap, HashSet};
 use mqtt_codec::{PacketType, ProtocolVersion, ReasonCode, encode_ack, matches};
 use tokio::time::Instant;
 
+use super::look_ahead::LookAhead;
 use super::messages::{Chosen, Route};
 use super::shared::GroupKey;
 use super::trie::{Matches, Subscriber, Trie};
@@ -24,6 +25,8 @@ use crate::worker::Worker;
 
 /// Places of the tree of wildcards that cost about as much to look at as a delivery to make.
 const PLACES_PER_DELIVERY: usize = 8;
+/// A message may cost so many deliveries that those behind it are not looked up with it for nothing.
+const DELIVERIES_PER_NAME: usize = 4;
 /// Items with the same topic name that are delivered together: so many more than its budget a turn may deliver.
 const RUN_ITEMS_MAX: usize = 64;
 /// What matched is kept for the next message, up to so many subscribers.
@@ -146,6 +149,7 @@ pub(super) struct Router {
     position: Option<Position>,
     /// Those of the run that is being delivered, item by item.
     frames: Vec<FrameCache>,
+    look_ahead: LookAhead,
     spare: Vec<Matches>,
     pub(super) handoffs: Vec<Vec<Chosen>>,
     /// Members offline that are to give back what they hold of groups.
@@ -177,6 +181,7 @@ impl Router {
             worker,
             position: None,
             frames: Vec::new(),
+            look_ahead: LookAhead::default(),
             spare: Vec::new(),
             handoffs,
             reclaims: HashMap::new(),
@@ -243,6 +248,7 @@ impl Router {
             run: current.run,
             withheld: current.withheld,
         });
+        self.look_ahead.forget();
         while current.item < current.batch.items().len() {
             if *budget == 0 {
                 return Progress::MoreToDo;
@@ -277,18 +283,27 @@ impl Router {
     }
 
     /// Looks up what matches a run. Returns whether all of it is found.
-    fn look_up(&self, current: &mut Current, trie: &Trie, budget: &mut usize) -> bool {
+    fn look_up(&mut self, current: &mut Current, trie: &Trie, budget: &mut usize) -> bool {
         if current.stage == Stage::Deliver {
             return true;
         }
-        let topic = current.batch.topic(current.item);
-        if current.stage == Stage::Begin {
-            trie.begin(topic, &mut current.matches);
-            current.stage = Stage::LookUp;
-        }
+        let (batch, item, matches) = (&current.batch, current.item, &mut current.matches);
         // Some places of the tree cost about as much as a delivery.
         let mut places = *budget * PLACES_PER_DELIVERY;
-        let is_through = trie.go_on(topic, &mut current.matches, &mut places);
+        let mut is_through = false;
+        if current.stage == Stage::Begin {
+            let room = *budget / DELIVERIES_PER_NAME;
+            let own = 1u64 << self.worker.id;
+            match self.look_ahead.take((batch, item, own), trie, room, matches) {
+                Some(looked_at) => {
+                    is_through = true;
+                    places = places.saturating_sub(looked_at);
+                }
+                None => trie.begin(batch.topic(item), matches),
+            }
+            current.stage = Stage::LookUp;
+        }
+        is_through = is_through || trie.go_on(batch.topic(item), matches, &mut places);
         // What is left in part is gone.
         *budget = if is_through { (places / PLACES_PER_DELIVERY).min(*budget - 1) } else { 0 };
         if !is_through {

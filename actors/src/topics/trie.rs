@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use mqtt_codec::SubscriptionOptions;
 
-use super::path_trie::{PathTrie, Walk};
+use super::path_trie::{LockStep, PathTrie, Walk};
 use super::shared::GroupKey;
 use crate::sessions::SessionKey;
 
@@ -24,6 +24,9 @@ pub struct Subscriber {
 const KEPT_CAPACITY: usize = 1024;
 /// A filter with more subscribers than this finds one of them by an index.
 const INDEXED_ABOVE: usize = 64;
+
+/// Subscribers and groups of one topic name that are found together with those of others, at most.
+const TOGETHER_MAX: usize = 64;
 
 #[derive(Debug, Default)]
 struct Many {
@@ -280,6 +283,33 @@ impl Trie {
     pub fn go_on(&self, topic: &str, matches: &mut Matches, budget: &mut usize) -> bool {
         let Matches { subscribers, groups, walk } = matches;
         self.wild.go_on(topic, walk, budget, &mut |entry| take(entry, subscribers, groups))
+    }
+
+    /// Looks several topic names up side by side, which waits less for memory. What a name may cost is bounded: its
+    /// budget, of places of the tree, is spent in the end if there is more to find than was taken.
+    pub(super) fn collect_together(
+        &self,
+        topics: &[&str],
+        matches: &mut [Matches],
+        budgets: &mut [usize],
+        steps: &mut LockStep,
+    ) {
+        let mut take_few = |name: usize, entry: &FilterEntry, budget: &mut usize| {
+            let Matches { subscribers, groups, .. } = &mut matches[name];
+            let more =
+                entry.subscribers.as_slice().len() + entry.groups.as_ref().map_or(0, |groups| groups.len());
+            if subscribers.len() + groups.len() + more > TOGETHER_MAX {
+                *budget = 0;
+            } else {
+                take(entry, subscribers, groups);
+            }
+        };
+        for (name, topic) in topics.iter().enumerate() {
+            if let Some(entry) = self.exact.get(*topic) {
+                take_few(name, entry, &mut budgets[name]);
+            }
+        }
+        self.wild.look_up_together(topics, budgets, steps, take_few);
     }
 
     /// All that matches a topic name, at once. Returns how many places of the tree were looked at.

@@ -58,6 +58,11 @@ impl ChildTable {
         }
     }
 
+    /// What is read first to find a node with this hash: to have it read before it is needed.
+    pub(super) fn touch(&self, hash: u32) -> u64 {
+        self.places[self.home(hash)]
+    }
+
     /// Adds a node that is not there yet.
     pub(super) fn insert(&mut self, hash: u32, node: u32) {
         self.used += 1;

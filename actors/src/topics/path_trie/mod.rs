@@ -10,6 +10,7 @@
 
 mod child_table;
 mod levels;
+mod lock_step;
 mod node;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ use hashbrown::DefaultHashBuilder;
 
 use child_table::ChildTable;
 use levels::{first, split};
+pub(super) use lock_step::LockStep;
 use node::{Branch, Kind, NONE, Node, Nodes};
 pub(super) use walk::Walk;
 
@@ -82,15 +84,12 @@ impl<T> PathTrie<T> {
         (hasher.finish() >> 32) as u32
     }
 
-    /// The level below a branch, which is not `+`.
+    /// The level, which is not `+`, below a branch that has any.
     #[inline]
     fn child(&self, parent: u32, branch: &Branch, level: &[u8]) -> Option<u32> {
         let is_it = |node: u32| self.nodes[node].is_child(parent, level);
         if branch.only != NONE {
             return Some(branch.only).filter(|node| is_it(*node));
-        }
-        if branch.children == 0 {
-            return None;
         }
         self.children.find(self.hash(parent, level), is_it)
     }
@@ -102,7 +101,8 @@ impl<T> PathTrie<T> {
             None => branch.here,
             Some(b"#") => branch.below,
             Some(b"+") => branch.any,
-            Some(level) => return self.child(at, branch, level),
+            Some(level) if branch.children > 0 => return self.child(at, branch, level),
+            Some(_) => NONE,
         };
         Some(next).filter(|next| *next != NONE)
     }

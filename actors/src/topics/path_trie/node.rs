@@ -104,18 +104,18 @@ impl<T> Node<T> {
 pub(super) struct Nodes<T> {
     places: Vec<Node<T>>,
     free: u32,
-    used: usize,
     generations: u32,
 }
 
 impl<T> Nodes<T> {
     /// Generations go on behind `generations`.
     pub(super) fn new(generations: u32) -> Self {
-        Self { places: Vec::new(), free: NONE, used: 0, generations }
+        Self { places: Vec::new(), free: NONE, generations }
     }
 
+    #[cfg(any(test, feature = "simulation"))]
     pub(super) fn len(&self) -> usize {
-        self.used
+        self.places.iter().filter(|node| !matches!(node.kind, Kind::Free(_))).count()
     }
 
     pub(super) fn generations(&self) -> u32 {
@@ -123,7 +123,6 @@ impl<T> Nodes<T> {
     }
 
     pub(super) fn insert(&mut self, parent: u32, text: &[u8], kind: Kind<T>) -> u32 {
-        self.used += 1;
         self.generations = self.generations.wrapping_add(1);
         let node = Node { parent, generation: self.generations, text: Text::new(text), kind };
         let at = self.free;
@@ -138,7 +137,6 @@ impl<T> Nodes<T> {
     }
 
     pub(super) fn remove(&mut self, at: u32) -> Node<T> {
-        self.used -= 1;
         let nobody = Node { parent: NONE, generation: 0, text: Text::new(b""), kind: Kind::Free(self.free) };
         self.free = at;
         std::mem::replace(&mut self[at], nobody)

@@ -138,6 +138,38 @@ fn filters() -> impl Strategy<Value = String> {
 }
 
 proptest! {
+    /// What is looked up side by side is what is found one by one, or the budget says that there is more.
+    #[test]
+    fn side_by_side_finds_the_same(
+        filters in proptest::collection::btree_set(filters(), 0..40),
+        topics in proptest::collection::vec(texts(&["a", "b", "", "$s", "a long level, not in the node"]), 1..20),
+        budget in 1..30_usize,
+    ) {
+        let mut trie = PathTrie::default();
+        for filter in &filters {
+            *trie.entry(filter) = filter.clone();
+        }
+        let topics: Vec<_> = topics.iter().map(String::as_str).collect();
+        let (mut budgets, mut found) = (vec![budget; topics.len()], vec![BTreeSet::new(); topics.len()]);
+        trie.look_up_together(&topics, &mut budgets, &mut LockStep::default(), |name, filter, _| {
+            assert!(found[name].insert(filter.clone()), "{filter} twice");
+        });
+        for ((topic, left), found) in topics.iter().zip(budgets).zip(found) {
+            let (mut walk, mut expected, mut places) = (Walk::default(), BTreeSet::new(), usize::MAX);
+            trie.begin(&mut walk);
+            trie.go_on(topic, &mut walk, &mut places, &mut |filter| _ = expected.insert(filter.clone()));
+            prop_assert!(expected.is_superset(&found), "{:?}", found);
+            if left > 0 {
+                prop_assert_eq!(&expected, &found);
+                prop_assert_eq!(usize::MAX - places, budget - left);
+            } else {
+                prop_assert!(usize::MAX - places >= budget);
+            }
+        }
+    }
+}
+
+proptest! {
     /// Filters come and go while a topic name is looked up a place at a time: what was there all the time is found once,
     /// what does not match never. With the last filter all nodes are gone.
     #[test]
