@@ -19,6 +19,10 @@ use crate::worker::{IncompleteBytes, SCRATCH_BYTES, Worker, go_on_behind_sockets
 
 /// Reads of one turn. The second usually finds nothing, without a system call, and leaves the waker with the socket.
 const READS_PER_TURN: usize = 2;
+/// What one read takes, in bytes, of a client that sends small packets: the more, the longer those wait that stand behind
+/// who never stops sending. Beside ten such publishers a message takes 0.5 ms; with 64 KiB it took 1.4 ms, and a publish
+/// of theirs a tenth less CPU.
+const READ_BYTES: usize = 16 * 1024;
 /// What the packets may cost that one turn steps through before others have theirs: an acknowledgement 1. 64 KiB may hold
 /// 16,384 of them.
 const COST_PER_TURN: usize = 1024;
@@ -139,7 +143,9 @@ impl Connection {
         }
         let mut scratch = worker.scratch.borrow_mut();
         for _ in 0..READS_PER_TURN {
-            let read = match self.transport.poll_read(task, &mut scratch) {
+            // The rest of a large packet is read by as much as there is room for: it is not stepped through yet.
+            let read_bytes = if self.partial.len() < READ_BYTES { READ_BYTES } else { scratch.len() };
+            let read = match self.transport.poll_read(task, &mut scratch[..read_bytes]) {
                 Poll::Pending if self.is_broken() => {
                     return Some(Ending::because(ReasonCode::UnspecifiedError));
                 }
