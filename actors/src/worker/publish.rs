@@ -61,11 +61,18 @@ impl Worker {
         let own = 1u64 << self.id;
         let mut targets = 0;
         let mut look_ups = LookUps::of(batch.items().len());
+        let mut before: Option<usize> = None;
         for index in 0..batch.items().len() {
             let item = &batch.items()[index];
             let answered = item.ack.is_some();
             if item.is_routed() {
-                let workers = self.node.directory.workers_within(batch.topic(index), &mut look_ups);
+                // Most publishers send many messages to one topic name.
+                let same = before.filter(|before| batch.topic(*before) == batch.topic(index));
+                let workers = match same {
+                    Some(before) => batch.items()[before].workers,
+                    None => self.node.directory.workers_within(batch.topic(index), &mut look_ups),
+                };
+                before = Some(index);
                 batch.items_mut()[index].workers = workers;
                 targets |= if workers & !own == 0 { own } else { workers };
             }
