@@ -15,6 +15,9 @@ struct Shape {
     retain: bool,
 }
 
+/// A buffer above that, of a very long topic name or very long properties, is not kept for the next message.
+const SPARE_BYTES_MAX: usize = 4096;
+
 #[derive(Debug)]
 struct Frame {
     shape: Shape,
@@ -53,8 +56,10 @@ impl FrameCache {
     #[inline]
     pub fn forget(&mut self) {
         while let Some(mut frame) = self.frames.pop() {
-            frame.bytes.clear();
-            self.spare.push(frame.bytes);
+            if frame.bytes.capacity() <= SPARE_BYTES_MAX {
+                frame.bytes.clear();
+                self.spare.push(frame.bytes);
+            }
         }
     }
 

@@ -18,9 +18,10 @@ use mqtt_codec::ReasonCode;
 use tokio::time::Instant;
 use tracing::error;
 
+use super::current::Current;
 use super::lanes::{Client, Epoch, Lanes, Ticket};
 use super::messages::*;
-use super::route::{Current, Progress, Router};
+use super::route::{Progress, Router};
 use super::shared::{GroupKey, Member};
 use super::trie::{Subscriber, Trie};
 use super::{group_home, shared_part};

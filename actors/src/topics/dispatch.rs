@@ -10,8 +10,9 @@ use hashbrown::HashSet;
 use mqtt_codec::QoS;
 use tokio::time::Instant;
 
+use super::deliver::one;
 use super::messages::{Chosen, Handoff, Reclaim};
-use super::route::{Router, one};
+use super::route::Router;
 use super::shared::{GivenBack, Group, GroupKey, Member};
 use crate::ledger::DropReason;
 use crate::message::{Publication, StoredMessage};

@@ -1,6 +1,8 @@
 //! Topic tries: which sessions of a worker want a message, and getting it to them.
 
 mod actor;
+mod current;
+mod deliver;
 mod directory;
 mod dispatch;
 mod lanes;

@@ -1,34 +1,25 @@
-//! Getting messages to the sessions of one worker.
-//!
-//! **The one exception to "everything is a message"**: the router appends to the outboxes and queues of its own
-//! worker's sessions directly, and wakes each network connection once per run. One mailbox message per subscriber in
-//! its place costs about twice the CPU of a bulk fan-out.
-//!
-//! Items of a batch with the same topic name are a run: looked up once, and delivered subscriber by subscriber. Each
-//! session, outbox and list of messages in flight is then fetched into the processor's cache once per run instead of
-//! once per message, and a connection that is woken amid a long fan-out has all of the run to write.
+//! Routing batches to the sessions of one worker, a bounded piece at a time: look up, deliver, answer the publisher.
 
 use std::rc::Rc;
 use std::sync::Arc;
 
 use hashbrown::{HashMap, HashSet};
-use mqtt_codec::{PacketType, ProtocolVersion, ReasonCode, encode_ack, matches};
+use mqtt_codec::{PacketType, ProtocolVersion, ReasonCode, encode_ack};
 use tokio::time::Instant;
 
+use super::current::{Current, Position, Stage};
 use super::look_ahead::LookAhead;
 use super::messages::{Chosen, Route};
 use super::shared::GroupKey;
-use super::trie::{Matches, Subscriber, Trie};
-use crate::message::{Batch, Item, Publication, StoredMessage};
-use crate::sessions::{Desk, FrameCache, Identifiers, Offered, SessionKey, Wanted};
+use super::trie::{Matches, Trie};
+use crate::message::Batch;
+use crate::sessions::{FrameCache, SessionKey};
 use crate::worker::Worker;
 
 /// Places of the tree of wildcards that cost about as much to look at as a delivery to make.
 const PLACES_PER_DELIVERY: usize = 8;
 /// A message may cost so many deliveries that those behind it are not looked up with it for nothing.
 const DELIVERIES_PER_NAME: usize = 4;
-/// Items with the same topic name that are delivered together: so many more than its budget a turn may deliver.
-const RUN_ITEMS_MAX: usize = 64;
 /// What matched is kept for the next message, up to so many subscribers.
 const SPARE_SUBSCRIBERS: usize = 4096;
 const SPARE_MATCHES: usize = 8;
@@ -40,115 +31,13 @@ pub(super) enum Progress {
     MoreToDo,
 }
 
-/// How far one run of a batch is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    /// Nothing is looked up.
-    Begin,
-    /// The look-up has begun.
-    LookUp,
-    /// `matches` hold what matches it.
-    Deliver,
-}
-
-/// A batch that is being routed, and how far it is.
-#[derive(Debug)]
-pub(super) struct Current {
-    batch: Arc<Batch>,
-    home: bool,
-    /// The first item of the run.
-    item: usize,
-    /// How many items it has.
-    run: usize,
-    stage: Stage,
-    /// What matches their topic name.
-    matches: Matches,
-    next_subscriber: usize,
-    /// The item of the run that is next for the groups.
-    next_of_run: usize,
-    next_group: usize,
-    /// The items of the run as they wait.
-    stored: Vec<Option<Arc<StoredMessage>>>,
-    /// For each item so far: whether this worker has a match.
-    matched: Vec<bool>,
-    /// The publisher is not answered: its network connection is closed, and it will send again.
-    withheld: bool,
-}
-
-impl Current {
-    fn at(position: Position) -> Self {
-        Self {
-            matched: vec![false; position.item],
-            batch: position.batch,
-            home: position.home,
-            item: position.item,
-            run: 1,
-            stage: Stage::Begin,
-            matches: Matches::default(),
-            next_subscriber: 0,
-            next_of_run: 0,
-            next_group: 0,
-            stored: Vec::new(),
-            withheld: position.withheld,
-        }
-    }
-
-    /// How many items from the present one on have its topic name and go to the same worker.
-    fn run_length(&self, own: u64) -> usize {
-        let topic = self.batch.topic(self.item);
-        let rest = self.batch.items().iter().enumerate().skip(self.item + 1).take(RUN_ITEMS_MAX - 1);
-        let is_alike = |(index, item): &(usize, &Item)| {
-            item.is_routed() && item.workers & own != 0 && self.batch.topic(*index) == topic
-        };
-        1 + rest.take_while(is_alike).count()
-    }
-
-    /// Whether a run is looked up or delivered in part: that holds memory.
-    pub(super) fn is_within_item(&self) -> bool {
-        self.stage != Stage::Begin
-    }
-
-    /// A subscription is gone: nothing that was looked up before is delivered through it any more [MQTT-3.10.4-2].
-    /// Returns how many subscribers had to be looked at.
-    pub(super) fn withdraw(&mut self, filter: &str, gone: &Subscriber) -> usize {
-        if !self.is_within_item() || !matches(filter, self.batch.topic(self.item)) {
-            return 0;
-        }
-        let done = if self.stage == Stage::Deliver { self.next_subscriber } else { 0 };
-        let subscribers = &mut self.matches.subscribers;
-        let left = subscribers.get(done..).unwrap_or_default();
-        let looked_at = left.len();
-        if let Some(at) = left.iter().position(|subscriber| subscriber == gone) {
-            subscribers.remove(done + at);
-        }
-        looked_at
-    }
-
-    /// The trie is another one: what was looked up in part is looked up anew.
-    pub(super) fn look_up_anew(&mut self) {
-        if self.stage == Stage::LookUp {
-            self.stage = Stage::Begin;
-        }
-    }
-}
-
-/// How far a batch is, in case that routing it panics.
-#[derive(Debug)]
-struct Position {
-    batch: Arc<Batch>,
-    home: bool,
-    item: usize,
-    run: usize,
-    withheld: bool,
-}
-
 /// See the module.
 pub(super) struct Router {
     pub(super) worker: Rc<Worker>,
     /// That of the batch that is being routed at this moment.
     position: Option<Position>,
     /// Those of the run that is being delivered, item by item.
-    frames: Vec<FrameCache>,
+    pub(super) frames: Vec<FrameCache>,
     look_ahead: LookAhead,
     spare: Vec<Matches>,
     pub(super) handoffs: Vec<Vec<Chosen>>,
@@ -158,20 +47,6 @@ pub(super) struct Router {
     pub(super) held_up: HashSet<GroupKey>,
     /// Groups whose messages can be given out now.
     pub(super) to_give_out: Vec<GroupKey>,
-}
-
-/// How a subscription wants a message [MQTT-3.3.1-12, MQTT-3.3.1-13].
-fn wanted(subscriber: &Subscriber, publication: &Publication<'_>) -> Wanted {
-    Wanted {
-        qos: subscriber.options.qos,
-        retain: publication.retain && subscriber.options.retain_as_published,
-        identifiers: one(subscriber.identifier),
-        group: None,
-    }
-}
-
-pub(super) fn one(identifier: u32) -> Identifiers {
-    if identifier == 0 { Identifiers::None } else { Identifiers::One(identifier) }
 }
 
 impl Router {
@@ -330,77 +205,6 @@ impl Router {
         true
     }
 
-    /// Delivers a run to subscribers and groups. Returns whether all of them had it.
-    fn deliver(&mut self, current: &mut Current, budget: &mut usize, now: Instant) -> bool {
-        self.deliver_to_subscribers(current, budget, now) && self.deliver_to_groups(current, budget, now)
-    }
-
-    /// The budget is looked at between sessions: none has a part of a run. It gets the copies of one message before any
-    /// of the next one [MQTT-4.6.0-6].
-    fn deliver_to_subscribers(&mut self, current: &mut Current, budget: &mut usize, now: Instant) -> bool {
-        let Self { worker, frames, .. } = self;
-        let Current { batch, item, run, matches, next_subscriber, stored, .. } = current;
-        let merge = worker.node.settings.mqtt.merge_overlapping_subscriptions;
-        // Those of another run, or made in a turn before: what remains of a message expiry interval has changed.
-        frames.iter_mut().for_each(FrameCache::forget);
-        if frames.len() < *run {
-            frames.resize_with(*run, FrameCache::default);
-        }
-        let mut sessions = worker.sessions.borrow_mut();
-        let (mut pool, mut wakes) = (worker.pool.borrow_mut(), worker.wakes.borrow_mut());
-        while let Some(first) = matches.subscribers.get(*next_subscriber) {
-            if *budget == 0 {
-                return false;
-            }
-            let rest = &matches.subscribers[*next_subscriber..];
-            let own = rest.iter().take_while(|subscriber| subscriber.session == first.session).count();
-            let subscriptions = &rest[..own];
-            *next_subscriber += own;
-            let copies = if merge { *run } else { *run * own };
-            *budget = budget.saturating_sub(copies);
-            let Some(session) = sessions.get_mut(first.session) else { continue };
-            worker.ledger.matched.add(copies as u64);
-            let mut sent = 0;
-            for ((index, frames), stored) in (*item..).zip(&mut *frames).zip(stored.iter_mut()) {
-                let publication = batch.publication(index);
-                let settings = &worker.node.settings;
-                let mut desk = Desk { settings, ledger: &worker.ledger, pool: &mut pool, frames, now };
-                for (subscriber, merged) in copies_of(subscriptions, merge) {
-                    let mut how = wanted(subscriber, &publication);
-                    merge_into(&mut how, merged, &publication);
-                    let offered = session.offer(&publication, &how, stored, &mut desk);
-                    sent += usize::from(offered == Offered::Sent);
-                }
-            }
-            if sent > 0 {
-                wakes.touch(session.online.as_mut(), first.session);
-            }
-            if sent < copies {
-                session.publish_load();
-            }
-        }
-        true
-    }
-
-    fn deliver_to_groups(&mut self, current: &mut Current, budget: &mut usize, now: Instant) -> bool {
-        let Current { batch, item, run, matches, next_of_run, next_group, stored, .. } = current;
-        while *next_of_run < *run && !matches.groups.is_empty() {
-            let publication = batch.publication(*item + *next_of_run);
-            while let Some(group) = matches.groups.get(*next_group).copied() {
-                if *budget == 0 {
-                    return false;
-                }
-                *next_group += 1;
-                self.worker.ledger.matched.add(1);
-                let cost = self.dispatch(group, &publication, &mut stored[*next_of_run], now);
-                *budget = budget.saturating_sub(cost);
-            }
-            *next_of_run += 1;
-            *next_group = 0;
-        }
-        true
-    }
-
     /// Everything is routed: count what matched nobody, answer the publisher, make room for others.
     fn finish(&mut self, current: &mut Current) {
         let worker = &self.worker;
@@ -462,33 +266,4 @@ impl Router {
             worker.wakes.borrow_mut().touch(session.online.as_mut(), publisher);
         }
     }
-}
-
-/// What a session gets of each message: one copy for all of its subscriptions that match, or one for each; with the
-/// subscriptions that are merged into it.
-fn copies_of(
-    subscriptions: &[Subscriber],
-    merge: bool,
-) -> impl Iterator<Item = (&Subscriber, &[Subscriber])> {
-    let step = if merge { subscriptions.len() } else { 1 };
-    subscriptions.chunks(step).filter_map(|chunk| chunk.split_first())
-}
-
-fn merge_into(how: &mut Wanted, others: &[Subscriber], publication: &Publication<'_>) {
-    if others.is_empty() {
-        return;
-    }
-    let mut identifiers = how.identifiers.as_slice().to_vec();
-    for other in others {
-        how.qos = how.qos.max(other.options.qos);
-        how.retain |= publication.retain && other.options.retain_as_published;
-        if other.identifier != 0 {
-            identifiers.push(other.identifier);
-        }
-    }
-    how.identifiers = match identifiers.as_slice() {
-        [] => Identifiers::None,
-        [identifier] => Identifiers::One(*identifier),
-        _ => Identifiers::Many(identifiers.into()),
-    };
 }

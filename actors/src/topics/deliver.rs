@@ -1,0 +1,129 @@
+//! Getting messages to the sessions of one worker.
+//!
+//! **The one exception to "everything is a message"**: the router appends to the outboxes and queues of its own
+//! worker's sessions directly, and wakes each network connection once per run of turns. One mailbox message per
+//! subscriber in its place costs about twice the CPU of a bulk fan-out.
+
+use tokio::time::Instant;
+
+use super::current::Current;
+use super::route::Router;
+use super::trie::Subscriber;
+use crate::message::Publication;
+use crate::sessions::{Desk, FrameCache, Identifiers, Offered, Wanted};
+
+/// How a subscription wants a message [MQTT-3.3.1-12, MQTT-3.3.1-13].
+fn wanted(subscriber: &Subscriber, publication: &Publication<'_>) -> Wanted {
+    Wanted {
+        qos: subscriber.options.qos,
+        retain: publication.retain && subscriber.options.retain_as_published,
+        identifiers: one(subscriber.identifier),
+        group: None,
+    }
+}
+
+pub(super) fn one(identifier: u32) -> Identifiers {
+    if identifier == 0 { Identifiers::None } else { Identifiers::One(identifier) }
+}
+
+impl Router {
+    /// Delivers a run to subscribers and groups. Returns whether all of them had it.
+    pub(super) fn deliver(&mut self, current: &mut Current, budget: &mut usize, now: Instant) -> bool {
+        self.deliver_to_subscribers(current, budget, now) && self.deliver_to_groups(current, budget, now)
+    }
+
+    /// The budget is looked at between sessions: none has a part of a run. It gets the copies of one message before any
+    /// of the next one [MQTT-4.6.0-6].
+    fn deliver_to_subscribers(&mut self, current: &mut Current, budget: &mut usize, now: Instant) -> bool {
+        let Self { worker, frames, .. } = self;
+        let Current { batch, item, run, matches, next_subscriber, stored, .. } = current;
+        let merge = worker.node.settings.mqtt.merge_overlapping_subscriptions;
+        // Those of another run, or made in a turn before: what remains of a message expiry interval has changed.
+        frames.iter_mut().for_each(FrameCache::forget);
+        if frames.len() < *run {
+            frames.resize_with(*run, FrameCache::default);
+        }
+        let mut sessions = worker.sessions.borrow_mut();
+        let (mut pool, mut wakes) = (worker.pool.borrow_mut(), worker.wakes.borrow_mut());
+        while let Some(first) = matches.subscribers.get(*next_subscriber) {
+            if *budget == 0 {
+                return false;
+            }
+            let rest = &matches.subscribers[*next_subscriber..];
+            let own = rest.iter().take_while(|subscriber| subscriber.session == first.session).count();
+            let subscriptions = &rest[..own];
+            *next_subscriber += own;
+            let copies = if merge { *run } else { *run * own };
+            *budget = budget.saturating_sub(copies);
+            let Some(session) = sessions.get_mut(first.session) else { continue };
+            worker.ledger.matched.add(copies as u64);
+            let mut sent = 0;
+            for ((index, frames), stored) in (*item..).zip(&mut *frames).zip(stored.iter_mut()) {
+                let publication = batch.publication(index);
+                let settings = &worker.node.settings;
+                let mut desk = Desk { settings, ledger: &worker.ledger, pool: &mut pool, frames, now };
+                for (subscriber, merged) in copies_of(subscriptions, merge) {
+                    let mut how = wanted(subscriber, &publication);
+                    merge_into(&mut how, merged, &publication);
+                    let offered = session.offer(&publication, &how, stored, &mut desk);
+                    sent += usize::from(offered == Offered::Sent);
+                }
+            }
+            if sent > 0 {
+                wakes.touch(session.online.as_mut(), first.session);
+            }
+            if sent < copies {
+                session.publish_load();
+            }
+        }
+        true
+    }
+
+    fn deliver_to_groups(&mut self, current: &mut Current, budget: &mut usize, now: Instant) -> bool {
+        let Current { batch, item, run, matches, next_of_run, next_group, stored, .. } = current;
+        while *next_of_run < *run && !matches.groups.is_empty() {
+            let publication = batch.publication(*item + *next_of_run);
+            while let Some(group) = matches.groups.get(*next_group).copied() {
+                if *budget == 0 {
+                    return false;
+                }
+                *next_group += 1;
+                self.worker.ledger.matched.add(1);
+                let cost = self.dispatch(group, &publication, &mut stored[*next_of_run], now);
+                *budget = budget.saturating_sub(cost);
+            }
+            *next_of_run += 1;
+            *next_group = 0;
+        }
+        true
+    }
+}
+
+/// What a session gets of each message: one copy for all of its subscriptions that match, or one for each; with the
+/// subscriptions that are merged into it.
+fn copies_of(
+    subscriptions: &[Subscriber],
+    merge: bool,
+) -> impl Iterator<Item = (&Subscriber, &[Subscriber])> {
+    let step = if merge { subscriptions.len() } else { 1 };
+    subscriptions.chunks(step).filter_map(|chunk| chunk.split_first())
+}
+
+fn merge_into(how: &mut Wanted, others: &[Subscriber], publication: &Publication<'_>) {
+    if others.is_empty() {
+        return;
+    }
+    let mut identifiers = how.identifiers.as_slice().to_vec();
+    for other in others {
+        how.qos = how.qos.max(other.options.qos);
+        how.retain |= publication.retain && other.options.retain_as_published;
+        if other.identifier != 0 {
+            identifiers.push(other.identifier);
+        }
+    }
+    how.identifiers = match identifiers.as_slice() {
+        [] => Identifiers::None,
+        [identifier] => Identifiers::One(*identifier),
+        _ => Identifiers::Many(identifiers.into()),
+    };
+}
