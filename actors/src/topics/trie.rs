@@ -165,9 +165,9 @@ pub struct Trie {
     wild: PathTrie<FilterEntry>,
 }
 
-/// Whether a topic filter has a wildcard; a valid filter holds these characters as wildcards only.
+/// Whether a topic filter has a wildcard; a valid filter holds these characters as wildcards only, and `#` at its end.
 pub(super) fn is_wild(filter: &str) -> bool {
-    filter.bytes().any(|byte| byte == b'+' || byte == b'#')
+    filter.ends_with('#') || filter.as_bytes().contains(&b'+')
 }
 
 impl Trie {
