@@ -45,7 +45,8 @@ impl LookAhead {
     ) -> Option<usize> {
         let done = self.items[self.next..self.len].iter().take_while(|other| **other < item).count();
         self.next += done;
-        if self.next == self.len {
+        let is_alone = item + 1 == batch.items().len();
+        if self.next == self.len && !is_alone {
             self.look_up(batch, item, worker, trie, room);
         }
         let at = self.next;
