@@ -12,14 +12,18 @@ use super::trie::Subscriber;
 use crate::message::Publication;
 use crate::sessions::{Desk, FrameCache, Identifiers, Offered, Wanted};
 
-/// How a subscription wants a message [MQTT-3.3.1-12, MQTT-3.3.1-13].
-fn wanted(subscriber: &Subscriber, publication: &Publication<'_>) -> Wanted {
-    Wanted {
+/// How a session wants a message by a subscription and those that are merged into it [MQTT-3.3.1-12, MQTT-3.3.1-13].
+fn wanted(subscriber: &Subscriber, merged: &[Subscriber], is_retained: bool) -> Wanted {
+    let mut how = Wanted {
         qos: subscriber.options.qos,
-        retain: publication.retain && subscriber.options.retain_as_published,
+        retain: is_retained && subscriber.options.retain_as_published,
         identifiers: one(subscriber.identifier),
         group: None,
+    };
+    if !merged.is_empty() {
+        merge_into(&mut how, merged, is_retained);
     }
+    how
 }
 
 pub(super) fn one(identifier: u32) -> Identifiers {
@@ -38,8 +42,16 @@ impl Router {
         let Self { worker, frames, .. } = self;
         let Current { batch, item, run, matches, next_subscriber, stored, .. } = current;
         let merge = worker.node.settings.mqtt.merge_overlapping_subscriptions;
+        let (single, several): ([_; 1], Vec<_>);
+        let publications: &[Publication<'_>] = if *run == 1 {
+            single = [batch.publication(*item)];
+            &single
+        } else {
+            several = (*item..*item + *run).map(|index| batch.publication(index)).collect();
+            &several
+        };
         // Those of another run, or made in a turn before: what remains of a message expiry interval has changed.
-        frames.iter_mut().for_each(FrameCache::forget);
+        frames.iter_mut().take(*run).for_each(FrameCache::forget);
         if frames.len() < *run {
             frames.resize_with(*run, FrameCache::default);
         }
@@ -57,16 +69,21 @@ impl Router {
             *budget = budget.saturating_sub(copies);
             let Some(session) = sessions.get_mut(first.session) else { continue };
             worker.ledger.matched.add(copies as u64);
+            let all_but_retained = (copies == *run).then(|| wanted(first, &subscriptions[1..], false));
             let mut sent = 0;
-            for ((index, frames), stored) in (*item..).zip(&mut *frames).zip(stored.iter_mut()) {
-                let publication = batch.publication(index);
+            for ((publication, frames), stored) in
+                publications.iter().zip(&mut *frames).zip(stored.iter_mut())
+            {
                 let settings = &worker.node.settings;
                 let mut desk = Desk { settings, ledger: &worker.ledger, pool: &mut pool, frames, now };
-                for (subscriber, merged) in copies_of(subscriptions, merge) {
-                    let mut how = wanted(subscriber, &publication);
-                    merge_into(&mut how, merged, &publication);
-                    let offered = session.offer(&publication, &how, stored, &mut desk);
-                    sent += usize::from(offered == Offered::Sent);
+                let mut offer = |how: &Wanted| {
+                    sent += usize::from(session.offer(publication, how, stored, &mut desk) == Offered::Sent);
+                };
+                match &all_but_retained {
+                    Some(how) if !publication.retain => offer(how),
+                    _ => copies_of(subscriptions, merge).for_each(|(subscriber, merged)| {
+                        offer(&wanted(subscriber, merged, publication.retain))
+                    }),
                 }
             }
             if sent > 0 {
@@ -109,14 +126,11 @@ fn copies_of(
     subscriptions.chunks(step).filter_map(|chunk| chunk.split_first())
 }
 
-fn merge_into(how: &mut Wanted, others: &[Subscriber], publication: &Publication<'_>) {
-    if others.is_empty() {
-        return;
-    }
+fn merge_into(how: &mut Wanted, others: &[Subscriber], is_retained: bool) {
     let mut identifiers = how.identifiers.as_slice().to_vec();
     for other in others {
         how.qos = how.qos.max(other.options.qos);
-        how.retain |= publication.retain && other.options.retain_as_published;
+        how.retain |= is_retained && other.options.retain_as_published;
         if other.identifier != 0 {
             identifiers.push(other.identifier);
         }

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use hashbrown::{DefaultHashBuilder, HashMap};
 use parking_lot::RwLock;
 
-use super::path_trie::{PathTrie, Walk};
+use super::path_trie::{LockStep, PathTrie, Walk};
 use super::trie::is_wild;
 
 /// Workers at most: a bit each.
@@ -50,8 +50,14 @@ impl Wild {
 #[derive(Debug)]
 pub struct LookUps {
     walk: Walk,
+    steps: LockStep,
     places_left: usize,
 }
+
+/// Topic names that are looked up side by side.
+pub(crate) const NAMES_TOGETHER: usize = 16;
+/// Places that each of them may look at; with more it is looked up by itself.
+const PLACES_PER_NAME: usize = 64;
 
 /// Places of the tree of wildcards that the look-ups of any batch may look at.
 const PLACES_PER_BATCH: usize = 1024;
@@ -63,7 +69,8 @@ const PLACES_PER_LOOK: usize = 64;
 impl LookUps {
     /// For a batch of so many publishes.
     pub fn of(publishes: usize) -> Self {
-        Self { walk: Walk::default(), places_left: PLACES_PER_BATCH + PLACES_PER_PUBLISH * publishes }
+        let places_left = PLACES_PER_BATCH + PLACES_PER_PUBLISH * publishes;
+        Self { walk: Walk::default(), steps: LockStep::default(), places_left }
     }
 }
 
@@ -159,8 +166,7 @@ impl Directory {
         if self.workers == 1 {
             return 1;
         }
-        let hash = self.hasher.hash_one(topic);
-        let mut workers = self.shard(hash).read().get(&hash).copied().unwrap_or(0);
+        let mut workers = self.exact_workers(topic);
         let wild_workers = self.wild_workers.load(Ordering::Acquire);
         if wild_workers & !workers != 0 {
             workers |= self.wild_workers(topic, workers, wild_workers, look_ups);
@@ -168,9 +174,58 @@ impl Directory {
         workers
     }
 
+    /// The same for several topic names, at most [`NAMES_TOGETHER`]: among very many filters with wildcards a look-up
+    /// mostly waits for memory, and side by side they wait together.
+    pub(crate) fn workers_together(&self, topics: &[&str], look_ups: &mut LookUps) -> [u64; NAMES_TOGETHER] {
+        let mut workers = [1; NAMES_TOGETHER];
+        let all_places = topics.len() * PLACES_PER_NAME;
+        if self.workers == 1 {
+            return workers;
+        }
+        if topics.len() == 1 || look_ups.places_left < all_places {
+            for (workers, topic) in workers.iter_mut().zip(topics) {
+                *workers = self.workers_within(topic, look_ups);
+            }
+            return workers;
+        }
+        let mut left = [0; NAMES_TOGETHER];
+        let wild_workers = self.wild_workers.load(Ordering::Acquire);
+        for ((workers, left), topic) in workers.iter_mut().zip(&mut left).zip(topics) {
+            *workers = self.exact_workers(topic);
+            *left = if wild_workers & !*workers == 0 { 0 } else { PLACES_PER_NAME };
+        }
+        if wild_workers == 0 {
+            return workers;
+        }
+        let before: usize = left.iter().sum();
+        self.wild.read().tree.look_up_together(
+            topics,
+            &mut left,
+            &mut look_ups.steps,
+            |name, found, left| {
+                workers[name] |= found;
+                if wild_workers & !workers[name] == 0 {
+                    *left = 0;
+                }
+            },
+        );
+        look_ups.places_left -= before - left.iter().sum::<usize>();
+        for ((workers, left), topic) in workers.iter_mut().zip(left).zip(topics) {
+            if left == 0 && wild_workers & !*workers != 0 {
+                *workers |= self.wild_workers(topic, *workers, wild_workers, look_ups);
+            }
+        }
+        workers
+    }
+
+    fn exact_workers(&self, topic: &str) -> u64 {
+        let hash = self.hasher.hash_one(topic);
+        self.shard(hash).read().get(&hash).copied().unwrap_or(0)
+    }
+
     fn wild_workers(&self, topic: &str, known: u64, wild_workers: u64, look_ups: &mut LookUps) -> u64 {
         let wild = self.wild.read();
-        let LookUps { walk, places_left } = look_ups;
+        let LookUps { walk, places_left, .. } = look_ups;
         let mut workers = known;
         wild.tree.begin(walk);
         while *places_left > 0 {
@@ -206,6 +261,34 @@ mod tests {
         assert_eq!(directory.workers_within(&deep, &mut look_ups), 0b110, "it may be both");
         assert_eq!(look_ups.places_left, 0);
         assert_eq!(directory.workers_within("x/y", &mut look_ups), 0b110, "nothing is looked at any more");
+    }
+
+    #[test]
+    fn side_by_side_it_names_whom_it_names_one_by_one() {
+        let directory = Directory::new(3);
+        for number in 0..200 {
+            directory.add(&format!("one/{number}/+"), number % 3);
+            directory.add(&format!("one/+/{number}"), 1);
+        }
+        directory.add("exact", 2);
+        directory.add("all/+", 0);
+        // More places than each of several names may look at: `{a,+}^8`.
+        for bits in 0..1_u32 << 8 {
+            let levels: Vec<_> = (0..8).map(|at| if bits & 1 << at == 0 { "a" } else { "+" }).collect();
+            directory.add(&levels.join("/"), 2);
+        }
+        let deep = ["a"; 8].join("/");
+        let mut topics = vec!["exact", "nobody", "all/x", deep.as_str(), "one/1/2", "one/3/300"];
+        for _ in 0..2 {
+            let found = directory.workers_together(&topics, &mut LookUps::of(100));
+            let expected: Vec<_> = topics.iter().map(|topic| directory.workers(topic)).collect();
+            assert_eq!(found[..topics.len()], expected);
+            topics.reverse();
+        }
+        let mut look_ups = LookUps::of(1);
+        look_ups.places_left = 1;
+        let found = directory.workers_together(&["one/0/2", "one/1/2"], &mut look_ups);
+        assert_eq!(found[..2], [0b111, 0b111], "what may be is named when there are no places left");
     }
 
     #[test]

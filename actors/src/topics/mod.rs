@@ -16,6 +16,7 @@ mod tests;
 mod trie;
 
 pub use actor::TopicTrie;
+pub(crate) use directory::NAMES_TOGETHER;
 pub use directory::{Directory, LookUps, WORKERS_MAX};
 pub use messages::*;
 pub use shared::{GivenBack, Group, GroupKey, Groups, Load, Member};

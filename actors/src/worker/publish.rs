@@ -10,7 +10,10 @@ use crate::message::{Batch, Payload, Publication, StoredMessage};
 use crate::metrics::ActorKind;
 use crate::retained::Keep;
 use crate::sessions::{SessionKey, Will};
-use crate::topics::{LookUps, Route};
+use crate::topics::{LookUps, NAMES_TOGETHER, Route};
+
+/// Items whose topic names are looked up together.
+const ITEMS_TOGETHER: usize = 64;
 
 impl Worker {
     /// Routes a batch. A publisher that can be held up gives its `waker`: if a worker with a match has no room, the
@@ -59,24 +62,26 @@ impl Worker {
     /// publisher's own where something has to be answered, in its turn, or matches nobody elsewhere.
     fn look_up(&self, batch: &mut Batch) -> u64 {
         let own = 1u64 << self.id;
+        if self.node.peers.len() == 1 {
+            // There is nobody else, and nothing to look up.
+            batch.items_mut().iter_mut().filter(|item| item.is_routed()).for_each(|item| item.workers = own);
+            return own;
+        }
         let mut targets = 0;
         let mut look_ups = LookUps::of(batch.items().len());
-        let mut before: Option<usize> = None;
-        for index in 0..batch.items().len() {
-            let item = &batch.items()[index];
-            let answered = item.ack.is_some();
-            if item.is_routed() {
-                // Most publishers send many messages to one topic name.
-                let same = before.filter(|before| batch.topic(*before) == batch.topic(index));
-                let workers = match same {
-                    Some(before) => batch.items()[before].workers,
-                    None => self.node.directory.workers_within(batch.topic(index), &mut look_ups),
-                };
-                before = Some(index);
-                batch.items_mut()[index].workers = workers;
-                targets |= if workers & !own == 0 { own } else { workers };
+        let mut from = 0;
+        while from < batch.items().len() {
+            let names = Names::of(batch, from);
+            let workers = self.node.directory.workers_together(&names.names[..names.len], &mut look_ups);
+            let (of_items, items) = (names.of_items, names.items);
+            for (item, name) in batch.items_mut()[from..][..items].iter_mut().zip(of_items) {
+                if item.is_routed() {
+                    item.workers = workers[usize::from(name)];
+                    targets |= if item.workers & !own == 0 { own } else { item.workers };
+                }
+                targets |= if item.ack.is_some() { own } else { 0 };
             }
-            targets |= if answered { own } else { 0 };
+            from += items;
         }
         targets
     }
@@ -129,6 +134,37 @@ impl Worker {
         // Wills are bounded by the number of sessions: they may overshoot the limit between workers.
         let routed = self.route(batch, None);
         debug_assert!(routed.is_ok());
+    }
+}
+
+/// The next items of a batch, and the topic names that are looked up together for them. Most publishers send many
+/// messages to one topic name: those in a row share it.
+struct Names<'a> {
+    names: [&'a str; NAMES_TOGETHER],
+    len: usize,
+    /// Which of the names each item has.
+    of_items: [u8; ITEMS_TOGETHER],
+    items: usize,
+}
+
+impl<'a> Names<'a> {
+    fn of(batch: &'a Batch, from: usize) -> Self {
+        let mut names = Self { names: [""; NAMES_TOGETHER], len: 0, of_items: [0; ITEMS_TOGETHER], items: 0 };
+        for (index, item) in batch.items().iter().enumerate().skip(from).take(ITEMS_TOGETHER) {
+            if item.is_routed() {
+                let topic = batch.topic(index);
+                if names.len == 0 || names.names[names.len - 1] != topic {
+                    if names.len == NAMES_TOGETHER {
+                        break;
+                    }
+                    names.names[names.len] = topic;
+                    names.len += 1;
+                }
+                names.of_items[names.items] = (names.len - 1) as u8;
+            }
+            names.items += 1;
+        }
+        names
     }
 }
 
