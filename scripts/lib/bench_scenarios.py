@@ -79,9 +79,8 @@ def paced(name: str, arguments: str, quick: bool = False) -> Scenario:
 def grown_subscribers(count: int) -> Scenario:
     """The same number of deliveries outstanding for each subscriber, so that batches have the same size."""
     goals = (Goal("cpu", 1.25, of="subscribers-100"),) if count > 100 else ()
-    return Scenario(
-        f"subscribers-{count}", "growth", f"fanout --subscribers {count} --outstanding {50 * count}", goals
-    )
+    arguments = f"fanout --subscribers {count} --outstanding {50 * count}"
+    return Scenario(f"subscribers-{count}", "growth", arguments, goals, relay=True)
 
 
 def grown_filters(count: int) -> Scenario:

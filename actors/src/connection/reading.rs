@@ -23,8 +23,8 @@ const READS_PER_TURN: usize = 2;
 /// who never stops sending. Beside ten such publishers a message takes 0.5 ms; with 64 KiB it took 1.4 ms, and a publish
 /// of theirs a tenth less CPU.
 const READ_BYTES: usize = 16 * 1024;
-/// What the packets may cost that one turn steps through before others have theirs: an acknowledgement 1. 64 KiB may hold
-/// 16,384 of them.
+/// What the packets may cost that one turn steps through before others have theirs: an acknowledgement 1. 16 KiB may hold
+/// 4,096 of them.
 const COST_PER_TURN: usize = 1024;
 /// SUBSCRIBE and UNSUBSCRIBE packets of one client in work at a time; beyond, it is not read.
 const CHANGES_MAX: usize = 64;
