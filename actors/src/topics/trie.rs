@@ -176,7 +176,7 @@ impl Trie {
         self.exact.len() + self.wild.len()
     }
 
-    /// Places of the tree of filters with wildcards: one for each beginning that they have, and the root.
+    /// Places of the tree of filters with wildcards: one for each of them, those where they part, and the root.
     #[cfg(feature = "simulation")]
     pub fn places(&self) -> usize {
         self.wild.nodes()
