@@ -47,11 +47,24 @@ pub struct Listener {
     pub address: SocketAddr,
 }
 
+/// Free ports that are tried where any will do: somebody else may take one between two looks at it.
+const FREE_PORTS_TRIED: usize = 8;
+
 /// Binds one socket per worker.
 ///
 /// # Errors
 /// When the address cannot be had; another process that listens there counts, even one that would share it.
 pub(crate) fn bind(address: SocketAddr, workers: usize) -> io::Result<(SocketAddr, Vec<TcpListener>)> {
+    let mut others = if address.port() == 0 { FREE_PORTS_TRIED - 1 } else { 0 };
+    loop {
+        match bind_once(address, workers) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && others > 0 => others -= 1,
+            bound => return bound,
+        }
+    }
+}
+
+fn bind_once(address: SocketAddr, workers: usize) -> io::Result<(SocketAddr, Vec<TcpListener>)> {
     // Sockets that share a port do not notice a stranger of the same user who shares it too: look first.
     let probe = TcpListener::bind(address)?;
     let address = probe.local_addr()?;
