@@ -35,9 +35,9 @@ const MAILBOX_CAPACITY: usize = 4096;
 
 /// What one client's turn may cost, in deliveries, when others wait.
 const DELIVERIES_PER_CLIENT: usize = 256;
-/// Batches that may wait for their next turn within an item, since each holds what matched that item: with more, one
+/// Batches that may wait for their next turn within a run of messages, since each holds what matched it: with more, one
 /// goes on at once.
-const WITHIN_ITEMS_MAX: usize = 64;
+const WITHIN_RUNS_MAX: usize = 64;
 
 /// One thing to do.
 #[derive(Debug)]
@@ -73,8 +73,8 @@ impl Work {
         }
     }
 
-    fn is_within_item(&self) -> bool {
-        matches!(self, Self::Routing(current) if current.is_within_item())
+    fn is_within_run(&self) -> bool {
+        matches!(self, Self::Routing(current) if current.is_within_run())
     }
 }
 
@@ -88,8 +88,8 @@ pub struct TopicTrie {
     lanes: Lanes<Work>,
     /// The piece of work that is being done.
     in_work: Option<Ticket>,
-    /// Batches that wait for their next turn within an item.
-    within_items: usize,
+    /// Batches that wait for their next turn within a run.
+    within_runs: usize,
     /// Who wants to know when what was there before is done.
     observers: VecDeque<(Epoch, Observer)>,
     /// Who waits for the change that is being made.
@@ -109,7 +109,7 @@ impl TopicTrie {
             router,
             lanes: Lanes::default(),
             in_work: None,
-            within_items: 0,
+            within_runs: 0,
             observers: VecDeque::new(),
             replying: None,
             panics_in_batch: false,
@@ -157,7 +157,7 @@ impl TopicTrie {
                 break;
             }
             let Some((ticket, work)) = self.lanes.next() else { break };
-            self.within_items -= usize::from(work.is_within_item());
+            self.within_runs -= usize::from(work.is_within_run());
             self.in_work = Some(ticket);
             let share = DELIVERIES_PER_CLIENT.min(budget);
             let mut left = share;
@@ -169,8 +169,8 @@ impl TopicTrie {
             budget -= (share - left).max(1);
             match rest {
                 Some(rest) => {
-                    let at_once = rest.is_within_item() && self.within_items >= WITHIN_ITEMS_MAX;
-                    self.within_items += usize::from(rest.is_within_item());
+                    let at_once = rest.is_within_run() && self.within_runs >= WITHIN_RUNS_MAX;
+                    self.within_runs += usize::from(rest.is_within_run());
                     self.lanes.put_back(ticket, rest, at_once);
                 }
                 None => {
@@ -338,7 +338,7 @@ impl TopicTrie {
     /// Takes a subscription that is gone out of what is being routed to others in turns, so that nothing comes behind the
     /// UNSUBACK. Returns what that cost.
     fn withdraw(&mut self, filter: &str, gone: &Subscriber) -> usize {
-        if self.within_items == 0 {
+        if self.within_runs == 0 {
             return 0;
         }
         let fronts = self.lanes.fronts_mut();
@@ -423,11 +423,11 @@ impl TopicTrie {
                 None => _ = self.lanes.done(ticket),
             }
         }
-        self.within_items = 0;
+        self.within_runs = 0;
         for work in self.lanes.iter_mut() {
             if let Work::Routing(current) = work {
                 current.look_up_anew();
-                self.within_items += usize::from(current.is_within_item());
+                self.within_runs += usize::from(current.is_within_run());
             }
         }
         if let Some(Reply { connection, .. }) = self.replying.take() {

@@ -78,14 +78,14 @@ impl Current {
     }
 
     /// Whether a run is looked up or delivered in part: that holds memory.
-    pub(super) fn is_within_item(&self) -> bool {
+    pub(super) fn is_within_run(&self) -> bool {
         self.stage != Stage::Begin
     }
 
     /// A subscription is gone: nothing that was looked up before is delivered through it any more [MQTT-3.10.4-2].
     /// Returns how many subscribers had to be looked at.
     pub(super) fn withdraw(&mut self, filter: &str, gone: &Subscriber) -> usize {
-        if !self.is_within_item() || !matches(filter, self.batch.topic(self.item)) {
+        if !self.is_within_run() || !matches(filter, self.batch.topic(self.item)) {
             return 0;
         }
         let done = if self.stage == Stage::Deliver { self.next_subscriber } else { 0 };

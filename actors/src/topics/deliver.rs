@@ -36,8 +36,7 @@ impl Router {
         self.deliver_to_subscribers(current, budget, now) && self.deliver_to_groups(current, budget, now)
     }
 
-    /// The budget is looked at between sessions: none has a part of a run. It gets the copies of one message before any
-    /// of the next one [MQTT-4.6.0-6].
+    /// The budget is looked at between subscriptions: none has a part of a run.
     fn deliver_to_subscribers(&mut self, current: &mut Current, budget: &mut usize, now: Instant) -> bool {
         let Self { worker, frames, .. } = self;
         let Current { batch, item, run, matches, next_subscriber, stored, .. } = current;
@@ -62,34 +61,32 @@ impl Router {
                 return false;
             }
             let rest = &matches.subscribers[*next_subscriber..];
-            let own = rest.iter().take_while(|subscriber| subscriber.session == first.session).count();
-            let subscriptions = &rest[..own];
-            *next_subscriber += own;
-            let copies = if merge { *run } else { *run * own };
-            *budget = budget.saturating_sub(copies);
+            let merged = match merge {
+                true => rest[1..].iter().take_while(|subscriber| subscriber.session == first.session).count(),
+                false => 0,
+            };
+            let merged = &rest[1..][..merged];
+            *next_subscriber += 1 + merged.len();
+            *budget = budget.saturating_sub(*run);
             let Some(session) = sessions.get_mut(first.session) else { continue };
-            worker.ledger.matched.add(copies as u64);
-            let all_but_retained = (copies == *run).then(|| wanted(first, &subscriptions[1..], false));
+            worker.ledger.matched.add(*run as u64);
+            let all_but_retained = wanted(first, merged, false);
             let mut sent = 0;
             for ((publication, frames), stored) in
                 publications.iter().zip(&mut *frames).zip(stored.iter_mut())
             {
                 let settings = &worker.node.settings;
                 let mut desk = Desk { settings, ledger: &worker.ledger, pool: &mut pool, frames, now };
-                let mut offer = |how: &Wanted| {
-                    sent += usize::from(session.offer(publication, how, stored, &mut desk) == Offered::Sent);
+                let offered = match publication.retain {
+                    true => session.offer(publication, &wanted(first, merged, true), stored, &mut desk),
+                    false => session.offer(publication, &all_but_retained, stored, &mut desk),
                 };
-                match &all_but_retained {
-                    Some(how) if !publication.retain => offer(how),
-                    _ => copies_of(subscriptions, merge).for_each(|(subscriber, merged)| {
-                        offer(&wanted(subscriber, merged, publication.retain))
-                    }),
-                }
+                sent += usize::from(offered == Offered::Sent);
             }
             if sent > 0 {
                 wakes.touch(session.online.as_mut(), first.session);
             }
-            if sent < copies {
+            if sent < *run {
                 session.publish_load();
             }
         }
@@ -114,16 +111,6 @@ impl Router {
         }
         true
     }
-}
-
-/// What a session gets of each message: one copy for all of its subscriptions that match, or one for each; with the
-/// subscriptions that are merged into it.
-fn copies_of(
-    subscriptions: &[Subscriber],
-    merge: bool,
-) -> impl Iterator<Item = (&Subscriber, &[Subscriber])> {
-    let step = if merge { subscriptions.len() } else { 1 };
-    subscriptions.chunks(step).filter_map(|chunk| chunk.split_first())
 }
 
 fn merge_into(how: &mut Wanted, others: &[Subscriber], is_retained: bool) {

@@ -188,14 +188,20 @@ impl Router {
         current.next_subscriber = 0;
         current.next_of_run = 0;
         current.next_group = 0;
+        let subscribers = &mut current.matches.subscribers;
+        // Those of one session side by side: their copies of a message are merged, or sent one behind the other.
+        subscribers.sort_by_key(|subscriber| subscriber.session);
+        let has_several = subscribers.windows(2).any(|pair| pair[0].session == pair[1].session);
+        if has_several && !self.worker.node.settings.mqtt.merge_overlapping_subscriptions {
+            // All copies of a message before any of the next one [MQTT-4.6.0-6].
+            current.run = 1;
+            if let Some(position) = &mut self.position {
+                position.run = 1;
+            }
+        }
         current.stored.clear();
         current.stored.resize(current.run, None);
         let subscribers = &mut current.matches.subscribers;
-        if subscribers.is_empty() {
-            return true;
-        }
-        // Those of one session side by side: their copies of a message are merged, or sent one behind the other.
-        subscribers.sort_by_key(|subscriber| subscriber.session);
         let publisher = current.batch.publisher;
         if publisher.is_some() {
             // No local: not to the client that published it [MQTT-3.8.3-3].

@@ -203,6 +203,7 @@ async fn copies_after_a_panic(topics: [&str; 3]) -> usize {
         publisher.expect(Packet::PubRec(ack)).await;
     }
     publisher.publish("t/end", QoS::AtMostOnce, "end").await;
+    let together = topics.iter().take_while(|topic| **topic == topics[0]).count();
     let mut copies = 0;
     for client in &mut subscribers {
         let mut seen: Vec<String> = Vec::new();
@@ -214,8 +215,10 @@ async fn copies_after_a_panic(topics: [&str; 3]) -> usize {
             }
             seen.push(String::from_utf8_lossy(&got.payload).into_owned());
         }
-        for payload in ["1", "2", "3"] {
-            assert!(seen.iter().any(|seen| seen == payload), "{seen:?}");
+        for (number, payload) in ["1", "2", "3"].into_iter().enumerate() {
+            let times = seen.iter().filter(|seen| *seen == payload).count();
+            let most = if number < together { 2 } else { 1 };
+            assert!((1..=most).contains(&times), "{seen:?}");
         }
         copies += seen.len();
     }
