@@ -389,8 +389,8 @@ impl RunningNode {
                     let _ = sessions.send(PublishWills).await;
                 }
             }
-            // Twice: what one trie routes may be handed to another.
-            for _ in 0..2 {
+            // Three times: what one worker's publishers have for another's trie may be handed to a third.
+            for _ in 0..3 {
                 for peer in &self.shared.peers {
                     if let Some(trie) = peer.trie.addr() {
                         let _ = trie.send(ObserveTrie).await;

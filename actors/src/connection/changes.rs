@@ -42,7 +42,7 @@ impl Connection {
                         filters: filters.clone().into(),
                         reply: Some(reply.clone()),
                     };
-                    worker.node.peers[usize::from(*home)].trie.do_send(message);
+                    worker.tell_trie(*home, message);
                 }
                 by_home.len()
             }
@@ -72,14 +72,15 @@ impl Connection {
         let mut asked = 0;
         if !plain.is_empty() {
             let message = Subscribe { session: self.key, filters: plain, reply: Some(reply.clone()) };
-            worker.peer().trie.do_send(message);
+            worker.tell_trie(worker.id, message);
             asked += 1;
         }
         for (home, filters) in shared.into_iter().enumerate().filter(|(_, filters)| !filters.is_empty()) {
             let load = session.load.get_or_insert_default().clone();
             let (online, durable) = (true, session.is_durable());
             let reply = Some(reply.clone());
-            peers[home].trie.do_send(Join { session: self.key, filters, online, durable, load, reply });
+            let join = Join { session: self.key, filters, online, durable, load, reply };
+            worker.tell_trie(home as u16, join);
             asked += 1;
         }
         asked

@@ -129,8 +129,7 @@ impl Worker {
         // Members leave before their messages go back, so that no message comes to them again.
         let by_home = self.by_home(session.subscriptions.keys());
         for (home, filters) in by_home {
-            let peer = &self.node.peers[usize::from(home)];
-            peer.trie.do_send(Unsubscribe { session: key, filters: filters.into(), reply: None });
+            self.tell_trie(home, Unsubscribe { session: key, filters: filters.into(), reply: None });
         }
         self.give_back(Some(key), GivenBack::by_group(session.give_back(|_| true)));
         session.drop_waiting(&self.ledger);
@@ -170,7 +169,7 @@ impl Worker {
         };
         for (home, filters) in by_home {
             let state = MemberState { session: key, filters: filters.into(), online, durable };
-            self.node.peers[usize::from(home)].trie.do_send(state);
+            self.tell_trie(home, state);
         }
     }
 
@@ -187,7 +186,7 @@ impl Worker {
             if !filters.is_empty() {
                 let (online, durable, load) = (session.online.is_some(), session.is_durable(), load.clone());
                 let join = Join { session: session.key, filters, online, durable, load, reply: None };
-                self.node.peers[usize::from(home)].trie.do_send(join);
+                self.tell_trie(home, join);
             }
         }
     }
@@ -202,13 +201,13 @@ impl Worker {
                 .filter_map(|filter| Some((filter.clone(), *session.subscriptions.get(filter)?)));
             let (shared, plain): (VecDeque<_>, VecDeque<_>) =
                 entries.partition(|(filter, _)| shared_part(filter).is_some());
-            let trie = &self.node.peers[usize::from(home)].trie;
             if !plain.is_empty() {
-                trie.do_send(Subscribe { session: key, filters: plain, reply: None });
+                self.tell_trie(home, Subscribe { session: key, filters: plain, reply: None });
             }
             if let Some(load) = session.load.clone().filter(|_| !shared.is_empty()) {
                 let (online, durable) = (session.online.is_some(), session.is_durable());
-                trie.do_send(Join { session: key, filters: shared, online, durable, load, reply: None });
+                let join = Join { session: key, filters: shared, online, durable, load, reply: None };
+                self.tell_trie(home, join);
             }
         }
     }

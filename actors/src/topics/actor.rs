@@ -148,6 +148,7 @@ impl TopicTrie {
     fn turn(&mut self, waker: &Waker) -> bool {
         let mut budget = self.worker.node.settings.node.deliveries_per_turn.max(1);
         let now = Instant::now();
+        self.worker.depart();
         self.router.give_out_held_up();
         loop {
             for group in self.router.to_give_out.drain(..) {
@@ -457,6 +458,7 @@ impl ActorFuture<TopicTrie> for Turns {
         _ctx: &mut Context<TopicTrie>,
         task: &mut TaskContext<'_>,
     ) -> Poll<()> {
+        trie.worker.departures.borrow_mut().note_trie(task.waker());
         // Not left to end the actor: its mailbox would be lost, with publishes that were acknowledged elsewhere. All that
         // a turn changes is made anew, or lies in cells that unwinding releases.
         let turn = panic::catch_unwind(AssertUnwindSafe(|| trie.turn(task.waker())));
@@ -497,6 +499,16 @@ macro_rules! in_order {
 }
 
 in_order!(Route, Subscribe, Join, Unsubscribe, MemberState, Handoff, GiveBack, Reclaim);
+
+impl Handler<Arrivals> for TopicTrie {
+    type Result = ();
+
+    fn handle(&mut self, arrivals: Arrivals, _ctx: &mut Self::Context) {
+        for route in arrivals.routes {
+            self.lanes.push(route.batch.publisher, Work::Route(route));
+        }
+    }
+}
 
 impl Handler<ObserveTrie> for TopicTrie {
     type Result = ResponseFuture<TrieObservation>;

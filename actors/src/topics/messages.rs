@@ -32,6 +32,14 @@ pub struct Route {
     pub sent_at: Option<Instant>,
 }
 
+/// What publishers of another worker have for this one's subscribers.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Arrivals {
+    /// In order.
+    pub routes: Vec<Route>,
+}
+
 /// Adds subscriptions of one session, replacing those with an equal topic filter [MQTT-3.8.4-3].
 #[derive(Debug, Message)]
 #[rtype(result = "()")]

@@ -4,6 +4,7 @@
 //! panic finds the sessions as they were.
 
 mod buffers;
+mod departures;
 mod inbound;
 mod incomplete;
 mod publish;
@@ -15,6 +16,7 @@ mod underway;
 mod wakes;
 
 pub use buffers::{BatchPool, BufferPool};
+pub(crate) use departures::Departures;
 pub use inbound::{Inbound, Weight};
 pub(crate) use incomplete::IncompleteBytes;
 pub(crate) use publish::weight;
@@ -73,6 +75,8 @@ pub struct Worker {
     /// Set when the node shuts down: no client is taken in any more.
     pub stopping: Cell<bool>,
     batches: RefCell<BatchPool>,
+    /// Batches for other workers.
+    pub(crate) departures: RefCell<Departures>,
 }
 
 impl Worker {
@@ -95,6 +99,7 @@ impl Worker {
             changes: RefCell::default(),
             stopping: Cell::new(false),
             batches: RefCell::default(),
+            departures: RefCell::new(Departures::new(node.peers.len())),
             node,
         })
     }
@@ -230,7 +235,7 @@ impl Worker {
         }
         for (home, returned) in by_home.into_iter().enumerate() {
             if !returned.is_empty() {
-                self.node.peers[home].trie.do_send(GiveBack { session, returned });
+                self.tell_trie(home as u16, GiveBack { session, returned });
             }
         }
     }

@@ -46,7 +46,8 @@ impl Worker {
             }
             peer.inbound.enter(batch.weight(worker as u16, false));
             let sent_at = peer.stats.of(ActorKind::TopicTrie).send();
-            peer.trie.do_send(Route { batch: Arc::clone(&batch), home: false, sent_at });
+            let route = Route { batch: Arc::clone(&batch), home: false, sent_at };
+            self.departures.borrow_mut().add(worker, route);
         }
         if local {
             self.peer().inbound.enter(batch.weight(self.id, true));
