@@ -2,4 +2,5 @@
 
 mod directory;
 mod groups;
+mod route;
 mod trie;
