@@ -185,9 +185,9 @@ pub struct WorkerSettings {
     /// in the session's queue. At least 4096. Default 1048576.
     pub outbox_bytes_max: usize,
     /// Messages on their way to one worker's topic trie, from its own connections and from other workers; at this limit
-    /// publishers are not read until there is room. Default 65536.
+    /// publishers are not read until there is room. Default 32768.
     pub messages_between_workers_max: usize,
-    /// Bytes of those messages. Default 33554432 (32 MiB).
+    /// Bytes of those messages. Default 2097152 (2 MiB).
     pub bytes_between_workers_max: usize,
     /// Bytes of packets that are received in part, of all clients together, those before their CONNECT included; each
     /// has 16 KiB beside that. One that needs more is closed (0x97). Default 268435456 (256 MiB).
@@ -207,8 +207,8 @@ impl Default for WorkerSettings {
             connections_max: 1_000_000,
             connect_timeout_ms: 5000,
             outbox_bytes_max: 1024 * 1024,
-            messages_between_workers_max: 65_536,
-            bytes_between_workers_max: 32 * 1024 * 1024,
+            messages_between_workers_max: 32_768,
+            bytes_between_workers_max: 2 * 1024 * 1024,
             incomplete_packets_bytes_max: 256 * 1024 * 1024,
             deliveries_per_turn: 2048,
             shutdown_grace_ms: 5000,
