@@ -182,7 +182,8 @@ impl TopicTrie {
             }
         }
         self.answer_observers();
-        self.router.flush();
+        self.router.hand_over();
+        self.router.ask_back();
         let goes_on = self.router.goes_on_with_groups(waker);
         let more = !self.lanes.is_empty() || goes_on;
         self.worker.wake_touched(!more) || more

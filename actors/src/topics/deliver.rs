@@ -7,6 +7,7 @@
 use tokio::time::Instant;
 
 use super::current::Current;
+use super::handoff::Passing;
 use super::route::Router;
 use super::trie::Subscriber;
 use crate::message::Publication;
@@ -103,7 +104,12 @@ impl Router {
                 }
                 *next_group += 1;
                 self.worker.ledger.matched.add(1);
-                let cost = self.dispatch(group, &publication, &mut stored[*next_of_run], now);
+                let passing = Passing {
+                    publication: &publication,
+                    item: Some((batch, *item + *next_of_run)),
+                    stored: &mut stored[*next_of_run],
+                };
+                let cost = self.dispatch(group, passing, now);
                 *budget = budget.saturating_sub(cost);
             }
             *next_of_run += 1;

@@ -1,9 +1,8 @@
 //! Getting messages of shared subscriptions to one member of their group, wherever that lives. A member of this worker is
-//! reached directly, by the exception that `route.rs` names.
+//! reached directly, by the exception that `deliver.rs` names.
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::Waker;
 
 use hashbrown::HashSet;
@@ -11,13 +10,13 @@ use mqtt_codec::QoS;
 use tokio::time::Instant;
 
 use super::deliver::one;
-use super::messages::{Chosen, Handoff, Reclaim};
+use super::handoff::Passing;
+use super::messages::Reclaim;
 use super::route::Router;
 use super::shared::{GivenBack, Group, GroupKey, Member};
 use crate::ledger::DropReason;
-use crate::message::{Publication, StoredMessage};
+use crate::message::Publication;
 use crate::sessions::{Identifiers, Queued, SessionKey, Wanted};
-use crate::worker::Weight;
 
 /// Members of a shared group that are looked at for one message before one of them gets it, full or not.
 const MEMBERS_TRIED_MAX: usize = 8;
@@ -39,9 +38,10 @@ enum Place {
 }
 
 /// Who gets a message of a group.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 enum Choice {
-    Member(Member),
+    /// The member at this place in the group.
+    Member(usize),
     /// Nobody, until another worker has room.
     HeldUp,
     Nobody,
@@ -49,13 +49,7 @@ enum Choice {
 
 impl Router {
     /// Gives one message to one member of a group. It is counted as matched already. Returns what that cost.
-    pub(super) fn dispatch(
-        &mut self,
-        key: GroupKey,
-        publication: &Publication<'_>,
-        stored: &mut Option<Arc<StoredMessage>>,
-        now: Instant,
-    ) -> usize {
+    pub(super) fn dispatch(&mut self, key: GroupKey, mut passing: Passing<'_>, now: Instant) -> usize {
         let worker = Rc::clone(&self.worker);
         let mut groups = worker.groups.borrow_mut();
         let Some(group) = groups.get_mut(key) else {
@@ -64,18 +58,18 @@ impl Router {
             return 1;
         };
         let cost = DELIVERIES_PER_DISPATCH + group.members().len() / MEMBERS_PER_DELIVERY;
-        if !group.queue.is_empty() && publication.qos > QoS::AtMostOnce {
+        if !group.queue.is_empty() && passing.publication.qos > QoS::AtMostOnce {
             // Behind those that wait.
-            self.wait_in_group(group, publication, stored);
+            self.wait_in_group(group, passing);
             return cost;
         }
-        match self.choose(group, publication) {
-            Choice::Member(member) => self.give(key, &member, publication, stored, now),
+        match self.choose(group, passing.publication) {
+            Choice::Member(at) => self.give(group, at, &mut passing, now),
             Choice::HeldUp => {
                 self.held_up.insert(key);
-                self.wait_in_group(group, publication, stored);
+                self.wait_in_group(group, passing);
             }
-            Choice::Nobody => self.wait_in_group(group, publication, stored),
+            Choice::Nobody => self.wait_in_group(group, passing),
         }
         cost
     }
@@ -85,22 +79,23 @@ impl Router {
         let strategy = worker.node.settings.session.shared_strategy;
         let mut tried: Vec<SessionKey> = Vec::new();
         let (mut full, mut first, mut is_held_up) = (0, None, false);
-        while let Some(member) = group.choose(strategy, publication, &tried) {
+        while let Some(at) = group.choose(strategy, publication, &tried) {
+            let member = &group.members()[at];
             let place = match member.session.worker == worker.id {
-                true => self.place_with(&member, publication),
+                true => self.place_with(member, publication),
                 false if worker.node.peers[usize::from(member.session.worker)].inbound.is_full() => {
                     Place::Far
                 }
                 false => Place::Free,
             };
             if place == Place::Free {
-                return Choice::Member(member);
+                return Choice::Member(at);
             }
             tried.push(member.session);
             is_held_up |= place == Place::Far;
             if place == Place::Full {
                 full += 1;
-                first.get_or_insert(member);
+                first.get_or_insert(at);
             }
             if full >= MEMBERS_TRIED_MAX {
                 break;
@@ -109,7 +104,7 @@ impl Router {
         match first {
             _ if is_held_up => Choice::HeldUp,
             // All are online and full: what happens to a full client's message happens.
-            Some(member) => Choice::Member(member),
+            Some(at) => Choice::Member(at),
             None => Choice::Nobody,
         }
     }
@@ -128,46 +123,27 @@ impl Router {
         }
     }
 
-    fn give(
-        &mut self,
-        group: GroupKey,
-        member: &Member,
-        publication: &Publication<'_>,
-        stored: &mut Option<Arc<StoredMessage>>,
-        now: Instant,
-    ) {
-        let how = Wanted {
+    fn give(&mut self, group: &Group, at: usize, passing: &mut Passing<'_>, now: Instant) {
+        let member = &group.members()[at];
+        let wanted = Wanted {
             qos: member.options.qos,
-            retain: publication.retain && member.options.retain_as_published,
+            retain: passing.publication.retain && member.options.retain_as_published,
             identifiers: one(member.identifier),
-            group: Some(group),
+            group: Some(group.key),
         };
         if member.session.worker == self.worker.id {
             self.worker.frames.borrow_mut().forget();
-            self.worker.offer(member.session, publication, &how, stored, now);
+            self.worker.offer(member.session, passing.publication, &wanted, passing.stored, now);
             self.worker.frames.borrow_mut().forget();
         } else {
-            member.load.fetch_add(1, Ordering::Relaxed);
-            let message = stored.get_or_insert_with(|| Arc::new(StoredMessage::new(publication)));
-            let queued = Queued {
-                message: Arc::clone(message),
-                qos: publication.qos.min(how.qos),
-                retain: how.retain,
-                identifiers: how.identifiers,
-                group: how.group,
-            };
-            let chosen = Chosen { session: member.session, queued };
-            self.handoffs[usize::from(member.session.worker)].push(chosen);
+            group.note_given(self.worker.node.settings.session.shared_strategy, at);
+            self.handoffs[usize::from(member.session.worker)].add(member.session, passing, wanted);
         }
     }
 
     /// No member can take it now: QoS 1 and 2 wait for one that is online or whose session is durable.
-    fn wait_in_group(
-        &self,
-        group: &mut Group,
-        publication: &Publication<'_>,
-        stored: &mut Option<Arc<StoredMessage>>,
-    ) {
+    fn wait_in_group(&self, group: &mut Group, mut passing: Passing<'_>) {
+        let publication = passing.publication;
         let limits = &self.worker.node.settings.session;
         let ledger = &self.worker.ledger;
         let is_online = group.members().iter().any(|member| member.online);
@@ -179,9 +155,8 @@ impl Router {
         } else if !group.has_room(publication.queued_bytes(), limits) {
             ledger.drop_n(DropReason::QueueFull, 1);
         } else {
-            let message = stored.get_or_insert_with(|| Arc::new(StoredMessage::new(publication)));
             group.queue.push(Queued {
-                message: Arc::clone(message),
+                message: passing.stored(),
                 qos: publication.qos,
                 retain: publication.retain,
                 identifiers: Identifiers::None,
@@ -230,9 +205,11 @@ impl Router {
                 continue;
             }
             match self.choose(group, &publication) {
-                Choice::Member(member) => {
+                Choice::Member(at) => {
                     group.queue.pop();
-                    self.give(key, &member, &publication, &mut Some(Arc::clone(&message)), now);
+                    let stored = &mut Some(Arc::clone(&message));
+                    let mut passing = Passing { publication: &publication, item: None, stored };
+                    self.give(group, at, &mut passing, now);
                 }
                 Choice::HeldUp => {
                     self.held_up.insert(key);
@@ -251,47 +228,15 @@ impl Router {
             self.worker.ledger.drop_n(DropReason::Expired, 1);
             return 1;
         }
-        self.dispatch(group, &publication, &mut Some(Arc::clone(&queued.message)), now)
+        let stored = &mut Some(Arc::clone(&queued.message));
+        self.dispatch(group, Passing { publication: &publication, item: None, stored }, now)
     }
 
-    /// Sends what members of other workers were chosen for, and who is asked for what it holds: one message to each.
-    pub(super) fn flush(&mut self) {
-        let peers = &self.worker.node.peers;
-        for (worker, chosen) in self.handoffs.iter_mut().enumerate() {
-            if !chosen.is_empty() {
-                peers[worker].inbound.enter(weight(chosen));
-                peers[worker].trie.do_send(Handoff { chosen: std::mem::take(chosen) });
-            }
-        }
+    /// Asks members offline for what they hold of groups: one message to each.
+    pub(super) fn ask_back(&mut self) {
         for (session, groups) in self.reclaims.drain() {
-            peers[usize::from(session.worker)].trie.do_send(Reclaim { session, groups });
+            self.worker.tell_trie(session.worker, Reclaim { session, groups });
         }
-    }
-
-    /// Members of this worker were chosen at their groups' homes. Who went offline meanwhile gives back.
-    pub(super) fn take_handoff(&mut self, handoff: Handoff, now: Instant) {
-        let worker = Rc::clone(&self.worker);
-        worker.peer().inbound.leave(weight(&handoff.chosen));
-        let mut returned: Vec<GivenBack> = Vec::new();
-        for Chosen { session, queued } in handoff.chosen {
-            let online =
-                worker.sessions.borrow().get(session).is_some_and(|session| session.online.is_some());
-            if online {
-                let publication = queued.message.publication();
-                let how = Wanted {
-                    qos: queued.qos,
-                    retain: queued.retain,
-                    identifiers: queued.identifiers.clone(),
-                    group: queued.group,
-                };
-                worker.frames.borrow_mut().forget();
-                worker.offer(session, &publication, &how, &mut Some(Arc::clone(&queued.message)), now);
-                worker.frames.borrow_mut().forget();
-            } else if let Some(group) = queued.group {
-                returned.push(GivenBack { group, messages: [queued].into() });
-            }
-        }
-        worker.give_back(None, returned);
     }
 
     /// A member can take messages: those that wait in the group, and those that members offline hold. Returns what that
@@ -355,8 +300,4 @@ impl Router {
             self.worker.ledger.drop_n(DropReason::SharedGroupEmpty, dropped as u64);
         }
     }
-}
-
-fn weight(chosen: &[Chosen]) -> Weight {
-    Weight { messages: chosen.len(), bytes: chosen.iter().map(|chosen| chosen.queued.message.bytes()).sum() }
 }

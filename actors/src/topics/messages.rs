@@ -8,8 +8,9 @@ use tokio::time::Instant;
 
 use super::shared::{GivenBack, GroupKey, Load};
 use crate::connection::Connection;
-use crate::message::Batch;
-use crate::sessions::{Queued, SessionKey, Subscription};
+use crate::message::{Batch, StoredMessage};
+use crate::sessions::{SessionKey, Subscription, Wanted};
+use crate::worker::Weight;
 
 /// Who waits for a change of subscriptions to be in force.
 #[derive(Debug, Clone)]
@@ -96,21 +97,41 @@ pub struct MemberState {
     pub durable: bool,
 }
 
+/// Where a message that is handed over is found.
+#[derive(Debug)]
+pub enum HandedOver {
+    /// An item of a batch.
+    Item {
+        /// Which of the batches handed over.
+        batch: u32,
+        /// Which of its items.
+        item: u32,
+    },
+    /// It waited before.
+    Stored(Arc<StoredMessage>),
+}
+
 /// A message that a group's home chose a member of this worker for.
 #[derive(Debug)]
 pub struct Chosen {
     /// The member.
     pub session: SessionKey,
-    /// The message as the member is to get it.
-    pub queued: Queued,
+    /// The message.
+    pub message: HandedOver,
+    /// How the member is to get it.
+    pub wanted: Wanted,
 }
 
 /// Messages for members of shared groups who live here.
-#[derive(Debug, Message)]
+#[derive(Debug, Default, Message)]
 #[rtype(result = "()")]
 pub struct Handoff {
     /// In order.
     pub chosen: Vec<Chosen>,
+    /// What they are items of.
+    pub batches: Vec<Arc<Batch>>,
+    /// What they weigh on their way.
+    pub weight: Weight,
 }
 
 /// Messages that members of groups whose home is here could not keep.

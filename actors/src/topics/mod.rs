@@ -5,6 +5,7 @@ mod current;
 mod deliver;
 mod directory;
 mod dispatch;
+mod handoff;
 mod lanes;
 mod look_ahead;
 mod messages;

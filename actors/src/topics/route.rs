@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::current::{Current, Position, Stage};
 use super::look_ahead::LookAhead;
-use super::messages::{Chosen, Route};
+use super::messages::{Handoff, Route};
 use super::shared::GroupKey;
 use super::trie::{Matches, Trie};
 use crate::message::Batch;
@@ -40,7 +40,8 @@ pub(super) struct Router {
     pub(super) frames: Vec<FrameCache>,
     look_ahead: LookAhead,
     spare: Vec<Matches>,
-    pub(super) handoffs: Vec<Vec<Chosen>>,
+    /// By worker, what its members were chosen for.
+    pub(super) handoffs: Vec<Handoff>,
     /// Members offline that are to give back what they hold of groups.
     pub(super) reclaims: HashMap<SessionKey, Vec<GroupKey>>,
     /// Groups whose messages wait for room at another worker.
@@ -51,7 +52,7 @@ pub(super) struct Router {
 
 impl Router {
     pub(super) fn new(worker: Rc<Worker>) -> Self {
-        let handoffs = worker.node.peers.iter().map(|_| Vec::new()).collect();
+        let handoffs = worker.node.peers.iter().map(|_| Handoff::default()).collect();
         Self {
             worker,
             position: None,

@@ -80,13 +80,13 @@ impl Group {
             && (self.queue.is_empty() || self.queue.bytes() + bytes <= limits.queue_bytes_max)
     }
 
-    /// The member that gets a message, among those online and not in `tried`.
+    /// The place of the member that gets a message, among those online and not in `tried`.
     pub fn choose(
         &mut self,
         strategy: SharedStrategy,
         publication: &Publication<'_>,
         tried: &[SessionKey],
-    ) -> Option<Member> {
+    ) -> Option<usize> {
         let count = self.members.len();
         let usable = |member: &&Member| member.online && !tried.contains(&member.session);
         let from = |start: usize| (0..count).map(move |step| (start + step) % count);
@@ -110,7 +110,15 @@ impl Group {
         };
         self.next = (at + 1) % count;
         self.sticky = Some(self.members[at].session);
-        Some(self.members[at].clone())
+        Some(at)
+    }
+
+    /// A message is on its way to a member at another worker, which tells of it when it is there.
+    pub fn note_given(&self, strategy: SharedStrategy, at: usize) {
+        // Others do not look at it, and it lies with what the other worker writes.
+        if strategy == SharedStrategy::LeastInflight {
+            self.members[at].load.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// The usable member with the highest score for a hash: a member that goes moves only its own share.
@@ -284,7 +292,8 @@ mod tests {
     }
 
     fn chosen(group: &mut Group, strategy: SharedStrategy, topic: &str, publisher: u64) -> Option<u32> {
-        Some(group.choose(strategy, &publication(topic, publisher), &[])?.session.index)
+        let at = group.choose(strategy, &publication(topic, publisher), &[])?;
+        Some(group.members()[at].session.index)
     }
 
     fn group(groups: &mut Groups) -> &mut Group {

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use crate::settings::WorkerSettings;
 
 /// Messages and their bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Weight {
     /// Messages.
     pub messages: usize,

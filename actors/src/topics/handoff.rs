@@ -1,0 +1,125 @@
+//! Messages of shared groups for members who live at other workers: collected during a turn, handed over at its end.
+//!
+//! What comes straight from a batch stays in it, and the batch goes along: a copy of each message, made here and freed
+//! there, would cost more than all the rest of handing it over.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::messages::{Chosen, HandedOver, Handoff};
+use super::route::Router;
+use super::shared::GivenBack;
+use crate::message::{Batch, Publication, StoredMessage};
+use crate::sessions::{Desk, Offered, Queued, SessionKey, Wanted};
+
+/// A message that goes through a group.
+#[derive(Debug)]
+pub(super) struct Passing<'a> {
+    pub(super) publication: &'a Publication<'a>,
+    /// The item of a batch that it is; none if it waited before.
+    pub(super) item: Option<(&'a Arc<Batch>, usize)>,
+    /// The message as it waits, made when that is needed.
+    pub(super) stored: &'a mut Option<Arc<StoredMessage>>,
+}
+
+impl Passing<'_> {
+    /// The message as it waits.
+    pub(super) fn stored(&mut self) -> Arc<StoredMessage> {
+        Arc::clone(self.stored.get_or_insert_with(|| Arc::new(StoredMessage::new(self.publication))))
+    }
+}
+
+impl Handoff {
+    /// Adds a message for a member.
+    pub(super) fn add(&mut self, session: SessionKey, passing: &mut Passing<'_>, wanted: Wanted) {
+        let message = match passing.item {
+            Some((batch, item)) => {
+                if self.batches.last().is_none_or(|last| !Arc::ptr_eq(last, batch)) {
+                    self.batches.push(Arc::clone(batch));
+                }
+                HandedOver::Item { batch: self.batches.len() as u32 - 1, item: item as u32 }
+            }
+            None => HandedOver::Stored(passing.stored()),
+        };
+        self.weight.messages += 1;
+        self.weight.bytes += passing.publication.stored_bytes();
+        self.chosen.push(Chosen { session, message, wanted });
+    }
+
+    fn publication<'a>(&'a self, chosen: &'a Chosen) -> Publication<'a> {
+        match &chosen.message {
+            HandedOver::Item { batch, item } => self.batches[*batch as usize].publication(*item as usize),
+            HandedOver::Stored(message) => message.publication(),
+        }
+    }
+}
+
+impl Router {
+    /// Sends what members of other workers were chosen for: one message to each worker.
+    pub(super) fn hand_over(&mut self) {
+        for (peer, handoff) in self.worker.node.peers.iter().zip(&mut self.handoffs) {
+            if !handoff.chosen.is_empty() {
+                peer.inbound.enter(handoff.weight);
+                peer.trie.do_send(std::mem::take(handoff));
+            }
+        }
+    }
+
+    /// Members of this worker were chosen at their groups' homes. Who went offline meanwhile gives back.
+    pub(super) fn take_handoff(&mut self, handoff: Handoff, now: Instant) {
+        let worker = Rc::clone(&self.worker);
+        worker.peer().inbound.leave(handoff.weight);
+        let mut returned: Vec<GivenBack> = Vec::new();
+        {
+            let mut sessions = worker.sessions.borrow_mut();
+            let (mut pool, mut frames) = (worker.pool.borrow_mut(), worker.frames.borrow_mut());
+            let mut wakes = worker.wakes.borrow_mut();
+            for chosen in &handoff.chosen {
+                let publication = handoff.publication(chosen);
+                let mut stored = match &chosen.message {
+                    HandedOver::Item { .. } => None,
+                    HandedOver::Stored(message) => Some(Arc::clone(message)),
+                };
+                let session = sessions.get_mut(chosen.session).filter(|session| session.online.is_some());
+                let Some(session) = session else {
+                    returned.extend(given_back(&publication, &chosen.wanted, stored));
+                    continue;
+                };
+                // Those of another message.
+                frames.forget();
+                let settings = &worker.node.settings;
+                let mut desk =
+                    Desk { settings, ledger: &worker.ledger, pool: &mut pool, frames: &mut frames, now };
+                match session.offer(&publication, &chosen.wanted, &mut stored, &mut desk) {
+                    Offered::Sent => wakes.touch(session.online.as_mut(), chosen.session),
+                    Offered::Queued | Offered::Dropped(_) => session.publish_load(),
+                }
+            }
+            frames.forget();
+        }
+        for mut batch in handoff.batches {
+            if let Some(batch) = Arc::get_mut(&mut batch) {
+                worker.recycle(std::mem::take(batch));
+            }
+        }
+        worker.give_back(None, returned);
+    }
+}
+
+fn given_back(
+    publication: &Publication<'_>,
+    wanted: &Wanted,
+    stored: Option<Arc<StoredMessage>>,
+) -> Option<GivenBack> {
+    let group = wanted.group?;
+    let queued = Queued {
+        message: stored.unwrap_or_else(|| Arc::new(StoredMessage::new(publication))),
+        qos: publication.qos.min(wanted.qos),
+        retain: wanted.retain,
+        identifiers: wanted.identifiers.clone(),
+        group: wanted.group,
+    };
+    Some(GivenBack { group, messages: [queued].into() })
+}
