@@ -140,6 +140,10 @@ class Client:
         assert info.rc in (paho.MQTT_ERR_SUCCESS, paho.MQTT_ERR_QUEUE_SIZE)
         return info.mid
 
+    def send_the_last(self, topic, payload=b"", properties=None):
+        """Publishes what ends the connection: it may be over before paho has returned."""
+        self.paho.publish(topic, payload, 0, properties=properties)
+
     def publish(self, topic, payload=b"", qos=1, retain=False, properties=None) -> int:
         """Publishes and waits until it is complete: for QoS 1 and 2 acknowledged. Answers the reason code."""
         return self.acknowledgement(self.send(topic, payload, qos, retain, properties)).value

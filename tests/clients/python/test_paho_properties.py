@@ -102,7 +102,7 @@ def test_topic_alias_that_is_not_valid(broker, name, beyond):
             "above the maximum": (highest + 1, name, {0x94}),
             "unknown": (1, "", {0x82}),
         }[beyond]
-        client.send(topic, "x", qos=0, properties=raw_alias(alias))
+        client.send_the_last(topic, "x", properties=raw_alias(alias))
         assert client.wait_disconnected().value in reasons
 
 
@@ -222,7 +222,7 @@ def test_maximum_packet_size_of_the_server(broker, name):
         limit = client.announced("MaximumPacketSize", None)
         if limit is None:
             pytest.skip("this broker announces no maximum packet size")
-        client.send(name, bytes(limit), qos=0)
+        client.send_the_last(name, bytes(limit))
         # The server may close while the packet is still being written, so a reset can hide its DISCONNECT.
         client.wait_disconnected()
 
