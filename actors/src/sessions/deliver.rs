@@ -453,7 +453,8 @@ fn fits(outgoing: &Outgoing, bytes: usize, bytes_max: usize) -> bool {
     held == 0 || held + bytes <= bytes_max
 }
 
-fn queued(
+/// A copy of a message as it waits.
+pub(crate) fn queued(
     publication: &Publication<'_>,
     qos: QoS,
     wanted: &Wanted,

@@ -19,6 +19,7 @@ mod tests;
 
 pub use actor::Sessions;
 pub(crate) use actor::close;
+pub(crate) use deliver::queued;
 pub use deliver::{Acknowledged, Desk, Offered, Wanted};
 pub use frames::FrameCache;
 pub use incoming::IncomingIdentifiers;

@@ -12,7 +12,7 @@ use super::messages::{Chosen, HandedOver, Handoff};
 use super::route::Router;
 use super::shared::GivenBack;
 use crate::message::{Batch, Publication, StoredMessage};
-use crate::sessions::{Desk, Offered, Queued, SessionKey, Wanted};
+use crate::sessions::{Desk, Offered, SessionKey, Wanted, queued};
 
 /// A message that goes through a group.
 #[derive(Debug)]
@@ -84,7 +84,12 @@ impl Router {
                 };
                 let session = sessions.get_mut(chosen.session).filter(|session| session.online.is_some());
                 let Some(session) = session else {
-                    returned.extend(given_back(&publication, &chosen.wanted, stored));
+                    let wanted = &chosen.wanted;
+                    if let Some(group) = wanted.group {
+                        let qos = publication.qos.min(wanted.qos);
+                        let messages = [queued(&publication, qos, wanted, &mut stored)].into();
+                        returned.push(GivenBack { group, messages });
+                    }
                     continue;
                 };
                 // Those of another message.
@@ -106,20 +111,4 @@ impl Router {
         }
         worker.give_back(None, returned);
     }
-}
-
-fn given_back(
-    publication: &Publication<'_>,
-    wanted: &Wanted,
-    stored: Option<Arc<StoredMessage>>,
-) -> Option<GivenBack> {
-    let group = wanted.group?;
-    let queued = Queued {
-        message: stored.unwrap_or_else(|| Arc::new(StoredMessage::new(publication))),
-        qos: publication.qos.min(wanted.qos),
-        retain: wanted.retain,
-        identifiers: wanted.identifiers.clone(),
-        group: wanted.group,
-    };
-    Some(GivenBack { group, messages: [queued].into() })
 }
