@@ -7,7 +7,7 @@ mod packets;
 pub(crate) use client::Client;
 pub(crate) use node::{TestNode, on_node, on_nodes, settings};
 pub(crate) use packets::{
-    connect, durable, filter, identifier, options, publish, subscribe_packet, user_properties, will,
+    connect, durable, filter, identifier, numbered, options, publish, subscribe_packet, user_properties, will,
 };
 
 use std::time::Duration;

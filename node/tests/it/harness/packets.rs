@@ -1,7 +1,7 @@
 //! Packets as the tests need them.
 
 use mqtt_codec::{
-    Connect, PacketIdentifier, ProtocolVersion, Publish, PublishProperties, QoS, Subscribe,
+    Connect, Packet, PacketIdentifier, ProtocolVersion, Publish, PublishProperties, QoS, Subscribe,
     SubscriptionFilter, SubscriptionOptions, TopicName, Will,
 };
 
@@ -48,6 +48,12 @@ pub(crate) fn publish(topic: &str, qos: QoS, payload: &str) -> Publish {
         properties: PublishProperties::default(),
         payload: payload.as_bytes().to_vec().into(),
     }
+}
+
+/// A PUBLISH of QoS 1 or 2 with its own packet identifier.
+pub(crate) fn numbered(number: u16, topic: &str, qos: QoS) -> Packet {
+    let message = publish(topic, qos, &number.to_string());
+    Packet::Publish(Publish { packet_identifier: Some(identifier(number)), ..message })
 }
 
 /// A topic filter, shared or not.
