@@ -3,15 +3,9 @@
 use micro_mq_actors::Settings;
 use mqtt_codec::ProtocolVersion::{self, V5};
 use mqtt_codec::QoS::{AtLeastOnce, AtMostOnce};
-use mqtt_codec::{Ack, Packet, Publish, QoS, ReasonCode};
+use mqtt_codec::{Ack, Packet, ReasonCode, Unsubscribe};
 
-use crate::harness::{Client, connect, identifier, on_node, publish, settings};
-
-/// A PUBLISH of QoS 1 or 2 with its own packet identifier.
-fn numbered(number: u16, topic: &str, qos: QoS) -> Packet {
-    let message = publish(topic, qos, &number.to_string());
-    Packet::Publish(Publish { packet_identifier: Some(identifier(number)), ..message })
-}
+use crate::harness::{Client, connect, filter, identifier, numbered, on_node, publish, settings};
 
 /// `messages_between_workers_max`: publishers wait until there is room, and nothing is lost.
 #[test]
@@ -164,5 +158,32 @@ fn publishes_that_waited_for_room_stand_before_those_of_the_next_connection() {
             }
             other.disconnect().await;
         }
+    });
+}
+
+/// A client leaves a shared subscription right behind a publish to it: the publish still finds it there, whichever worker
+/// keeps the group.
+#[test]
+fn a_publish_stands_before_the_end_of_a_shared_subscription() {
+    const GROUPS: u16 = 16;
+    on_node(2, settings(), async |node| {
+        let mut members = Vec::new();
+        for number in 1..=GROUPS {
+            let mut member = node.connect(V5, &format!("member {number}")).await;
+            let shared = format!("$share/group {number}/t/{number}");
+            member.subscribe(&shared, AtMostOnce).await;
+            members.push((member, shared));
+        }
+        for (number, (member, shared)) in (1..).zip(&mut members) {
+            let last = publish(&format!("t/{number}"), AtMostOnce, "last");
+            let packet_identifier = member.next_identifier();
+            let leave =
+                Unsubscribe { packet_identifier, user_properties: Vec::new(), filters: vec![filter(shared)] };
+            member.send_all(&[Packet::Publish(last), Packet::Unsubscribe(leave)]).await;
+        }
+        for (member, _) in &mut members {
+            while !matches!(member.next().await, Packet::UnsubAck(_)) {}
+        }
+        assert_eq!(node.balanced_ledger().await.matched, u64::from(GROUPS));
     });
 }
