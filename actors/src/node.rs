@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::admin::AdminHandle;
-use crate::connection::{Listener, ListenerKind, accept, bind, decode_limits};
+use crate::connection::{Listener, Listening, accept, decode_limits};
 use crate::metrics::{ActorKind, Metrics, WorkerStats};
 use crate::retained::{Retained, RetainedStore};
 use crate::sessions::{MemoryBackend, PublishWills, SessionBackend, SessionStore, Sessions, ShutDown};
@@ -81,8 +81,6 @@ pub struct RunningNode {
 #[derive(Debug)]
 pub struct Node;
 
-type BoundSockets = Vec<(ListenerKind, TcpListener)>;
-
 impl Node {
     /// Binds the ports and starts all actors. To be called inside of an actix system.
     ///
@@ -108,15 +106,18 @@ impl Node {
             return Err(StartError::TooManyWorkers(workers));
         }
         let provider = Provider::from_settings(&options.auth)?;
-        let mut sockets: Vec<BoundSockets> = (0..workers).map(|_| Vec::new()).collect();
+        let mut sockets: Vec<Vec<Listening>> = (0..workers).map(|_| Vec::new()).collect();
         let mut listeners = Vec::new();
-        for Listener { name, kind, address } in options.listeners {
-            let bound = bind(address, workers);
-            let (address, bound) =
-                bound.map_err(|source| StartError::Bind { name: name.clone(), address, source })?;
-            listeners.push((name, address));
+        let patience = Duration::from_millis(options.settings.node.connect_timeout_ms);
+        for listener in options.listeners {
+            let (address, bound) = listener.bind(workers, patience).map_err(|source| StartError::Bind {
+                name: listener.name.clone(),
+                address: listener.address,
+                source,
+            })?;
+            listeners.push((listener.name, address));
             for (worker, socket) in sockets.iter_mut().zip(bound) {
-                worker.push((kind.clone(), socket));
+                worker.push(socket);
             }
         }
         let shared = Arc::new(shared(options.settings, &provider, workers));
@@ -299,18 +300,18 @@ pub(crate) fn start_worker(id: u16, shared: &Arc<NodeShared>) -> Rc<Worker> {
 /// Accepts on a worker's sockets, once the node is open and until it stops.
 fn listen(
     worker: &Rc<Worker>,
-    sockets: BoundSockets,
+    sockets: Vec<Listening>,
     opened: &watch::Receiver<bool>,
     stopped: &watch::Receiver<bool>,
 ) {
-    for (kind, socket) in sockets {
+    for socket in sockets {
         let (worker, mut opened, stopped) = (Rc::clone(worker), opened.clone(), stopped.clone());
         actix_rt::spawn(async move {
             if opened.wait_for(|opened| *opened).await.is_err() {
                 // The node gave up while it started.
                 return;
             }
-            if let Err(error) = accept(worker, socket, kind, stopped).await {
+            if let Err(error) = accept(worker, socket, stopped).await {
                 warn!(%error, "a listener ended");
             }
         });

@@ -178,7 +178,7 @@ pub struct WorkerSettings {
     pub workers: usize,
     /// Network connections at a time; one more is closed before its CONNECT. Default 1000000.
     pub connections_max: usize,
-    /// From accept to a complete CONNECT (for WebSocket the handshake included), in milliseconds, above 0.
+    /// From a network connection to its complete CONNECT (for WebSocket the handshake included), in milliseconds, above 0.
     /// Default 5000.
     pub connect_timeout_ms: u64,
     /// Bytes that wait to be written to one network connection; above it QoS 0 is dropped and counted, QoS 1 and 2 wait

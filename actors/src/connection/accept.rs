@@ -1,93 +1,32 @@
-//! Listeners: every worker has a socket of its own on each port, and the kernel spreads connections over them.
+//! Accepting connections, each of which then has a limited time for its CONNECT.
 
-use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{self, Read as _};
+use std::net::{SocketAddr, TcpStream};
 use std::rc::Rc;
 use std::time::Duration;
 
 use actix_rt::time::{sleep, timeout};
-use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
-use super::handshake;
+use super::deferral::DEFERRAL;
+use super::handshake::{self, Accepted};
+use super::listening::{ListenerKind, Listening};
 use super::permit::ConnectionPermit;
-use super::transport::{self, WebSocketRefusal, WebSocketSettings};
+use super::transport::{self, Transport, WebSocketRefusal, WebSocketSettings};
 use crate::worker::Worker;
 
-/// Connections that wait to be accepted, per worker and port.
-const BACKLOG: i32 = 4096;
 /// Connections accepted before others have their turn.
 const ACCEPTS_PER_TURN: usize = 64;
 /// How long a listener rests when the process has no descriptor left.
 const REST: Duration = Duration::from_millis(100);
 
-/// What a port speaks.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ListenerKind {
-    /// MQTT over TCP.
-    Tcp,
-    /// MQTT over WebSocket.
-    WebSocket {
-        /// The path of the upgrade request, such as `/mqtt`.
-        path: String,
-    },
-}
-
-/// A port to listen on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listener {
-    /// Its name in the configuration.
-    pub name: String,
-    /// What it speaks.
-    pub kind: ListenerKind,
-    /// Where; port 0 picks a free one.
-    pub address: SocketAddr,
-}
-
-/// Free ports that are tried where any will do: somebody else may take one between two looks at it.
-const FREE_PORTS_TRIED: usize = 8;
-
-/// Binds one socket per worker.
-///
-/// # Errors
-/// When the address cannot be had; another process that listens there counts, even one that would share it.
-pub(crate) fn bind(address: SocketAddr, workers: usize) -> io::Result<(SocketAddr, Vec<TcpListener>)> {
-    let mut others = if address.port() == 0 { FREE_PORTS_TRIED - 1 } else { 0 };
-    loop {
-        match bind_once(address, workers) {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse && others > 0 => others -= 1,
-            bound => return bound,
-        }
-    }
-}
-
-fn bind_once(address: SocketAddr, workers: usize) -> io::Result<(SocketAddr, Vec<TcpListener>)> {
-    // Sockets that share a port do not notice a stranger of the same user who shares it too: look first.
-    let probe = TcpListener::bind(address)?;
-    let address = probe.local_addr()?;
-    drop(probe);
-    let sockets = (0..workers).map(|_| bind_one(address)).collect::<io::Result<Vec<_>>>()?;
-    Ok((address, sockets))
-}
-
-fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_reuse_address(true)?;
-    socket.set_reuse_port(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
-}
-
 /// Accepts on one socket until the node stops.
 pub(crate) async fn accept(
     worker: Rc<Worker>,
-    socket: TcpListener,
-    kind: ListenerKind,
+    Listening { socket, kind, deferred }: Listening,
     mut stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
     #[expect(
@@ -103,7 +42,7 @@ pub(crate) async fn accept(
         for _ in 0..ACCEPTS_PER_TURN {
             match ready.try_io(|socket| socket.get_ref().accept()) {
                 Ok(Ok((stream, peer))) => begin(&worker, stop.clone(), |worker, permit| {
-                    handshake(worker, stream, peer, kind.clone(), permit)
+                    handshake(worker, stream, peer, kind.clone(), deferred, permit)
                 }),
                 Ok(Err(error)) if is_of_the_connection(&error) => {}
                 Ok(Err(error)) => {
@@ -154,26 +93,58 @@ async fn handshake(
     stream: TcpStream,
     peer: SocketAddr,
     kind: ListenerKind,
+    deferred: bool,
     permit: ConnectionPermit,
 ) {
     let patience = connect_patience(&worker);
-    let deadline = Instant::now() + patience;
-    match kind {
-        ListenerKind::Tcp => match transport::tcp(stream) {
-            Ok(transport) => handshake::run(worker, transport, Some(peer), permit, deadline).await,
-            Err(error) => debug!(%error, "a network connection was lost as it was accepted"),
+    let mut deadline = Instant::now() + patience;
+    let (transport, received) = match kind {
+        ListenerKind::Tcp => match tcp(&worker, stream, deferred) {
+            Ok((transport, received)) => {
+                if deferred && received.is_empty() {
+                    deadline -= DEFERRAL;
+                }
+                (transport, received)
+            }
+            Err(error) => {
+                debug!(%error, "a network connection was lost as it was accepted");
+                return;
+            }
         },
         ListenerKind::WebSocket { path } => {
             let message_bytes_max = worker.node.settings.mqtt.maximum_packet_size_bytes as usize;
             let settings = WebSocketSettings { path, message_bytes_max };
             match timeout(patience, transport::websocket(stream, &settings)).await {
-                Ok(Ok(transport)) => handshake::run(worker, transport, Some(peer), permit, deadline).await,
+                Ok(Ok(transport)) => (transport, Vec::new()),
                 Ok(Err(error)) => {
                     worker.counters.count_websocket(WebSocketRefusal::of_handshake(&error));
                     debug!(%peer, %error, "a WebSocket handshake failed");
+                    return;
                 }
-                Err(_) => worker.counters.connect_timeouts.add(1),
+                Err(_) => {
+                    worker.counters.connect_timeouts.add(1);
+                    return;
+                }
             }
         }
+    };
+    handshake::run(worker, Accepted { transport, received, peer: Some(peer), permit, deadline }).await;
+}
+
+/// With what it has sent so far, if it was left to the kernel until then: a first look at the socket would only tell that
+/// it is there.
+fn tcp(worker: &Worker, mut stream: TcpStream, deferred: bool) -> io::Result<(Transport, Vec<u8>)> {
+    stream.set_nonblocking(true)?;
+    let mut received = Vec::new();
+    if deferred {
+        let mut scratch = worker.scratch.borrow_mut();
+        match stream.read(&mut scratch) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(read) => received.extend_from_slice(&scratch[..read]),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+        worker.counters.bytes_received.add(received.len() as u64);
     }
+    Ok((transport::tcp(stream)?, received))
 }

@@ -18,7 +18,7 @@ use mqtt_codec::{
     ProtocolVersion, ReasonCode, Sender, decode, encode, read_header,
 };
 use std::future::poll_fn;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tracing::debug;
 
 use super::permit::ConnectionPermit;
@@ -75,24 +75,30 @@ struct Handshake {
     limit: u32,
 }
 
-/// Runs the whole of it, within what is left of the time that a client has for its CONNECT.
-pub(crate) async fn run(
-    worker: Rc<Worker>,
-    transport: Transport,
-    peer: Option<SocketAddr>,
-    permit: ConnectionPermit,
-    deadline: Instant,
-) {
-    let patience = deadline.saturating_duration_since(Instant::now());
+/// A network connection that was accepted.
+#[derive(Debug)]
+pub(crate) struct Accepted {
+    pub(crate) transport: Transport,
+    /// What it has sent so far.
+    pub(crate) received: Vec<u8>,
+    pub(crate) peer: Option<SocketAddr>,
+    pub(crate) permit: ConnectionPermit,
+    /// When the client must have sent its CONNECT, be who it says and be allowed its will.
+    pub(crate) deadline: Instant,
+}
+
+/// Runs the whole of it.
+pub(crate) async fn run(worker: Rc<Worker>, accepted: Accepted) {
+    let Accepted { transport, received, peer, permit, deadline } = accepted;
     let mut handshake = Handshake {
         worker: Rc::clone(&worker),
         transport,
-        received: Vec::new(),
+        received,
         incomplete: IncompleteBytes::new(&worker.node),
         peer,
         limit: u32::MAX,
     };
-    let settled = match timeout(patience, handshake.settle()).await {
+    let settled = match timeout_at(deadline, handshake.settle()).await {
         Ok(Ok(settled)) => settled,
         Ok(Err(Turned::Away)) => return,
         Ok(Err(Turned::Refused(version, reason))) => {

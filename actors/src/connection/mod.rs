@@ -4,9 +4,11 @@ mod accept;
 mod actor;
 mod changes;
 mod context;
+mod deferral;
 mod effects;
 mod handshake;
 mod limits;
+mod listening;
 mod messages;
 pub mod outbox;
 mod partial;
@@ -18,17 +20,18 @@ mod reading;
 mod retained;
 pub mod transport;
 
-pub use accept::{Listener, ListenerKind};
 pub use actor::Connection;
 pub use effects::Effects;
 pub use handshake::{Refusal, refuse};
 pub use limits::decode_limits;
+pub use listening::{Listener, ListenerKind};
 pub use messages::{Authorized, ChangeInForce, Close, Newcomer, Reauthenticated, TrieLost};
 pub use permit::ConnectionPermit;
 pub use retained::RetainedPieces;
 
-pub(crate) use accept::{accept, bind};
+pub(crate) use accept::accept;
 #[cfg(feature = "simulation")]
 pub(crate) use accept::{begin, connect_patience};
 #[cfg(feature = "simulation")]
-pub(crate) use handshake::run as run_handshake;
+pub(crate) use handshake::{Accepted, run as run_handshake};
+pub(crate) use listening::Listening;

@@ -13,7 +13,7 @@ use tokio::time::{Instant, advance, sleep};
 use super::client::SimulatedClient;
 use super::invariants::{self, Broken};
 use crate::connection::transport::Transport;
-use crate::connection::{begin, connect_patience, run_handshake};
+use crate::connection::{Accepted, begin, connect_patience, run_handshake};
 use crate::metrics::LedgerTotals;
 use crate::node::{shared, start_control, start_metrics, start_worker};
 use crate::retained::RetainedStore;
@@ -83,7 +83,8 @@ impl SimulatedNode {
         let (ours, theirs) = tokio::io::duplex(pipe_bytes);
         begin(&self.workers[worker], self.stop.subscribe(), |worker, permit| {
             let deadline = Instant::now() + connect_patience(&worker);
-            run_handshake(worker, Transport::Memory(theirs), None, permit, deadline)
+            let transport = Transport::Memory(theirs);
+            run_handshake(worker, Accepted { transport, received: Vec::new(), peer: None, permit, deadline })
         });
         SimulatedClient::new(ours)
     }

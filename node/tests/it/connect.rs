@@ -328,6 +328,18 @@ fn connect_timeout() {
     });
 }
 
+/// A client that connects long before it says anything is noticed, and taken in when it does.
+#[test]
+fn late_connect() {
+    on_nodes(settings(), async |node| {
+        let mut late = node.open(V5).await;
+        node.until("it is noticed", |seen| seen.connections == 1).await;
+        late.handshake(connect(V5, "late")).await;
+        late.ping().await;
+        late.disconnect().await;
+    });
+}
+
 /// [MQTT-3.1.2-24] A client whose maximum packet size has no room for its CONNACK is sent none.
 #[test]
 fn connack_that_does_not_fit() {
