@@ -14,7 +14,8 @@ use std::time::Duration;
 use socket2::Socket;
 
 /// After this a connection that has sent nothing is accepted: the kernel then asks once more, by a SYN-ACK, and takes a
-/// bare ACK for an answer.
+/// bare ACK for an answer. (With SYN cookies, in a flood of them, it accepts at once; who then says nothing has that much
+/// less time for its CONNECT.)
 pub(super) const DEFERRAL: Duration = Duration::from_secs(1);
 
 /// Whether clients that have so long for their CONNECT are left to the kernel first: not if that is most of the time.
@@ -47,4 +48,42 @@ pub(super) fn defer(socket: &Socket) -> io::Result<()> {
 #[cfg(not(target_os = "linux"))]
 pub(super) fn defer(_: &Socket) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
+}
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests {
+    use super::*;
+    use socket2::{Domain, Type};
+    use std::io::Write as _;
+    use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+    use tokio::time::Instant;
+
+    fn is_there(listener: &Socket) -> bool {
+        match listener.accept() {
+            Ok(_) => true,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    #[test]
+    fn a_connection_is_there_when_its_first_byte_is() {
+        let listener = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        listener.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).expect("a free port");
+        listener.set_nonblocking(true).expect("a socket");
+        defer(&listener).expect("a kernel that knows of it");
+        listener.listen(4).expect("a bound socket");
+        let address = listener.local_addr().ok().and_then(|address| address.as_socket()).expect("an address");
+        let began = Instant::now();
+        let mut client = TcpStream::connect(address).expect("a listener");
+        let early = is_there(&listener);
+        // A machine that stood still meanwhile has shown nothing.
+        assert!(!early || began.elapsed() >= DEFERRAL, "accepted before it sent anything");
+        client.write_all(b"x").expect("a connection");
+        while !early && !is_there(&listener) {
+            assert!(began.elapsed() < 20 * DEFERRAL, "not accepted");
+            std::thread::yield_now();
+        }
+    }
 }
