@@ -9,7 +9,7 @@ use tracing::debug;
 
 use super::deferral;
 
-/// Connections that wait to be accepted, per worker and port.
+/// Connections that wait to be accepted, and again as many that are deferred, per worker and port.
 const BACKLOG: i32 = 4096;
 
 /// What a port speaks.

@@ -1,4 +1,4 @@
-//! Messages on their way to a topic trie: at the limit publishers wait, and nothing is lost.
+//! Messages on their way to a topic trie: at the limit publishers wait, nothing is lost, and order is kept.
 
 use micro_mq_actors::Settings;
 use mqtt_codec::ProtocolVersion::{self, V5};
