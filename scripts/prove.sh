@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The whole proof that Micro MQ does what its README says, one part after the other: about four hours on two cores.
+# The whole proof of docs/proof.md that Micro MQ does what its README says: about four hours on two cores.
 #
 #   scripts/prove.sh            tests, instructions, fuzzing, mutants, soak
 #   scripts/prove.sh --quick    the same with short runs: about an hour

@@ -51,7 +51,7 @@ export PATH="$PATH:/usr/sbin" # the mosquitto broker, for a user whose PATH lack
 export PYTHONDONTWRITEBYTECODE=1
 
 suite_unit() {
-    (cd scripts/lib && python3 -m unittest --quiet test_bench) && cargo test --workspace --locked
+    (cd scripts/lib && python3 -m unittest --quiet test_bench test_documents) && cargo test --workspace --locked
 }
 
 suite_corpora() {
