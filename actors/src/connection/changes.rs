@@ -11,7 +11,7 @@ use super::context::ConnectionContext;
 use super::effects::{Change, Granted};
 use super::messages::ChangeInForce;
 use super::retained;
-use crate::sessions::Replay;
+use crate::sessions::{Replay, client_hash};
 use crate::topics::{Join, Reply, Subscribe, Unsubscribe, group_home, shared_part};
 
 /// A SUBSCRIBE or UNSUBSCRIBE that is not in force everywhere.
@@ -32,12 +32,13 @@ impl Connection {
             Change::Subscribe { granted, .. } => self.subscribe(granted, &reply),
             Change::Unsubscribe { filters, .. } => {
                 let sessions = worker.sessions.borrow();
-                if let Some(session) = sessions.get(self.key) {
-                    filters.iter().for_each(|filter| worker.note_subscribed(session, filter, None));
-                }
+                let Some(session) = sessions.get(self.key) else { return };
+                filters.iter().for_each(|filter| worker.note_subscribed(session, filter, None));
+                let client = client_hash(session.client_identifier());
                 let by_home = worker.by_home(filters.iter());
                 for (home, filters) in &by_home {
                     let message = Unsubscribe {
+                        client,
                         session: self.key,
                         filters: filters.clone().into(),
                         reply: Some(reply.clone()),
@@ -60,6 +61,7 @@ impl Connection {
         let peers = &worker.node.peers;
         let mut sessions = worker.sessions.borrow_mut();
         let Some(session) = sessions.get_mut(self.key) else { return 0 };
+        let client = client_hash(session.client_identifier());
         let (mut plain, mut shared) = (VecDeque::new(), vec![VecDeque::new(); peers.len()]);
         for Granted { filter, subscription, .. } in granted {
             worker.note_subscribed(session, filter, Some(*subscription));
@@ -71,7 +73,7 @@ impl Connection {
         }
         let mut asked = 0;
         if !plain.is_empty() {
-            let message = Subscribe { session: self.key, filters: plain, reply: Some(reply.clone()) };
+            let message = Subscribe { client, session: self.key, filters: plain, reply: Some(reply.clone()) };
             worker.tell_trie(worker.id, message);
             asked += 1;
         }
@@ -79,7 +81,7 @@ impl Connection {
             let load = session.load.get_or_insert_default().clone();
             let (online, durable) = (true, session.is_durable());
             let reply = Some(reply.clone());
-            let join = Join { session: self.key, filters, online, durable, load, reply };
+            let join = Join { client, session: self.key, filters, online, durable, load, reply };
             worker.tell_trie(home as u16, join);
             asked += 1;
         }

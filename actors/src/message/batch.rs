@@ -116,6 +116,12 @@ impl Batch {
         });
     }
 
+    /// Whose publishes they are: the hash of the client identifier, the same for all network connections of a client.
+    /// None for the node's own.
+    pub fn client(&self) -> Option<u64> {
+        self.publisher.map(|_| self.publisher_hash)
+    }
+
     /// The publishes and answers, in the order received.
     pub fn items(&self) -> &[Item] {
         &self.items

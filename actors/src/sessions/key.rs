@@ -1,5 +1,10 @@
 //! How a session is named inside a node.
 
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::LazyLock;
+
+use foldhash::quality::FixedState;
+
 /// Where a session lives: its home worker, its place in the table there, and which of the sessions that had that place
 /// it is. Small enough to stand in every subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -15,10 +20,17 @@ pub struct SessionKey {
 /// A network connection of a session: raised with each, so that what was meant for an earlier one is recognised.
 pub type Epoch = u32;
 
-/// The 64-bit hash of a client identifier: it decides the home worker, and is what `hash_client` chooses by.
+/// The 64-bit hash of a client identifier: it decides the home worker, whose turn it is in a topic trie, and is what
+/// `hash_client` chooses by. Its seed is drawn when the process starts, so that nobody can find an identifier that shares
+/// a victim's turns.
 pub fn client_hash(client_identifier: &str) -> u64 {
-    use std::hash::BuildHasher as _;
-    rustc_hash::FxBuildHasher.hash_one(client_identifier)
+    static SEEDED: LazyLock<FixedState> = LazyLock::new(|| FixedState::with_seed(seed()));
+    SEEDED.hash_one(client_identifier)
+}
+
+/// A simulated run is the same whenever it is run.
+fn seed() -> u64 {
+    if cfg!(feature = "simulation") { 0 } else { RandomState::new().hash_one(()) }
 }
 
 /// The home worker of a client identifier.

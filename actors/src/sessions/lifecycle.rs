@@ -129,9 +129,9 @@ impl Worker {
         // Members leave before their messages go back, so that no message comes to them again.
         let by_home = self.by_home(session.subscriptions.keys());
         for (home, filters) in by_home {
-            self.tell_trie(home, Unsubscribe { session: key, filters: filters.into(), reply: None });
+            self.tell_trie(home, Unsubscribe { client: hash, session: key, filters: filters.into(), reply: None });
         }
-        self.give_back(Some(key), GivenBack::by_group(session.give_back(|_| true)));
+        self.give_back(Some(hash), GivenBack::by_group(session.give_back(|_| true)));
         session.drop_waiting(&self.ledger);
         session.expiry_interval = 0;
         self.note_expiry(&mut session);
@@ -158,17 +158,18 @@ impl Worker {
 
     /// Tells the homes of a session's shared groups whether it is online.
     pub fn tell_groups(&self, key: SessionKey) {
-        let (by_home, online, durable) = {
+        let (client, by_home, online, durable) = {
             let sessions = self.sessions.borrow();
             let Some(session) = sessions.get(key).filter(|session| session.load.is_some()) else { return };
             session.publish_load();
             let shared = session.subscriptions.keys().filter(|filter| shared_part(filter).is_some());
             // In a fixed order: what waits in the groups comes to the client in it.
             let shared: BTreeSet<_> = shared.collect();
-            (self.by_home(shared.into_iter()), session.online.is_some(), session.is_durable())
+            let client = client_hash(session.client_identifier());
+            (client, self.by_home(shared.into_iter()), session.online.is_some(), session.is_durable())
         };
         for (home, filters) in by_home {
-            let state = MemberState { session: key, filters: filters.into(), online, durable };
+            let state = MemberState { client, session: key, filters: filters.into(), online, durable };
             self.tell_trie(home, state);
         }
     }
@@ -185,7 +186,8 @@ impl Worker {
                 shared.map(|(filter, subscription)| (filter.clone(), *subscription)).collect();
             if !filters.is_empty() {
                 let (online, durable, load) = (session.online.is_some(), session.is_durable(), load.clone());
-                let join = Join { session: session.key, filters, online, durable, load, reply: None };
+                let client = client_hash(session.client_identifier());
+                let join = Join { client, session: session.key, filters, online, durable, load, reply: None };
                 self.tell_trie(home, join);
             }
         }
@@ -195,6 +197,7 @@ impl Worker {
     pub fn subscribe_all(&self, key: SessionKey) {
         let sessions = self.sessions.borrow();
         let Some(session) = sessions.get(key) else { return };
+        let client = client_hash(session.client_identifier());
         for (home, filters) in self.by_home(session.subscriptions.keys()) {
             let entries = filters
                 .iter()
@@ -202,11 +205,11 @@ impl Worker {
             let (shared, plain): (VecDeque<_>, VecDeque<_>) =
                 entries.partition(|(filter, _)| shared_part(filter).is_some());
             if !plain.is_empty() {
-                self.tell_trie(home, Subscribe { session: key, filters: plain, reply: None });
+                self.tell_trie(home, Subscribe { client, session: key, filters: plain, reply: None });
             }
             if let Some(load) = session.load.clone().filter(|_| !shared.is_empty()) {
                 let (online, durable) = (session.online.is_some(), session.is_durable());
-                let join = Join { session: key, filters: shared, online, durable, load, reply: None };
+                let join = Join { client, session: key, filters: shared, online, durable, load, reply: None };
                 self.tell_trie(home, join);
             }
         }

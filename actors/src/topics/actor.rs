@@ -61,12 +61,12 @@ impl Work {
     /// Whose turn it is done in.
     fn client(&self) -> Client {
         match self {
-            Self::Route(route) => route.batch.publisher,
-            Self::Subscribe(Subscribe { session, .. })
-            | Self::Join(Join { session, .. })
-            | Self::Unsubscribe(Unsubscribe { session, .. })
-            | Self::MemberState(MemberState { session, .. }) => Some(*session),
-            Self::GiveBack(GiveBack { session, .. }) => *session,
+            Self::Route(route) => route.batch.client(),
+            Self::Subscribe(Subscribe { client, .. })
+            | Self::Join(Join { client, .. })
+            | Self::Unsubscribe(Unsubscribe { client, .. })
+            | Self::MemberState(MemberState { client, .. }) => Some(*client),
+            Self::GiveBack(GiveBack { client, .. }) => *client,
             Self::Routing(_) | Self::GiveOut(_) | Self::Handoff(_) | Self::Reclaim(_) | Self::InjectPanic => {
                 None
             }
@@ -506,7 +506,7 @@ impl Handler<Arrivals> for TopicTrie {
 
     fn handle(&mut self, arrivals: Arrivals, _ctx: &mut Self::Context) {
         for route in arrivals.routes {
-            self.lanes.push(route.batch.publisher, Work::Route(route));
+            self.lanes.push(route.batch.client(), Work::Route(route));
         }
     }
 }

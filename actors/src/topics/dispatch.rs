@@ -16,7 +16,7 @@ use super::route::Router;
 use super::shared::{GivenBack, Group, GroupKey, Member};
 use crate::ledger::DropReason;
 use crate::message::Publication;
-use crate::sessions::{Identifiers, Queued, SessionKey, Wanted};
+use crate::sessions::{Identifiers, Queued, SessionKey, Wanted, client_hash};
 
 /// Members of a shared group that are looked at for one message before one of them gets it, full or not.
 const MEMBERS_TRIED_MAX: usize = 8;
@@ -267,18 +267,19 @@ impl Router {
     /// cost.
     pub(super) fn reclaim(&mut self, reclaim: Reclaim) -> usize {
         let wanted: HashSet<GroupKey> = reclaim.groups.into_iter().collect();
-        let (messages, cost) = {
+        let (client, messages, cost) = {
             let mut sessions = self.worker.sessions.borrow_mut();
             match sessions.get_mut(reclaim.session) {
                 Some(session) if session.online.is_none() => {
                     let cost = 1 + session.waiting() as usize / MESSAGES_PER_DELIVERY;
-                    (session.give_back(|group| wanted.contains(&group)), cost)
+                    let client = client_hash(session.client_identifier());
+                    (client, session.give_back(|group| wanted.contains(&group)), cost)
                 }
                 _ => return 1,
             }
         };
         if !messages.is_empty() {
-            self.worker.give_back(Some(reclaim.session), GivenBack::by_group(messages));
+            self.worker.give_back(Some(client), GivenBack::by_group(messages));
         }
         cost
     }

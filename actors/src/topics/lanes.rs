@@ -1,16 +1,16 @@
 //! Whose work a topic trie does next: clients take turns, and each client's work is done in its order. Pure.
 //!
-//! So a client that asks for very much, by few messages or by many, is waited for by itself alone.
+//! So a client that asks for very much, by few messages or by many, is waited for by itself alone. A client is its client
+//! identifier, not its session: what one network connection published, its will included, stands before whatever the next
+//! one publishes, though a clean session ended in between.
 
 use std::collections::VecDeque;
 
 use hashbrown::HashMap;
 use rustc_hash::FxBuildHasher;
 
-use crate::sessions::SessionKey;
-
-/// Who a piece of work is done for: a client, or none if it is done for the node itself.
-pub(super) type Client = Option<SessionKey>;
+/// Who a piece of work is done for: the hash of a client identifier, or none if it is done for the node itself.
+pub(super) type Client = Option<u64>;
 
 /// What was there before a moment, to tell when all of it is done.
 pub(super) type Epoch = u64;
@@ -134,8 +134,8 @@ impl<W> Lanes<W> {
 mod tests {
     use super::*;
 
-    fn client(index: u32) -> Client {
-        Some(SessionKey { index, generation: 0, worker: 0 })
+    fn client(hash: u64) -> Client {
+        Some(hash)
     }
 
     #[test]

@@ -45,6 +45,8 @@ pub struct Arrivals {
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Subscribe {
+    /// Hash of its client identifier: what one client asks for is done in the order received.
+    pub client: u64,
     /// Whose they are.
     pub session: SessionKey,
     /// Topic filters and options.
@@ -57,6 +59,8 @@ pub struct Subscribe {
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Join {
+    /// Hash of its client identifier: what one client asks for is done in the order received.
+    pub client: u64,
     /// Who joins.
     pub session: SessionKey,
     /// Full filters (`$share/...`) and options.
@@ -75,6 +79,8 @@ pub struct Join {
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Unsubscribe {
+    /// Hash of its client identifier: what one client asks for is done in the order received.
+    pub client: u64,
     /// Whose they are.
     pub session: SessionKey,
     /// Topic filters, as the client wrote them.
@@ -87,6 +93,8 @@ pub struct Unsubscribe {
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct MemberState {
+    /// Hash of its client identifier: what one client asks for is done in the order received.
+    pub client: u64,
     /// Which member.
     pub session: SessionKey,
     /// Full filters of its groups.
@@ -138,8 +146,9 @@ pub struct Handoff {
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct GiveBack {
-    /// Who held them: what it asked for before is done before. None if they are of several.
-    pub session: Option<SessionKey>,
+    /// Hash of the client identifier of who held them: what it asked for before is done before. None if they are of
+    /// several.
+    pub client: Option<u64>,
     /// By group.
     pub returned: VecDeque<GivenBack>,
 }

@@ -228,14 +228,14 @@ impl Worker {
     }
 
     /// Sends messages back to the homes of their groups: those of one session, or of several.
-    pub fn give_back(&self, session: Option<SessionKey>, returned: Vec<GivenBack>) {
+    pub fn give_back(&self, client: Option<u64>, returned: Vec<GivenBack>) {
         let mut by_home: Vec<VecDeque<GivenBack>> = self.node.peers.iter().map(|_| VecDeque::new()).collect();
         for given in returned {
             by_home[usize::from(given.group.home)].push_back(given);
         }
         for (home, returned) in by_home.into_iter().enumerate() {
             if !returned.is_empty() {
-                self.tell_trie(home as u16, GiveBack { session, returned });
+                self.tell_trie(home as u16, GiveBack { client, returned });
             }
         }
     }
