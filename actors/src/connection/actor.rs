@@ -416,8 +416,8 @@ impl Connection {
             let session = sessions.get_mut(self.key);
             session.and_then(|session| retained::next_replay(session, self.epoch, &self.worker.node.settings))
         };
-        if let Some(replay) = replay {
-            retained::ask(&self.worker.node, context.address(), None, vec![replay]);
+        if let Some((asked_at, replay)) = replay {
+            retained::ask(&self.worker.node, context.address(), None, asked_at, vec![replay]);
         }
     }
 }
@@ -453,8 +453,8 @@ impl Handler<RetainedPieces> for Connection {
         }
         let now = Instant::now();
         let Some(token) = answer.token else {
-            for (asked, piece) in answer.pieces {
-                self.worker.take_next_piece(self.key, &asked, piece, now);
+            for asked in answer.pieces {
+                self.worker.take_next_piece(self.key, answer.asked_at, asked, now);
             }
             return;
         };
@@ -462,7 +462,7 @@ impl Handler<RetainedPieces> for Connection {
         if let Some(at) = answers.iter().position(|(waiting, _)| *waiting == token) {
             let (_, packet) = answers.remove(at);
             self.send(&Packet::SubAck(packet));
-            self.worker.take_first_pieces(self.key, answer.pieces, now);
+            self.worker.take_first_pieces(self.key, answer, now);
         }
     }
 }

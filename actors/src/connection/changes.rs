@@ -11,7 +11,7 @@ use super::context::ConnectionContext;
 use super::effects::{Change, Granted};
 use super::messages::ChangeInForce;
 use super::retained;
-use crate::sessions::{Replay, client_hash};
+use crate::sessions::{AskedAt, Replay, client_hash};
 use crate::topics::{Join, Reply, Subscribe, Unsubscribe, group_home, shared_part};
 
 /// A SUBSCRIBE or UNSUBSCRIBE that is not in force everywhere.
@@ -110,10 +110,8 @@ impl Connection {
                 if replays.is_empty() || !retained::is_any_kept(&self.worker.node) {
                     return self.send(&Packet::SubAck(answer));
                 }
-                if let Some(session) = self.worker.sessions.borrow_mut().get_mut(self.key) {
-                    session.replays.get_or_insert_default().first_asked += 1;
-                }
-                retained::ask(&self.worker.node, context.address(), Some(token), replays);
+                let Some(asked_at) = self.ask_for_first() else { return };
+                retained::ask(&self.worker.node, context.address(), Some(token), asked_at, replays);
                 self.rare().answers.push((token, answer));
             }
             Change::Unsubscribe { packet_identifier, reasons, .. } => {
@@ -121,6 +119,15 @@ impl Connection {
                 self.send(&Packet::UnsubAck(packet));
             }
         }
+    }
+}
+
+impl Connection {
+    fn ask_for_first(&self) -> Option<AskedAt> {
+        let mut sessions = self.worker.sessions.borrow_mut();
+        let replays = sessions.get_mut(self.key)?.replays.get_or_insert_default();
+        replays.first_asked += 1;
+        Some(replays.ask())
     }
 }
 

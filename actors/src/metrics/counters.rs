@@ -76,6 +76,8 @@ counters! {
     between_workers_full,
     /// Times a client was not read because its own outbox was full (`outbox_bytes_max`).
     reading_paused_outbox,
+    /// Pieces of retained messages that were fetched anew, since too much would have had to be remembered for them.
+    retained_fetched_anew,
     /// PUBLISH packets and wills with more properties than `publish_properties_bytes_max`.
     publish_properties_too_large,
     /// Publishes refused for want of permission, or to `$SYS`.

@@ -29,6 +29,7 @@ impl Worker {
         if let Some(replays) = &mut session.replays {
             replays.asked = false;
             replays.first_asked = 0;
+            replays.forget_seen();
         }
         drop(sessions);
         if let Some(batch) = online.take_held_up() {
