@@ -130,7 +130,10 @@ impl Worker {
         // Members leave before their messages go back, so that no message comes to them again.
         let by_home = self.by_home(session.subscriptions.keys());
         for (home, filters) in by_home {
-            self.tell_trie(home, Unsubscribe { client: hash, session: key, filters: filters.into(), reply: None });
+            self.tell_trie(
+                home,
+                Unsubscribe { client: hash, session: key, filters: filters.into(), reply: None },
+            );
         }
         self.give_back(Some(hash), GivenBack::by_group(session.give_back(|_| true)));
         session.drop_waiting(&self.ledger);

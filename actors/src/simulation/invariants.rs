@@ -201,7 +201,7 @@ fn check_groups(node: &SimulatedNode, worker: &Worker, judge: &mut Judge) {
 }
 
 fn check_group(node: &SimulatedNode, group: &Group, judge: &mut Judge) {
-    let held = group.members().iter().map(|member| {
+    let held = group.members().map(|member| {
         let options = member.options.to_bits();
         (member.session, (member.identifier, options, member.online, member.durable))
     });
@@ -209,7 +209,7 @@ fn check_group(node: &SimulatedNode, group: &Group, judge: &mut Judge) {
     if let Err(wrong) = group.queue.check() {
         judge.wrong.push(format!("{}: {wrong}", group.full_filter));
     }
-    if !group.queue.is_empty() && group.members().iter().any(|member| member.online) {
+    if !group.queue.is_empty() && group.is_any_online() {
         judge.wrong.push(format!("{}: messages wait though a member is online", group.full_filter));
     }
 }

@@ -20,9 +20,10 @@ use tracing::error;
 
 use super::current::Current;
 use super::lanes::{Client, Epoch, Lanes, Ticket};
+use super::members::Member;
 use super::messages::*;
 use super::route::{Progress, Router};
-use super::shared::{GroupKey, Member};
+use super::shared::GroupKey;
 use super::trie::{Subscriber, Trie};
 use super::{group_home, shared_part};
 use crate::connection::{ChangeInForce, Close};
@@ -47,6 +48,8 @@ enum Work {
     Routing(Box<Current>),
     /// What waits in a group.
     GiveOut(GroupKey),
+    /// What members offline hold of a group.
+    CallBack(GroupKey),
     Subscribe(Subscribe),
     Join(Join),
     Unsubscribe(Unsubscribe),
@@ -67,9 +70,12 @@ impl Work {
             | Self::Unsubscribe(Unsubscribe { client, .. })
             | Self::MemberState(MemberState { client, .. }) => Some(*client),
             Self::GiveBack(GiveBack { client, .. }) => *client,
-            Self::Routing(_) | Self::GiveOut(_) | Self::Handoff(_) | Self::Reclaim(_) | Self::InjectPanic => {
-                None
-            }
+            Self::Routing(_)
+            | Self::GiveOut(_)
+            | Self::CallBack(_)
+            | Self::Handoff(_)
+            | Self::Reclaim(_)
+            | Self::InjectPanic => None,
         }
     }
 
@@ -154,6 +160,9 @@ impl TopicTrie {
             for group in self.router.to_give_out.drain(..) {
                 self.lanes.push(None, Work::GiveOut(group));
             }
+            for group in self.router.to_call_back.drain(..) {
+                self.lanes.push(None, Work::CallBack(group));
+            }
             if budget == 0 {
                 break;
             }
@@ -199,7 +208,7 @@ impl TopicTrie {
         };
         let timer = match &work {
             Work::Route(route) => Some(self.stats().handle(route.sent_at)),
-            Work::Routing(_) | Work::GiveOut(_) => None,
+            Work::Routing(_) | Work::GiveOut(_) | Work::CallBack(_) => None,
             _ => Some(self.stats().handle(None)),
         };
         let rest = match work {
@@ -213,6 +222,7 @@ impl TopicTrie {
             Work::GiveOut(group) => {
                 (!self.router.give_out(group, budget, now)).then_some(Work::GiveOut(group))
             }
+            Work::CallBack(group) => (!self.router.call_back(group, budget)).then_some(Work::CallBack(group)),
             Work::Subscribe(subscribe) => self.subscribe(subscribe, budget).map(Work::Subscribe),
             Work::Join(join) => self.join(join, budget).map(Work::Join),
             Work::Unsubscribe(unsubscribe) => self.unsubscribe(unsubscribe, budget).map(Work::Unsubscribe),
@@ -298,8 +308,11 @@ impl TopicTrie {
             if self.trie.insert_group(&filter, key) {
                 self.worker.node.directory.add(&filter, self.worker.id);
             }
-            let cost = if join.online { self.router.member_online(key) } else { 1 };
-            if is_spent(budget, cost + cost_of(&filter)) && !join.filters.is_empty() {
+            match join.online {
+                true => self.router.member_online(key),
+                false => self.router.member_offline(key),
+            }
+            if is_spent(budget, 1 + cost_of(&filter)) && !join.filters.is_empty() {
                 return Some(join);
             }
         }
@@ -355,12 +368,12 @@ impl TopicTrie {
                 let mut groups = self.worker.groups.borrow_mut();
                 groups.set_state(&filter, state.session, state.online, state.durable).map(|group| group.key)
             };
-            let cost = match key {
+            match key {
                 Some(key) if state.online => self.router.member_online(key),
-                Some(key) => self.router.member_offline(key, state.session),
-                None => 1,
-            };
-            if is_spent(budget, cost) && !state.filters.is_empty() {
+                Some(key) => self.router.member_offline(key),
+                None => {}
+            }
+            if is_spent(budget, 1) && !state.filters.is_empty() {
                 return Some(state);
             }
         }

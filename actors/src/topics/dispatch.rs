@@ -11,40 +11,24 @@ use tokio::time::Instant;
 
 use super::deliver::one;
 use super::handoff::Passing;
+use super::members::{Choice, Chosen, Member, Room};
 use super::messages::Reclaim;
 use super::route::Router;
-use super::shared::{GivenBack, Group, GroupKey, Member};
+use super::shared::{GivenBack, Group, GroupKey};
 use crate::ledger::DropReason;
 use crate::message::Publication;
-use crate::sessions::{Identifiers, Queued, SessionKey, Wanted, client_hash};
+use crate::sessions::{Identifiers, Queued, Wanted, client_hash};
+use crate::worker::SessionTable;
 
-/// Members of a shared group that are looked at for one message before one of them gets it, full or not.
-const MEMBERS_TRIED_MAX: usize = 8;
 /// What a message costs that goes through a group, in deliveries: a member is chosen, and it is kept for another one.
 const DELIVERIES_PER_DISPATCH: usize = 4;
-/// Members of a group that cost about as much to choose from as a delivery to make.
-const MEMBERS_PER_DELIVERY: usize = 64;
+/// Members of a group that cost about as much to look at as a delivery to make.
+const MEMBERS_PER_DELIVERY: usize = 8;
 /// Messages of a session that cost about as much to look through as a delivery to make.
 const MESSAGES_PER_DELIVERY: usize = 16;
 
-/// What a member of a group has for a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
-    Free,
-    Full,
-    Gone,
-    /// It lives at a worker that has no room for messages on their way.
-    Far,
-}
-
-/// Who gets a message of a group.
-#[derive(Debug, Clone, Copy)]
-enum Choice {
-    /// The member at this place in the group.
-    Member(usize),
-    /// Nobody, until another worker has room.
-    HeldUp,
-    Nobody,
+fn cost_of(looked_at: usize) -> usize {
+    DELIVERIES_PER_DISPATCH + looked_at / MEMBERS_PER_DELIVERY
 }
 
 impl Router {
@@ -57,74 +41,53 @@ impl Router {
             worker.ledger.drop_n(DropReason::SharedGroupEmpty, 1);
             return 1;
         };
-        let cost = DELIVERIES_PER_DISPATCH + group.members().len() / MEMBERS_PER_DELIVERY;
         if !group.queue.is_empty() && passing.publication.qos > QoS::AtMostOnce {
-            // Behind those that wait.
+            // Behind those that wait; one of its members may have room meanwhile.
             self.wait_in_group(group, passing);
-            return cost;
+            self.note_to_give_out(group);
+            return DELIVERIES_PER_DISPATCH;
         }
-        match self.choose(group, passing.publication) {
+        let Chosen { choice, looked_at } = self.choose(group, passing.publication);
+        match choice {
             Choice::Member(at) => self.give(group, at, &mut passing, now),
-            Choice::HeldUp => {
-                self.held_up.insert(key);
+            Choice::HeldUp(workers) => {
+                self.hold_up(key, workers);
                 self.wait_in_group(group, passing);
             }
             Choice::Nobody => self.wait_in_group(group, passing),
         }
-        cost
+        cost_of(looked_at)
     }
 
-    fn choose(&self, group: &mut Group, publication: &Publication<'_>) -> Choice {
+    fn choose(&self, group: &mut Group, publication: &Publication<'_>) -> Chosen {
         let worker = &self.worker;
-        let strategy = worker.node.settings.session.shared_strategy;
-        let mut tried: Vec<SessionKey> = Vec::new();
-        let (mut full, mut first, mut is_held_up) = (0, None, false);
-        while let Some(at) = group.choose(strategy, publication, &tried) {
-            let member = &group.members()[at];
-            let place = match member.session.worker == worker.id {
-                true => self.place_with(member, publication),
-                false if worker.node.peers[usize::from(member.session.worker)].inbound.is_full() => {
-                    Place::Far
-                }
-                false => Place::Free,
-            };
-            if place == Place::Free {
-                return Choice::Member(at);
-            }
-            tried.push(member.session);
-            is_held_up |= place == Place::Far;
-            if place == Place::Full {
-                full += 1;
-                first.get_or_insert(at);
-            }
-            if full >= MEMBERS_TRIED_MAX {
-                break;
-            }
-        }
-        match first {
-            _ if is_held_up => Choice::HeldUp,
-            // All are online and full: what happens to a full client's message happens.
-            Some(at) => Choice::Member(at),
-            None => Choice::Nobody,
-        }
+        let sessions = worker.sessions.borrow();
+        group.choose(
+            publication,
+            |member| match member.session.worker == worker.id {
+                true => self.room_with(&sessions, member, publication),
+                false => Room::Free,
+            },
+            |other| other != worker.id && worker.node.peers[usize::from(other)].inbound.is_full(),
+        )
     }
 
-    fn place_with(&self, member: &Member, publication: &Publication<'_>) -> Place {
-        let sessions = self.worker.sessions.borrow();
+    fn room_with(&self, sessions: &SessionTable, member: &Member, publication: &Publication<'_>) -> Room {
         match sessions.get(member.session).filter(|session| session.online.is_some()) {
             // That it left is on its way to this group.
-            None => Place::Gone,
+            None => Room::Gone,
             Some(session)
                 if session.has_room(publication, member.options.qos, &self.worker.node.settings) =>
             {
-                Place::Free
+                Room::Free
             }
-            Some(_) => Place::Full,
+            Some(_) => Room::Full,
         }
     }
 
-    fn give(&mut self, group: &Group, at: usize, passing: &mut Passing<'_>, now: Instant) {
-        let member = &group.members()[at];
+    fn give(&mut self, group: &mut Group, at: u32, passing: &mut Passing<'_>, now: Instant) {
+        group.note_given(at);
+        let member = group.member(at);
         let wanted = Wanted {
             qos: member.options.qos,
             retain: passing.publication.retain && member.options.retain_as_published,
@@ -136,7 +99,6 @@ impl Router {
             self.worker.offer(member.session, passing.publication, &wanted, passing.stored, now);
             self.worker.frames.borrow_mut().forget();
         } else {
-            group.note_given(self.worker.node.settings.session.shared_strategy, at);
             self.handoffs[usize::from(member.session.worker)].add(member.session, passing, wanted);
         }
     }
@@ -146,7 +108,7 @@ impl Router {
         let publication = passing.publication;
         let limits = &self.worker.node.settings.session;
         let ledger = &self.worker.ledger;
-        let is_online = group.members().iter().any(|member| member.online);
+        let is_online = group.is_any_online();
         if publication.qos == QoS::AtMostOnce && (is_online || !limits.queue_qos0_offline) {
             let reason = if is_online { DropReason::OutboxFull } else { DropReason::Offline };
             ledger.drop_n(reason, 1);
@@ -167,22 +129,46 @@ impl Router {
 
     // === what waits in groups ===
 
-    /// Whether messages of groups wait for room at other workers, and there is room. If not, `waker` is called when
-    /// there is.
-    pub(super) fn goes_on_with_groups(&self, waker: &Waker) -> bool {
-        let own = usize::from(self.worker.id);
-        let mut others = self.worker.node.peers.iter().enumerate().filter(|(worker, _)| *worker != own);
-        !self.held_up.is_empty() && others.all(|(_, peer)| peer.inbound.has_room_or_wake(waker))
+    /// A message of a group waits for room at one of these workers.
+    fn hold_up(&mut self, key: GroupKey, workers: u64) {
+        for (worker, held_up) in self.held_up.iter_mut().enumerate() {
+            if workers & (1 << worker) != 0 {
+                held_up.insert(key);
+            }
+        }
     }
 
-    /// Sees to it that what waited for room at other workers is given out, if there is.
-    pub(super) fn give_out_held_up(&mut self) {
-        let own = usize::from(self.worker.id);
-        let mut others = self.worker.node.peers.iter().enumerate().filter(|(worker, _)| *worker != own);
-        if self.held_up.is_empty() || others.any(|(_, peer)| peer.inbound.is_full()) {
-            return;
+    /// Whether messages of groups wait for room at other workers, and one of those has room. If not, `waker` is called
+    /// when one has.
+    pub(super) fn goes_on_with_groups(&self, waker: &Waker) -> bool {
+        let mut goes_on = false;
+        for (peer, held_up) in self.worker.node.peers.iter().zip(&self.held_up) {
+            goes_on |= !held_up.is_empty() && peer.inbound.has_room_or_wake(waker);
         }
-        self.to_give_out.extend(self.held_up.drain());
+        goes_on
+    }
+
+    /// Sees to it that what waited for room at other workers is given out where there is.
+    pub(super) fn give_out_held_up(&mut self) {
+        let worker = Rc::clone(&self.worker);
+        for (peer, at) in worker.node.peers.iter().zip(0..) {
+            if !self.held_up[at].is_empty() && !peer.inbound.is_full() {
+                let mut groups = worker.groups.borrow_mut();
+                for key in std::mem::take(&mut self.held_up[at]) {
+                    if let Some(group) = groups.get_mut(key) {
+                        self.note_to_give_out(group);
+                    }
+                }
+            }
+        }
+    }
+
+    /// What waits in a group can be given out, if anything does: to be done once for all reasons.
+    fn note_to_give_out(&mut self, group: &mut Group) {
+        if !group.queue.is_empty() && group.is_any_online() && !group.is_to_give_out {
+            group.is_to_give_out = true;
+            self.to_give_out.push(group.key);
+        }
     }
 
     /// Gives out what waits in a group, in order, within `budget`. Returns whether that is through: nothing is left, or
@@ -191,33 +177,35 @@ impl Router {
         let worker = Rc::clone(&self.worker);
         let mut groups = worker.groups.borrow_mut();
         let Some(group) = groups.get_mut(key) else { return true };
-        let cost = DELIVERIES_PER_DISPATCH + group.members().len() / MEMBERS_PER_DELIVERY;
         while let Some(first) = group.queue.front() {
             if *budget == 0 {
                 return false;
             }
-            *budget = budget.saturating_sub(cost);
             let message = Arc::clone(&first.message);
             let publication = message.publication();
             if publication.is_expired(now) {
+                *budget = budget.saturating_sub(1);
                 worker.ledger.drop_n(DropReason::Expired, 1);
                 group.queue.pop();
                 continue;
             }
-            match self.choose(group, &publication) {
+            let Chosen { choice, looked_at } = self.choose(group, &publication);
+            *budget = budget.saturating_sub(cost_of(looked_at));
+            match choice {
                 Choice::Member(at) => {
                     group.queue.pop();
                     let stored = &mut Some(Arc::clone(&message));
                     let mut passing = Passing { publication: &publication, item: None, stored };
                     self.give(group, at, &mut passing, now);
                 }
-                Choice::HeldUp => {
-                    self.held_up.insert(key);
-                    return true;
+                Choice::HeldUp(workers) => {
+                    self.hold_up(key, workers);
+                    break;
                 }
-                Choice::Nobody => return true,
+                Choice::Nobody => break,
             }
         }
+        group.is_to_give_out = false;
         true
     }
 
@@ -239,28 +227,59 @@ impl Router {
         }
     }
 
-    /// A member can take messages: those that wait in the group, and those that members offline hold. Returns what that
-    /// cost.
-    pub(super) fn member_online(&mut self, key: GroupKey) -> usize {
-        let groups = self.worker.groups.borrow();
-        let Some(group) = groups.get(key) else { return 1 };
-        for member in group.members().iter().filter(|member| !member.online && member.durable) {
-            self.reclaims.entry(member.session).or_default().push(key);
-        }
-        if !group.queue.is_empty() {
-            self.to_give_out.push(key);
-        }
-        1 + group.members().len() / MEMBERS_PER_DELIVERY
+    /// A member can take messages: those that wait in the group, and those that members offline hold.
+    pub(super) fn member_online(&mut self, key: GroupKey) {
+        let worker = Rc::clone(&self.worker);
+        let mut groups = worker.groups.borrow_mut();
+        let Some(group) = groups.get_mut(key) else { return };
+        self.note_to_give_out(group);
+        self.note_to_call_back(group);
     }
 
-    /// A member went offline: if another one can take its messages, they are asked for. Returns what that cost.
-    pub(super) fn member_offline(&mut self, key: GroupKey, session: SessionKey) -> usize {
-        let groups = self.worker.groups.borrow();
-        let Some(group) = groups.get(key) else { return 1 };
-        if group.members().iter().any(|member| member.online) {
-            self.reclaims.entry(session).or_default().push(key);
+    /// A member went offline: if another one can take its messages, they are asked for.
+    pub(super) fn member_offline(&mut self, key: GroupKey) {
+        let worker = Rc::clone(&self.worker);
+        let mut groups = worker.groups.borrow_mut();
+        if let Some(group) = groups.get_mut(key) {
+            self.note_to_call_back(group);
         }
-        1 + group.members().len() / MEMBERS_PER_DELIVERY
+    }
+
+    /// What members offline hold can go to others, if they may hold anything: to be done once for all reasons.
+    fn note_to_call_back(&mut self, group: &mut Group) {
+        if group.has_holders() && group.is_any_online() && !group.is_to_call_back {
+            group.is_to_call_back = true;
+            self.to_call_back.push(group.key);
+        }
+    }
+
+    /// Asks members offline for what they may hold of a group, within `budget`. Returns whether that is through: all are
+    /// asked, or nobody is there to take it.
+    pub(super) fn call_back(&mut self, key: GroupKey, budget: &mut usize) -> bool {
+        let worker = Rc::clone(&self.worker);
+        let mut groups = worker.groups.borrow_mut();
+        let Some(group) = groups.get_mut(key) else { return true };
+        while group.is_any_online()
+            && let Some(holder) = group.take_holder()
+        {
+            self.reclaims.entry(holder).or_default().push(key);
+            *budget = budget.saturating_sub(DELIVERIES_PER_DISPATCH);
+            if *budget == 0 && group.has_holders() {
+                return false;
+            }
+        }
+        group.is_to_call_back = false;
+        true
+    }
+
+    /// Whatever waits in groups, and may be held by members offline, is looked at again, behind a panic.
+    pub(super) fn look_at_groups_again(&mut self) {
+        let worker = Rc::clone(&self.worker);
+        for group in worker.groups.borrow_mut().iter_mut() {
+            (group.is_to_give_out, group.is_to_call_back) = (false, false);
+            self.note_to_give_out(group);
+            self.note_to_call_back(group);
+        }
     }
 
     /// Groups' home wants its messages back from a session of this worker, if that is still offline. Returns what that
@@ -295,7 +314,7 @@ impl Router {
         if let Some(group) = groups.find_mut(full_filter)
             && !group.queue.is_empty()
             && !group.has_durable_member()
-            && !group.members().iter().any(|member| member.online)
+            && !group.is_any_online()
         {
             let dropped = group.queue.extract(|_| true).len();
             self.worker.ledger.drop_n(DropReason::SharedGroupEmpty, dropped as u64);

@@ -8,8 +8,10 @@ mod dispatch;
 mod handoff;
 mod lanes;
 mod look_ahead;
+mod members;
 mod messages;
 mod path_trie;
+mod rota;
 mod route;
 mod shared;
 #[cfg(test)]
@@ -19,8 +21,9 @@ mod trie;
 pub use actor::TopicTrie;
 pub(crate) use directory::NAMES_TOGETHER;
 pub use directory::{Directory, LookUps, WORKERS_MAX};
+pub use members::{Choice, Chosen, Member, Room};
 pub use messages::*;
-pub use shared::{GivenBack, Group, GroupKey, Groups, Load, Member};
+pub use shared::{GivenBack, Group, GroupKey, Groups, Load};
 pub use trie::{Matches, Subscriber, Trie};
 
 /// The topic filter inside a shared filter `$share/name/filter`; none if it is a plain one.

@@ -44,15 +44,18 @@ pub(super) struct Router {
     pub(super) handoffs: Vec<Handoff>,
     /// Members offline that are to give back what they hold of groups.
     pub(super) reclaims: HashMap<SessionKey, Vec<GroupKey>>,
-    /// Groups whose messages wait for room at another worker.
-    pub(super) held_up: HashSet<GroupKey>,
+    /// By worker, groups whose messages wait for room there.
+    pub(super) held_up: Vec<HashSet<GroupKey>>,
     /// Groups whose messages can be given out now.
     pub(super) to_give_out: Vec<GroupKey>,
+    /// Groups whose members offline are to be asked for what they hold.
+    pub(super) to_call_back: Vec<GroupKey>,
 }
 
 impl Router {
     pub(super) fn new(worker: Rc<Worker>) -> Self {
         let handoffs = worker.node.peers.iter().map(|_| Handoff::default()).collect();
+        let held_up = worker.node.peers.iter().map(|_| HashSet::new()).collect();
         Self {
             worker,
             position: None,
@@ -61,8 +64,9 @@ impl Router {
             spare: Vec::new(),
             handoffs,
             reclaims: HashMap::new(),
-            held_up: HashSet::new(),
+            held_up,
             to_give_out: Vec::new(),
+            to_call_back: Vec::new(),
         }
     }
 
@@ -81,8 +85,7 @@ impl Router {
         let mut router = Self::new(Rc::clone(&broken.worker));
         std::mem::swap(&mut router.handoffs, &mut broken.handoffs);
         std::mem::swap(&mut router.reclaims, &mut broken.reclaims);
-        // Whatever waits in groups is looked at again.
-        router.to_give_out = router.worker.groups.borrow().iter().map(|group| group.key).collect();
+        router.look_at_groups_again();
         let current = broken.position.take().map(|mut position| {
             for item in position.item..position.item + position.run {
                 position.withheld |= position.home && router.is_told_of_failure(&position.batch, item);

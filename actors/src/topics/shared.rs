@@ -6,12 +6,13 @@
 use std::collections::VecDeque;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::AtomicU32;
 
 use hashbrown::HashMap;
-use mqtt_codec::SubscriptionOptions;
 use slab::Slab;
 
+use super::members::{Chosen, Member, Members, Room};
+use super::rota::Wish;
 use crate::message::Publication;
 use crate::sessions::{Queue, Queued, SessionKey};
 use crate::settings::{SessionSettings, SharedStrategy};
@@ -30,23 +31,6 @@ pub struct GroupKey {
 /// How many messages a member has unacknowledged or waiting; written by its worker, read at the group's home.
 pub type Load = Arc<AtomicU32>;
 
-/// A session that shares the subscription.
-#[derive(Debug, Clone)]
-pub struct Member {
-    /// Whose it is.
-    pub session: SessionKey,
-    /// Its options.
-    pub options: SubscriptionOptions,
-    /// Subscription identifier; 0: none.
-    pub identifier: u32,
-    /// Whether a network connection holds the session.
-    pub online: bool,
-    /// Whether the session outlives its network connection.
-    pub durable: bool,
-    /// Its load.
-    pub load: Load,
-}
-
 /// One group.
 #[derive(Debug)]
 pub struct Group {
@@ -56,22 +40,40 @@ pub struct Group {
     pub full_filter: Arc<str>,
     /// The topic filter inside it.
     pub filter: Arc<str>,
-    members: Vec<Member>,
-    next: usize,
-    sticky: Option<SessionKey>,
+    strategy: SharedStrategy,
+    members: Members,
     /// Messages that no member could take yet.
     pub queue: Queue,
+    /// Whether giving them out is among the work to do.
+    pub is_to_give_out: bool,
+    /// Whether asking members offline for what they hold is among the work to do.
+    pub is_to_call_back: bool,
 }
 
 impl Group {
-    /// Its members.
-    pub fn members(&self) -> &[Member] {
-        &self.members
+    /// Its members, in no order.
+    pub fn members(&self) -> impl Iterator<Item = &Member> {
+        self.members.iter()
+    }
+
+    /// How many it has.
+    pub fn member_count(&self) -> usize {
+        self.members.len()
+    }
+
+    /// The member of this number, as [`choose`](Self::choose) gave it.
+    pub fn member(&self, at: u32) -> &Member {
+        self.members.get(at)
+    }
+
+    /// Whether one of them is online.
+    pub fn is_any_online(&self) -> bool {
+        self.members.online() > 0
     }
 
     /// Whether a message may wait for a member that is offline now.
     pub fn has_durable_member(&self) -> bool {
-        self.members.iter().any(|member| member.durable)
+        self.members.durable() > 0
     }
 
     /// Whether the queue takes another message.
@@ -80,76 +82,58 @@ impl Group {
             && (self.queue.is_empty() || self.queue.bytes() + bytes <= limits.queue_bytes_max)
     }
 
-    /// The place of the member that gets a message, among those online and not in `tried`.
+    /// Who gets a message: `room` looks whether a member has room for it, `is_far` whether a worker has none for what is
+    /// on its way there.
     pub fn choose(
         &mut self,
-        strategy: SharedStrategy,
         publication: &Publication<'_>,
-        tried: &[SessionKey],
-    ) -> Option<usize> {
-        let count = self.members.len();
-        let usable = |member: &&Member| member.online && !tried.contains(&member.session);
-        let from = |start: usize| (0..count).map(move |step| (start + step) % count);
-        let at = match strategy {
-            SharedStrategy::RoundRobin => from(self.next).find(|at| usable(&&self.members[*at]))?,
-            SharedStrategy::LeastInflight => from(self.next)
-                .filter(|at| usable(&&self.members[*at]))
-                .min_by_key(|at| self.members[*at].load.load(Ordering::Relaxed))?,
-            SharedStrategy::HashClient => self.by_hash(publication.publisher_hash, usable)?,
+        room: impl FnMut(&Member) -> Room,
+        is_far: impl Fn(u16) -> bool,
+    ) -> Chosen {
+        let wish = match self.strategy {
+            SharedStrategy::HashClient => Wish::Hash(publication.publisher_hash),
             SharedStrategy::HashTopic => {
                 let mut hasher = rustc_hash::FxHasher::default();
                 publication.topic.hash(&mut hasher);
-                self.by_hash(hasher.finish(), usable)?
+                Wish::Hash(hasher.finish())
             }
-            SharedStrategy::Sticky => {
-                let sticky = self.members.iter().position(|member| Some(member.session) == self.sticky);
-                sticky
-                    .filter(|at| usable(&&self.members[*at]))
-                    .or_else(|| from(self.next).find(|at| usable(&&self.members[*at])))?
-            }
+            _ => Wish::Next,
         };
-        self.next = (at + 1) % count;
-        self.sticky = Some(self.members[at].session);
-        Some(at)
+        self.members.choose(wish, room, is_far)
     }
 
-    /// A message is on its way to a member at another worker, which tells of it when it is there.
-    pub fn note_given(&self, strategy: SharedStrategy, at: usize) {
-        // Others do not look at it, and it lies with what the other worker writes.
-        if strategy == SharedStrategy::LeastInflight {
-            self.members[at].load.fetch_add(1, Ordering::Relaxed);
-        }
+    /// A message is on its way to a member.
+    pub fn note_given(&mut self, at: u32) {
+        let is_far = self.members.get(at).session.worker != self.key.home;
+        self.members.note_given(at, is_far);
     }
 
-    /// The usable member with the highest score for a hash: a member that goes moves only its own share.
-    fn by_hash(&self, hash: u64, usable: impl Fn(&&Member) -> bool) -> Option<usize> {
-        let score = |member: &Member| {
-            let mut hasher = rustc_hash::FxHasher::default();
-            member.session.hash(&mut hasher);
-            mixed(hash ^ hasher.finish())
-        };
-        let members = self.members.iter().enumerate();
-        members.filter(|(_, member)| usable(member)).max_by_key(|(_, member)| score(member)).map(|(at, _)| at)
+    /// Whether members offline may hold messages that others could take.
+    pub fn has_holders(&self) -> bool {
+        self.members.has_holders()
     }
-}
 
-/// Spreads every bit over all (the finalizer of MurmurHash3): the scores of two members must not depend on each other,
-/// or one of them wins for nearly every hash.
-fn mixed(mut hash: u64) -> u64 {
-    hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
-    hash = (hash ^ (hash >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
-    hash ^ (hash >> 33)
+    /// One of those members, which is asked to give back all that it holds of the group.
+    pub fn take_holder(&mut self) -> Option<SessionKey> {
+        self.members.take_holder()
+    }
 }
 
 /// All groups of one home. It outlives the trie actor that uses it, so that what waits here is not lost with it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Groups {
+    strategy: SharedStrategy,
     groups: Slab<Group>,
     by_filter: HashMap<Arc<str>, u32>,
     generations: u32,
 }
 
 impl Groups {
+    /// None yet; of each the members are chosen like this.
+    pub fn new(strategy: SharedStrategy) -> Self {
+        Self { strategy, groups: Slab::new(), by_filter: HashMap::new(), generations: 0 }
+    }
+
     /// A group by its name; none if it is gone.
     pub fn get_mut(&mut self, key: GroupKey) -> Option<&mut Group> {
         self.groups.get_mut(key.index as usize).filter(|group| group.key == key)
@@ -164,6 +148,11 @@ impl Groups {
     pub fn find_mut(&mut self, full_filter: &str) -> Option<&mut Group> {
         let index = *self.by_filter.get(full_filter)?;
         self.groups.get_mut(index as usize)
+    }
+
+    /// All of them, to change them.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Group> {
+        self.groups.iter_mut().map(|(_, group)| group)
     }
 
     /// All of them.
@@ -183,20 +172,18 @@ impl Groups {
                     key: GroupKey { index: index as u32, generation: self.generations, home },
                     full_filter: Arc::clone(full_filter),
                     filter: filter.into(),
-                    members: Vec::new(),
-                    next: 0,
-                    sticky: None,
+                    strategy: self.strategy,
+                    members: Members::new(self.strategy),
                     queue: Queue::default(),
+                    is_to_give_out: false,
+                    is_to_call_back: false,
                 });
                 self.by_filter.insert(Arc::clone(full_filter), index as u32);
                 index
             }
         };
         let group = &mut self.groups[index];
-        match group.members.iter_mut().find(|other| other.session == member.session) {
-            Some(other) => *other = member,
-            None => group.members.push(member),
-        }
+        group.members.join(member);
         group
     }
 
@@ -209,17 +196,14 @@ impl Groups {
         durable: bool,
     ) -> Option<&mut Group> {
         let group = self.find_mut(full_filter)?;
-        let member = group.members.iter_mut().find(|member| member.session == session)?;
-        member.online = online;
-        member.durable = durable;
-        Some(group)
+        group.members.note_state(session, online, durable).then_some(group)
     }
 
     /// Removes a member. Returns the whole group if it was the last.
     pub fn leave(&mut self, full_filter: &str, session: SessionKey) -> Option<Group> {
         let index = *self.by_filter.get(full_filter)? as usize;
         let group = &mut self.groups[index];
-        group.members.retain(|member| member.session != session);
+        group.members.leave(session);
         if !group.members.is_empty() {
             return None;
         }
@@ -227,7 +211,7 @@ impl Groups {
         let gone = self.groups.remove(index);
         if self.groups.is_empty() {
             // A burst of groups leaves no memory behind.
-            *self = Self { generations: self.generations, ..Self::default() };
+            *self = Self { generations: self.generations, ..Self::new(self.strategy) };
         }
         Some(gone)
     }
@@ -257,121 +241,5 @@ impl GivenBack {
             }
         }
         groups.into_iter().map(|(group, messages)| Self { group, messages }).collect()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::message::Payload;
-    use mqtt_codec::QoS;
-
-    fn member(index: u32, online: bool, load: u32) -> Member {
-        Member {
-            session: SessionKey { index, generation: 0, worker: 0 },
-            options: SubscriptionOptions::from_bits(1).unwrap(),
-            identifier: 0,
-            online,
-            durable: true,
-            load: Arc::new(AtomicU32::new(load)),
-        }
-    }
-
-    fn publication(topic: &str, publisher_hash: u64) -> Publication<'_> {
-        Publication {
-            topic,
-            properties: &[],
-            payload: Payload::Short(&[]),
-            qos: QoS::AtLeastOnce,
-            retain: false,
-            expires_at: None,
-            publisher: None,
-            publisher_hash,
-            stamp: 0,
-        }
-    }
-
-    fn chosen(group: &mut Group, strategy: SharedStrategy, topic: &str, publisher: u64) -> Option<u32> {
-        let at = group.choose(strategy, &publication(topic, publisher), &[])?;
-        Some(group.members()[at].session.index)
-    }
-
-    fn group(groups: &mut Groups) -> &mut Group {
-        let full: Arc<str> = "$share/g/t".into();
-        for (index, online, load) in [(0, true, 5), (1, false, 0), (2, true, 3), (3, true, 9)] {
-            groups.join(0, &full, "t", member(index, online, load));
-        }
-        groups.find_mut("$share/g/t").unwrap()
-    }
-
-    #[test]
-    fn round_robin_skips_members_that_are_offline() {
-        let mut groups = Groups::default();
-        let group = group(&mut groups);
-        let order: Vec<_> =
-            (0..6).map(|_| chosen(group, SharedStrategy::RoundRobin, "t", 0).unwrap()).collect();
-        assert_eq!(order, [0, 2, 3, 0, 2, 3]);
-    }
-
-    #[test]
-    fn least_inflight_takes_the_lightest_online_member() {
-        let mut groups = Groups::default();
-        let group = group(&mut groups);
-        for _ in 0..3 {
-            assert_eq!(chosen(group, SharedStrategy::LeastInflight, "t", 0), Some(2));
-        }
-    }
-
-    #[test]
-    fn hashes_keep_to_a_member_and_spread_over_all() {
-        let mut groups = Groups::default();
-        let group = group(&mut groups);
-        let mut seen = std::collections::BTreeSet::new();
-        for publisher in 0..100 {
-            let first = chosen(group, SharedStrategy::HashClient, "t", publisher).unwrap();
-            assert_eq!(chosen(group, SharedStrategy::HashClient, "u", publisher), Some(first));
-            seen.insert(first);
-        }
-        assert_eq!(seen.into_iter().collect::<Vec<_>>(), [0, 2, 3]);
-    }
-
-    #[test]
-    fn hashes_give_each_member_its_share() {
-        let mut groups = Groups::default();
-        let group = group(&mut groups);
-        let mut shares = [0; 4];
-        for number in 0..3000 {
-            let topic = format!("t/{number}");
-            shares[chosen(group, SharedStrategy::HashTopic, &topic, 0).unwrap() as usize] += 1;
-        }
-        assert!(
-            [shares[0], shares[2], shares[3]].iter().all(|share| (900..1100).contains(share)),
-            "{shares:?}"
-        );
-    }
-
-    #[test]
-    fn sticky_stays_until_the_member_goes() {
-        let mut groups = Groups::default();
-        let group = group(&mut groups);
-        let first = chosen(group, SharedStrategy::Sticky, "t", 0).unwrap();
-        for _ in 0..5 {
-            assert_eq!(chosen(group, SharedStrategy::Sticky, "t", 0), Some(first));
-        }
-        let session = SessionKey { index: first, generation: 0, worker: 0 };
-        groups.set_state("$share/g/t", session, false, true);
-        let group = groups.find_mut("$share/g/t").unwrap();
-        assert_ne!(chosen(group, SharedStrategy::Sticky, "t", 0), Some(first));
-    }
-
-    #[test]
-    fn the_last_member_takes_the_group_with_it() {
-        let mut groups = Groups::default();
-        group(&mut groups);
-        for index in 0..3 {
-            assert!(groups.leave("$share/g/t", SessionKey { index, generation: 0, worker: 0 }).is_none());
-        }
-        assert!(groups.leave("$share/g/t", SessionKey { index: 3, generation: 0, worker: 0 }).is_some());
-        assert!(groups.find_mut("$share/g/t").is_none());
     }
 }

@@ -87,7 +87,7 @@ impl Worker {
         Rc::new(Self {
             id,
             sessions: RefCell::new(SessionTable::new(id)),
-            groups: RefCell::default(),
+            groups: RefCell::new(Groups::new(node.settings.session.shared_strategy)),
             pool: RefCell::default(),
             frames: RefCell::default(),
             wakes: RefCell::default(),

@@ -5,6 +5,7 @@ mod arrivals;
 mod breakage;
 mod client;
 mod complete;
+mod crowd;
 mod ends;
 mod fuzzed;
 mod message;

@@ -123,7 +123,8 @@ impl Workers {
     fn members(&self, full_filter: &str) -> (usize, usize, usize) {
         let home = usize::from(group_home(full_filter, 2));
         let mut groups = self.workers[home].groups.borrow_mut();
-        let members = groups.find_mut(full_filter).map_or(&[][..], |group| group.members());
+        let group = groups.find_mut(full_filter);
+        let members: Vec<_> = group.iter().flat_map(|group| group.members()).collect();
         let count = |wanted: fn(&crate::topics::Member) -> bool| {
             members.iter().filter(|member| wanted(member)).count()
         };
