@@ -4,7 +4,10 @@
 //! dropped. Each fate is counted at the one place where it is decided. A worker writes its own page and nobody else's,
 //! so counting is a plain load and store; anybody may read.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use crate::kept::{Kept, NodeKept};
 
 /// A counter with a single writer and any number of readers.
 #[derive(Debug, Default)]
@@ -53,6 +56,8 @@ drop_reasons! {
     OutboxFull => "outbox_full",
     /// The session's queue had reached its limit of messages or bytes.
     QueueFull => "queue_full",
+    /// What waits on the whole node had reached its limit of bytes.
+    NodeQueueFull => "node_queue_full",
     /// The message expiry interval passed before it was sent.
     Expired => "expired",
     /// The packet would exceed the client's maximum packet size [MQTT-3.1.2-24].
@@ -87,10 +92,17 @@ pub struct Ledger {
     pub sent: Counter,
     /// Bytes of their payloads.
     pub sent_bytes: Counter,
+    /// Bytes of what waits.
+    pub kept: Kept,
     dropped: [Counter; DROP_REASONS],
 }
 
 impl Ledger {
+    /// An empty page of a node's.
+    pub fn of(node: &Arc<NodeKept>) -> Self {
+        Self { kept: Kept::new(node), ..Self::default() }
+    }
+
     /// Counts a PUBLISH that was put into an outbox.
     #[inline]
     pub fn note_sent(&self, payload_bytes: usize) {

@@ -7,6 +7,7 @@
 
 mod admin;
 pub mod connection;
+pub mod kept;
 pub mod ledger;
 pub mod message;
 pub mod metrics;

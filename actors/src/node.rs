@@ -16,6 +16,7 @@ use tracing::{info, warn};
 
 use crate::admin::AdminHandle;
 use crate::connection::{Listener, Listening, accept, decode_limits};
+use crate::kept::NodeKept;
 use crate::metrics::{ActorKind, Metrics, WorkerStats};
 use crate::retained::{Retained, RetainedStore};
 use crate::sessions::{MemoryBackend, PublishWills, SessionBackend, SessionStore, Sessions, ShutDown};
@@ -167,10 +168,11 @@ impl Node {
 
 /// What the actors of a node will share; none is started yet.
 pub(crate) fn shared(settings: Settings, provider: &Provider, workers: usize) -> NodeShared {
+    let kept = Arc::new(NodeKept::new(settings.node.queued_bytes_max));
     NodeShared {
         decode_limits: decode_limits(&settings.mqtt),
         directory: Directory::new(workers),
-        peers: (0..workers).map(|_| Peer::new(&settings)).collect(),
+        peers: (0..workers).map(|_| Peer::new(&settings, &kept)).collect(),
         retained: Place::default(),
         retained_inbound: Inbound::new(&settings.node),
         store: Place::default(),
@@ -179,6 +181,7 @@ pub(crate) fn shared(settings: Settings, provider: &Provider, workers: usize) ->
         control_stats: WorkerStats::default(),
         retained_stamp: AtomicU64::new(0),
         retained_messages: AtomicUsize::new(0),
+        kept,
         connections: AtomicUsize::new(0),
         incomplete_bytes: AtomicUsize::new(0),
         sessions: AtomicUsize::new(0),

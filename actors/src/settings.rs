@@ -192,6 +192,10 @@ pub struct WorkerSettings {
     /// Bytes of packets that are received in part, of all clients together, those before their CONNECT included; each
     /// has 16 KiB beside that. One that needs more is closed (0x97). Default 268435456 (256 MiB).
     pub incomplete_packets_bytes_max: usize,
+    /// Bytes of all messages that wait, in queues of sessions and shared groups and in flight to sessions that outlive their
+    /// connection, and of wills; a message counts once, and each of its places 128 bytes. At this limit QoS 0 is
+    /// not queued; an eighth above it nothing is kept any more. Default 1073741824 (1 GiB).
+    pub queued_bytes_max: usize,
     /// Deliveries a topic trie makes before it lets the connections of its worker have their turn. Default 2048.
     pub deliveries_per_turn: usize,
     /// How long a shutdown may take to tell clients and flush outboxes, in milliseconds. Default 5000.
@@ -210,6 +214,7 @@ impl Default for WorkerSettings {
             messages_between_workers_max: 32_768,
             bytes_between_workers_max: 2 * 1024 * 1024,
             incomplete_packets_bytes_max: 256 * 1024 * 1024,
+            queued_bytes_max: 1024 * 1024 * 1024,
             deliveries_per_turn: 2048,
             shutdown_grace_ms: 5000,
             metrics_interval_seconds: 60,

@@ -2,6 +2,7 @@
 //! without a publisher.
 
 use std::num::{NonZeroU16, NonZeroU32};
+use std::sync::Arc;
 use std::time::Duration;
 pub(crate) use tokio::time::Instant;
 
@@ -10,6 +11,7 @@ use mqtt_codec::{
 };
 
 use crate::connection::outbox::{Outbox, SLICES_PER_WRITE};
+use crate::kept::NodeKept;
 use crate::ledger::{DropReason, Ledger};
 use crate::message::{Payload, Publication};
 use crate::metrics::Counters;
@@ -117,12 +119,12 @@ impl Office {
         let mut settings = Settings::default();
         change(&mut settings);
         Self {
-            settings,
-            ledger: Ledger::default(),
+            ledger: Ledger::of(&Arc::new(NodeKept::new(settings.node.queued_bytes_max))),
             counters: Counters::default(),
             pool: BufferPool::default(),
             frames: FrameCache::default(),
             now: Instant::now(),
+            settings,
         }
     }
 

@@ -1,5 +1,7 @@
 //! A message that waits: in a session's queue, in flight to a durable session, in a shared group, or retained.
 
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
 use bytes::Bytes;
 use mqtt_codec::QoS;
 use tokio::time::Instant;
@@ -18,6 +20,8 @@ pub struct StoredMessage {
     stamp: u64,
     publisher: Option<SessionKey>,
     properties_bytes: u32,
+    /// In how many places it waits.
+    places: AtomicU32,
     qos: QoS,
     retain: bool,
 }
@@ -48,9 +52,20 @@ impl StoredMessage {
             publisher: publication.publisher,
             properties_bytes: u32::try_from(publication.properties.len())
                 .expect("a packet has less than 2^28 bytes"),
+            places: AtomicU32::new(0),
             qos: publication.qos,
             retain: publication.retain,
         }
+    }
+
+    /// It takes a place where it waits. Answers whether that is its only one.
+    pub(crate) fn hold(&self) -> bool {
+        self.places.fetch_add(1, Relaxed) == 0
+    }
+
+    /// It leaves a place. Answers whether that was its last one.
+    pub(crate) fn release(&self) -> bool {
+        self.places.fetch_sub(1, Relaxed) == 1
     }
 
     fn long_payload(&self) -> Option<&Bytes> {

@@ -51,6 +51,8 @@ counters! {
     connections_full,
     /// CONNECTs refused at `sessions_max`.
     sessions_full,
+    /// CONNECTs refused at `queued_bytes_max`, for their will.
+    wills_full,
     /// Network connections without a complete CONNECT within `connect_timeout_ms`.
     connect_timeouts,
     /// Network connections silent for one and a half times their keep alive.

@@ -116,8 +116,8 @@ fn ledger(page: &mut Page, seen: &Snapshot) {
     page.single(
         "messages_queued_bytes",
         "gauge",
-        "Bytes of messages kept for sessions.",
-        seen.sessions.waiting_bytes,
+        "Bytes of messages that wait, those in flight to durable sessions included, and of wills.",
+        seen.kept_bytes,
     );
     page.labelled(
         ("messages_dropped_total", "counter", "Matches that were dropped, by reason."),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::stats::{ActorFigures, ActorKind};
 use crate::connection::transport::WebSocketRefusal;
+use crate::kept::kept_bytes;
 use crate::ledger::{DropReason, Ledger};
 use crate::retained::{ObserveRetained, RetainedObservation};
 use crate::sessions::{ObserveSessions, SessionsObservation};
@@ -71,6 +72,8 @@ pub struct Snapshot {
     pub publish_bytes_sent: u64,
     /// Sessions.
     pub sessions: SessionsObservation,
+    /// Bytes of the messages that wait, and of wills.
+    pub kept_bytes: u64,
     /// Retained messages.
     pub retained: RetainedObservation,
     /// The workers' counters together, by name.
@@ -106,7 +109,6 @@ pub async fn gather(node: &Arc<NodeShared>) -> Snapshot {
             sum.sessions += observed.sessions;
             sum.online += observed.online;
             sum.waiting += observed.waiting;
-            sum.waiting_bytes += observed.waiting_bytes;
             sum.subscriptions += observed.subscriptions;
             sum.shared_subscriptions += observed.shared_subscriptions;
         }
@@ -135,6 +137,7 @@ pub async fn gather(node: &Arc<NodeShared>) -> Snapshot {
             }
         }
     }
+    seen.kept_bytes = kept_bytes(&node.kept, node.peers.iter().map(|peer| &peer.ledger.kept));
     seen.ledger.queued = seen.sessions.waiting;
     seen.uptime = node.started.elapsed();
     seen.connections = node.connections.load(Relaxed);

@@ -65,7 +65,7 @@ impl SysTopics {
             ("messages/sent", messages_sent.to_string()),
             ("messages/stored", seen.ledger.queued.to_string()),
             ("store/messages/count", (seen.ledger.queued + seen.retained.messages as u64).to_string()),
-            ("store/messages/bytes", (seen.sessions.waiting_bytes + seen.retained.bytes as u64).to_string()),
+            ("store/messages/bytes", (seen.kept_bytes + seen.retained.bytes as u64).to_string()),
             ("bytes/received", seen.counter("bytes_received").to_string()),
             ("bytes/sent", seen.counter("bytes_sent").to_string()),
             ("publish/messages/received", seen.counter("publishes_received").to_string()),

@@ -24,6 +24,7 @@ use super::session::{NEVER_EXPIRES, Session, Will};
 use super::store::{Commit, Load};
 use super::subscriptions::subscription_bytes;
 use crate::connection::{Close, Connection, Newcomer, Refusal, refuse, transport::Transport};
+use crate::kept::Share;
 use crate::message::{Payload, Publication};
 use crate::metrics::ActorKind;
 use crate::topics::shared_part;
@@ -140,12 +141,19 @@ impl Sessions {
         };
         let mut answer = Packet::ConnAck(Box::new(answer));
         let found = worker.sessions.borrow().find(&connect.client_identifier);
+        let mut will = connect.will.as_ref().map(|will| Box::new(stored_will(will)));
+        if let Some(will) = &mut will {
+            will.share = Share::take(&worker.node.kept, will.queued_bytes());
+        }
         // All that refuses comes before anything is touched, so that a refusal leaves everything as it was.
         let refusal = if worker.stopping.get() {
             Some(Refusal { version, reason: ReasonCode::ServerUnavailable, limit })
         } else if mqtt_codec::encoded_bytes(&answer, version) > limit as usize {
             // Not even the CONNACK fits what the client takes: there is nothing to say to it.
             Some(Refusal { version, reason: ReasonCode::PacketTooLarge, limit: 0 })
+        } else if will.as_ref().is_some_and(|will| will.share.is_none()) {
+            worker.counters.wills_full.add(1);
+            Some(Refusal { version, reason: ReasonCode::QuotaExceeded, limit })
         } else if !self.count_session(found.is_some()) {
             worker.counters.sessions_full.add(1);
             Some(Refusal { version, reason: ReasonCode::QuotaExceeded, limit })
@@ -192,7 +200,7 @@ impl Sessions {
             session.version = version;
             session.expiry_interval = expiry_interval;
             session.set_user_name(admit.identity.user_name.as_deref());
-            session.will = connect.will.as_ref().map(|will| Box::new(stored_will(will)));
+            session.replace_will(will);
             session.absence = None;
             worker.note_expiry(session);
             session.online = Some(online);
@@ -347,6 +355,7 @@ fn stored_will(will: &mqtt_codec::Will) -> Will {
         retain: will.retain,
         delay_seconds: will.delay_interval,
         expiry_seconds: will.properties.message_expiry_interval,
+        share: None,
     }
 }
 
@@ -452,7 +461,7 @@ impl Handler<PublishWills> for Sessions {
             let mut sessions = self.worker.sessions.borrow_mut();
             for key in sessions.keys() {
                 let Some(session) = sessions.get_mut(key) else { continue };
-                if let Some(will) = session.will.take() {
+                if let Some(will) = session.replace_will(None) {
                     wills.push((key, client_hash(session.client_identifier()), will));
                 }
             }
@@ -471,7 +480,7 @@ impl Handler<ShutDown> for Sessions {
         let mut sessions = self.worker.sessions.borrow_mut();
         for key in sessions.keys() {
             let Some(session) = sessions.get_mut(key) else { continue };
-            session.will = None;
+            session.replace_will(None);
             if let Some(online) = &session.online {
                 close(online, ReasonCode::ServerShuttingDown);
             }
@@ -514,9 +523,6 @@ impl Handler<ObserveSessions> for Sessions {
         for session in sessions.iter() {
             seen.online += usize::from(session.online.is_some());
             seen.waiting += session.waiting();
-            if let Some(outgoing) = &session.outgoing {
-                seen.waiting_bytes += (outgoing.queue.bytes() + outgoing.inflight_bytes) as u64;
-            }
             seen.subscriptions += session.subscriptions.len();
             if session.load.is_some() {
                 let shared = session.subscriptions.keys().filter(|filter| shared_part(filter).is_some());

@@ -96,7 +96,7 @@ impl Session {
         }
         let keep = self.is_durable() || wanted.group.is_some();
         let kept_bytes = if keep { publication.queued_bytes() } else { 0 };
-        if self.may_send_now(kept_bytes, desk.settings) {
+        if self.may_send_now(kept_bytes, desk.settings, desk.ledger) {
             let kept = keep.then(|| Box::new(queued(publication, qos, wanted, stored)));
             return self.send(publication, qos, wanted.retain, &wanted.identifiers, kept, desk);
         }
@@ -110,10 +110,11 @@ impl Session {
                 || self.outgoing.as_ref().is_some_and(|outgoing| !outgoing.queue.is_empty()))
     }
 
-    fn may_send_now(&self, kept_bytes: usize, settings: &Settings) -> bool {
+    fn may_send_now(&self, kept_bytes: usize, settings: &Settings, ledger: &Ledger) -> bool {
         let Some(online) = &self.online else { return false };
         let room = online.outbox.waiting_bytes() < settings.node.outbox_bytes_max;
         room && online.inflight_max > 0
+            && (kept_bytes == 0 || ledger.kept.has_room(kept_bytes))
             && self.outgoing.as_ref().is_none_or(|outgoing| {
                 outgoing.queue.is_empty()
                     && outgoing.resend.is_empty()
@@ -124,7 +125,13 @@ impl Session {
     }
 
     /// Whether a message would find a place with this client: in its outbox, or in its queue.
-    pub fn has_room(&self, publication: &Publication<'_>, qos: QoS, settings: &Settings) -> bool {
+    pub fn has_room(
+        &self,
+        publication: &Publication<'_>,
+        qos: QoS,
+        settings: &Settings,
+        ledger: &Ledger,
+    ) -> bool {
         if publication.qos.min(qos) == QoS::AtMostOnce {
             let bytes = publication.stored_bytes();
             let waiting = self.online.as_ref().map_or(0, |online| online.outbox.waiting_bytes());
@@ -132,10 +139,11 @@ impl Session {
                 && (waiting == 0 || waiting + bytes <= settings.node.outbox_bytes_max);
         }
         let (limits, bytes) = (&settings.session, publication.queued_bytes());
-        self.may_send_now(bytes, settings)
-            || self.outgoing.as_ref().is_none_or(|outgoing| {
-                outgoing.queue.len() < limits.queue_messages_max && self.fits(outgoing, bytes, limits)
-            })
+        self.may_send_now(bytes, settings, ledger)
+            || ledger.kept.has_room(bytes)
+                && self.outgoing.as_ref().is_none_or(|outgoing| {
+                    outgoing.queue.len() < limits.queue_messages_max && self.fits(outgoing, bytes, limits)
+                })
     }
 
     fn queue_bytes_max(&self, limits: &SessionSettings) -> usize {
@@ -192,8 +200,12 @@ impl Session {
             return self.dropped(DropReason::TooLargeForClient, desk);
         }
         let owed = if qos == QoS::ExactlyOnce { Owed::PubRec } else { Owed::PubAck };
-        let outgoing = self.outgoing.get_or_insert_default();
-        outgoing.inflight_bytes += kept.as_ref().map_or(0, |kept| kept.message.queued_bytes());
+        let will = self.will.as_deref();
+        let outgoing = self.outgoing.get_or_insert_with(|| Outgoing::beside(will));
+        if let Some(kept) = &kept {
+            outgoing.inflight_bytes += kept.message.queued_bytes();
+            desk.ledger.kept.enter(&kept.message);
+        }
         let identifier = outgoing.inflight.push(Entry { owed, on_wire: true, kept });
         desk.frames.append(online, desk.pool, publication, sending, Some(identifier), desk.now);
         desk.ledger.note_sent(publication.payload.len());
@@ -204,29 +216,36 @@ impl Session {
     fn enqueue(&mut self, queued: Queued, desk: &mut Desk<'_>) -> Offered {
         let limits = &desk.settings.session;
         let (bytes, bytes_max) = (queued.message.queued_bytes(), self.queue_bytes_max(limits));
-        let mut outgoing = std::mem::take(self.outgoing.get_or_insert_default());
+        let mut outgoing = self.outgoing.take().unwrap_or_else(|| Outgoing::beside(self.will.as_deref()));
         let full = |outgoing: &Outgoing| {
             outgoing.queue.len() >= limits.queue_messages_max || !fits(outgoing, bytes, bytes_max)
         };
-        if full(&outgoing) {
-            let now = desk.now;
-            for _ in outgoing.queue.take_expired(now) {
+        let kept = &desk.ledger.kept;
+        let qos = queued.qos;
+        let why_not = |outgoing: &Outgoing| match kept.has_room_for(qos, bytes) {
+            _ if full(outgoing) => Some(DropReason::QueueFull),
+            true => None,
+            false => Some(DropReason::NodeQueueFull),
+        };
+        let mut refused = why_not(&outgoing);
+        if refused.is_some() {
+            for _ in outgoing.queue.take_expired(desk.now, kept) {
                 self.dropped(DropReason::Expired, desk);
             }
+            refused = why_not(&outgoing);
         }
-        while full(&outgoing)
+        while let Some(reason) = refused
             && limits.queue_overflow == QueueOverflow::DropOldest
-            && !outgoing.queue.is_empty()
+            && outgoing.queue.pop(kept).is_some()
         {
-            outgoing.queue.pop();
-            self.dropped(DropReason::QueueFull, desk);
+            self.dropped(reason, desk);
+            refused = why_not(&outgoing);
         }
-        let fits = !full(&outgoing);
-        if fits {
-            outgoing.queue.push(queued);
+        if refused.is_none() {
+            outgoing.queue.push(queued, kept);
         }
         self.outgoing = Some(outgoing);
-        if fits { Offered::Queued } else { self.dropped(DropReason::QueueFull, desk) }
+        refused.map_or(Offered::Queued, |reason| self.dropped(reason, desk))
     }
 
     /// Sends what waits, as far as the client's receive maximum and the outbox have room: first what has to be sent
@@ -256,7 +275,7 @@ impl Session {
                     Some(first) if window || first.qos == QoS::AtMostOnce => {}
                     _ => break,
                 }
-                let queued = outgoing.queue.pop().expect("there is a first");
+                let queued = outgoing.queue.pop(&desk.ledger.kept).expect("there is a first");
                 self.send_queued(queued, desk);
             }
             appended = true;
@@ -311,7 +330,7 @@ impl Session {
                 };
                 if desk.frames.check(online, &publication, sending, desk.now).is_err() {
                     // The client came back with a smaller maximum packet size [MQTT-3.1.2-24].
-                    self.forget_inflight(identifier);
+                    self.forget_inflight(identifier, desk.ledger);
                     self.dropped(DropReason::TooLargeForClient, desk);
                 } else {
                     desk.frames.append(online, desk.pool, &publication, sending, Some(identifier), desk.now);
@@ -320,21 +339,23 @@ impl Session {
             }
             Some((_, None)) => {
                 // Became durable after it was sent: there is nothing to send again.
-                self.forget_inflight(identifier);
+                self.forget_inflight(identifier, desk.ledger);
                 self.dropped(DropReason::SessionGone, desk);
             }
         }
     }
 
-    fn forget_inflight(&mut self, identifier: PacketIdentifier) -> Option<Entry> {
-        let outgoing = self.outgoing.as_mut()?;
-        let entry = outgoing.inflight.remove(identifier)?;
-        outgoing.inflight_bytes -= entry.kept.as_ref().map_or(0, |kept| kept.message.queued_bytes());
-        Some(entry)
+    fn forget_inflight(&mut self, identifier: PacketIdentifier, ledger: &Ledger) {
+        if let Some(outgoing) = &mut self.outgoing
+            && let Some(Entry { kept: Some(kept), .. }) = outgoing.inflight.remove(identifier)
+        {
+            outgoing.inflight_bytes -= kept.message.queued_bytes();
+            ledger.kept.leave(&kept.message);
+        }
     }
 
     fn settle(&mut self, identifier: PacketIdentifier, reason: ReasonCode, desk: &Desk<'_>) -> Acknowledged {
-        self.forget_inflight(identifier);
+        self.forget_inflight(identifier, desk.ledger);
         if reason.is_error() {
             self.dropped(DropReason::RefusedByClient, desk);
         } else {
@@ -375,9 +396,12 @@ impl Session {
                 let freed = outgoing.inflight.update(identifier, |entry| {
                     entry.owed = Owed::PubComp;
                     entry.on_wire = true;
-                    entry.kept.take().map_or(0, |kept| kept.message.queued_bytes())
+                    entry.kept.take()
                 });
-                outgoing.inflight_bytes -= freed.unwrap_or(0);
+                if let Some(freed) = freed.flatten() {
+                    outgoing.inflight_bytes -= freed.message.queued_bytes();
+                    desk.ledger.kept.leave(&freed.message);
+                }
                 Acknowledged::Release
             }
             _ => Acknowledged::Unknown,
@@ -403,7 +427,7 @@ impl Session {
 
     /// Takes out what came through a shared subscription and may go to another member: all that was not sent, and
     /// QoS 1 that was not acknowledged. QoS 2 that was sent stays [MQTT-4.8.2-4].
-    pub fn give_back(&mut self, wanted: impl Fn(GroupKey) -> bool) -> Vec<Queued> {
+    pub fn give_back(&mut self, wanted: impl Fn(GroupKey) -> bool, ledger: &Ledger) -> Vec<Queued> {
         let Some(outgoing) = &mut self.outgoing else { return Vec::new() };
         let mut returned = Vec::new();
         for identifier in outgoing.inflight.identifiers() {
@@ -414,10 +438,11 @@ impl Session {
             });
             if matches && let Some(Entry { kept: Some(kept), .. }) = outgoing.inflight.remove(identifier) {
                 outgoing.inflight_bytes -= kept.message.queued_bytes();
+                ledger.kept.leave(&kept.message);
                 returned.push(*kept);
             }
         }
-        returned.extend(outgoing.queue.extract(|queued| queued.group.is_some_and(&wanted)));
+        returned.extend(outgoing.queue.extract(&ledger.kept, |queued| queued.group.is_some_and(&wanted)));
         if !returned.is_empty() {
             self.tally.return_n(returned.len() as u64);
         }
@@ -437,12 +462,14 @@ impl Session {
 
     /// The session ends: what still waits for it is dropped.
     pub fn drop_waiting(&mut self, ledger: &Ledger) {
-        if let Some(outgoing) = self.outgoing.take() {
+        if let Some(mut outgoing) = self.outgoing.take() {
+            outgoing.inflight.kept().for_each(|kept| ledger.kept.leave(&kept.message));
             let waiting = (outgoing.inflight.len() + outgoing.queue.len()) as u64;
             if waiting > 0 {
                 self.tally.drop_n(DropReason::SessionGone, waiting);
                 ledger.drop_n(DropReason::SessionGone, waiting);
             }
+            outgoing.queue.extract(&ledger.kept, |_| true);
         }
     }
 }
@@ -450,7 +477,7 @@ impl Session {
 /// Whether so many more bytes find room. One message always does: a limit below its size must not make it undeliverable.
 fn fits(outgoing: &Outgoing, bytes: usize, bytes_max: usize) -> bool {
     let held = outgoing.queue.bytes() + outgoing.inflight_bytes;
-    held == 0 || held + bytes <= bytes_max
+    held == 0 || held + outgoing.will_bytes + bytes <= bytes_max
 }
 
 /// A copy of a message as it waits.

@@ -174,13 +174,11 @@ impl Inflight {
         aside.chain(ring).filter_map(PacketIdentifier::new).collect()
     }
 
-    #[cfg(feature = "simulation")]
     fn all(&self) -> impl Iterator<Item = &Entry> {
         self.entries.iter().flatten().chain(self.set_aside.values().map(|(_, entry)| entry))
     }
 
     /// The messages kept.
-    #[cfg(feature = "simulation")]
     pub(crate) fn kept(&self) -> impl Iterator<Item = &Queued> {
         self.all().filter_map(|entry| entry.kept.as_deref())
     }

@@ -52,7 +52,7 @@ impl Worker {
                 return;
             };
             if !parting.publish_will {
-                session.will = None;
+                session.replace_will(None);
             }
             // DISCONNECT may have changed it [MQTT-3.14.2-2].
             self.note_expiry(session);
@@ -66,7 +66,7 @@ impl Worker {
                         let delay = Duration::from_secs(will.delay_seconds.into());
                         session.absence().will_due = Some(parting.at + delay);
                     }
-                    Some(_) => will_now = session.will.take(),
+                    Some(_) => will_now = session.replace_will(None),
                     None => {}
                 }
                 session.absence().expires_at = (session.expiry_interval != NEVER_EXPIRES)
@@ -107,7 +107,7 @@ impl Worker {
             if !expired {
                 if is_due(session.absence().will_due) {
                     session.absence().will_due = None;
-                    will = session.will.take();
+                    will = session.replace_will(None);
                 }
                 self.set_offline_timer(session);
             }
@@ -135,12 +135,12 @@ impl Worker {
                 Unsubscribe { client: hash, session: key, filters: filters.into(), reply: None },
             );
         }
-        self.give_back(Some(hash), GivenBack::by_group(session.give_back(|_| true)));
+        self.give_back(Some(hash), GivenBack::by_group(session.give_back(|_| true, &self.ledger)));
         session.drop_waiting(&self.ledger);
         session.expiry_interval = 0;
         self.note_expiry(&mut session);
         if session.absence.as_ref().is_some_and(|absence| absence.will_due.is_some())
-            && let Some(will) = session.will.take()
+            && let Some(will) = session.replace_will(None)
         {
             self.publish_will(key, hash, &will, now);
         }

@@ -92,8 +92,6 @@ pub struct SessionsObservation {
     pub online: usize,
     /// Messages that wait: QoS 0 not yet written, QoS 1 and 2 in flight or queued, and those in shared groups.
     pub waiting: u64,
-    /// Bytes of those of them that are kept.
-    pub waiting_bytes: u64,
     /// Subscriptions, shared ones included.
     pub subscriptions: usize,
     /// Shared subscriptions.

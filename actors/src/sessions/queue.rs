@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
+use crate::kept::Kept;
 use crate::message::StoredMessage;
 use crate::topics::GroupKey;
 
@@ -77,7 +78,8 @@ impl Queue {
     }
 
     /// Appends.
-    pub fn push(&mut self, queued: Queued) {
+    pub fn push(&mut self, queued: Queued, kept: &Kept) {
+        kept.enter(&queued.message);
         self.bytes += queued.message.queued_bytes();
         let expiry = queued.message.publication().expires_at;
         self.earliest_expiry = [self.earliest_expiry, expiry].into_iter().flatten().min();
@@ -90,8 +92,9 @@ impl Queue {
     }
 
     /// Takes the message that waits longest.
-    pub fn pop(&mut self) -> Option<Queued> {
+    pub fn pop(&mut self, kept: &Kept) -> Option<Queued> {
         let queued = self.waiting.pop_front()?;
+        kept.leave(&queued.message);
         self.bytes -= queued.message.queued_bytes();
         if self.waiting.is_empty() {
             self.waiting = VecDeque::new();
@@ -100,17 +103,23 @@ impl Queue {
     }
 
     /// Takes out what has expired; looks for it only if there may be any, and not too often.
-    pub fn take_expired(&mut self, now: Instant) -> Vec<Queued> {
+    pub fn take_expired(&mut self, now: Instant, kept: &Kept) -> Vec<Queued> {
         let may_hold_any = self.earliest_expiry.is_some_and(|expiry| expiry <= now);
         let swept_lately = self.swept_at.is_some_and(|at| now.saturating_duration_since(at) < SWEEP_INTERVAL);
         if !may_hold_any || swept_lately {
             return Vec::new();
         }
         self.swept_at = Some(now);
-        let expired = self.extract(|waiting| waiting.message.publication().is_expired(now));
+        let expired = self.extract(kept, |waiting| waiting.message.publication().is_expired(now));
         let left = self.waiting.iter().filter_map(|waiting| waiting.message.publication().expires_at);
         self.earliest_expiry = left.min();
         expired
+    }
+
+    /// Those waiting, in order.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Queued> {
+        self.waiting.iter()
     }
 
     /// Whether what is counted is there.
@@ -124,19 +133,20 @@ impl Queue {
     }
 
     /// Takes out all that `wanted` says, in order.
-    pub fn extract(&mut self, mut wanted: impl FnMut(&Queued) -> bool) -> Vec<Queued> {
+    pub fn extract(&mut self, kept: &Kept, mut wanted: impl FnMut(&Queued) -> bool) -> Vec<Queued> {
         let mut out = Vec::new();
-        let mut kept = VecDeque::with_capacity(self.waiting.len());
+        let mut left = VecDeque::with_capacity(self.waiting.len());
         for queued in std::mem::take(&mut self.waiting) {
             if wanted(&queued) {
+                kept.leave(&queued.message);
                 self.bytes -= queued.message.queued_bytes();
                 out.push(queued);
             } else {
-                kept.push_back(queued);
+                left.push_back(queued);
             }
         }
         // One that is empty now holds no memory.
-        self.waiting = if kept.is_empty() { VecDeque::new() } else { kept };
+        self.waiting = if left.is_empty() { VecDeque::new() } else { left };
         out
     }
 }

@@ -12,14 +12,16 @@ use super::online::Online;
 use super::queue::Queue;
 use super::replay::Replays;
 use super::subscriptions::Subscriptions;
+use crate::kept::Share;
 use crate::ledger::Tally;
+use crate::message::QUEUED_OVERHEAD_BYTES;
 use crate::topics::Load;
 
 /// A session expiry interval that never ends.
 pub const NEVER_EXPIRES: u32 = u32::MAX;
 
 /// The will message of a network connection, waiting for its end.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Will {
     /// Topic name.
     pub topic: Box<str>,
@@ -35,6 +37,15 @@ pub struct Will {
     pub delay_seconds: u32,
     /// Message expiry interval, in seconds from when it is published.
     pub expiry_seconds: Option<u32>,
+    /// What it takes of what may wait on the node.
+    pub share: Option<Share>,
+}
+
+impl Will {
+    /// What it costs as long as it waits, its place included.
+    pub fn queued_bytes(&self) -> usize {
+        self.topic.len() + self.payload.len() + self.properties.len() + QUEUED_OVERHEAD_BYTES
+    }
 }
 
 /// Messages to the client that are not settled.
@@ -50,9 +61,16 @@ pub struct Outgoing {
     pub releases_first: bool,
     /// Bytes of the messages kept for those in flight.
     pub inflight_bytes: usize,
+    /// Bytes of the will, which waits for its client's end and counts as what waits for the client.
+    pub will_bytes: usize,
 }
 
 impl Outgoing {
+    /// None, beside this will.
+    pub fn beside(will: Option<&Will>) -> Box<Self> {
+        Box::new(Self { will_bytes: will.map_or(0, Will::queued_bytes), ..Self::default() })
+    }
+
     /// Whether what a packet identifier in flight waits for is the PUBCOMP to a PUBREL.
     pub fn owes_release(&self, identifier: PacketIdentifier) -> bool {
         self.inflight.get(identifier).is_some_and(|entry| entry.owed == Owed::PubComp)
@@ -177,6 +195,14 @@ impl Session {
             self.names = [self.client_identifier(), user_name.unwrap_or_default()].concat().into();
             self.has_user_name = user_name.is_some();
         }
+    }
+
+    /// Sets the will message, or removes it. Answers the one that it had.
+    pub fn replace_will(&mut self, will: Option<Box<Will>>) -> Option<Box<Will>> {
+        if let Some(outgoing) = &mut self.outgoing {
+            outgoing.will_bytes = will.as_ref().map_or(0, |will| will.queued_bytes());
+        }
+        std::mem::replace(&mut self.will, will)
     }
 
     /// Whether it outlives its network connection.

@@ -8,7 +8,9 @@ use actix::prelude::*;
 use mqtt_codec::ProtocolVersion;
 
 use super::node::SimulatedNode;
+use crate::kept::{BODY_BYTES, PLACE_BYTES, kept_bytes};
 use crate::ledger::DropReason;
+use crate::message::StoredMessage;
 use crate::metrics::ActorKind;
 use crate::sessions::{Session, SessionKey};
 use crate::topics::{Group, GroupKey, Subscriber, Trie, group_home, shared_part};
@@ -70,6 +72,7 @@ pub(super) async fn check(node: &SimulatedNode) -> Result<(), Broken> {
     }
     check_directory(node, &mut judge);
     check_retained(node, &mut judge);
+    check_kept(node, &mut judge);
     check_ledger(node, &mut judge);
     judge.verdict()
 }
@@ -80,6 +83,7 @@ pub(super) fn check_nothing_remains(node: &SimulatedNode) -> Result<(), Broken> 
     judge.equal("network connections", node.shared.connections.load(Ordering::SeqCst), 0);
     judge.equal("sessions", node.shared.sessions.load(Ordering::SeqCst), 0);
     judge.equal("messages waiting", node.ledger().queued, 0);
+    judge.equal("bytes of messages waiting", counted_as_kept(node), 0);
     judge.equal("filters in the directory", node.shared.directory.filters(), 0);
     judge.equal("retained messages", node.retained.borrow().len(), 0);
     judge.equal("bytes of retained messages", node.retained.borrow().bytes(), 0);
@@ -281,6 +285,37 @@ fn check_retained(node: &SimulatedNode, judge: &mut Judge) {
     judge.equal("bytes of retained messages", store.bytes(), bytes);
     let counted = node.shared.retained_messages.load(Ordering::SeqCst);
     judge.equal("retained messages", store.len(), counted);
+}
+
+fn counted_as_kept(node: &SimulatedNode) -> u64 {
+    kept_bytes(&node.shared.kept, node.shared.peers.iter().map(|peer| &peer.ledger.kept))
+}
+
+/// Each place counts, each message once, and each will.
+fn check_kept(node: &SimulatedNode, judge: &mut Judge) {
+    let (mut bytes, mut messages) = (0, BTreeMap::new());
+    let mut add = |message: &Arc<StoredMessage>| {
+        bytes += PLACE_BYTES;
+        messages.insert(Arc::as_ptr(message) as usize, message.bytes() + BODY_BYTES);
+    };
+    for worker in &node.workers {
+        for session in worker.sessions.borrow().iter() {
+            let outgoing = session.outgoing.iter();
+            let kept = outgoing.flat_map(|outgoing| outgoing.inflight.kept().chain(outgoing.queue.iter()));
+            kept.for_each(|kept| add(&kept.message));
+        }
+        for group in worker.groups.borrow().iter() {
+            group.queue.iter().for_each(|kept| add(&kept.message));
+        }
+    }
+    let mut wills = 0;
+    for worker in &node.workers {
+        let sessions = worker.sessions.borrow();
+        wills +=
+            sessions.iter().filter_map(|session| Some(session.will.as_ref()?.queued_bytes())).sum::<usize>();
+    }
+    let bytes = bytes + messages.values().sum::<usize>() + wills;
+    judge.equal("bytes of messages waiting", counted_as_kept(node), bytes as u64);
 }
 
 fn check_ledger(node: &SimulatedNode, judge: &mut Judge) {

@@ -326,8 +326,8 @@ impl TopicTrie {
             let gone = if shared_part(&filter).is_some() {
                 debug_assert_eq!(group_home(&filter, self.worker.node.peers.len()), self.worker.id);
                 let left = self.worker.groups.borrow_mut().leave(&filter, unsubscribe.session);
-                left.and_then(|group| {
-                    self.router.drop_group(&group);
+                left.and_then(|mut group| {
+                    self.router.drop_group(&mut group);
                     self.trie.remove_group(&group.filter, group.key).then_some(group.filter)
                 })
             } else {

@@ -77,7 +77,12 @@ impl Router {
             // That it left is on its way to this group.
             None => Room::Gone,
             Some(session)
-                if session.has_room(publication, member.options.qos, &self.worker.node.settings) =>
+                if session.has_room(
+                    publication,
+                    member.options.qos,
+                    &self.worker.node.settings,
+                    &self.worker.ledger,
+                ) =>
             {
                 Room::Free
             }
@@ -116,14 +121,17 @@ impl Router {
             ledger.drop_n(DropReason::SharedGroupEmpty, 1);
         } else if !group.has_room(publication.queued_bytes(), limits) {
             ledger.drop_n(DropReason::QueueFull, 1);
+        } else if !ledger.kept.has_room_for(publication.qos, publication.queued_bytes()) {
+            ledger.drop_n(DropReason::NodeQueueFull, 1);
         } else {
-            group.queue.push(Queued {
+            let queued = Queued {
                 message: passing.stored(),
                 qos: publication.qos,
                 retain: publication.retain,
                 identifiers: Identifiers::None,
                 group: Some(group.key),
-            });
+            };
+            group.queue.push(queued, &ledger.kept);
         }
     }
 
@@ -186,14 +194,14 @@ impl Router {
             if publication.is_expired(now) {
                 *budget = budget.saturating_sub(1);
                 worker.ledger.drop_n(DropReason::Expired, 1);
-                group.queue.pop();
+                group.queue.pop(&worker.ledger.kept);
                 continue;
             }
             let Chosen { choice, looked_at } = self.choose(group, &publication);
             *budget = budget.saturating_sub(cost_of(looked_at));
             match choice {
                 Choice::Member(at) => {
-                    group.queue.pop();
+                    group.queue.pop(&worker.ledger.kept);
                     let stored = &mut Some(Arc::clone(&message));
                     let mut passing = Passing { publication: &publication, item: None, stored };
                     self.give(group, at, &mut passing, now);
@@ -292,7 +300,7 @@ impl Router {
                 Some(session) if session.online.is_none() => {
                     let cost = 1 + session.waiting() as usize / MESSAGES_PER_DELIVERY;
                     let client = client_hash(session.client_identifier());
-                    (client, session.give_back(|group| wanted.contains(&group)), cost)
+                    (client, session.give_back(|group| wanted.contains(&group), &self.worker.ledger), cost)
                 }
                 _ => return 1,
             }
@@ -304,8 +312,9 @@ impl Router {
     }
 
     /// The last member left.
-    pub(super) fn drop_group(&self, group: &Group) {
-        self.worker.ledger.drop_n(DropReason::SharedGroupEmpty, group.queue.len() as u64);
+    pub(super) fn drop_group(&self, group: &mut Group) {
+        let dropped = group.queue.extract(&self.worker.ledger.kept, |_| true).len();
+        self.worker.ledger.drop_n(DropReason::SharedGroupEmpty, dropped as u64);
     }
 
     /// A member left: if no durable one remains and none is online, nobody will come for what waits.
@@ -316,7 +325,7 @@ impl Router {
             && !group.has_durable_member()
             && !group.is_any_online()
         {
-            let dropped = group.queue.extract(|_| true).len();
+            let dropped = group.queue.extract(&self.worker.ledger.kept, |_| true).len();
             self.worker.ledger.drop_n(DropReason::SharedGroupEmpty, dropped as u64);
         }
     }

@@ -8,6 +8,7 @@ use actix::prelude::*;
 use auth_actor::{Auth, LivePolicy};
 
 use super::inbound::Inbound;
+use crate::kept::NodeKept;
 use crate::ledger::Ledger;
 use crate::metrics::{ActorKind, Counters, WorkerStats};
 use crate::retained::Retained;
@@ -35,12 +36,12 @@ pub struct Peer {
 
 impl Peer {
     /// A worker whose actors are still to be started.
-    pub fn new(settings: &Settings) -> Self {
+    pub fn new(settings: &Settings, kept: &Arc<NodeKept>) -> Self {
         Self {
             trie: Place::default(),
             sessions: Place::default(),
             inbound: Inbound::new(&settings.node),
-            ledger: Arc::default(),
+            ledger: Arc::new(Ledger::of(kept)),
             counters: Arc::default(),
             stats: WorkerStats::default(),
         }
@@ -74,6 +75,8 @@ pub struct NodeShared {
     pub retained_stamp: AtomicU64,
     /// Retained messages kept.
     pub retained_messages: AtomicUsize,
+    /// What the messages that wait take.
+    pub kept: Arc<NodeKept>,
     /// Network connections open.
     pub connections: AtomicUsize,
     /// Bytes of packets that are received in part.

@@ -94,6 +94,7 @@ const NODE: &[(&str, Kind)] = &[
     ("messages_between_workers_max", at_least(1)),
     ("bytes_between_workers_max", at_least(1)),
     ("incomplete_packets_bytes_max", at_least(0)),
+    ("queued_bytes_max", at_least(0)),
     ("deliveries_per_turn", at_least(1)),
     ("shutdown_grace_ms", milliseconds(0)),
     ("metrics_interval_seconds", seconds()),

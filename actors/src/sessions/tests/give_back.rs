@@ -38,7 +38,7 @@ fn member() -> (Office, Session) {
 #[test]
 fn all_groups() {
     let (mut office, mut session) = member();
-    let returned = session.give_back(|_| true);
+    let returned = session.give_back(|_| true, &office.ledger);
     assert_eq!(payloads(&returned), ["a", "d", "e", "g"]);
     assert_eq!((session.tally.returned(), session.waiting()), (4, 3));
     let outgoing = session.outgoing.as_ref().unwrap();
@@ -49,14 +49,14 @@ fn all_groups() {
     let late = session.on_puback(id(1), ReasonCode::Success, &office.desk());
     assert_eq!(late, crate::sessions::Acknowledged::Unknown);
     office.assert_balanced(&session);
-    assert!(session.give_back(|_| true).is_empty());
+    assert!(session.give_back(|_| true, &office.ledger).is_empty());
 }
 
 #[test]
 fn one_group() {
     let (office, mut session) = member();
-    assert_eq!(payloads(&session.give_back(|key| key == group(2))), ["d", "g"]);
-    assert_eq!(payloads(&session.give_back(|key| key == group(1))), ["a", "e"]);
+    assert_eq!(payloads(&session.give_back(|key| key == group(2), &office.ledger)), ["d", "g"]);
+    assert_eq!(payloads(&session.give_back(|key| key == group(1), &office.ledger)), ["a", "e"]);
     assert_eq!(session.tally.returned(), 4);
     office.assert_balanced(&session);
 }
@@ -66,13 +66,13 @@ fn one_group() {
 fn received_is_received() {
     let (mut office, mut session) = member();
     session.on_pubrec(id(2), ReasonCode::Success, &office.desk());
-    assert!(!payloads(&session.give_back(|_| true)).contains(&"b".to_owned()));
+    assert!(!payloads(&session.give_back(|_| true, &office.ledger)).contains(&"b".to_owned()));
     office.assert_balanced(&session);
 }
 
 #[test]
 fn nothing_to_give() {
-    let mut session = session(60);
-    assert!(session.give_back(|_| true).is_empty());
+    let (office, mut session) = (Office::new(), session(60));
+    assert!(session.give_back(|_| true, &office.ledger).is_empty());
     assert_eq!(session.tally.returned(), 0);
 }

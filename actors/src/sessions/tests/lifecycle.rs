@@ -141,6 +141,7 @@ fn will(delay_seconds: u32) -> Option<Box<Will>> {
         retain: false,
         delay_seconds,
         expiry_seconds: None,
+        share: None,
     }))
 }
 
@@ -387,11 +388,12 @@ async fn messages_of_a_session_that_ends() {
         identifiers: Identifiers::None,
         group,
     };
+    let ledger = Arc::clone(&workers.own().ledger);
     workers.with(leaving, |session| {
         session.online = None;
         let outgoing = session.outgoing.get_or_insert_default();
-        outgoing.queue.push(queued(Some(group)));
-        outgoing.queue.push(queued(None));
+        outgoing.queue.push(queued(Some(group)), &ledger.kept);
+        outgoing.queue.push(queued(None), &ledger.kept);
     });
     workers.own().end_session(leaving, workers.now);
     workers.settle().await;

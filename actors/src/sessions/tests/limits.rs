@@ -1,13 +1,15 @@
 //! What is too much: for the client, for its outbox, for its window, for its queue.
 
-use mqtt_codec::{ProtocolVersion, QoS};
+use mqtt_codec::{ProtocolVersion, QoS, ReasonCode};
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::kept::{BODY_BYTES, PLACE_BYTES, kept_bytes};
 use crate::ledger::DropReason;
 use crate::message::{Publication, QUEUED_OVERHEAD_BYTES};
-use crate::sessions::{Offered, Session};
+use crate::sessions::{Offered, Session, Will};
 use crate::settings::QueueOverflow;
-use crate::testing::{Office, online, publication, session, summary, wanted};
+use crate::testing::{Office, id, online, publication, session, summary, wanted};
 use QoS::{AtLeastOnce, AtMostOnce, ExactlyOnce};
 
 fn offer(office: &mut Office, session: &mut Session, payload: &str, qos: QoS) -> Offered {
@@ -298,13 +300,13 @@ fn room_for_a_shared_message() {
     });
     let mut session = session(60);
     fn has_room(session: &Session, office: &Office, message: &Publication<'_>) -> bool {
-        session.has_room(message, AtLeastOnce, &office.settings)
+        session.has_room(message, AtLeastOnce, &office.settings, &office.ledger)
     }
     assert!(has_room(&session, &office, &message) && has_room(&session, &office, &at_most_once));
     // 9 bytes wait: 4 more would do for QoS 0, topic name and payload counted.
     offer(&mut office, &mut session, "abc", AtMostOnce);
     assert!(has_room(&session, &office, &at_most_once));
-    assert!(session.has_room(&message, AtMostOnce, &office.settings), "sent as QoS 0");
+    assert!(session.has_room(&message, AtMostOnce, &office.settings, &office.ledger), "sent as QoS 0");
     assert!(!has_room(&session, &office, &publication("t", "abcd", AtMostOnce)));
     offer(&mut office, &mut session, "abc", AtLeastOnce);
     assert!(!has_room(&session, &office, &at_most_once), "the outbox is full");
@@ -323,4 +325,123 @@ fn room_for_a_shared_message() {
     session.online = None;
     assert!(!has_room(&session, &office, &at_most_once), "QoS 0 does not wait for anybody");
     assert!(has_room(&session, &office, &message));
+}
+
+/// 100,000 bytes, all of their cost included.
+fn large() -> String {
+    "x".repeat(100_000 - 1 - PLACE_BYTES - BODY_BYTES)
+}
+
+/// What waits on the whole node is bounded, whoever's it is; what the node refuses at is below that by a reserve, which QoS
+/// 0 does not get. Whatever leaves makes room.
+#[test]
+fn what_waits_on_the_node() {
+    let mut office = Office::with(|settings| {
+        settings.node.queued_bytes_max = 800_000;
+        settings.session.queue_qos0_offline = true;
+    });
+    let (text, node) = (large(), Arc::clone(office.ledger.kept.node()));
+    let mut sessions = [session(60), session(60), session(60)];
+    sessions.iter_mut().for_each(|session| session.online = None);
+    for number in 0..9 {
+        assert_eq!(node.is_full(), number >= 8);
+        assert_eq!(offer(&mut office, &mut sessions[number % 3], &text, AtLeastOnce), Offered::Queued);
+    }
+    let full = Offered::Dropped(DropReason::NodeQueueFull);
+    for session in &mut sessions {
+        assert_eq!(offer(&mut office, session, "x", ExactlyOnce), full);
+        assert!(!session.has_room(
+            &publication("t", "x", AtLeastOnce),
+            AtLeastOnce,
+            &office.settings,
+            &office.ledger
+        ));
+    }
+    sessions[0].drop_waiting(&office.ledger);
+    assert!(!node.is_full());
+    for payload in [&text, &text] {
+        assert_eq!(offer(&mut office, &mut sessions[0], payload, AtLeastOnce), Offered::Queued);
+    }
+    assert!(node.is_full());
+    assert_eq!(offer(&mut office, &mut sessions[1], "x", AtMostOnce), full, "QoS 0 is not queued");
+    assert_eq!(offer(&mut office, &mut sessions[1], "x", AtLeastOnce), Offered::Queued);
+    // In flight it is kept as well, and leaves with its acknowledgement.
+    sessions[1].online = Some(online(ProtocolVersion::V5));
+    sessions[1].pump(&mut office.desk());
+    assert!(node.is_full());
+    for identifier in 1..=4 {
+        sessions[1].on_puback(id(identifier), ReasonCode::Success, &office.desk());
+    }
+    assert!(!node.is_full());
+    sessions.iter_mut().for_each(|session| session.drop_waiting(&office.ledger));
+    assert_eq!(kept_bytes(&node, [&office.ledger.kept]), 0);
+}
+
+/// A message that waits for many is there once.
+#[test]
+fn what_waits_for_many_counts_once() {
+    let mut office = Office::with(|settings| settings.node.queued_bytes_max = 400_000);
+    let (text, mut stored) = (large(), None);
+    for _ in 0..500 {
+        let mut session = session(60);
+        session.online = None;
+        let message = publication("t", &text, AtLeastOnce);
+        let offered = session.offer(&message, &wanted(AtLeastOnce), &mut stored, &mut office.desk());
+        assert_eq!(offered, Offered::Queued);
+    }
+}
+
+/// With `drop_oldest` a session makes room on the node with what is its own.
+#[test]
+fn the_oldest_of_a_session_makes_room_on_the_node() {
+    let mut office = Office::with(|settings| {
+        settings.node.queued_bytes_max = 800_000;
+        settings.session.queue_overflow = QueueOverflow::DropOldest;
+    });
+    let (mut others, mut own) = (session(60), session(60));
+    (others.online, own.online) = (None, None);
+    let text = large();
+    for number in 0..9 {
+        let session = if number < 8 { &mut others } else { &mut own };
+        assert_eq!(offer(&mut office, session, &text, AtLeastOnce), Offered::Queued);
+    }
+    for _ in 0..3 {
+        assert_eq!(offer(&mut office, &mut own, &text, AtLeastOnce), Offered::Queued);
+    }
+    assert_eq!((own.waiting(), own.tally.dropped(DropReason::NodeQueueFull)), (1, 3));
+    assert_eq!(others.waiting(), 8);
+    let mut empty = session(60);
+    empty.online = None;
+    let full = Offered::Dropped(DropReason::NodeQueueFull);
+    assert_eq!(offer(&mut office, &mut empty, &text, AtLeastOnce), full, "it has nothing to give");
+}
+
+/// A will counts as what waits for its client, as long as it waits.
+#[test]
+fn a_will_takes_room_in_the_queue() {
+    let small = publication("t", "a", AtLeastOnce).queued_bytes();
+    let mut office = Office::with(|settings| settings.session.queue_bytes_max = 3 * small);
+    let mut session = session(60);
+    session.online = None;
+    session.replace_will(will("t", "a"));
+    assert_eq!(offer(&mut office, &mut session, "a", AtLeastOnce), Offered::Queued);
+    assert_eq!(offer(&mut office, &mut session, "a", AtLeastOnce), Offered::Queued);
+    assert_eq!(offer(&mut office, &mut session, "a", AtLeastOnce), FULL);
+    assert!(session.replace_will(None).is_some());
+    assert_eq!(offer(&mut office, &mut session, "a", AtLeastOnce), Offered::Queued);
+    session.replace_will(will("t", "a"));
+    assert_eq!(offer(&mut office, &mut session, "a", AtLeastOnce), FULL);
+}
+
+fn will(topic: &str, payload: &str) -> Option<Box<Will>> {
+    Some(Box::new(Will {
+        topic: topic.into(),
+        payload: payload.to_owned().into(),
+        properties: Box::default(),
+        qos: AtMostOnce,
+        retain: false,
+        delay_seconds: 0,
+        expiry_seconds: None,
+        share: None,
+    }))
 }

@@ -5,7 +5,8 @@ use proptest::prelude::*;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::message::{Publication, StoredMessage};
+use crate::kept::{BODY_BYTES, Kept, PLACE_BYTES};
+use crate::message::{Publication, QUEUED_OVERHEAD_BYTES, StoredMessage};
 use crate::sessions::{Identifiers, Queue, Queued};
 use crate::testing::{Instant, publication};
 
@@ -36,12 +37,13 @@ fn identifiers_as_the_encoder_wants_them() {
 fn expired_messages_are_looked_for_once_a_second() {
     let now = Instant::now();
     let at = |milliseconds| now + Duration::from_millis(milliseconds);
-    let mut queue = Queue::default();
+    let (mut queue, kept) = (Queue::default(), Kept::default());
     for (payload, expiry) in [("a", Some(1000)), ("b", None), ("c", Some(1500)), ("d", Some(3000))] {
-        queue.push(queued(payload, expiry.map(at)));
+        queue.push(queued(payload, expiry.map(at)), &kept);
     }
-    let mut expired_at =
-        |milliseconds| -> Vec<String> { queue.take_expired(at(milliseconds)).iter().map(payload).collect() };
+    let mut expired_at = |milliseconds| -> Vec<String> {
+        queue.take_expired(at(milliseconds), &kept).iter().map(payload).collect()
+    };
     assert_eq!(expired_at(999), [] as [&str; 0]);
     assert_eq!(expired_at(1000), ["a"]);
     assert_eq!(expired_at(1999), [] as [&str; 0], "a second has not passed since it was searched");
@@ -49,52 +51,54 @@ fn expired_messages_are_looked_for_once_a_second() {
     assert_eq!(expired_at(2999), [] as [&str; 0]);
     assert_eq!(expired_at(3000), ["d"]);
     assert_eq!(expired_at(9000), [] as [&str; 0]);
-    assert_eq!((queue.len(), queue.pop().as_ref().map(payload)), (1, Some("b".to_owned())));
+    assert_eq!((queue.len(), queue.pop(&kept).as_ref().map(payload)), (1, Some("b".to_owned())));
 }
 
 /// A search that would find nothing is none: what expires right after is found at once.
 #[test]
 fn a_search_in_vain_is_not_made() {
     let now = Instant::now();
-    let mut queue = Queue::default();
-    queue.push(queued("later", Some(now + Duration::from_secs(9))));
-    queue.push(queued("a", Some(now + Duration::from_millis(10))));
-    assert!(queue.take_expired(now).is_empty());
-    assert_eq!(queue.take_expired(now + Duration::from_millis(10)).len(), 1);
+    let (mut queue, kept) = (Queue::default(), Kept::default());
+    queue.push(queued("later", Some(now + Duration::from_secs(9))), &kept);
+    queue.push(queued("a", Some(now + Duration::from_millis(10))), &kept);
+    assert!(queue.take_expired(now, &kept).is_empty());
+    assert_eq!(queue.take_expired(now + Duration::from_millis(10), &kept).len(), 1);
 }
 
 proptest! {
     /// First in, first out, with the bytes of what is in it.
     #[test]
     fn behaves_like_a_list(steps in proptest::collection::vec((0..4u8, 0..50usize), 1..80)) {
-        let mut queue = Queue::default();
+        let (mut queue, kept) = (Queue::default(), Kept::default());
         let mut model: Vec<String> = Vec::new();
         for (step, number) in steps {
             match step {
                 0 | 1 => {
                     let text = "x".repeat(number);
-                    queue.push(queued(&text, None));
+                    queue.push(queued(&text, None), &kept);
                     model.push(text);
                 }
                 2 => {
                     let expected = (!model.is_empty()).then(|| model.remove(0));
                     prop_assert_eq!(queue.front().map(payload), expected.clone());
-                    prop_assert_eq!(queue.pop().as_ref().map(payload), expected);
+                    prop_assert_eq!(queue.pop(&kept).as_ref().map(payload), expected);
                 }
                 _ => {
                     let out: Vec<_> = queue
-                        .extract(|queued| payload(queued).len() > number)
+                        .extract(&kept, |queued| payload(queued).len() > number)
                         .iter()
                         .map(payload)
                         .collect();
-                    let (expected, kept) = model.into_iter().partition(|text| text.len() > number);
-                    model = kept;
+                    let (expected, left) = model.into_iter().partition(|text| text.len() > number);
+                    model = left;
                     prop_assert_eq!(out, expected as Vec<String>);
                 }
             }
             prop_assert_eq!((queue.len(), queue.is_empty()), (model.len(), model.is_empty()));
             let bytes: usize = model.iter().map(|text| publication("t", text, QoS::AtLeastOnce).queued_bytes()).sum();
             prop_assert_eq!(queue.bytes(), bytes);
+            let places = model.len() * (PLACE_BYTES + BODY_BYTES - QUEUED_OVERHEAD_BYTES);
+            prop_assert_eq!(kept.unsettled(), (bytes + places) as i64);
         }
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
+use crate::kept::Kept;
 use crate::message::StoredMessage;
 use crate::sessions::{Identifiers, Queued, SessionKey};
 use crate::settings::{SessionSettings, SharedStrategy};
@@ -429,13 +430,16 @@ fn what_waits() {
     let limits =
         SessionSettings { queue_messages_max: 2, queue_bytes_max: 2 * bytes, ..SessionSettings::default() };
     group(&mut groups);
-    groups.join(0, &"$share/other/t".into(), "t", member(1, true, true, 0)).queue.push(queued("x"));
+    groups
+        .join(0, &"$share/other/t".into(), "t", member(1, true, true, 0))
+        .queue
+        .push(queued("x"), &Kept::default());
     let group = groups.find_mut(NAME).unwrap();
     assert!(group.has_room(100 * bytes, &limits));
-    group.queue.push(queued("x"));
+    group.queue.push(queued("x"), &Kept::default());
     assert!(group.has_room(bytes, &limits));
     assert!(!group.has_room(bytes + 1, &limits));
-    group.queue.push(queued("x"));
+    group.queue.push(queued("x"), &Kept::default());
     assert!(!group.has_room(0, &limits), "two is the most");
     assert_eq!(groups.waiting(), 3);
     let none = SessionSettings { queue_messages_max: 0, ..limits };
