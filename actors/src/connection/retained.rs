@@ -189,7 +189,7 @@ impl Worker {
                     return Sent { messages: sent, is_in_doubt: true };
                 }
             }
-            if !session.has_room(&retained, wanted.qos, desk.settings, desk.ledger) {
+            if !session.has_room(&retained, wanted.qos, false, desk.settings, desk.ledger) {
                 return Sent { messages: sent, is_in_doubt: false };
             }
             desk.ledger.matched.add(1);

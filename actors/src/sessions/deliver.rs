@@ -120,15 +120,22 @@ impl Session {
                     && outgoing.resend.is_empty()
                     && outgoing.inflight.on_wire() < usize::from(online.inflight_max)
                     && outgoing.inflight.len() < usize::from(u16::MAX) - 1
-                    && self.fits(outgoing, kept_bytes, &settings.session)
+                    && fits(
+                        outgoing,
+                        self.beside_queue((0, 0)).1,
+                        kept_bytes,
+                        self.queue_bytes_max(&settings.session),
+                    )
             })
     }
 
-    /// Whether a message would find a place with this client: in its outbox, or in its queue.
+    /// Whether a message would find a place with this client: in its outbox, or in its queue. What it `pays` for already
+    /// waits in a group.
     pub fn has_room(
         &self,
         publication: &Publication<'_>,
         qos: QoS,
+        pays: bool,
         settings: &Settings,
         ledger: &Ledger,
     ) -> bool {
@@ -139,10 +146,13 @@ impl Session {
                 && (waiting == 0 || waiting + bytes <= settings.node.outbox_bytes_max);
         }
         let (limits, bytes) = (&settings.session, publication.queued_bytes());
+        let paid = if pays { (1, bytes) } else { (0, 0) };
         self.may_send_now(bytes, settings, ledger)
             || ledger.kept.has_room(bytes)
                 && self.outgoing.as_ref().is_none_or(|outgoing| {
-                    outgoing.queue.len() < limits.queue_messages_max && self.fits(outgoing, bytes, limits)
+                    let (messages, beside) = self.beside_queue(paid);
+                    outgoing.queue.len() + messages < limits.queue_messages_max
+                        && fits(outgoing, beside, bytes, self.queue_bytes_max(limits))
                 })
     }
 
@@ -150,8 +160,12 @@ impl Session {
         if self.is_durable() { limits.queue_bytes_max } else { limits.clean_queue_bytes_max }
     }
 
-    fn fits(&self, outgoing: &Outgoing, bytes: usize, limits: &SessionSettings) -> bool {
-        fits(outgoing, bytes, self.queue_bytes_max(limits))
+    /// Messages and bytes that count as what waits for the client though they are not in its session: those of groups that
+    /// it pays for, less what it was `paid` for and gets now.
+    fn beside_queue(&self, (paid_messages, paid_bytes): (usize, usize)) -> (usize, usize) {
+        let Some(load) = &self.load else { return (0, 0) };
+        let (messages, bytes) = load.in_groups();
+        (messages.saturating_sub(paid_messages), bytes.saturating_sub(paid_bytes))
     }
 
     fn send_at_most_once(
@@ -217,8 +231,10 @@ impl Session {
         let limits = &desk.settings.session;
         let (bytes, bytes_max) = (queued.message.queued_bytes(), self.queue_bytes_max(limits));
         let mut outgoing = self.outgoing.take().unwrap_or_else(|| Outgoing::beside(self.will.as_deref()));
+        let (messages, beside) = self.beside_queue((0, 0));
         let full = |outgoing: &Outgoing| {
-            outgoing.queue.len() >= limits.queue_messages_max || !fits(outgoing, bytes, bytes_max)
+            outgoing.queue.len() + messages >= limits.queue_messages_max
+                || !fits(outgoing, beside, bytes, bytes_max)
         };
         let kept = &desk.ledger.kept;
         let qos = queued.qos;
@@ -234,10 +250,14 @@ impl Session {
             }
             refused = why_not(&outgoing);
         }
+        let mut given_up = 0;
         while let Some(reason) = refused
             && limits.queue_overflow == QueueOverflow::DropOldest
-            && outgoing.queue.pop(kept).is_some()
+            // To the node it gives no more than it takes: others may hold what takes the room.
+            && (reason == DropReason::QueueFull || given_up < bytes)
+            && let Some(oldest) = outgoing.queue.pop(kept)
         {
+            given_up += oldest.message.queued_bytes();
             self.dropped(reason, desk);
             refused = why_not(&outgoing);
         }
@@ -475,9 +495,9 @@ impl Session {
 }
 
 /// Whether so many more bytes find room. One message always does: a limit below its size must not make it undeliverable.
-fn fits(outgoing: &Outgoing, bytes: usize, bytes_max: usize) -> bool {
+fn fits(outgoing: &Outgoing, beside: usize, bytes: usize, bytes_max: usize) -> bool {
     let held = outgoing.queue.bytes() + outgoing.inflight_bytes;
-    held == 0 || held + outgoing.will_bytes + bytes <= bytes_max
+    held == 0 || held + outgoing.will_bytes + beside + bytes <= bytes_max
 }
 
 /// A copy of a message as it waits.

@@ -223,7 +223,9 @@ impl Session {
     /// Tells the homes of its shared subscriptions how much it has to do.
     pub fn publish_load(&self) {
         if let Some(load) = &self.load {
-            load.store(self.waiting() as u32, std::sync::atomic::Ordering::Relaxed);
+            let outgoing = self.outgoing.as_ref();
+            let bytes = outgoing.map_or(0, |outgoing| outgoing.queue.bytes() + outgoing.inflight_bytes);
+            load.note(self.waiting() as u32, bytes);
         }
     }
 

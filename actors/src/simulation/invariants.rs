@@ -73,6 +73,7 @@ pub(super) async fn check(node: &SimulatedNode) -> Result<(), Broken> {
     check_directory(node, &mut judge);
     check_retained(node, &mut judge);
     check_kept(node, &mut judge);
+    check_charges(node, &mut judge);
     check_ledger(node, &mut judge);
     judge.verdict()
 }
@@ -153,7 +154,7 @@ fn check_session(worker: &Worker, session: &Session, judge: &mut Judge) {
     }
     // While it is offline nobody asks; when it comes online its load is told anew.
     if let Some(load) = session.load.as_ref().filter(|_| session.online.is_some()) {
-        judge.equal(of("load"), u64::from(load.load(Ordering::Relaxed)), session.waiting());
+        judge.equal(of("load"), u64::from(load.waiting.load(Ordering::Relaxed)), session.waiting());
     }
     let tally = &session.tally;
     let dropped: u64 = DropReason::ALL.iter().map(|reason| tally.dropped(*reason)).sum();
@@ -202,6 +203,28 @@ fn check_groups(node: &SimulatedNode, worker: &Worker, judge: &mut Judge) {
     for group in groups.iter() {
         check_group(node, group, judge);
     }
+}
+
+/// What waits in groups, by who pays for it.
+fn check_charges(node: &SimulatedNode, judge: &mut Judge) {
+    let mut charged: BTreeMap<usize, (usize, usize)> = BTreeMap::new();
+    for worker in &node.workers {
+        for group in worker.groups.borrow().iter() {
+            for (payer, messages, bytes) in group.queue.charges() {
+                let sum = charged.entry(Arc::as_ptr(payer) as usize).or_default();
+                *sum = (sum.0 + messages, sum.1 + bytes);
+            }
+        }
+    }
+    for worker in &node.workers {
+        for session in worker.sessions.borrow().iter() {
+            let Some(load) = &session.load else { continue };
+            let expected = charged.remove(&(Arc::as_ptr(load) as usize)).unwrap_or_default();
+            let what = format_args!("{}: what it pays for in groups", session.client_identifier());
+            judge.equal(what, load.in_groups(), expected);
+        }
+    }
+    judge.equal("charges of nobody", charged.len(), 0);
 }
 
 fn check_group(node: &SimulatedNode, group: &Group, judge: &mut Judge) {

@@ -325,9 +325,8 @@ impl TopicTrie {
             let mut cost = 1;
             let gone = if shared_part(&filter).is_some() {
                 debug_assert_eq!(group_home(&filter, self.worker.node.peers.len()), self.worker.id);
-                let left = self.worker.groups.borrow_mut().leave(&filter, unsubscribe.session);
-                left.and_then(|mut group| {
-                    self.router.drop_group(&mut group);
+                let left = self.router.leave_group(&filter, unsubscribe.session, &mut cost);
+                left.and_then(|group| {
                     self.trie.remove_group(&group.filter, group.key).then_some(group.filter)
                 })
             } else {
@@ -339,8 +338,6 @@ impl TopicTrie {
             };
             if let Some(filter) = gone {
                 self.worker.node.directory.remove(&filter, self.worker.id);
-            } else if shared_part(&filter).is_some() {
-                self.router.drop_if_nobody_comes_back(&filter);
             }
             if is_spent(budget, cost + cost_of(&filter)) && !unsubscribe.filters.is_empty() {
                 return Some(unsubscribe);

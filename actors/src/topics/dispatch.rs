@@ -9,16 +9,17 @@ use hashbrown::HashSet;
 use mqtt_codec::QoS;
 use tokio::time::Instant;
 
+use super::burden::Load;
 use super::deliver::one;
 use super::handoff::Passing;
 use super::members::{Choice, Chosen, Member, Room};
 use super::messages::Reclaim;
 use super::route::Router;
-use super::shared::{GivenBack, Group, GroupKey};
+use super::shared::{Departure, GivenBack, Group, GroupKey};
 use crate::ledger::DropReason;
 use crate::message::Publication;
-use crate::sessions::{Identifiers, Queued, Wanted, client_hash};
-use crate::worker::SessionTable;
+use crate::sessions::{Identifiers, Queued, SessionKey, Wanted, client_hash};
+use crate::worker::{SessionTable, Worker};
 
 /// What a message costs that goes through a group, in deliveries: a member is chosen, and it is kept for another one.
 const DELIVERIES_PER_DISPATCH: usize = 4;
@@ -47,7 +48,7 @@ impl Router {
             self.note_to_give_out(group);
             return DELIVERIES_PER_DISPATCH;
         }
-        let Chosen { choice, looked_at } = self.choose(group, passing.publication);
+        let Chosen { choice, looked_at } = self.choose(group, passing.publication, None);
         match choice {
             Choice::Member(at) => self.give(group, at, &mut passing, now),
             Choice::HeldUp(workers) => {
@@ -59,30 +60,36 @@ impl Router {
         cost_of(looked_at)
     }
 
-    fn choose(&self, group: &mut Group, publication: &Publication<'_>) -> Chosen {
+    /// A message that waits at the cost of `payer` takes no more room with that member.
+    fn choose(&self, group: &mut Group, publication: &Publication<'_>, payer: Option<&Load>) -> Chosen {
         let worker = &self.worker;
         let sessions = worker.sessions.borrow();
         group.choose(
             publication,
             |member| match member.session.worker == worker.id {
-                true => self.room_with(&sessions, member, publication),
+                true => {
+                    let pays = payer.is_some_and(|payer| Arc::ptr_eq(payer, &member.load));
+                    self.room_with(&sessions, member, publication, pays)
+                }
                 false => Room::Free,
             },
             |other| other != worker.id && worker.node.peers[usize::from(other)].inbound.is_full(),
         )
     }
 
-    fn room_with(&self, sessions: &SessionTable, member: &Member, publication: &Publication<'_>) -> Room {
+    fn room_with(
+        &self,
+        sessions: &SessionTable,
+        member: &Member,
+        publication: &Publication<'_>,
+        pays: bool,
+    ) -> Room {
+        let Worker { node, ledger, .. } = &*self.worker;
         match sessions.get(member.session).filter(|session| session.online.is_some()) {
             // That it left is on its way to this group.
             None => Room::Gone,
             Some(session)
-                if session.has_room(
-                    publication,
-                    member.options.qos,
-                    &self.worker.node.settings,
-                    &self.worker.ledger,
-                ) =>
+                if session.has_room(publication, member.options.qos, pays, &node.settings, ledger) =>
             {
                 Room::Free
             }
@@ -123,7 +130,7 @@ impl Router {
             ledger.drop_n(DropReason::QueueFull, 1);
         } else if !ledger.kept.has_room_for(publication.qos, publication.queued_bytes()) {
             ledger.drop_n(DropReason::NodeQueueFull, 1);
-        } else {
+        } else if let Some(payer) = group.payer(publication.queued_bytes(), limits) {
             let queued = Queued {
                 message: passing.stored(),
                 qos: publication.qos,
@@ -131,7 +138,9 @@ impl Router {
                 identifiers: Identifiers::None,
                 group: Some(group.key),
             };
-            group.queue.push(queued, &ledger.kept);
+            group.queue.push(queued, &payer, &ledger.kept);
+        } else {
+            ledger.drop_n(DropReason::QueueFull, 1);
         }
     }
 
@@ -185,7 +194,7 @@ impl Router {
         let worker = Rc::clone(&self.worker);
         let mut groups = worker.groups.borrow_mut();
         let Some(group) = groups.get_mut(key) else { return true };
-        while let Some(first) = group.queue.front() {
+        while let Some((first, payer)) = group.queue.front() {
             if *budget == 0 {
                 return false;
             }
@@ -197,7 +206,8 @@ impl Router {
                 group.queue.pop(&worker.ledger.kept);
                 continue;
             }
-            let Chosen { choice, looked_at } = self.choose(group, &publication);
+            let payer = Arc::clone(payer);
+            let Chosen { choice, looked_at } = self.choose(group, &publication, Some(&payer));
             *budget = budget.saturating_sub(cost_of(looked_at));
             match choice {
                 Choice::Member(at) => {
@@ -311,22 +321,34 @@ impl Router {
         cost
     }
 
-    /// The last member left.
-    pub(super) fn drop_group(&self, group: &mut Group) {
-        let dropped = group.queue.extract(&self.worker.ledger.kept, |_| true).len();
-        self.worker.ledger.drop_n(DropReason::SharedGroupEmpty, dropped as u64);
-    }
-
-    /// A member left: if no durable one remains and none is online, nobody will come for what waits.
-    pub(super) fn drop_if_nobody_comes_back(&self, full_filter: &str) {
-        let mut groups = self.worker.groups.borrow_mut();
-        if let Some(group) = groups.find_mut(full_filter)
-            && !group.queue.is_empty()
-            && !group.has_durable_member()
-            && !group.is_any_online()
-        {
-            let dropped = group.queue.extract(&self.worker.ledger.kept, |_| true).len();
-            self.worker.ledger.drop_n(DropReason::SharedGroupEmpty, dropped as u64);
+    /// A member leaves a group. Others pay for what waits there at its cost; what nobody pays for, or will come for, is
+    /// dropped. Returns the group if the member was the last, and adds to what that cost.
+    pub(super) fn leave_group(
+        &self,
+        full_filter: &str,
+        session: SessionKey,
+        cost: &mut usize,
+    ) -> Option<Box<Group>> {
+        let Worker { groups, ledger, node, .. } = &*self.worker;
+        match groups.borrow_mut().leave(full_filter, session) {
+            Departure::NoMember => None,
+            Departure::Last(mut group) => {
+                let dropped = group.queue.clear(&ledger.kept);
+                ledger.drop_n(DropReason::SharedGroupEmpty, dropped as u64);
+                Some(group)
+            }
+            Departure::Member(_, group) if !group.has_durable_member() && !group.is_any_online() => {
+                let dropped = group.queue.clear(&ledger.kept);
+                ledger.drop_n(DropReason::SharedGroupEmpty, dropped as u64);
+                None
+            }
+            Departure::Member(member, group) => {
+                let (looked_at, dropped) =
+                    group.charge_others(&member.load, &node.settings.session, &ledger.kept);
+                ledger.drop_n(DropReason::QueueFull, dropped as u64);
+                *cost += looked_at / MESSAGES_PER_DELIVERY;
+                None
+            }
         }
     }
 }

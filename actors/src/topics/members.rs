@@ -9,14 +9,16 @@ use mqtt_codec::SubscriptionOptions;
 use rustc_hash::FxBuildHasher;
 use slab::Slab;
 
+use super::burden::Load;
 use super::rota::{Rota, Turn, Wish};
-use super::shared::Load;
 use crate::sessions::SessionKey;
 use crate::settings::SharedStrategy;
 
 /// Members that are looked at for one message and are full before it goes to one of them all the same; also those that
 /// were full and are looked at again.
 const FULL_TRIED_MAX: usize = 8;
+/// Members that are asked to pay for a message that is to wait before it is dropped; for the next message the next are.
+const PAYERS_TRIED_MAX: usize = 8;
 
 /// A session that shares the subscription.
 #[derive(Debug, Clone)]
@@ -84,6 +86,8 @@ pub(super) struct Seat {
     was_given: bool,
     /// Where it stands among those that are full.
     full_at: u64,
+    /// Where it stands among those that are charged for what waits.
+    pays_at: u64,
     pub(super) turn: Turn,
 }
 
@@ -98,6 +102,9 @@ pub(super) struct Members {
     full_latest: u64,
     /// Those offline who may hold messages of the group.
     holders: BTreeSet<u32>,
+    /// All of them; the first is charged for what waits in the group, until that is more than its queue takes.
+    payers: BTreeMap<u64, u32>,
+    payers_latest: u64,
     online: usize,
     durable: usize,
 }
@@ -111,6 +118,8 @@ impl Members {
             full: BTreeMap::new(),
             full_latest: 0,
             holders: BTreeSet::new(),
+            payers: BTreeMap::new(),
+            payers_latest: 0,
             online: 0,
             durable: 0,
         }
@@ -155,11 +164,15 @@ impl Members {
             None => {
                 let session = member.session;
                 // It may hold something from when it was a member before.
-                let was_given = member.load.load(Ordering::Relaxed) > 0;
+                let was_given = member.load.waiting.load(Ordering::Relaxed) > 0;
                 let member = Member { online: false, durable: false, ..member };
                 let (standing, turn) = (Standing::Offline, Turn::default());
-                let at = self.seats.insert(Seat { member, standing, was_given, full_at: 0, turn }) as u32;
+                self.payers_latest += 1;
+                let pays_at = self.payers_latest;
+                let seat = Seat { member, standing, was_given, full_at: 0, pays_at, turn };
+                let at = self.seats.insert(seat) as u32;
                 self.by_session.insert(session, at);
+                self.payers.insert(pays_at, at);
                 at
             }
         };
@@ -173,14 +186,32 @@ impl Members {
         true
     }
 
-    /// Removes a member. Returns whether it was one.
-    pub(super) fn leave(&mut self, session: SessionKey) -> bool {
-        let Some(at) = self.by_session.remove(&session) else { return false };
+    /// Removes a member; none if it is not one.
+    pub(super) fn leave(&mut self, session: SessionKey) -> Option<Member> {
+        let at = self.by_session.remove(&session)?;
         self.set_state(at, false, false);
         self.holders.remove(&at);
         self.rota.forget(at);
-        self.seats.remove(at as usize);
-        true
+        let seat = self.seats.remove(at as usize);
+        self.payers.remove(&seat.pays_at);
+        Some(seat.member)
+    }
+
+    /// Who is charged for a message that is to wait: one of the next, of whom `charge` says so. Those who had no room come
+    /// behind the others.
+    pub(super) fn payer(&mut self, mut charge: impl FnMut(&Member) -> bool) -> Option<&Load> {
+        for _ in 0..self.payers.len().min(PAYERS_TRIED_MAX) {
+            let (_, at) = self.payers.first_key_value()?;
+            let at = *at;
+            if charge(&self.seats[at as usize].member) {
+                return Some(&self.seats[at as usize].member.load);
+            }
+            self.payers.pop_first();
+            self.payers_latest += 1;
+            self.seats[at as usize].pays_at = self.payers_latest;
+            self.payers.insert(self.payers_latest, at);
+        }
+        None
     }
 
     fn set_state(&mut self, at: u32, online: bool, durable: bool) {
@@ -198,7 +229,7 @@ impl Members {
         }
         let seat = &mut self.seats[at as usize];
         seat.member.online = online;
-        let may_hold = seat.was_given && seat.member.load.load(Ordering::Relaxed) > 0;
+        let may_hold = seat.was_given && seat.member.load.waiting.load(Ordering::Relaxed) > 0;
         if !online && durable && may_hold {
             self.holders.insert(at);
         }
@@ -302,7 +333,7 @@ impl Members {
         seat.was_given = true;
         // Its worker tells of it when it is there. Others do not look at it, and it lies with what that worker writes.
         if is_far && self.rota.strategy() == SharedStrategy::LeastInflight {
-            seat.member.load.fetch_add(1, Ordering::Relaxed);
+            seat.member.load.waiting.fetch_add(1, Ordering::Relaxed);
         }
     }
 

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use actix::prelude::*;
 use tokio::time::Instant;
 
-use super::shared::{GivenBack, GroupKey, Load};
+use super::burden::Load;
+use super::shared::{GivenBack, GroupKey};
 use crate::connection::Connection;
 use crate::message::{Batch, StoredMessage};
 use crate::sessions::{SessionKey, Subscription, Wanted};

@@ -1,10 +1,12 @@
 //! Topic tries: which sessions of a worker want a message, and getting it to them.
 
 mod actor;
+mod burden;
 mod current;
 mod deliver;
 mod directory;
 mod dispatch;
+mod group_queue;
 mod handoff;
 mod lanes;
 mod look_ahead;
@@ -19,11 +21,13 @@ mod tests;
 mod trie;
 
 pub use actor::TopicTrie;
+pub use burden::{Burden, Load};
 pub(crate) use directory::NAMES_TOGETHER;
 pub use directory::{Directory, LookUps, WORKERS_MAX};
+pub use group_queue::GroupQueue;
 pub use members::{Choice, Chosen, Member, Room};
 pub use messages::*;
-pub use shared::{GivenBack, Group, GroupKey, Groups, Load};
+pub use shared::{Departure, GivenBack, Group, GroupKey, Groups};
 pub use trie::{Matches, Subscriber, Trie};
 
 /// The topic filter inside a shared filter `$share/name/filter`; none if it is a plain one.

@@ -6,15 +6,17 @@
 use std::collections::VecDeque;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
 
 use hashbrown::HashMap;
 use slab::Slab;
 
+use super::burden::Load;
+use super::group_queue::GroupQueue;
 use super::members::{Chosen, Member, Members, Room};
 use super::rota::Wish;
+use crate::kept::Kept;
 use crate::message::Publication;
-use crate::sessions::{Queue, Queued, SessionKey};
+use crate::sessions::{Queued, SessionKey};
 use crate::settings::{SessionSettings, SharedStrategy};
 
 /// Names a group from any worker.
@@ -28,9 +30,6 @@ pub struct GroupKey {
     pub home: u16,
 }
 
-/// How many messages a member has unacknowledged or waiting; written by its worker, read at the group's home.
-pub type Load = Arc<AtomicU32>;
-
 /// One group.
 #[derive(Debug)]
 pub struct Group {
@@ -43,7 +42,7 @@ pub struct Group {
     strategy: SharedStrategy,
     members: Members,
     /// Messages that no member could take yet.
-    pub queue: Queue,
+    pub queue: GroupQueue,
     /// Whether giving them out is among the work to do.
     pub is_to_give_out: bool,
     /// Whether asking members offline for what they hold is among the work to do.
@@ -80,6 +79,20 @@ impl Group {
     pub fn has_room(&self, bytes: usize, limits: &SessionSettings) -> bool {
         self.queue.len() < limits.queue_messages_max
             && (self.queue.is_empty() || self.queue.bytes() + bytes <= limits.queue_bytes_max)
+    }
+
+    /// Who pays for a message of so many bytes that is to wait, and is charged for it; none if nobody has room for it.
+    pub fn payer(&mut self, bytes: usize, limits: &SessionSettings) -> Option<Load> {
+        self.members.payer(|member| member.load.charge(bytes, member.durable, limits)).cloned()
+    }
+
+    /// A member has left: others pay for what waits at its cost, or it is dropped. Returns how many messages were looked at,
+    /// and how many are dropped.
+    pub fn charge_others(&mut self, gone: &Load, limits: &SessionSettings, kept: &Kept) -> (usize, usize) {
+        let Self { queue, members, .. } = self;
+        queue.charge_others(gone, kept, |bytes| {
+            members.payer(|member| member.load.charge(bytes, member.durable, limits)).cloned()
+        })
     }
 
     /// Who gets a message: `room` looks whether a member has room for it, `is_far` whether a worker has none for what is
@@ -174,7 +187,7 @@ impl Groups {
                     filter: filter.into(),
                     strategy: self.strategy,
                     members: Members::new(self.strategy),
-                    queue: Queue::default(),
+                    queue: GroupQueue::default(),
                     is_to_give_out: false,
                     is_to_call_back: false,
                 });
@@ -199,13 +212,14 @@ impl Groups {
         group.members.note_state(session, online, durable).then_some(group)
     }
 
-    /// Removes a member. Returns the whole group if it was the last.
-    pub fn leave(&mut self, full_filter: &str, session: SessionKey) -> Option<Group> {
-        let index = *self.by_filter.get(full_filter)? as usize;
-        let group = &mut self.groups[index];
-        group.members.leave(session);
-        if !group.members.is_empty() {
-            return None;
+    /// Removes a member.
+    pub fn leave(&mut self, full_filter: &str, session: SessionKey) -> Departure<'_> {
+        let Some(index) = self.by_filter.get(full_filter).map(|index| *index as usize) else {
+            return Departure::NoMember;
+        };
+        let Some(member) = self.groups[index].members.leave(session) else { return Departure::NoMember };
+        if !self.groups[index].members.is_empty() {
+            return Departure::Member(member, &mut self.groups[index]);
         }
         self.by_filter.remove(full_filter);
         let gone = self.groups.remove(index);
@@ -213,13 +227,24 @@ impl Groups {
             // A burst of groups leaves no memory behind.
             *self = Self { generations: self.generations, ..Self::new(self.strategy) };
         }
-        Some(gone)
+        Departure::Last(Box::new(gone))
     }
 
     /// Messages that wait in all groups.
     pub fn waiting(&self) -> u64 {
         self.iter().map(|group| group.queue.len() as u64).sum()
     }
+}
+
+/// What a member that leaves leaves behind.
+#[derive(Debug)]
+pub enum Departure<'a> {
+    /// It was none.
+    NoMember,
+    /// The group, with other members.
+    Member(Member, &'a mut Group),
+    /// Nobody: the group is gone.
+    Last(Box<Group>),
 }
 
 /// Messages that go back to their group.

@@ -171,7 +171,7 @@ fn newer_retained_publishes_are_noted() {
 fn load_is_what_waits() {
     let (mut office, mut session) = (Office::new(), session(60));
     session.publish_load();
-    let load = Arc::new(std::sync::atomic::AtomicU32::new(99));
+    let load = crate::topics::Burden::of(99);
     session.load = Some(Arc::clone(&load));
     session.online.as_mut().unwrap().inflight_max = 1;
     for qos in [AtMostOnce, AtLeastOnce, AtLeastOnce, AtMostOnce, AtLeastOnce] {
@@ -179,7 +179,7 @@ fn load_is_what_waits() {
     }
     session.publish_load();
     assert_eq!(session.waiting(), 5);
-    assert_eq!(load.load(std::sync::atomic::Ordering::Relaxed), 5);
+    assert_eq!(load.waiting.load(std::sync::atomic::Ordering::Relaxed), 5);
     session.online = None;
     assert_eq!(session.waiting(), 3, "one in flight, two queued");
 }

@@ -300,13 +300,13 @@ fn room_for_a_shared_message() {
     });
     let mut session = session(60);
     fn has_room(session: &Session, office: &Office, message: &Publication<'_>) -> bool {
-        session.has_room(message, AtLeastOnce, &office.settings, &office.ledger)
+        session.has_room(message, AtLeastOnce, false, &office.settings, &office.ledger)
     }
     assert!(has_room(&session, &office, &message) && has_room(&session, &office, &at_most_once));
     // 9 bytes wait: 4 more would do for QoS 0, topic name and payload counted.
     offer(&mut office, &mut session, "abc", AtMostOnce);
     assert!(has_room(&session, &office, &at_most_once));
-    assert!(session.has_room(&message, AtMostOnce, &office.settings, &office.ledger), "sent as QoS 0");
+    assert!(session.has_room(&message, AtMostOnce, false, &office.settings, &office.ledger), "sent as QoS 0");
     assert!(!has_room(&session, &office, &publication("t", "abcd", AtMostOnce)));
     offer(&mut office, &mut session, "abc", AtLeastOnce);
     assert!(!has_room(&session, &office, &at_most_once), "the outbox is full");
@@ -353,6 +353,7 @@ fn what_waits_on_the_node() {
         assert!(!session.has_room(
             &publication("t", "x", AtLeastOnce),
             AtLeastOnce,
+            false,
             &office.settings,
             &office.ledger
         ));

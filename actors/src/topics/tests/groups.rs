@@ -3,14 +3,13 @@
 use mqtt_codec::QoS;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
 
 use crate::kept::Kept;
 use crate::message::StoredMessage;
 use crate::sessions::{Identifiers, Queued, SessionKey};
 use crate::settings::{SessionSettings, SharedStrategy};
 use crate::testing::{key, options, publication};
-use crate::topics::{Choice, Chosen, Group, GroupKey, Groups, Member, Room};
+use crate::topics::{Burden, Choice, Chosen, Departure, Group, GroupKey, Groups, Member, Room};
 use SharedStrategy::{HashClient, HashTopic, LeastInflight, RoundRobin, Sticky};
 
 const NAME: &str = "$share/g/t";
@@ -23,7 +22,7 @@ fn member(index: u32, online: bool, durable: bool, load: u32) -> Member {
         identifier: 0,
         online,
         durable,
-        load: Arc::new(AtomicU32::new(load)),
+        load: Burden::of(load),
     }
 }
 
@@ -114,7 +113,7 @@ fn least_inflight() {
             load
         })
         .collect();
-    let write = |of: usize, load: u32| loads[of].store(load, std::sync::atomic::Ordering::Relaxed);
+    let write = |of: usize, load: u32| loads[of].waiting.store(load, std::sync::atomic::Ordering::Relaxed);
     let group = groups.find_mut(NAME).unwrap();
     let order: Vec<_> = (0..4).map(|_| chosen(group, "t", &[]).unwrap()).collect();
     assert_eq!(order, [0, 1, 2, 0]);
@@ -134,7 +133,7 @@ fn least_inflight_of_very_many() {
         groups.join(0, &NAME.into(), "t", member(index, true, false, 5));
     }
     let light = groups.find_mut(NAME).unwrap().members().nth(777).unwrap().clone();
-    light.load.store(0, std::sync::atomic::Ordering::Relaxed);
+    light.load.waiting.store(0, std::sync::atomic::Ordering::Relaxed);
     let group = groups.find_mut(NAME).unwrap();
     let found = (0..1000 / 16 + 1).position(|_| chosen(group, "t", &[]) == Some(light.session.index));
     assert!(found.is_some());
@@ -183,7 +182,7 @@ fn hash_topic_with_very_many() {
     let mut shares = vec![0; 1000];
     before.iter().for_each(|member| shares[*member as usize] += 1);
     assert!(shares.iter().all(|share| (3..=50).contains(share)), "about 20 each: {shares:?}");
-    (0..500).for_each(|index| assert!(groups.leave(NAME, key(2 * index)).is_none()));
+    (0..500).for_each(|index| assert!(matches!(groups.leave(NAME, key(2 * index)), Departure::Member(..))));
     let after = of(&mut groups);
     assert!(before.iter().zip(&after).all(|(before, after)| before % 2 == 0 || before == after));
 }
@@ -313,7 +312,7 @@ fn who_is_asked_to_give_back() {
     }
     // 0, 1 and 2 were given something; 0 has acknowledged it, and 3 has something else.
     for has_something in [1, 2, 3] {
-        members[has_something].load.store(1, std::sync::atomic::Ordering::Relaxed);
+        members[has_something].load.waiting.store(1, std::sync::atomic::Ordering::Relaxed);
     }
     for index in 0..4 {
         groups.set_state(NAME, key(index), false, true);
@@ -386,10 +385,12 @@ fn keys_of_groups() {
     assert_eq!(groups.get_mut(first).map(|group| group.key), Some(first));
     assert_eq!(groups.get(second).map(|group| group.key), Some(second));
     assert!(groups.get(GroupKey { index: 99, ..second }).is_none());
-    assert!(groups.leave("$share/one/t", key(2)).is_none(), "no member");
-    let gone = groups.leave("$share/one/t", key(1)).expect("the last member takes it along");
+    assert!(matches!(groups.leave("$share/one/t", key(2)), Departure::NoMember));
+    let Departure::Last(gone) = groups.leave("$share/one/t", key(1)) else {
+        panic!("the last takes it along")
+    };
     assert_eq!(gone.key, first);
-    assert!(groups.leave("$share/one/t", key(1)).is_none());
+    assert!(matches!(groups.leave("$share/one/t", key(1)), Departure::NoMember));
     assert!(groups.get_mut(first).is_none());
     groups.join(0, &"$share/three/t".into(), "t", member(1, true, false, 0));
     let third = groups.find_mut("$share/three/t").unwrap().key;
@@ -408,7 +409,7 @@ fn keys_are_not_given_twice() {
         let group = groups.join(0, &NAME.into(), "t", member(1, true, false, 0));
         assert!(!seen.contains(&group.key));
         seen.push(group.key);
-        assert!(groups.leave(NAME, key(1)).is_some());
+        assert!(matches!(groups.leave(NAME, key(1)), Departure::Last(_)));
     }
 }
 
@@ -430,16 +431,17 @@ fn what_waits() {
     let limits =
         SessionSettings { queue_messages_max: 2, queue_bytes_max: 2 * bytes, ..SessionSettings::default() };
     group(&mut groups);
-    groups
-        .join(0, &"$share/other/t".into(), "t", member(1, true, true, 0))
-        .queue
-        .push(queued("x"), &Kept::default());
+    groups.join(0, &"$share/other/t".into(), "t", member(1, true, true, 0)).queue.push(
+        queued("x"),
+        &Burden::of(0),
+        &Kept::default(),
+    );
     let group = groups.find_mut(NAME).unwrap();
     assert!(group.has_room(100 * bytes, &limits));
-    group.queue.push(queued("x"), &Kept::default());
+    group.queue.push(queued("x"), &Burden::of(0), &Kept::default());
     assert!(group.has_room(bytes, &limits));
     assert!(!group.has_room(bytes + 1, &limits));
-    group.queue.push(queued("x"), &Kept::default());
+    group.queue.push(queued("x"), &Burden::of(0), &Kept::default());
     assert!(!group.has_room(0, &limits), "two is the most");
     assert_eq!(groups.waiting(), 3);
     let none = SessionSettings { queue_messages_max: 0, ..limits };
