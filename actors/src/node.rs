@@ -174,7 +174,7 @@ pub(crate) fn shared(settings: Settings, provider: &Provider, workers: usize) ->
         directory: Directory::new(workers),
         peers: (0..workers).map(|_| Peer::new(&settings, &kept)).collect(),
         retained: Place::default(),
-        retained_inbound: Inbound::new(&settings.node),
+        retained_inbound: Arc::new(Inbound::new(&settings.node)),
         store: Place::default(),
         auth: Place::default(),
         policy: provider.live_policy(),
@@ -209,9 +209,11 @@ fn ward<A: Actor>(
         is_dead: Box::new(move || place(&dead).is_dead()),
         revive: Box::new(move || {
             stats(&revived).of(kind).restarted();
-            stats(&revived).of(kind).forget_waiting();
             lost();
-            place(&revived).set(start());
+            let successor = start();
+            // Behind the start, which may take its time: what is sent until then is lost like what waited.
+            stats(&revived).of(kind).forget_waiting();
+            place(&revived).set(successor);
         }),
     }
 }
@@ -227,14 +229,13 @@ pub(crate) fn start_control(
     let retained = Rc::new(RefCell::new(RetainedStore::new(limits.0, limits.1)));
     let mut wards = Vec::new();
     let (node, store) = (Arc::clone(shared), Rc::clone(&retained));
-    let inbound = Arc::clone(shared);
     wards.push(ward(
         shared,
         ActorKind::Retained,
         |shared| &shared.retained,
         |shared| &shared.control_stats,
         move || Retained::new(Arc::clone(&node), Rc::clone(&store)).start(),
-        move || inbound.retained_inbound.reset(),
+        || {},
     ));
     let node = Arc::clone(shared);
     wards.push(ward(

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::store::{EXAMINED_MAX, Piece, Rest, RetainedStore};
 use crate::message::StoredMessage;
 use crate::metrics::ActorKind;
-use crate::worker::{NodeShared, weight};
+use crate::worker::{NodeShared, Room};
 
 /// Keeps messages, in order; those without payload remove what is kept.
 #[derive(Debug, Message)]
@@ -22,6 +22,8 @@ use crate::worker::{NodeShared, weight};
 pub struct Keep {
     /// The messages.
     pub messages: Vec<Arc<StoredMessage>>,
+    /// What they take on their way.
+    pub room: Room,
 }
 
 /// Asks for the next messages of several topic filters, in this order; what does not fit is left for another time.
@@ -75,12 +77,12 @@ impl Handler<Keep> for Retained {
     fn handle(&mut self, keep: Keep, _ctx: &mut Self::Context) {
         let stats = self.node.control_stats.of(ActorKind::Retained);
         let timer = stats.handle(stats.send());
-        let weight = weight(&keep.messages);
         let mut store = self.store.borrow_mut();
         let now = Instant::now();
-        keep.messages.into_iter().for_each(|message| store.keep(message, now));
+        let Keep { messages, room } = keep;
+        messages.into_iter().for_each(|message| store.keep(message, now));
         self.node.retained_messages.store(store.len(), Ordering::SeqCst);
-        self.node.retained_inbound.leave(weight);
+        drop(room);
         stats.handled(timer);
     }
 }

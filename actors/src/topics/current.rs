@@ -10,6 +10,7 @@ use mqtt_codec::matches;
 
 use super::trie::{Matches, Subscriber};
 use crate::message::{Batch, Item, StoredMessage};
+use crate::worker::Room;
 
 /// Items with the same topic name that are delivered together: so many more than its budget a turn may deliver.
 const RUN_ITEMS_MAX: usize = 64;
@@ -47,6 +48,8 @@ pub(super) struct Current {
     pub(super) matched: Vec<bool>,
     /// The publisher is not answered: its network connection is closed, and it will send again.
     pub(super) withheld: bool,
+    /// What it takes of this worker's [`Inbound`](crate::worker::Inbound).
+    pub(super) room: Option<Room>,
 }
 
 impl Current {
@@ -64,6 +67,7 @@ impl Current {
             next_group: 0,
             stored: Vec::new(),
             withheld: position.withheld,
+            room: position.room,
         }
     }
 
@@ -114,4 +118,5 @@ pub(super) struct Position {
     pub(super) item: usize,
     pub(super) run: usize,
     pub(super) withheld: bool,
+    pub(super) room: Option<Room>,
 }

@@ -61,16 +61,16 @@ impl Router {
     pub(super) fn hand_over(&mut self) {
         for (peer, handoff) in self.worker.node.peers.iter().zip(&mut self.handoffs) {
             if !handoff.chosen.is_empty() {
-                peer.inbound.enter(handoff.weight);
+                handoff.room = Some(peer.inbound.enter(handoff.weight));
                 peer.trie.do_send(std::mem::take(handoff));
             }
         }
     }
 
     /// Members of this worker were chosen at their groups' homes. Who went offline meanwhile gives back.
-    pub(super) fn take_handoff(&mut self, handoff: Handoff, now: Instant) {
+    pub(super) fn take_handoff(&mut self, mut handoff: Handoff, now: Instant) {
         let worker = Rc::clone(&self.worker);
-        worker.peer().inbound.leave(handoff.weight);
+        drop(handoff.room.take());
         let mut returned: Vec<GivenBack> = Vec::new();
         {
             let mut sessions = worker.sessions.borrow_mut();

@@ -11,7 +11,7 @@ use super::shared::{GivenBack, GroupKey};
 use crate::connection::Connection;
 use crate::message::{Batch, StoredMessage};
 use crate::sessions::{SessionKey, Subscription, Wanted};
-use crate::worker::Weight;
+use crate::worker::{Room, Weight};
 
 /// Who waits for a change of subscriptions to be in force.
 #[derive(Debug, Clone)]
@@ -32,6 +32,8 @@ pub struct Route {
     pub home: bool,
     /// When it was sent, for the messages whose waiting time is sampled.
     pub sent_at: Option<Instant>,
+    /// What it takes on its way.
+    pub room: Room,
 }
 
 /// What publishers of another worker have for this one's subscribers.
@@ -141,6 +143,8 @@ pub struct Handoff {
     pub batches: Vec<Arc<Batch>>,
     /// What they weigh on their way.
     pub weight: Weight,
+    /// What they take on their way; none before they set out.
+    pub room: Option<Room>,
 }
 
 /// Messages that members of groups whose home is here could not keep.

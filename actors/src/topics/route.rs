@@ -72,8 +72,14 @@ impl Router {
 
     /// Takes a batch.
     pub(super) fn begin(&mut self, route: Route) -> Current {
-        let mut current =
-            Current::at(Position { batch: route.batch, home: route.home, item: 0, run: 1, withheld: false });
+        let mut current = Current::at(Position {
+            batch: route.batch,
+            home: route.home,
+            item: 0,
+            run: 1,
+            withheld: false,
+            room: Some(route.room),
+        });
         current.matches = self.spare.pop().unwrap_or_default();
         current
     }
@@ -119,14 +125,33 @@ impl Router {
         budget: &mut usize,
         now: Instant,
     ) -> Progress {
-        let own = 1u64 << self.worker.id;
         self.position = Some(Position {
             batch: Arc::clone(&current.batch),
             home: current.home,
             item: current.item,
             run: current.run,
             withheld: current.withheld,
+            room: current.room.take(),
         });
+        let progress = self.go_on_with_runs(current, trie, budget, now);
+        if let Some(position) = &mut self.position {
+            current.room = position.room.take();
+        }
+        if progress == Progress::Done {
+            self.rest();
+            self.finish(current);
+        }
+        progress
+    }
+
+    fn go_on_with_runs(
+        &mut self,
+        current: &mut Current,
+        trie: &Trie,
+        budget: &mut usize,
+        now: Instant,
+    ) -> Progress {
+        let own = 1u64 << self.worker.id;
         self.look_ahead.forget();
         while current.item < current.batch.items().len() {
             if *budget == 0 {
@@ -151,8 +176,6 @@ impl Router {
             current.matched.resize(current.item, has_match);
             current.stage = Stage::Begin;
         }
-        self.position = None;
-        self.finish(current);
         Progress::Done
     }
 
@@ -231,7 +254,7 @@ impl Router {
                 self.answer(current);
             }
         }
-        worker.peer().inbound.leave(current.batch.weight(worker.id, current.home));
+        drop(current.room.take());
         if self.spare.len() < SPARE_MATCHES && current.matches.subscribers.capacity() <= SPARE_SUBSCRIBERS {
             self.spare.push(std::mem::take(&mut current.matches));
         }

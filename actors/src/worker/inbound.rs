@@ -2,6 +2,7 @@
 //! that nothing which was accepted has to be dropped, and no mailbox does the work of a buffer.
 
 use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Waker;
 
@@ -107,19 +108,17 @@ impl Inbound {
         self.is_below(self.limit)
     }
 
-    /// Messages set out.
-    pub fn enter(&self, weight: Weight) {
+    /// Messages set out. They take their room until what this returns is dropped.
+    pub fn enter(self: &Arc<Self>, weight: Weight) -> Room {
         self.messages.fetch_add(weight.messages, Ordering::SeqCst);
         self.bytes.fetch_add(weight.bytes, Ordering::SeqCst);
+        Room { inbound: Arc::clone(self), weight }
     }
 
-    /// Messages arrived and were dealt with.
-    pub fn leave(&self, weight: Weight) {
-        // Saturating: what set out before a reset may arrive behind it.
-        let less = |held: usize, gone: usize| Some(held.saturating_sub(gone));
-        let (set, get) = (Ordering::SeqCst, Ordering::SeqCst);
-        let _ = self.messages.fetch_update(set, get, |held| less(held, weight.messages));
-        let _ = self.bytes.fetch_update(set, get, |held| less(held, weight.bytes));
+    fn leave(&self, weight: Weight) {
+        let messages = self.messages.fetch_sub(weight.messages, Ordering::SeqCst);
+        let bytes = self.bytes.fetch_sub(weight.bytes, Ordering::SeqCst);
+        debug_assert!(messages >= weight.messages && bytes >= weight.bytes, "more left than entered");
         if self.any_blocked.load(Ordering::SeqCst) == 0 {
             return;
         }
@@ -130,13 +129,6 @@ impl Inbound {
         } else if self.is_below(half) {
             self.wake(WAKES_AT_A_TIME);
         }
-    }
-
-    /// The actor that should have dealt with them is gone, and they with it.
-    pub fn reset(&self) {
-        self.messages.store(0, Ordering::SeqCst);
-        self.bytes.store(0, Ordering::SeqCst);
-        self.wake(usize::MAX);
     }
 
     fn wake(&self, count: usize) {
@@ -152,10 +144,23 @@ impl Inbound {
     }
 }
 
+/// What messages take of an [`Inbound`]. It goes with them, and is free again when it is dropped: when they are dealt
+/// with, and as well when the actor that should have done so is gone, or was gone before they were sent.
+#[derive(Debug)]
+pub struct Room {
+    inbound: Arc<Inbound>,
+    weight: Weight,
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.inbound.leave(self.weight);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Arc;
     use std::task::Wake;
 
     struct Woken(Mutex<Vec<usize>>);
@@ -174,19 +179,19 @@ mod tests {
     fn very_many_who_wait() {
         const TASKS: usize = 20_000;
         let settings = WorkerSettings { messages_between_workers_max: 10, ..WorkerSettings::default() };
-        let (inbound, woken) = (Inbound::new(&settings), Arc::new(Woken(Mutex::default())));
+        let (inbound, woken) = (Arc::new(Inbound::new(&settings)), Arc::new(Woken(Mutex::default())));
         let one = Weight { messages: 1, bytes: 1 };
-        (0..10).for_each(|_| inbound.enter(one));
+        let mut rooms: Vec<Room> = (0..10).map(|_| inbound.enter(one)).collect();
         let wakers: Vec<Waker> =
             (0..TASKS).map(|number| Waker::from(Arc::new(Task(number, Arc::clone(&woken))))).collect();
         for waker in wakers.iter().chain(wakers.iter().rev()) {
             assert!(!inbound.has_room_or_wake(waker));
         }
-        (0..4).for_each(|_| inbound.leave(one));
+        rooms.truncate(6);
         assert!(woken.0.lock().is_empty(), "more than half is taken");
-        inbound.leave(one);
+        rooms.truncate(5);
         assert_eq!(*woken.0.lock(), (0..WAKES_AT_A_TIME).collect::<Vec<_>>());
-        (0..5).for_each(|_| inbound.leave(one));
+        rooms.clear();
         assert_eq!(*woken.0.lock(), (0..TASKS).collect::<Vec<_>>());
     }
 }

@@ -17,9 +17,8 @@ mod wakes;
 
 pub use buffers::{BatchPool, BufferPool};
 pub(crate) use departures::Departures;
-pub use inbound::{Inbound, Weight};
+pub use inbound::{Inbound, Room, Weight};
 pub(crate) use incomplete::IncompleteBytes;
-pub(crate) use publish::weight;
 pub use shared::{NodeShared, Peer};
 pub use table::SessionTable;
 pub use timers::{TICK, Timer, Timers};
@@ -199,7 +198,6 @@ impl Worker {
     /// The topic trie's actor ended by a panic. What it had not begun is lost; its successor says so to all
     /// (`TrieStarted`), and whoever waits for an answer is disconnected and will send again.
     pub fn trie_was_lost(&self) {
-        self.peer().inbound.reset();
         self.wake_all();
     }
 

@@ -44,15 +44,15 @@ impl Worker {
             if bit == own || targets & bit == 0 {
                 continue;
             }
-            peer.inbound.enter(batch.weight(worker as u16, false));
+            let room = peer.inbound.enter(batch.weight(worker as u16, false));
             let sent_at = peer.stats.of(ActorKind::TopicTrie).send();
-            let route = Route { batch: Arc::clone(&batch), home: false, sent_at };
+            let route = Route { batch: Arc::clone(&batch), home: false, sent_at, room };
             self.departures.borrow_mut().add(worker, route);
         }
         if local {
-            self.peer().inbound.enter(batch.weight(self.id, true));
+            let room = self.peer().inbound.enter(batch.weight(self.id, true));
             let sent_at = self.stats(ActorKind::TopicTrie).send();
-            self.peer().trie.do_send(Route { batch, home: true, sent_at });
+            self.peer().trie.do_send(Route { batch, home: true, sent_at, room });
         } else {
             self.ledger.published.add(batch.items().len() as u64);
         }
@@ -107,8 +107,8 @@ impl Worker {
         let messages: Vec<_> =
             messages.map(|publication| Arc::new(StoredMessage::new(&publication))).collect();
         debug_assert_eq!(messages.len(), count);
-        self.node.retained_inbound.enter(weight(&messages));
-        self.node.retained.do_send(Keep { messages });
+        let room = self.node.retained_inbound.enter(weight(&messages));
+        self.node.retained.do_send(Keep { messages, room });
     }
 
     /// Publishes a will message as the session's client would have.
@@ -170,6 +170,6 @@ impl<'a> Names<'a> {
 }
 
 /// What stored messages weigh on their way.
-pub(crate) fn weight(messages: &[Arc<StoredMessage>]) -> Weight {
+fn weight(messages: &[Arc<StoredMessage>]) -> Weight {
     Weight { messages: messages.len(), bytes: messages.iter().map(|message| message.bytes()).sum() }
 }

@@ -25,7 +25,7 @@ pub struct Peer {
     /// Its sessions actor.
     pub sessions: Place<Sessions>,
     /// Messages on their way to it.
-    pub inbound: Inbound,
+    pub inbound: Arc<Inbound>,
     /// Its page of the ledger.
     pub ledger: Arc<Ledger>,
     /// Its counters.
@@ -40,7 +40,7 @@ impl Peer {
         Self {
             trie: Place::default(),
             sessions: Place::default(),
-            inbound: Inbound::new(&settings.node),
+            inbound: Arc::new(Inbound::new(&settings.node)),
             ledger: Arc::new(Ledger::of(kept)),
             counters: Arc::default(),
             stats: WorkerStats::default(),
@@ -62,7 +62,7 @@ pub struct NodeShared {
     /// Keeps retained messages.
     pub retained: Place<Retained>,
     /// Retained messages on their way there.
-    pub retained_inbound: Inbound,
+    pub retained_inbound: Arc<Inbound>,
     /// Keeps durable sessions.
     pub store: Place<SessionStore>,
     /// Answers who may do what.

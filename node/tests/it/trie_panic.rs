@@ -2,10 +2,11 @@
 
 use auth_actor::AuthSettings;
 use micro_mq_actors::metrics::ActorKind;
+use micro_mq_actors::sessions::home_worker;
 use micro_mq_actors::topics::InjectPanic;
 use mqtt_codec::{Ack, Packet, ProtocolVersion, Publish, QoS, ReasonCode};
 
-use crate::harness::{Client, TestNode, connect, durable, publish, settings};
+use crate::harness::{Client, TestNode, connect, durable, options, publish, settings, subscribe_packet};
 
 const V311: ProtocolVersion = ProtocolVersion::V311;
 const V5: ProtocolVersion = ProtocolVersion::V5;
@@ -246,4 +247,40 @@ fn messages_to_the_same_topic_name_fail_together() {
         let copies = copies_after_a_panic(["t/1", "t/1", "t/3"]).await;
         assert_eq!(copies, 9 + 2, "what stands behind them arrives once");
     });
+}
+
+/// A client identifier whose session lives on this one of two workers.
+fn living_on(worker: usize, what: &str) -> String {
+    let mut names = (0..).map(|number| format!("{what}-{number}"));
+    names.find(|name| home_worker(name, 2) == worker).unwrap()
+}
+
+async fn load_on_a_dead_trie() {
+    let node = TestNode::start_with(2, settings(), AuthSettings::default()).await;
+    let mut subscriber = node.connect(V5, &living_on(1, "subscriber")).await;
+    for packet in 0..4_u16 {
+        let filters: Vec<String> = (0..8000).map(|number| format!("many/{packet}/{number}")).collect();
+        let filters: Vec<_> = filters.iter().map(|name| (name.as_str(), options(QoS::AtMostOnce))).collect();
+        let identifier = subscriber.next_identifier();
+        subscriber.subscribe_packet(subscribe_packet(identifier, &filters)).await;
+    }
+    subscriber.subscribe("load", QoS::AtMostOnce).await;
+    let mut publisher = node.connect(V5, &living_on(0, "publisher")).await;
+    let load: Vec<Packet> =
+        (0..16).map(|_| Packet::Publish(publish("load", QoS::AtMostOnce, "x"))).collect();
+
+    node.shared().peers[1].trie.do_send(InjectPanic::InHandler);
+    while trie_restarts(&node) == 0 || node.shared().peers[1].trie.is_dead() {
+        publisher.send_all(&load).await;
+    }
+    node.until("everything has arrived or is lost", |seen| seen.between_workers == 0).await;
+    drop((subscriber, publisher));
+    node.stop_after_restarts(1).await;
+}
+
+/// While a trie is made anew from very many subscriptions, another worker's publisher goes on sending to it. What is lost
+/// by that takes no room from what comes after.
+#[test]
+fn what_is_sent_to_a_dead_trie_takes_no_room() {
+    actix_rt::System::new().block_on(load_on_a_dead_trie());
 }

@@ -54,7 +54,8 @@ fn many_filters_of_one_session() {
     batch.items_mut().iter_mut().for_each(|item| item.workers = 1);
 
     let mut router = Router::new(Rc::clone(&worker));
-    let mut current = router.begin(Route { batch: Arc::new(batch), home: true, sent_at: None });
+    let room = worker.peer().inbound.enter(batch.weight(worker.id, true));
+    let mut current = router.begin(Route { batch: Arc::new(batch), home: true, sent_at: None, room });
     let mut made = 0;
     let mut pieces = 0;
     loop {
@@ -69,4 +70,5 @@ fn many_filters_of_one_session() {
         }
     }
     assert_eq!(made, (MESSAGES * FILTERS) as u64);
+    assert_eq!(worker.peer().inbound.waiting(), 0, "it is dealt with");
 }
