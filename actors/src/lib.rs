@@ -20,11 +20,13 @@ pub mod simulation;
 mod supervision;
 #[cfg(test)]
 mod testing;
+mod throttle;
 pub mod topics;
 pub mod worker;
 
 pub use admin::{AdminHandle, ClientLedger, NodeLedger, Unanswered};
 pub use connection::{Listener, ListenerKind};
-pub use node::{Node, NodeOptions, RunningNode, ShutdownReport, StartError};
+pub use node::{BindError, Node, NodeOptions, RunningNode, ShutdownReport, StartError, bind_errors, workers};
 pub use settings::Settings;
 pub use supervision::Place;
+pub use throttle::Throttle;

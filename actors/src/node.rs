@@ -20,10 +20,10 @@ use crate::kept::NodeKept;
 use crate::metrics::{ActorKind, Metrics, WorkerStats};
 use crate::retained::{Retained, RetainedStore};
 use crate::sessions::{MemoryBackend, PublishWills, SessionBackend, SessionStore, Sessions, ShutDown};
-use crate::settings::Settings;
+use crate::settings::{Settings, WorkerSettings};
 use crate::supervision::{Place, Ward, look_after};
 use crate::topics::{Directory, ObserveTrie, TopicTrie, WORKERS_MAX};
-use crate::worker::{Inbound, NodeShared, Peer, Worker};
+use crate::worker::{Inbound, NodeShared, Peer, Throttles, Worker};
 
 /// What a node is started with.
 #[derive(Debug, Clone)]
@@ -36,20 +36,24 @@ pub struct NodeOptions {
     pub listeners: Vec<Listener>,
 }
 
+/// A port that could not be bound.
+#[derive(Debug, thiserror::Error)]
+#[error("listener.{name}.bind: cannot listen on {address}: {cause}")]
+pub struct BindError {
+    /// The listener's name in the configuration.
+    pub name: String,
+    /// The address.
+    pub address: SocketAddr,
+    /// Why.
+    pub cause: io::Error,
+}
+
 /// Why a node could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// A port could not be bound.
-    #[error("listener.{name}.bind: cannot listen on {address}")]
-    Bind {
-        /// The listener's name in the configuration.
-        name: String,
-        /// The address.
-        address: SocketAddr,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
+    /// Ports could not be bound; all of those.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Bind(Vec<BindError>),
     /// The file of users and rules could not be used.
     #[error(transparent)]
     Auth(#[from] AuthError),
@@ -99,28 +103,12 @@ impl Node {
         options: NodeOptions,
         backend: impl FnOnce() -> Rc<RefCell<dyn SessionBackend>> + Send + 'static,
     ) -> Result<RunningNode, StartError> {
-        let workers = match options.settings.node.workers {
-            0 => std::thread::available_parallelism().map_or(1, usize::from).min(WORKERS_MAX),
-            workers => workers,
-        };
+        let workers = workers(&options.settings.node);
         if workers > WORKERS_MAX {
             return Err(StartError::TooManyWorkers(workers));
         }
         let provider = Provider::from_settings(&options.auth)?;
-        let mut sockets: Vec<Vec<Listening>> = (0..workers).map(|_| Vec::new()).collect();
-        let mut listeners = Vec::new();
-        let patience = Duration::from_millis(options.settings.node.connect_timeout_ms);
-        for listener in options.listeners {
-            let (address, bound) = listener.bind(workers, patience).map_err(|source| StartError::Bind {
-                name: listener.name.clone(),
-                address: listener.address,
-                source,
-            })?;
-            listeners.push((listener.name, address));
-            for (worker, socket) in sockets.iter_mut().zip(bound) {
-                worker.push(socket);
-            }
-        }
+        let (listeners, sockets) = bind(&options, workers).map_err(StartError::Bind)?;
         let shared = Arc::new(shared(options.settings, &provider, workers));
         let (stop, stopped) = watch::channel(false);
         // Nobody is let in before all workers can take clients over.
@@ -166,6 +154,42 @@ impl Node {
     }
 }
 
+/// How many workers a node with these settings has.
+pub fn workers(settings: &WorkerSettings) -> usize {
+    match settings.workers {
+        0 => std::thread::available_parallelism().map_or(1, usize::from).min(WORKERS_MAX),
+        workers => workers,
+    }
+}
+
+/// The ports that a node with these options could not bind at this moment.
+pub fn bind_errors(options: &NodeOptions) -> Vec<BindError> {
+    bind(options, workers(&options.settings.node)).err().unwrap_or_default()
+}
+
+/// Where each listener listens, and the sockets of each worker.
+type Bound = (Vec<(String, SocketAddr)>, Vec<Vec<Listening>>);
+
+fn bind(options: &NodeOptions, workers: usize) -> Result<Bound, Vec<BindError>> {
+    let mut sockets: Vec<Vec<Listening>> = (0..workers).map(|_| Vec::new()).collect();
+    let (mut listeners, mut errors) = (Vec::new(), Vec::new());
+    let patience = Duration::from_millis(options.settings.node.connect_timeout_ms);
+    for listener in &options.listeners {
+        match listener.bind(workers, patience) {
+            Ok((address, bound)) => {
+                listeners.push((listener.name.clone(), address));
+                for (worker, socket) in sockets.iter_mut().zip(bound) {
+                    worker.push(socket);
+                }
+            }
+            Err(cause) => {
+                errors.push(BindError { name: listener.name.clone(), address: listener.address, cause })
+            }
+        }
+    }
+    if errors.is_empty() { Ok((listeners, sockets)) } else { Err(errors) }
+}
+
 /// What the actors of a node will share; none is started yet.
 pub(crate) fn shared(settings: Settings, provider: &Provider, workers: usize) -> NodeShared {
     let kept = Arc::new(NodeKept::new(settings.node.queued_bytes_max));
@@ -187,6 +211,7 @@ pub(crate) fn shared(settings: Settings, provider: &Provider, workers: usize) ->
         sessions: AtomicUsize::new(0),
         assigned: AtomicU64::new(1),
         assigned_key: std::hash::RandomState::new(),
+        throttles: Throttles::default(),
         started: Instant::now(),
         settings: Arc::new(settings),
     }

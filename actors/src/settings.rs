@@ -176,8 +176,12 @@ impl Default for SessionSettings {
 pub struct WorkerSettings {
     /// Threads that serve network connections, 1 to 64. 0: one per core. Default 0.
     pub workers: usize,
-    /// Network connections at a time; one more is closed before its CONNECT. Default 1000000.
+    /// Network connections at a time; one more is closed as it is accepted. The limit of open files may leave room for
+    /// fewer. Default 1000000.
     pub connections_max: usize,
+    /// Files that are kept for what is no network connection of a client, such as requests to the admin listener; at most
+    /// a quarter of those that the node does not need itself. Default 80.
+    pub open_files_reserved: usize,
     /// From a network connection to its complete CONNECT (for WebSocket the handshake included), in milliseconds, above 0.
     /// Default 5000.
     pub connect_timeout_ms: u64,
@@ -209,6 +213,7 @@ impl Default for WorkerSettings {
         Self {
             workers: 0,
             connections_max: 1_000_000,
+            open_files_reserved: 80,
             connect_timeout_ms: 5000,
             outbox_bytes_max: 1024 * 1024,
             messages_between_workers_max: 32_768,

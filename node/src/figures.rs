@@ -1,27 +1,51 @@
-//! The actors' figures, as the admin listener serves them.
+//! The actors' figures, as the admin listener serves them, and those of the process beside them.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
 
 use micro_mq_actors::{AdminHandle, Unanswered};
 
 use crate::admin::{AdminError, AdminSource, Answer};
+use crate::logging::LogQueue;
 
-impl AdminSource for AdminHandle {
+/// All figures of the process.
+pub(crate) struct Figures {
+    actors: Arc<AdminHandle>,
+    log: LogQueue,
+}
+
+impl Figures {
+    pub(crate) fn new(actors: Arc<AdminHandle>, log: LogQueue) -> Self {
+        Self { actors, log }
+    }
+}
+
+impl AdminSource for Figures {
     fn ready(&self) -> bool {
-        Self::ready(self)
+        self.actors.ready()
     }
 
     fn metrics(&self) -> Answer<String> {
-        let handle = self.clone();
-        Box::pin(async move { Ok(handle.prometheus().await?) })
+        let (actors, log) = (Arc::clone(&self.actors), self.log.clone());
+        Box::pin(async move {
+            let mut page = actors.prometheus().await?;
+            let name = "micro_mq_log_lines_lost_total";
+            let help = "Lines of the log that stderr did not take.";
+            let lost = log.lost();
+            write!(page, "# HELP {name} {help}\n# TYPE {name} counter\n{name} {lost}\n")
+                .expect("a String takes everything");
+            Ok(page)
+        })
     }
 
     fn ledger(&self) -> Answer<serde_json::Value> {
-        let handle = self.clone();
-        Box::pin(async move { json(&handle.ledger().await?) })
+        let actors = Arc::clone(&self.actors);
+        Box::pin(async move { json(&actors.ledger().await?) })
     }
 
     fn client(&self, client_identifier: String) -> Answer<Option<serde_json::Value>> {
-        let handle = self.clone();
-        Box::pin(async move { handle.client_ledger(client_identifier).await?.as_ref().map(json).transpose() })
+        let actors = Arc::clone(&self.actors);
+        Box::pin(async move { actors.client_ledger(client_identifier).await?.as_ref().map(json).transpose() })
     }
 }
 

@@ -6,7 +6,7 @@ pub mod admin;
 pub mod cli;
 pub mod config;
 mod figures;
-mod limits;
 mod logging;
+mod open_files;
 mod run;
 mod signals;

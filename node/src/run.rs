@@ -1,18 +1,21 @@
 //! `micro-mq run`: the node, its admin listener and the signals, from start to shutdown.
 
-use std::io::{self, Write};
+use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use auth_actor::ProviderKind;
-use micro_mq_actors::{Listener, Node, NodeOptions};
+use micro_mq_actors::{BindError, Listener, Node, NodeOptions, StartError, bind_errors};
 use tracing::info;
 
 use crate::admin::{AdminListener, AdminServer};
 use crate::config::{Effective, ListenerConfig, ListenerKind, NodeConfig};
+use crate::figures::Figures;
+use crate::logging::{self, LogQueue};
+use crate::open_files::{self, Room};
 use crate::signals::{self, Request};
-use crate::{limits, logging};
 
 /// What a shutdown may take beyond its grace period, for threads to end, before it counts as stuck.
 const SHUTDOWN_MARGIN: Duration = Duration::from_secs(2);
@@ -23,23 +26,44 @@ const SHUTDOWN_MARGIN: Duration = Duration::from_secs(2);
 /// If it cannot start, or does not stop within its grace period.
 pub(crate) fn run(effective: &Effective) -> anyhow::Result<()> {
     let config = effective.config();
-    logging::init(&config.log)?;
-    let requests = signals::follow().context("cannot follow signals")?;
-    limits::raise_open_files(config.settings.node.connections_max);
-    actix_rt::System::new().block_on(serve(config, requests))
+    let settings = &config.settings.node;
+    let room = open_files::divide(settings, config.enabled_listeners().count())?;
+    let log = logging::init(&config.log)?;
+    room.tell(settings.connections_max);
+    let run = || {
+        let requests = signals::follow().context("cannot follow signals")?;
+        actix_rt::System::new().block_on(serve(config, room, &log, requests))
+    };
+    let outcome = run();
+    log.flush(logging::PATIENCE);
+    outcome
 }
 
-async fn serve(config: &NodeConfig, mut requests: signals::Requests) -> anyhow::Result<()> {
-    let admin = match config.admin.enabled {
-        true => Some(
-            AdminListener::bind(config.admin.bind)
-                .with_context(|| format!("admin.bind: cannot listen on {}", config.admin.bind))?,
-        ),
-        false => None,
+async fn serve(
+    config: &NodeConfig,
+    room: Room,
+    log: &LogQueue,
+    mut requests: signals::Requests,
+) -> anyhow::Result<()> {
+    let options = options(config, room);
+    let (admin, node) = match config.admin.enabled.then(|| AdminListener::bind(config.admin.bind)) {
+        // The others that are taken as well: nobody likes to be told of them one by one.
+        Some(Err(error)) => return Err(taken(&bind_errors(&options), Some((config.admin.bind, &error)))),
+        Some(Ok(listener)) => (Some(listener), Node::start(options).await),
+        None => (None, Node::start(options).await),
     };
-    let node = Node::start(options(config)).await?;
+    let node = match node {
+        Err(StartError::Bind(errors)) => return Err(taken(&errors, None)),
+        node => node?,
+    };
     let admin = match admin {
-        Some(listener) => Some(listener.serve(node.admin_source()).context("admin.bind: cannot be served")?),
+        Some(listener) => {
+            let listener = listener
+                .with_hosts(config.admin.hosts.clone())
+                .with_connections_max(room.admin_connections_max);
+            let figures = Arc::new(Figures::new(node.admin_source(), log.clone()));
+            Some(listener.serve(figures).context("admin.bind: cannot be served")?)
+        }
         None => None,
     };
     info!(version = env!("CARGO_PKG_VERSION"), workers = node.shared().peers.len(), "the node is ready");
@@ -65,7 +89,19 @@ async fn serve(config: &NodeConfig, mut requests: signals::Requests) -> anyhow::
     }
 }
 
-fn options(config: &NodeConfig) -> NodeOptions {
+/// All addresses that cannot be had, each with the key that names another.
+fn taken(listeners: &[BindError], admin: Option<(SocketAddr, &io::Error)>) -> anyhow::Error {
+    let mut lines = vec![
+        "not all addresses can be listened on; end who listens there, or choose others by the keys named here \
+         (--set KEY=ADDRESS:PORT)"
+            .to_owned(),
+    ];
+    lines.extend(listeners.iter().map(ToString::to_string));
+    lines.extend(admin.map(|(address, error)| format!("admin.bind: cannot listen on {address}: {error}")));
+    anyhow!(lines.join("\n"))
+}
+
+fn options(config: &NodeConfig, room: Room) -> NodeOptions {
     let listeners = config.enabled_listeners().map(|(name, listener)| Listener {
         name: name.to_owned(),
         kind: match listener.kind {
@@ -76,11 +112,9 @@ fn options(config: &NodeConfig) -> NodeOptions {
         },
         address: listener.bind,
     });
-    NodeOptions {
-        settings: config.settings.clone(),
-        auth: config.auth.clone(),
-        listeners: listeners.collect(),
-    }
+    let mut settings = config.settings.clone();
+    settings.node.connections_max = settings.node.connections_max.min(room.connections_max);
+    NodeOptions { settings, auth: config.auth.clone(), listeners: listeners.collect() }
 }
 
 /// One line for each listener, "NAME: URL", then "ready", all on stdout: for eyes, and for scripts that wait for it.
@@ -99,6 +133,5 @@ fn announce(config: &NodeConfig, listeners: &[(String, SocketAddr)], admin: Opti
         lines.push_str(&format!("admin: http://{address}\n"));
     }
     lines.push_str("ready\n");
-    // A node serves its clients whether or not anybody reads this.
-    let _ = io::stdout().write_all(lines.as_bytes());
+    logging::say(lines);
 }

@@ -20,7 +20,7 @@ use crate::worker::Worker;
 
 /// Connections accepted before others have their turn.
 const ACCEPTS_PER_TURN: usize = 64;
-/// How long a listener rests when the process has no descriptor left.
+/// How long a listener rests when the process, or the machine, has no file left: it would fail again at once.
 const REST: Duration = Duration::from_millis(100);
 
 /// Accepts on one socket until the node stops.
@@ -46,7 +46,10 @@ pub(crate) async fn accept(
                 }),
                 Ok(Err(error)) if is_of_the_connection(&error) => {}
                 Ok(Err(error)) => {
-                    warn!(%error, "a network connection could not be accepted");
+                    worker.counters.accept_errors.add(1);
+                    if let Some(left_out) = worker.node.throttles.accept_error.admit(Instant::now()) {
+                        warn!(%error, left_out, "a network connection could not be accepted");
+                    }
                     sleep(REST).await;
                     break;
                 }
@@ -70,6 +73,14 @@ pub(crate) fn begin<H: Future<Output = ()> + 'static>(
 ) {
     let Some(permit) = ConnectionPermit::take(&worker.node) else {
         worker.counters.connections_full.add(1);
+        if let Some(left_out) = worker.node.throttles.connections_full.admit(Instant::now()) {
+            warn!(
+                connections_max = worker.node.settings.node.connections_max,
+                left_out,
+                "a network connection was closed as it was accepted: there are as many as node.connections_max and the \
+                 limit of open files (ulimit -n) leave room for"
+            );
+        }
         return;
     };
     let handshake = handshake(Rc::clone(worker), permit);

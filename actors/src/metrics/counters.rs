@@ -49,6 +49,8 @@ counters! {
     wills_published,
     /// Network connections closed at `connections_max`.
     connections_full,
+    /// Times that a network connection could not be accepted: no file, or no memory, was left.
+    accept_errors,
     /// CONNECTs refused at `sessions_max`.
     sessions_full,
     /// CONNECTs refused at `queued_bytes_max`, for their will.

@@ -19,7 +19,7 @@ pub use buffers::{BatchPool, BufferPool};
 pub(crate) use departures::Departures;
 pub use inbound::{Inbound, Room, Weight};
 pub(crate) use incomplete::IncompleteBytes;
-pub use shared::{NodeShared, Peer};
+pub use shared::{NodeShared, Peer, Throttles};
 pub use table::SessionTable;
 pub use timers::{TICK, Timer, Timers};
 pub(crate) use turns::go_on_behind_sockets;

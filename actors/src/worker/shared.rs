@@ -15,6 +15,7 @@ use crate::retained::Retained;
 use crate::sessions::{SessionStore, Sessions};
 use crate::settings::Settings;
 use crate::supervision::Place;
+use crate::throttle::Throttle;
 use crate::topics::{Directory, TopicTrie};
 
 /// One worker, as every other sees it.
@@ -46,6 +47,15 @@ impl Peer {
             stats: WorkerStats::default(),
         }
     }
+}
+
+/// Lines of the log that come once a second at most.
+#[derive(Debug, Default)]
+pub struct Throttles {
+    /// At `connections_max`.
+    pub connections_full: Throttle,
+    /// A network connection could not be accepted.
+    pub accept_error: Throttle,
 }
 
 /// See the module.
@@ -87,6 +97,8 @@ pub struct NodeShared {
     pub assigned: AtomicU64,
     /// Makes identifiers out of those numbers that nobody can guess.
     pub assigned_key: std::hash::RandomState,
+    /// Lines of the log that come once a second at most.
+    pub throttles: Throttles,
     /// When the node started.
     pub started: tokio::time::Instant,
 }

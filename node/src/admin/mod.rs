@@ -8,5 +8,6 @@ mod routes;
 mod server;
 mod source;
 
+pub(crate) use server::CONNECTIONS_MAX;
 pub use server::{AdminListener, AdminServer};
 pub use source::{AdminError, AdminSource, Answer};

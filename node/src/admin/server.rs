@@ -13,16 +13,18 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use micro_mq_actors::Throttle;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
 use tracing::{debug, warn};
 
-use super::host;
+use super::host::Hosts;
 use super::routes::{error, route};
 use super::source::AdminSource;
 
 /// Network connections at a time; further ones wait in the backlog. A scraper and a console need a handful.
-const CONNECTIONS_MAX: u32 = 64;
+pub(crate) const CONNECTIONS_MAX: u32 = 64;
 
 /// Bytes of request line and headers; a client identifier of 65,535 bytes, all of them percent-encoded, does not fit.
 const HEAD_BYTES_MAX: usize = 32 * 1024;
@@ -44,6 +46,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub struct AdminListener {
     socket: std::net::TcpListener,
     address: SocketAddr,
+    hosts: Vec<String>,
+    connections_max: u32,
 }
 
 impl AdminListener {
@@ -55,7 +59,20 @@ impl AdminListener {
         let socket = std::net::TcpListener::bind(address)?;
         socket.set_nonblocking(true)?;
         let address = socket.local_addr()?;
-        Ok(Self { socket, address })
+        Ok(Self { socket, address, hosts: Vec::new(), connections_max: CONNECTIONS_MAX })
+    }
+
+    /// Lets requests name these hosts too, beside addresses and `localhost`.
+    #[must_use]
+    pub fn with_hosts(self, hosts: Vec<String>) -> Self {
+        Self { hosts, ..self }
+    }
+
+    /// Takes so many network connections at a time, at least one and at most [`CONNECTIONS_MAX`]: where files are
+    /// scarce, those that are kept for it.
+    #[must_use]
+    pub fn with_connections_max(self, connections_max: u32) -> Self {
+        Self { connections_max: connections_max.clamp(1, CONNECTIONS_MAX), ..self }
     }
 
     /// Where it listens; the port is the one picked if it was bound to port 0.
@@ -68,13 +85,14 @@ impl AdminListener {
     /// # Errors
     /// What the operating system says if it has no thread or no descriptor left.
     pub fn serve(self, source: Arc<dyn AdminSource>) -> io::Result<AdminServer> {
-        let Self { socket, address } = self;
+        let Self { socket, address, hosts, connections_max } = self;
+        let hosts = Arc::new(Hosts::new(address, hosts));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let (stop, stopped) = watch::channel(());
         let thread = thread::Builder::new().name("admin".to_owned()).spawn(move || {
             runtime.block_on(async {
                 match TcpListener::from_std(socket) {
-                    Ok(listener) => accept(listener, address, source, stopped).await,
+                    Ok(listener) => accept(listener, connections_max, hosts, source, stopped).await,
                     Err(error) => warn!(%error, "the admin listener cannot be served"),
                 }
             });
@@ -108,11 +126,13 @@ impl AdminServer {
 
 async fn accept(
     listener: TcpListener,
-    address: SocketAddr,
+    connections_max: u32,
+    hosts: Arc<Hosts>,
     source: Arc<dyn AdminSource>,
     mut stopped: watch::Receiver<()>,
 ) {
-    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX as usize));
+    let log = Throttle::default();
+    let room = Arc::new(Semaphore::new(connections_max as usize));
     loop {
         let next = async {
             let permit = Arc::clone(&room).acquire_owned().await.expect("the semaphore is never closed");
@@ -125,32 +145,34 @@ async fn accept(
         };
         match accepted {
             Ok((stream, _)) => {
-                let connection = serve(stream, address, Arc::clone(&source), stopped.clone());
+                let connection = serve(stream, Arc::clone(&hosts), Arc::clone(&source), stopped.clone());
                 tokio::spawn(async move {
                     connection.await;
                     drop(permit);
                 });
             }
             Err(error) => {
-                warn!(%error, "the admin listener cannot accept");
+                if let Some(left_out) = log.admit(Instant::now()) {
+                    warn!(%error, left_out, "the admin listener cannot accept");
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
     }
     drop(listener);
-    let _ = tokio::time::timeout(FINISH_TIMEOUT, room.acquire_many(CONNECTIONS_MAX)).await;
+    let _ = tokio::time::timeout(FINISH_TIMEOUT, room.acquire_many(connections_max)).await;
 }
 
 async fn serve(
     stream: TcpStream,
-    address: SocketAddr,
+    hosts: Arc<Hosts>,
     source: Arc<dyn AdminSource>,
     mut stopped: watch::Receiver<()>,
 ) {
     let answer = service_fn(|request: Request<Incoming>| {
-        let source = Arc::clone(&source);
+        let (source, hosts) = (Arc::clone(&source), Arc::clone(&hosts));
         async move {
-            let response = if host::is_admitted(request.uri(), request.headers(), address) {
+            let response = if hosts.admit(request.uri(), request.headers()) {
                 route(&*source, request.method(), request.uri().path()).await
             } else {
                 error(StatusCode::MISDIRECTED_REQUEST, "the host of the request is not this listener")

@@ -25,6 +25,7 @@ Configuration:
 Signals:
   SIGTERM, SIGINT  shut down within node.shutdown_grace_ms; a second one ends the process at once
   SIGHUP           read the users and rules of auth.file again
+  SIGUSR1 and others that would end a process by default do nothing
 
 Exit codes:
   0  done, or shut down as asked     1  configuration refused, or failed
@@ -48,8 +49,9 @@ pub(super) enum Command {
     Run(ConfigArguments),
     /// Check a configuration and print, as TOML, what holds
     ///
-    /// Values that are not defaults name their source in a comment. If something is wrong, all problems are printed to
-    /// stderr, one a line, and the exit code is 1. No port is bound, and the file of auth.file is not read.
+    /// Values that are not defaults name their source in a comment. The file of users and rules is checked too where
+    /// auth.provider is "file". If something is wrong, all problems are printed to stderr, one a line (of the file of
+    /// users and rules the first one), and the exit code is 1. No port is bound.
     CheckConfig(ConfigArguments),
     /// Write, delete or list the users of the auth provider "file"
     ///

@@ -11,7 +11,7 @@ use clap::Parser;
 
 use self::arguments::{Arguments, Command, ConfigArguments};
 use crate::config::{ConfigError, Effective, Sources};
-use crate::run;
+use crate::{logging, run};
 
 /// The exit code of everything that went wrong but the command line itself, for which clap has 2.
 const FAILURE: u8 = 1;
@@ -29,8 +29,7 @@ pub fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // A stderr that is closed cannot be told so either.
-            let _ = writeln!(io::stderr(), "{}", explained(&error));
+            logging::say_last(explained(&error));
             ExitCode::from(FAILURE)
         }
     }
@@ -63,7 +62,10 @@ fn load(arguments: &ConfigArguments) -> Result<Effective, ConfigError> {
 
 /// The problems of a configuration speak for themselves; anything else says what was tried, and why it failed.
 fn explained(error: &anyhow::Error) -> String {
-    if error.is::<ConfigError>() { error.to_string() } else { format!("micro-mq: {error:#}") }
+    if error.is::<ConfigError>() {
+        return format!("{error}\n");
+    }
+    format!("{error:#}").lines().map(|line| format!("micro-mq: {line}\n")).collect()
 }
 
 fn version() -> String {

@@ -5,7 +5,7 @@ use std::fmt;
 use config::{Value, ValueKind};
 
 use super::schema::{SECTIONS, Section};
-use super::tables::NodeConfig;
+use super::tables::{ListenerKind, NodeConfig};
 
 /// Origin of the values that no source of the user names.
 pub const DEFAULTS_ORIGIN: &str = "defaults";
@@ -58,7 +58,13 @@ impl Effective {
     fn write_table(&self, f: &mut fmt::Formatter<'_>, table: &str, section: &Section) -> fmt::Result {
         writeln!(f, "[{table}]")?;
         for (key, _) in section.keys {
-            let Some(value) = self.origins.get(&format!("{table}.{key}")) else { continue };
+            let Some(value) = self.origins.get(&format!("{table}.{key}")) else {
+                // What holds for a listener of one's own that does not say it.
+                if let Some(value) = self.unsaid(table, key) {
+                    writeln!(f, "{key} = {value}")?;
+                }
+                continue;
+            };
             write!(f, "{key} = {}", scalar(value))?;
             match value.origin() {
                 None | Some(DEFAULTS_ORIGIN) => writeln!(f)?,
@@ -69,10 +75,24 @@ impl Effective {
     }
 }
 
+impl Effective {
+    /// What holds for a key of a listener that no source names; none if it means nothing there.
+    fn unsaid(&self, table: &str, key: &str) -> Option<toml::Value> {
+        let listener = self.config.listeners.get(table.strip_prefix("listener.")?)?;
+        Some(match key {
+            "type" => toml::Value::String(listener.kind.label().to_owned()),
+            "path" if listener.kind == ListenerKind::Websocket => toml::Value::String(listener.path.clone()),
+            "enabled" => toml::Value::Boolean(listener.enabled),
+            _ => return None,
+        })
+    }
+}
+
 fn scalar(value: &Value) -> toml::Value {
     match &value.kind {
         ValueKind::Boolean(flag) => toml::Value::Boolean(*flag),
         ValueKind::I64(number) => toml::Value::Integer(*number),
+        ValueKind::Array(items) => toml::Value::Array(items.iter().map(scalar).collect()),
         other => toml::Value::String(other.to_string()),
     }
 }

@@ -32,6 +32,14 @@ pub enum Problem {
         /// The whole argument.
         argument: String,
     },
+    /// Reads "environment variable MICRO_MQ_NODE_WORKERS: two underscores part ...: MICRO_MQ__NODE__WORKERS".
+    #[error("environment variable {name}: two underscores stand before and between section and key: {meant}")]
+    Underscores {
+        /// As it is written.
+        name: String,
+        /// As it has to be.
+        meant: String,
+    },
     /// Reads "conf/micro-mq.toml: node.connect_timeout_ms: must be above 0, not 0".
     #[error("{origin}: {key}: {problem}")]
     Key {

@@ -30,6 +30,30 @@ pub enum Kind {
     TopicPrefix,
     /// Log levels.
     LogFilter,
+    /// Any number of these. Where text needs no quotes, commas part them.
+    ListOf(Item),
+}
+
+/// What a list is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Item {
+    /// The name of a host, without a port.
+    HostName,
+}
+
+impl Item {
+    fn fits(self, text: &str) -> bool {
+        match self {
+            Self::HostName => is_host_name(text),
+        }
+    }
+
+    /// The words after "must be a list of".
+    fn described(self) -> &'static str {
+        match self {
+            Self::HostName => "host names without port, such as [\"broker.example\"]",
+        }
+    }
 }
 
 /// A day: an interval in milliseconds that is longer was meant in another unit.
@@ -62,6 +86,7 @@ impl Kind {
         let value = raw.trim().parse::<Value>().ok();
         match kind {
             None | Some(Self::Flag | Self::Integer { .. }) => value,
+            Some(Self::ListOf(_)) => return value.filter(Value::is_array).unwrap_or_else(|| parted(raw)),
             Some(_) => value.filter(Value::is_str),
         }
         .unwrap_or_else(|| Value::String(raw.to_owned()))
@@ -87,6 +112,12 @@ impl Kind {
                 }
             }
             (Self::Integer { .. }, _) => "a whole number".to_owned(),
+            (Self::ListOf(item), Value::Array(values)) => {
+                let wrong = values.iter().find(|value| !value.as_str().is_some_and(|text| item.fits(text)));
+                let Some(wrong) = wrong else { return Ok(()) };
+                return Err(format!("must be a list of {}, not of {}", item.described(), shown(wrong)));
+            }
+            (Self::ListOf(item), _) => format!("a list of {}", item.described()),
             (_, Value::String(text)) => match self.check_text(text) {
                 Ok(()) => return Ok(()),
                 Err(must) => must,
@@ -114,7 +145,7 @@ impl Kind {
                 "the beginning of a topic name, without wildcards".to_owned(),
             ),
             Self::LogFilter => (is_filter(text), "a level (error, warn, info, debug, trace, off)".to_owned()),
-            Self::Flag | Self::Integer { .. } | Self::Text => (true, String::new()),
+            Self::Flag | Self::Integer { .. } | Self::Text | Self::ListOf(_) => (true, String::new()),
         };
         if fits { Ok(()) } else { Err(must) }
     }
@@ -126,6 +157,12 @@ fn alternatives(words: &[&str]) -> String {
         Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
         _ => quoted.concat(),
     }
+}
+
+/// The items of a list that is written as text: commas part them.
+fn parted(raw: &str) -> Value {
+    let items = raw.split(',').map(str::trim).filter(|item| !item.is_empty());
+    Value::Array(items.map(|item| Value::String(item.to_owned())).collect())
 }
 
 /// What was found, short enough for a sentence.
@@ -141,6 +178,15 @@ fn shown(value: &Value) -> String {
 /// What a request line can hold, from "/" on, without a query.
 fn is_path(text: &str) -> bool {
     text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'?' && byte != b'#')
+}
+
+/// What DNS, a hosts file or a container's name can be; addresses need no name.
+fn is_host_name(text: &str) -> bool {
+    let is_label = |label: &str| {
+        !label.is_empty()
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+    };
+    text.len() <= 253 && text.split('.').all(is_label)
 }
 
 /// A directive that is one bare word is a level: the filter itself would take a misspelt one for a module.

@@ -119,6 +119,10 @@ impl<'a> Reader<'a> {
             toml::Value::Boolean(flag) => self.value(flag),
             toml::Value::Integer(number) => self.value(number),
             toml::Value::String(text) => self.value(text),
+            toml::Value::Array(items) => {
+                let items: Vec<Value> = items.into_iter().map(|item| self.scalar(item)).collect();
+                self.value(items)
+            }
             // No kind admits another type.
             other => self.value(other.to_string()),
         }

@@ -6,6 +6,7 @@
 
 mod combinations;
 mod effective;
+mod environment;
 mod error;
 mod kind;
 mod layer;
@@ -14,9 +15,10 @@ mod sources;
 mod tables;
 
 pub use effective::{DEFAULTS_ORIGIN, Effective};
+pub use environment::ENVIRONMENT_PREFIX;
 pub use error::{ConfigError, Problem};
-pub use kind::Kind;
-pub use sources::{DEFAULTS, ENVIRONMENT_PREFIX, Sources};
+pub use kind::{Item, Kind};
+pub use sources::{DEFAULTS, Sources};
 pub use tables::{
     ALLOW_ADMIN_WORDS, ALLOW_ANONYMOUS_WORDS, AdminConfig, ListenerConfig, ListenerKind, LogConfig,
     LogFormat, NodeConfig, SecurityConfig,

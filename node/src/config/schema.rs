@@ -2,7 +2,7 @@
 //!
 //! Serde would refuse a wrong key too, but stops at the first, and names neither the file nor the range.
 
-use super::kind::{Kind, at_least, count, milliseconds, seconds, u16_from};
+use super::kind::{Item, Kind, at_least, count, milliseconds, seconds, u16_from};
 use super::tables::{ALLOW_ADMIN_WORDS, ALLOW_ANONYMOUS_WORDS};
 
 /// One `[table]` and its keys, in the order in which they are printed.
@@ -89,6 +89,7 @@ const SESSION: &[(&str, Kind)] = &[
 const NODE: &[(&str, Kind)] = &[
     ("workers", count(0, 64)),
     ("connections_max", at_least(1)),
+    ("open_files_reserved", at_least(0)),
     ("connect_timeout_ms", milliseconds(1)),
     ("outbox_bytes_max", at_least(4096)),
     ("messages_between_workers_max", at_least(1)),
@@ -106,9 +107,14 @@ const AUTH: &[(&str, Kind)] = &[
     ("file", Kind::Text),
 ];
 
-const ADMIN: &[(&str, Kind)] = &[("bind", Kind::Address), ("enabled", Kind::Flag)];
+const ADMIN: &[(&str, Kind)] =
+    &[("bind", Kind::Address), ("hosts", Kind::ListOf(Item::HostName)), ("enabled", Kind::Flag)];
 
-const LOG: &[(&str, Kind)] = &[("level", Kind::LogFilter), ("format", Kind::OneOf(&["text", "json"]))];
+const LOG: &[(&str, Kind)] = &[
+    ("level", Kind::LogFilter),
+    ("format", Kind::OneOf(&["text", "json"])),
+    ("queue_bytes_max", at_least(0)),
+];
 
 const SECURITY: &[(&str, Kind)] = &[
     ("allow_anonymous_outside_loopback", Kind::Words(ALLOW_ANONYMOUS_WORDS)),

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::combinations;
 use super::effective::{DEFAULTS_ORIGIN, Effective, Origins};
+use super::environment::{self, ENVIRONMENT_PREFIX};
 use super::error::{ConfigError, Problem};
 use super::layer::{Layer, Reader};
 use super::tables::{NodeConfig, Tables};
@@ -13,15 +14,13 @@ use super::tables::{NodeConfig, Tables};
 /// The shipped file is the lowest layer, so what it documents is what holds.
 pub const DEFAULTS: &str = include_str!("../../../conf/micro-mq.toml");
 
-/// What every variable of the environment that is a key begins with.
-pub const ENVIRONMENT_PREFIX: &str = "MICRO_MQ__";
-
 /// The sources above the defaults; a later one wins: file, environment, overrides.
 #[derive(Debug, Clone, Default)]
 pub struct Sources {
     /// `--config FILE`
     pub file: Option<PathBuf>,
-    /// All variables; those that do not begin with [`ENVIRONMENT_PREFIX`] are ignored.
+    /// All variables; those that do not begin with [`ENVIRONMENT_PREFIX`] are ignored, unless they are a key but for
+    /// their underscores.
     pub environment: Vec<(OsString, OsString)>,
     /// `--set KEY=VALUE`, in order.
     pub overrides: Vec<String>,
@@ -61,11 +60,17 @@ impl Sources {
             .environment
             .iter()
             .filter_map(|(name, value)| Some((name.to_str()?.to_owned(), value)))
-            .filter(|(name, _)| name.starts_with(ENVIRONMENT_PREFIX))
             .collect();
         variables.sort();
         let mut layers = Vec::new();
         for (name, value) in variables {
+            if let Some(meant) = environment::meant(&name) {
+                problems.push(Problem::Underscores { name, meant });
+                continue;
+            }
+            if !name.starts_with(ENVIRONMENT_PREFIX) {
+                continue;
+            }
             let key = name[ENVIRONMENT_PREFIX.len()..].to_ascii_lowercase().replace("__", ".");
             let origin = format!("environment variable {name}");
             match value.to_str() {

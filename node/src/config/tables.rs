@@ -51,6 +51,16 @@ pub enum ListenerKind {
     Websocket,
 }
 
+impl ListenerKind {
+    /// As the configuration names it.
+    pub(super) const fn label(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Websocket => "websocket",
+        }
+    }
+}
+
 /// One `[listener.NAME]` table: named, so that the environment can reach its keys.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -83,13 +93,16 @@ fn default_enabled() -> bool {
 pub struct AdminConfig {
     /// `address:port` to bind; port 0 picks a free one. Default 127.0.0.1:18083.
     pub bind: SocketAddr,
+    /// Names that requests may give this listener in their host header, beside addresses and `localhost`; without port.
+    /// Default [].
+    pub hosts: Vec<String>,
     /// Whether the admin listener is opened. Default true.
     pub enabled: bool,
 }
 
 impl Default for AdminConfig {
     fn default() -> Self {
-        Self { bind: SocketAddr::from(([127, 0, 0, 1], 18_083)), enabled: true }
+        Self { bind: SocketAddr::from(([127, 0, 0, 1], 18_083)), hosts: Vec::new(), enabled: true }
     }
 }
 
@@ -113,11 +126,13 @@ pub struct LogConfig {
     pub level: String,
     /// "text" or "json". Default "text".
     pub format: LogFormat,
+    /// Bytes of lines that wait for stderr to take them; further ones are lost and counted. Default 1048576 (1 MiB).
+    pub queue_bytes_max: usize,
 }
 
 impl Default for LogConfig {
     fn default() -> Self {
-        Self { level: "info".to_owned(), format: LogFormat::Text }
+        Self { level: "info".to_owned(), format: LogFormat::Text, queue_bytes_max: 1024 * 1024 }
     }
 }
 

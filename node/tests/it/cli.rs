@@ -7,17 +7,26 @@ use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
 /// Far above what anything here takes; reached only by a program that hangs.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-fn program(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_micro-mq"));
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("MICRO_MQ__"))
-    {
+fn program_itself(arguments: &[&str]) -> Command {
+    prepared(Command::new(env!("CARGO_BIN_EXE_micro-mq")), arguments)
+}
+
+/// The program, started by a line of the shell in which it is `"$0"` and its arguments `"$@"`.
+pub(crate) fn program(arguments: &[&str], line: &str) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", line, env!("CARGO_BIN_EXE_micro-mq")]);
+    prepared(command, arguments)
+}
+
+fn prepared(mut command: Command, arguments: &[&str]) -> Command {
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("MICRO_MQ_")) {
         command.env_remove(name);
     }
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -25,7 +34,7 @@ fn program(arguments: &[&str]) -> Command {
 }
 
 fn output(arguments: &[&str], stdin: &str) -> Output {
-    let mut child = program(arguments).stdin(Stdio::piped()).spawn().unwrap();
+    let mut child = program_itself(arguments).stdin(Stdio::piped()).spawn().unwrap();
     // A program that does not read its stdin has ended already.
     let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
     let pid = child.id();
@@ -129,8 +138,10 @@ fn check_config_reads_the_file_of_users_and_rules() {
 
 #[test]
 fn the_environment_reaches_every_key() {
-    let output =
-        program(&["check-config"]).env("MICRO_MQ__LISTENER__TCP__BIND", "127.0.0.1:x").output().unwrap();
+    let output = program_itself(&["check-config"])
+        .env("MICRO_MQ__LISTENER__TCP__BIND", "127.0.0.1:x")
+        .output()
+        .unwrap();
     assert_eq!(
         String::from_utf8(output.stderr).unwrap(),
         "environment variable MICRO_MQ__LISTENER__TCP__BIND: listener.tcp.bind: must be an address and port such as \
@@ -169,6 +180,15 @@ fn passwd_refuses_what_it_cannot_use() {
 
 // === a running node ===
 
+pub(crate) const FREE_PORTS: &[&str] = &[
+    "--set",
+    "listener.tcp.bind=127.0.0.1:0",
+    "--set",
+    "listener.websocket.bind=127.0.0.1:0",
+    "--set",
+    "admin.bind=127.0.0.1:0",
+];
+
 /// A node on free ports, ended with the test.
 pub(crate) struct Running {
     child: Child,
@@ -184,15 +204,20 @@ impl Running {
 
     /// Its log goes elsewhere than to the test's.
     pub(crate) fn start_logging(arguments: &[&str], log: Stdio) -> Self {
-        const FREE_PORTS: &[&str] = &[
-            "--set",
-            "listener.tcp.bind=127.0.0.1:0",
-            "--set",
-            "listener.websocket.bind=127.0.0.1:0",
-            "--set",
-            "admin.bind=127.0.0.1:0",
-        ];
-        let mut child = program(&[FREE_PORTS, arguments].concat()).stderr(log).spawn().unwrap();
+        let mut command = program_itself(&[FREE_PORTS, arguments].concat());
+        command.stderr(log);
+        Self::of(command)
+    }
+
+    /// A node whose stdout goes elsewhere, so that it cannot say where it listens, and when.
+    pub(crate) fn silent(command: &mut Command) -> Self {
+        let (_, stdout) = mpsc::channel();
+        Self { child: command.spawn().unwrap(), listeners: Vec::new(), stdout }
+    }
+
+    /// A node that this command starts, once it is ready.
+    pub(crate) fn of(mut command: Command) -> Self {
+        let mut child = command.spawn().unwrap();
         let stdout = lines(child.stdout.take().unwrap());
         let mut node = Self { child, listeners: Vec::new(), stdout };
         loop {
@@ -214,9 +239,21 @@ impl Running {
         signal(name, self.child.id());
     }
 
+    /// What the admin listener answers.
+    pub(crate) fn get(&self, path: &str) -> String {
+        get(self.address("admin"), path)
+    }
+
     pub(crate) fn exit_code(&mut self) -> Option<i32> {
         assert_eq!(self.stdout.recv_timeout(DEADLINE), Err(RecvTimeoutError::Disconnected));
-        self.child.wait().unwrap().code()
+        let began = Instant::now();
+        loop {
+            match self.child.try_wait().unwrap() {
+                Some(status) => return status.code(),
+                None => assert!(began.elapsed() < DEADLINE, "the program does not end"),
+            }
+            thread::yield_now();
+        }
     }
 }
 
@@ -289,6 +326,90 @@ fn a_port_in_use_ends_the_start_and_is_named() {
             taken.local_addr().unwrap()
         ))
     );
+}
+
+#[test]
+fn all_ports_in_use_are_named_at_once() {
+    let taken = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let addresses = taken.each_ref().map(|listener| listener.local_addr().unwrap());
+    let keys = ["listener.tcp.bind", "listener.websocket.bind", "admin.bind"];
+    let settings: Vec<String> =
+        keys.iter().zip(addresses).map(|(key, address)| format!("{key}={address}")).collect();
+    for admin in [true, false] {
+        let enabled = format!("admin.enabled={admin}");
+        let settings: Vec<&str> = settings.iter().chain([&enabled]).flat_map(|it| ["--set", it]).collect();
+        let output = output(&settings, "");
+        assert_eq!(output.status.code(), Some(1));
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        let lines: Vec<&str> = stderr.lines().filter(|line| line.contains("cannot listen")).collect();
+        let expected: Vec<String> = keys
+            .iter()
+            .zip(addresses)
+            .filter(|(key, _)| admin || **key != "admin.bind")
+            .map(|(key, at)| {
+                format!("micro-mq: {key}: cannot listen on {at}: Address already in use (os error 98)")
+            })
+            .collect();
+        assert_eq!(lines, expected, "{stderr}");
+        assert!(stderr.contains("--set KEY=ADDRESS:PORT"), "{stderr}");
+    }
+}
+
+/// Whatever file it is that cannot be read: the sentence says why.
+#[test]
+fn a_file_that_cannot_be_read_is_named_with_the_reason() {
+    let directory = TempDir::new().unwrap();
+    let path = |name: &str| directory.path().join(name).display().to_string();
+    let (folder, missing, garbled) = (path("folder"), path("missing"), path("garbled"));
+    fs::create_dir(&folder).unwrap();
+    fs::write(&garbled, b"\xff\xfe").unwrap();
+    let reasons = [
+        (&folder, "Is a directory (os error 21)"),
+        (&missing, "No such file or directory (os error 2)"),
+        (&garbled, "UTF-8"),
+    ];
+    for (file, reason) in reasons {
+        let users = format!("auth.file={file}");
+        for arguments in [
+            &["check-config", "--config", file][..],
+            &["--config", file],
+            &["check-config", "--set", "auth.provider=file", "--set", &users],
+            &["--set", "auth.provider=file", "--set", &users],
+            &["passwd", "--list", file],
+            &["passwd", "--delete", file, "ann"],
+        ] {
+            let output = output(arguments, "");
+            assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+            let stderr = String::from_utf8(output.stderr).unwrap();
+            let last = stderr.lines().last().unwrap_or_default();
+            assert!(
+                last.contains(file.as_str()) && last.contains("cannot be read"),
+                "{arguments:?}: {stderr}"
+            );
+            assert!(
+                last.to_ascii_lowercase().contains(&reason.to_ascii_lowercase()),
+                "{arguments:?}: {stderr}"
+            );
+        }
+    }
+}
+
+/// Signals that end a process by default and mean nothing to a node.
+#[test]
+fn signals_that_mean_nothing_end_nothing() {
+    let directory = TempDir::new().unwrap();
+    let log = directory.path().join("log");
+    let mut node = Running::start_logging(&[], Stdio::from(fs::File::create(&log).unwrap()));
+    let names =
+        "USR1 USR2 PIPE ALRM STKFLT XCPU XFSZ VTALRM PROF IO PWR".split(' ').map(|name| format!("-{name}"));
+    for name in names.chain((34..=64).map(|number| format!("-{number}"))) {
+        node.signal(&name);
+        assert!(get(node.address("admin"), "/health/ready").starts_with("HTTP/1.1 200 OK\r\n"), "{name}");
+    }
+    node.signal("-TERM");
+    assert_eq!(node.exit_code(), Some(0));
+    let log = fs::read_to_string(log).unwrap();
+    assert!(log.contains("a signal that means nothing to a node signal=\"SIGUSR1\""), "{log}");
 }
 
 #[test]

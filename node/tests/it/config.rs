@@ -350,8 +350,48 @@ fn what_holds_is_printed_as_a_file_that_gives_the_same() {
         .set("mqtt.response_information=a \"b\"\\")
         .load();
     let printed = effective.to_string();
-    let expected = "[listener.lan]\nbind = \"127.0.0.1:1884\" # environment variable MICRO_MQ__LISTENER__LAN__BIND\n\n\
-                    [listener.tcp]\ntype = \"tcp\"\nbind = \"127.0.0.1:1883\"\nenabled = true\n\n";
+    let expected = "[listener.lan]\ntype = \"tcp\"\n\
+                    bind = \"127.0.0.1:1884\" # environment variable MICRO_MQ__LISTENER__LAN__BIND\n\
+                    enabled = true\n\n[listener.tcp]\ntype = \"tcp\"\nbind = \"127.0.0.1:1883\"\nenabled = true\n\n";
     assert!(printed.starts_with(expected), "{printed}");
     assert_eq!(Given::file(&printed).load().config(), effective.config());
+    let mine =
+        Given::file("[listener.web]\ntype = \"websocket\"\nbind = \"127.0.0.1:1\"\n").load().to_string();
+    for line in ["[listener.web]", "type = \"websocket\" # ", "path = \"/mqtt\"\n", "enabled = true\n"] {
+        assert!(mine.contains(line), "{line} is missing in {mine}");
+    }
+}
+
+#[test]
+fn a_list_is_written_as_an_array_or_with_commas() {
+    let hosts = |given: Given| given.load().config().admin.hosts.clone();
+    let both = ["broker.example".to_owned(), "micro-mq".to_owned()];
+    assert_eq!(hosts(Given::file("[admin]\nhosts = [\"broker.example\", \"micro-mq\"]\n")), both);
+    assert_eq!(hosts(Given::default().set("admin.hosts=broker.example, micro-mq")), both);
+    assert_eq!(hosts(Given::default().set("admin.hosts=[\"broker.example\", \"micro-mq\"]")), both);
+    assert_eq!(hosts(Given::default().environment("MICRO_MQ__ADMIN__HOSTS", "micro-mq")), both[1..]);
+    assert_eq!(hosts(Given::file("[admin]\nhosts = [\"x\"]\n").set("admin.hosts=")), [""; 0]);
+    let must = "must be a list of host names without port, such as [\"broker.example\"]";
+    check_file(
+        "[admin]\nhosts = \"broker.example\"\n",
+        &format!("admin.hosts: {must}, not \"broker.example\""),
+    );
+    check_file("[admin]\nhosts = [1]\n", &format!("admin.hosts: {must}, not of 1"));
+    check_set(
+        "admin.hosts=broker.example:18083",
+        &format!("admin.hosts: {must}, not of \"broker.example:18083\""),
+    );
+    check_set("admin.hosts=*.example", &format!("admin.hosts: {must}, not of \"*.example\""));
+    let printed = Given::default().set("admin.hosts=a,b").load().to_string();
+    assert!(printed.contains("hosts = [\"a\", \"b\"] # --set\n"), "{printed}");
+}
+
+#[test]
+fn variables_with_single_underscores_are_refused_by_the_right_name() {
+    Given::default().environment("MICRO_MQ_LISTENER_TCP_BIND", "x").environment("MICRO_MQ__NODE_WORKERS", "2").check(&[
+        "environment variable MICRO_MQ_LISTENER_TCP_BIND: two underscores stand before and between section and key: \
+         MICRO_MQ__LISTENER__TCP__BIND",
+        "environment variable MICRO_MQ__NODE_WORKERS: two underscores stand before and between section and key: \
+         MICRO_MQ__NODE__WORKERS",
+    ]);
 }

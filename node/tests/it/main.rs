@@ -4,6 +4,7 @@
 mod admin;
 mod auth;
 mod between_workers;
+mod blocking;
 mod cli;
 mod config;
 mod conformance;
@@ -15,6 +16,7 @@ mod keep_alive;
 mod ledger;
 mod limits;
 mod messages;
+mod open_files;
 mod properties;
 mod retained;
 #[path = "../../../auth-actor/tests/it/scram_client.rs"]
@@ -23,6 +25,7 @@ mod session;
 mod shared;
 mod shutdown;
 mod slow_subscriber;
+mod stderr;
 mod store;
 mod subscriptions;
 mod trie_panic;

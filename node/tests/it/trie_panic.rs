@@ -266,8 +266,7 @@ async fn load_on_a_dead_trie() {
     }
     subscriber.subscribe("load", QoS::AtMostOnce).await;
     let mut publisher = node.connect(V5, &living_on(0, "publisher")).await;
-    let load: Vec<Packet> =
-        (0..16).map(|_| Packet::Publish(publish("load", QoS::AtMostOnce, "x"))).collect();
+    let load: Vec<Packet> = (0..16).map(|_| Packet::Publish(publish("load", QoS::AtMostOnce, "x"))).collect();
 
     node.shared().peers[1].trie.do_send(InjectPanic::InHandler);
     while trie_restarts(&node) == 0 || node.shared().peers[1].trie.is_dead() {
