@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use tracing::error;
 
 use super::current::Current;
-use super::lanes::{Client, Epoch, Lanes, Ticket};
+use super::lanes::{Epoch, Lanes, Owner, Ticket};
 use super::members::Member;
 use super::messages::*;
 use super::route::{Progress, Router};
@@ -28,7 +28,7 @@ use super::trie::{Subscriber, Trie};
 use super::{group_home, shared_part};
 use crate::connection::{ChangeInForce, Close};
 use crate::metrics::{ActorKind, ActorStats};
-use crate::sessions::{Lost, Subscription, TrieStarted};
+use crate::sessions::{Lost, SessionKey, Subscription, TrieStarted, close};
 use crate::worker::{Worker, go_on_behind_sockets};
 
 /// Room for a burst of batches; the messages in them are bounded by `messages_between_workers_max`.
@@ -46,6 +46,7 @@ enum Work {
     Route(Route),
     /// A batch that is routed in part.
     Routing(Box<Current>),
+    Answer(Answer),
     /// What waits in a group.
     GiveOut(GroupKey),
     /// What members offline hold of a group.
@@ -62,20 +63,25 @@ enum Work {
 
 impl Work {
     /// Whose turn it is done in.
-    fn client(&self) -> Client {
+    fn owner(&self) -> Owner {
         match self {
-            Self::Route(route) => route.batch.client(),
-            Self::Subscribe(Subscribe { client, .. })
+            Self::Route(route) => Owner::of(route.batch.client()),
+            Self::Answer(Answer { client, .. })
+            | Self::Subscribe(Subscribe { client, .. })
             | Self::Join(Join { client, .. })
             | Self::Unsubscribe(Unsubscribe { client, .. })
-            | Self::MemberState(MemberState { client, .. }) => Some(*client),
-            Self::GiveBack(GiveBack { client, .. }) => *client,
-            Self::Routing(_)
-            | Self::GiveOut(_)
-            | Self::CallBack(_)
-            | Self::Handoff(_)
-            | Self::Reclaim(_)
-            | Self::InjectPanic => None,
+            | Self::MemberState(MemberState { client, .. }) => Owner::Client(*client),
+            Self::GiveBack(GiveBack { client: Some(client), .. }) => Owner::Client(*client),
+            Self::GiveBack(GiveBack { client: None, returned }) => {
+                returned.front().map_or(Owner::Node, |given| Owner::Group(given.group))
+            }
+            Self::GiveOut(group) | Self::CallBack(group) | Self::Handoff(Handoff { group, .. }) => {
+                Owner::Group(*group)
+            }
+            Self::Reclaim(reclaim) => {
+                reclaim.groups.first().map_or(Owner::Node, |group| Owner::Worker(group.home))
+            }
+            Self::Routing(_) | Self::InjectPanic => Owner::Node,
         }
     }
 
@@ -100,6 +106,8 @@ pub struct TopicTrie {
     observers: VecDeque<(Epoch, Observer)>,
     /// Who waits for the change that is being made.
     replying: Option<Reply>,
+    /// Whose publishes are being answered that no subscriber here is concerned with.
+    answering: Option<SessionKey>,
     /// A test wants a panic within the next batch.
     panics_in_batch: bool,
 }
@@ -118,6 +126,7 @@ impl TopicTrie {
             within_runs: 0,
             observers: VecDeque::new(),
             replying: None,
+            answering: None,
             panics_in_batch: false,
         }
     }
@@ -157,11 +166,10 @@ impl TopicTrie {
         self.worker.depart();
         self.router.give_out_held_up();
         loop {
-            for group in self.router.to_give_out.drain(..) {
-                self.lanes.push(None, Work::GiveOut(group));
-            }
-            for group in self.router.to_call_back.drain(..) {
-                self.lanes.push(None, Work::CallBack(group));
+            let to_give_out = self.router.to_give_out.drain(..).map(Work::GiveOut);
+            let to_call_back = self.router.to_call_back.drain(..).map(Work::CallBack);
+            for work in to_give_out.chain(to_call_back) {
+                self.lanes.push(work.owner(), work);
             }
             if budget == 0 {
                 break;
@@ -208,6 +216,8 @@ impl TopicTrie {
         };
         let timer = match &work {
             Work::Route(route) => Some(self.stats().handle(route.sent_at)),
+            Work::Answer(answer) => Some(self.stats().handle(answer.sent_at)),
+            Work::Handoff(handoff) if handoff.next > 0 => None,
             Work::Routing(_) | Work::GiveOut(_) | Work::CallBack(_) => None,
             _ => Some(self.stats().handle(None)),
         };
@@ -228,11 +238,14 @@ impl TopicTrie {
             Work::Unsubscribe(unsubscribe) => self.unsubscribe(unsubscribe, budget).map(Work::Unsubscribe),
             Work::MemberState(state) => self.member_state(state, budget).map(Work::MemberState),
             Work::GiveBack(give_back) => self.take_back(give_back, budget, now).map(Work::GiveBack),
-            Work::Handoff(handoff) => {
-                *budget = budget.saturating_sub(handoff.chosen.len());
-                self.router.take_handoff(handoff, now);
+            Work::Answer(answer) => {
+                *budget = budget.saturating_sub(answer.acks.len());
+                self.answering = Some(answer.publisher);
+                self.router.answer(answer.publisher, answer.epoch, answer.acks.into_iter());
+                self.answering = None;
                 None
             }
+            Work::Handoff(handoff) => self.router.take_handoff(handoff, budget, now).map(Work::Handoff),
             Work::Reclaim(reclaim) => {
                 *budget = budget.saturating_sub(self.router.reclaim(reclaim));
                 None
@@ -445,6 +458,12 @@ impl TopicTrie {
         if let Some(Reply { connection, .. }) = self.replying.take() {
             connection.do_send(Close { reason: ReasonCode::ImplementationSpecificError, parted: None });
         }
+        if let Some(publisher) = self.answering.take() {
+            let sessions = self.worker.sessions.borrow();
+            if let Some(online) = sessions.get(publisher).and_then(|session| session.online.as_ref()) {
+                close(online, ReasonCode::ImplementationSpecificError);
+            }
+        }
         self.worker.wake_all();
         // Groups whose home this is may lack a member that was just joining.
         self.announce(Lost::Nothing);
@@ -503,20 +522,47 @@ macro_rules! in_order {
 
             fn handle(&mut self, message: $message, _ctx: &mut Self::Context) {
                 let work = Work::$message(message);
-                self.lanes.push(work.client(), work);
+                self.lanes.push(work.owner(), work);
             }
         })+
     };
 }
 
-in_order!(Route, Subscribe, Join, Unsubscribe, MemberState, Handoff, GiveBack, Reclaim);
+in_order!(Route, Answer, Subscribe, Join, Unsubscribe, MemberState, Reclaim);
 
 impl Handler<Arrivals> for TopicTrie {
     type Result = ();
 
     fn handle(&mut self, arrivals: Arrivals, _ctx: &mut Self::Context) {
         for route in arrivals.routes {
-            self.lanes.push(route.batch.client(), Work::Route(route));
+            self.lanes.push(Owner::of(route.batch.client()), Work::Route(route));
+        }
+    }
+}
+
+impl Handler<Handoffs> for TopicTrie {
+    type Result = ();
+
+    fn handle(&mut self, handoffs: Handoffs, _ctx: &mut Self::Context) {
+        for part in handoffs.parts {
+            self.lanes.push(Owner::Group(part.group), Work::Handoff(part));
+        }
+    }
+}
+
+impl Handler<GiveBack> for TopicTrie {
+    type Result = ();
+
+    fn handle(&mut self, give_back: GiveBack, _ctx: &mut Self::Context) {
+        if give_back.client.is_some() {
+            // Behind what this client asked for before.
+            let work = Work::GiveBack(give_back);
+            return self.lanes.push(work.owner(), work);
+        }
+        for given in give_back.returned {
+            let group = given.group;
+            let returned = VecDeque::from([given]);
+            self.lanes.push(Owner::Group(group), Work::GiveBack(GiveBack { client: None, returned }));
         }
     }
 }
@@ -547,7 +593,7 @@ impl Handler<InjectPanic> for TopicTrie {
     #[expect(clippy::panic, reason = "this is what the message is for")]
     fn handle(&mut self, inject: InjectPanic, _ctx: &mut Self::Context) {
         match inject {
-            InjectPanic::InTurn => self.lanes.push(None, Work::InjectPanic),
+            InjectPanic::InTurn => self.lanes.push(Owner::Node, Work::InjectPanic),
             InjectPanic::InBatch => self.panics_in_batch = true,
             InjectPanic::InHandler => panic!("a panic was injected into a handler of the topic trie"),
         }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::burden::Load;
 use super::deliver::one;
-use super::handoff::Passing;
+use super::handoff::{Passing, part_of};
 use super::members::{Choice, Chosen, Member, Room};
 use super::messages::Reclaim;
 use super::route::Router;
@@ -98,20 +98,21 @@ impl Router {
     }
 
     fn give(&mut self, group: &mut Group, at: u32, passing: &mut Passing<'_>, now: Instant) {
-        group.note_given(at);
-        let member = group.member(at);
+        let key = group.key;
+        let member = group.give(at);
         let wanted = Wanted {
             qos: member.options.qos,
             retain: passing.publication.retain && member.options.retain_as_published,
             identifiers: one(member.identifier),
-            group: Some(group.key),
+            group: Some(key),
         };
         if member.session.worker == self.worker.id {
             self.worker.frames.borrow_mut().forget();
             self.worker.offer(member.session, passing.publication, &wanted, passing.stored, now);
             self.worker.frames.borrow_mut().forget();
         } else {
-            self.handoffs[usize::from(member.session.worker)].add(member.session, passing, wanted);
+            let parts = &mut self.handoffs[usize::from(member.session.worker)];
+            part_of(parts, key).add(member.session, passing, wanted);
         }
     }
 

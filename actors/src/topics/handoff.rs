@@ -1,18 +1,21 @@
-//! Messages of shared groups for members who live at other workers: collected during a turn, handed over at its end.
+//! Messages of shared groups for members who live at other workers: collected during a turn, handed over at its end, group
+//! by group, since groups take turns there.
 //!
 //! What comes straight from a batch stays in it, and the batch goes along: a copy of each message, made here and freed
 //! there, would cost more than all the rest of handing it over.
 
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::messages::{Chosen, HandedOver, Handoff};
+use super::messages::{Chosen, HandedOver, Handoff, Handoffs};
 use super::route::Router;
-use super::shared::GivenBack;
+use super::shared::{GivenBack, GroupKey};
 use crate::message::{Batch, Publication, StoredMessage};
 use crate::sessions::{Desk, Offered, SessionKey, Wanted, queued};
+use crate::worker::Weight;
 
 /// A message that goes through a group.
 #[derive(Debug)]
@@ -29,6 +32,21 @@ impl Passing<'_> {
     pub(super) fn stored(&mut self) -> Arc<StoredMessage> {
         Arc::clone(self.stored.get_or_insert_with(|| Arc::new(StoredMessage::new(self.publication))))
     }
+}
+
+/// Parts that a message is looked for its group in, the latest: with more groups in turn, one has several parts.
+const PARTS_TRIED_MAX: usize = 8;
+
+/// The part of a group among those for one worker.
+pub(super) fn part_of(parts: &mut Vec<Handoff>, group: GroupKey) -> &mut Handoff {
+    let latest = parts.iter().enumerate().rev().take(PARTS_TRIED_MAX);
+    let found = latest.filter(|(_, part)| part.group == group).map(|(at, _)| at).next();
+    let at = found.unwrap_or_else(|| {
+        let (chosen, batches, weight) = (Vec::new(), Vec::new(), Weight::default());
+        parts.push(Handoff { group, chosen, batches, weight, room: None, next: 0 });
+        parts.len() - 1
+    });
+    &mut parts[at]
 }
 
 impl Handoff {
@@ -59,24 +77,32 @@ impl Handoff {
 impl Router {
     /// Sends what members of other workers were chosen for: one message to each worker.
     pub(super) fn hand_over(&mut self) {
-        for (peer, handoff) in self.worker.node.peers.iter().zip(&mut self.handoffs) {
-            if !handoff.chosen.is_empty() {
-                handoff.room = Some(peer.inbound.enter(handoff.weight));
-                peer.trie.do_send(std::mem::take(handoff));
+        for (peer, parts) in self.worker.node.peers.iter().zip(&mut self.handoffs) {
+            if !parts.is_empty() {
+                parts.iter_mut().for_each(|part| part.room = Some(peer.inbound.enter(part.weight)));
+                peer.trie.do_send(Handoffs { parts: std::mem::take(parts) });
             }
         }
     }
 
-    /// Members of this worker were chosen at their groups' homes. Who went offline meanwhile gives back.
-    pub(super) fn take_handoff(&mut self, mut handoff: Handoff, now: Instant) {
+    /// Members of this worker were chosen at their group's home. Who went offline meanwhile gives back. Returns what is
+    /// left of it when `budget` is spent.
+    pub(super) fn take_handoff(
+        &mut self,
+        mut handoff: Handoff,
+        budget: &mut usize,
+        now: Instant,
+    ) -> Option<Handoff> {
         let worker = Rc::clone(&self.worker);
-        drop(handoff.room.take());
-        let mut returned: Vec<GivenBack> = Vec::new();
+        let end = handoff.chosen.len().min(handoff.next + (*budget).max(1));
+        let piece = handoff.next..end;
+        *budget = budget.saturating_sub(piece.len());
+        let mut returned = VecDeque::new();
         {
             let mut sessions = worker.sessions.borrow_mut();
             let (mut pool, mut frames) = (worker.pool.borrow_mut(), worker.frames.borrow_mut());
             let mut wakes = worker.wakes.borrow_mut();
-            for chosen in &handoff.chosen {
+            for chosen in &handoff.chosen[piece] {
                 let publication = handoff.publication(chosen);
                 let mut stored = match &chosen.message {
                     HandedOver::Item { .. } => None,
@@ -84,12 +110,8 @@ impl Router {
                 };
                 let session = sessions.get_mut(chosen.session).filter(|session| session.online.is_some());
                 let Some(session) = session else {
-                    let wanted = &chosen.wanted;
-                    if let Some(group) = wanted.group {
-                        let qos = publication.qos.min(wanted.qos);
-                        let messages = [queued(&publication, qos, wanted, &mut stored)].into();
-                        returned.push(GivenBack { group, messages });
-                    }
+                    let qos = publication.qos.min(chosen.wanted.qos);
+                    returned.push_back(queued(&publication, qos, &chosen.wanted, &mut stored));
                     continue;
                 };
                 // Those of another message.
@@ -104,11 +126,18 @@ impl Router {
             }
             frames.forget();
         }
+        if !returned.is_empty() {
+            worker.give_back(None, vec![GivenBack { group: handoff.group, messages: returned }]);
+        }
+        handoff.next = end;
+        if end < handoff.chosen.len() {
+            return Some(handoff);
+        }
         for mut batch in handoff.batches {
             if let Some(batch) = Arc::get_mut(&mut batch) {
                 worker.recycle(std::mem::take(batch));
             }
         }
-        worker.give_back(None, returned);
+        None
     }
 }

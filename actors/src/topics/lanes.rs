@@ -2,15 +2,35 @@
 //!
 //! So a client that asks for very much, by few messages or by many, is waited for by itself alone. A client is its client
 //! identifier, not its session: what one network connection published, its will included, stands before whatever the next
-//! one publishes, though a clean session ended in between.
+//! one publishes, though a clean session ended in between. What belongs to no client belongs to a shared group, to another
+//! worker or to the node, and each of those has its turn like a client: a flood in one group holds up no other.
 
 use std::collections::VecDeque;
 
 use hashbrown::HashMap;
 use rustc_hash::FxBuildHasher;
 
-/// Who a piece of work is done for: the hash of a client identifier, or none if it is done for the node itself.
-pub(super) type Client = Option<u64>;
+use super::shared::GroupKey;
+
+/// What a piece of work belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Owner {
+    /// The client whose identifier has this hash.
+    Client(u64),
+    /// A shared group: what waits in it, what comes back to it, and what its home has for members here.
+    Group(GroupKey),
+    /// What another worker asks for.
+    Worker(u16),
+    /// The node itself.
+    Node,
+}
+
+impl Owner {
+    /// A client, or the node.
+    pub(super) fn of(client: Option<u64>) -> Self {
+        client.map_or(Self::Node, Self::Client)
+    }
+}
 
 /// What was there before a moment, to tell when all of it is done.
 pub(super) type Epoch = u64;
@@ -23,9 +43,9 @@ type Lane<W> = VecDeque<(Epoch, W)>;
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Lanes<W> {
-    lanes: HashMap<Client, Lane<W>, FxBuildHasher>,
+    lanes: HashMap<Owner, Lane<W>, FxBuildHasher>,
     /// Who has work, in the order of their turns; not whose work is taken out.
-    turns: VecDeque<Client>,
+    turns: VecDeque<Owner>,
     spare: Vec<Lane<W>>,
     /// How much is left of each epoch, the oldest first.
     left: VecDeque<usize>,
@@ -36,7 +56,7 @@ pub(super) struct Lanes<W> {
 #[derive(Debug, Clone, Copy)]
 #[must_use]
 pub(super) struct Ticket {
-    pub(super) client: Client,
+    pub(super) owner: Owner,
     epoch: Epoch,
 }
 
@@ -68,14 +88,14 @@ impl<W> Lanes<W> {
         self.lanes.values_mut().filter_map(|lane| lane.front_mut()).map(|(_, work)| work)
     }
 
-    /// Adds work behind what the client has.
-    pub(super) fn push(&mut self, client: Client, work: W) {
+    /// Adds work behind what its owner has.
+    pub(super) fn push(&mut self, owner: Owner, work: W) {
         let newest = self.left.len() - 1;
         self.left[newest] += 1;
         let epoch = self.oldest + newest as Epoch;
         let (turns, spare) = (&mut self.turns, &mut self.spare);
-        let lane = self.lanes.entry(client).or_insert_with(|| {
-            turns.push_back(client);
+        let lane = self.lanes.entry(owner).or_insert_with(|| {
+            turns.push_back(owner);
             spare.pop().unwrap_or_default()
         });
         lane.push_back((epoch, work));
@@ -83,19 +103,19 @@ impl<W> Lanes<W> {
 
     /// Takes out the work whose turn it is.
     pub(super) fn next(&mut self) -> Option<(Ticket, W)> {
-        let client = self.turns.pop_front()?;
-        let (epoch, work) = self.lanes.get_mut(&client)?.pop_front()?;
-        Some((Ticket { client, epoch }, work))
+        let owner = self.turns.pop_front()?;
+        let (epoch, work) = self.lanes.get_mut(&owner)?.pop_front()?;
+        Some((Ticket { owner, epoch }, work))
     }
 
     /// It is done, and the next client has its turn. Returns whether this one has no more.
     pub(super) fn done(&mut self, ticket: Ticket) -> bool {
         self.left[(ticket.epoch - self.oldest) as usize] -= 1;
-        if self.lanes.get(&ticket.client).is_some_and(|lane| !lane.is_empty()) {
-            self.turns.push_back(ticket.client);
+        if self.lanes.get(&ticket.owner).is_some_and(|lane| !lane.is_empty()) {
+            self.turns.push_back(ticket.owner);
             return false;
         }
-        if let Some(lane) = self.lanes.remove(&ticket.client)
+        if let Some(lane) = self.lanes.remove(&ticket.owner)
             && self.spare.len() < SPARE_LANES
         {
             self.spare.push(lane);
@@ -105,12 +125,12 @@ impl<W> Lanes<W> {
 
     /// Something is left of it: the client goes on with that, in its next turn, or at once.
     pub(super) fn put_back(&mut self, ticket: Ticket, rest: W, at_once: bool) {
-        if let Some(lane) = self.lanes.get_mut(&ticket.client) {
+        if let Some(lane) = self.lanes.get_mut(&ticket.owner) {
             lane.push_front((ticket.epoch, rest));
         }
         match at_once {
-            true => self.turns.push_front(ticket.client),
-            false => self.turns.push_back(ticket.client),
+            true => self.turns.push_front(ticket.owner),
+            false => self.turns.push_back(ticket.owner),
         }
     }
 
@@ -134,8 +154,8 @@ impl<W> Lanes<W> {
 mod tests {
     use super::*;
 
-    fn client(hash: u64) -> Client {
-        Some(hash)
+    fn client(hash: u64) -> Owner {
+        Owner::Client(hash)
     }
 
     #[test]
@@ -158,6 +178,25 @@ mod tests {
         }
         assert_eq!(done, ["b1", "a1, the rest", "a2", "a3"]);
         assert!(lanes.is_empty() && lanes.lanes.is_empty());
+    }
+
+    /// Whatever has very much to do, the others have every other turn.
+    #[test]
+    fn a_flood_holds_up_no_other() {
+        let group = |index| Owner::Group(GroupKey { index, generation: 0, home: 0 });
+        for flooded in [group(0), client(0), Owner::Worker(0), Owner::Node] {
+            let mut lanes = Lanes::default();
+            (0..10_000).for_each(|_| lanes.push(flooded, flooded));
+            let others = [group(1), client(1), Owner::Worker(1), group(2)];
+            others.iter().for_each(|other| lanes.push(*other, *other));
+            let mut done = Vec::new();
+            for _ in 0..=others.len() {
+                let (ticket, work) = lanes.next().unwrap();
+                done.push(work);
+                lanes.done(ticket);
+            }
+            assert_eq!(done[1..], others);
+        }
     }
 
     #[test]
@@ -191,9 +230,9 @@ mod tests {
     #[test]
     fn work_that_work_brings_stands_behind_it() {
         let mut lanes = Lanes::default();
-        lanes.push(None, 1);
+        lanes.push(Owner::Node, 1);
         let (ticket, _) = lanes.next().unwrap();
-        lanes.push(None, 2);
+        lanes.push(Owner::Node, 2);
         assert!(lanes.next().is_none());
         lanes.done(ticket);
         assert_eq!(lanes.next().unwrap().1, 2);

@@ -10,7 +10,7 @@ use rustc_hash::FxBuildHasher;
 use slab::Slab;
 
 use super::burden::Load;
-use super::rota::{Rota, Turn, Wish};
+use super::rota::{Candidate, Rota, Turn, Wish};
 use crate::sessions::SessionKey;
 use crate::settings::SharedStrategy;
 
@@ -274,7 +274,7 @@ impl Members {
         }
         let (mut full, mut far) = (0, 0);
         let choice = loop {
-            let Some(at) = self.candidate(wish, &is_far, &mut far) else {
+            let Some(candidate) = self.candidate(wish, &is_far, &mut far) else {
                 break match self.full.first_key_value().map(|(_, at)| *at) {
                     _ if far != 0 => Choice::HeldUp(far),
                     // All are online and full: what happens to a full client's message happens, to one after the other.
@@ -286,9 +286,10 @@ impl Members {
                 };
             };
             looked_at += 1;
+            let at = candidate.at;
             match room(&self.seats[at as usize].member) {
                 Room::Free => {
-                    self.rota.serve(&mut self.seats, at);
+                    self.rota.serve(&mut self.seats, candidate);
                     break Choice::Member(at);
                 }
                 Room::Gone => self.go_offline(at),
@@ -304,13 +305,14 @@ impl Members {
         Chosen { choice, looked_at }
     }
 
-    fn candidate(&self, wish: Wish, is_far: &impl Fn(u16) -> bool, far: &mut u64) -> Option<u32> {
+    #[inline]
+    fn candidate(&self, wish: Wish, is_far: &impl Fn(u16) -> bool, far: &mut u64) -> Option<Candidate> {
         if let Some(latest) = self.rota.latest()
             && let Some(seat) = self.seats.get(latest as usize)
             && seat.standing == Standing::Ready
             && !is_far(seat.member.session.worker)
         {
-            return Some(latest);
+            return Some(Candidate::new(latest, self.rota.line_of(seat.member.session.worker)));
         }
         self.rota.next(&self.seats, wish, is_far, far)
     }
@@ -327,14 +329,15 @@ impl Members {
         }
     }
 
-    /// A member gets a message: it is asked for it when it goes offline.
-    pub(super) fn note_given(&mut self, at: u32, is_far: bool) {
+    /// A member gets a message: it is asked for it when it goes offline. Returns the member.
+    pub(super) fn give(&mut self, at: u32, home: u16) -> &Member {
         let seat = &mut self.seats[at as usize];
         seat.was_given = true;
         // Its worker tells of it when it is there. Others do not look at it, and it lies with what that worker writes.
-        if is_far && self.rota.strategy() == SharedStrategy::LeastInflight {
+        if self.rota.strategy() == SharedStrategy::LeastInflight && seat.member.session.worker != home {
             seat.member.load.waiting.fetch_add(1, Ordering::Relaxed);
         }
+        &seat.member
     }
 
     /// Whether members offline may hold messages of the group.

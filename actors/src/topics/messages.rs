@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::burden::Load;
 use super::shared::{GivenBack, GroupKey};
 use crate::connection::Connection;
-use crate::message::{Batch, StoredMessage};
+use crate::message::{Ack, Batch, StoredMessage};
 use crate::sessions::{SessionKey, Subscription, Wanted};
 use crate::worker::{Room, Weight};
 
@@ -133,18 +133,46 @@ pub struct Chosen {
     pub wanted: Wanted,
 }
 
-/// Messages for members of shared groups who live here.
-#[derive(Debug, Default, Message)]
-#[rtype(result = "()")]
+/// Messages of one shared group for members who live here.
+#[derive(Debug)]
 pub struct Handoff {
+    /// The group.
+    pub group: GroupKey,
     /// In order.
     pub chosen: Vec<Chosen>,
     /// What they are items of.
     pub batches: Vec<Arc<Batch>>,
     /// What they weigh on their way.
     pub weight: Weight,
-    /// What they take on their way; none before they set out.
+    /// What they take on their way, until all of them are dealt with; none before they set out.
     pub room: Option<Room>,
+    /// How many of them are dealt with.
+    pub next: usize,
+}
+
+/// Messages of shared groups whose home is one worker, for members who live here.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Handoffs {
+    /// Those of one group are in order.
+    pub parts: Vec<Handoff>,
+}
+
+/// Answers publishes that concern no subscriber of the publisher's own worker: each in the order received, behind those
+/// that do.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Answer {
+    /// Hash of the publisher's client identifier: what one client asks for is done in the order received.
+    pub client: u64,
+    /// The publisher.
+    pub publisher: SessionKey,
+    /// The network connection that waits for it.
+    pub epoch: u32,
+    /// In order; whether there is a match.
+    pub acks: Vec<(Ack, bool)>,
+    /// When it was sent, for the messages whose waiting time is sampled.
+    pub sent_at: Option<Instant>,
 }
 
 /// Messages that members of groups whose home is here could not keep.

@@ -55,8 +55,8 @@ pub(super) enum Wish {
 
 #[derive(Debug)]
 enum Order {
-    /// A chain of those served longest ago first.
-    Turns { first: u32, last: u32 },
+    /// A ring of those served longest ago first.
+    Turns { first: u32 },
     /// By load and number.
     Loads(BTreeSet<(u32, u64, u32)>),
     /// By place on the circle.
@@ -83,6 +83,21 @@ pub(super) struct Rota {
     poll_at: usize,
 }
 
+/// Who is to get a message, unless it has no room.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Candidate {
+    /// Its seat.
+    pub(super) at: u32,
+    line: usize,
+}
+
+impl Candidate {
+    /// The member of this seat, in this line.
+    pub(super) fn new(at: u32, line: usize) -> Self {
+        Self { at, line }
+    }
+}
+
 /// How far a member is from being chosen; the least is.
 type Rank = (u64, u64);
 
@@ -104,9 +119,7 @@ impl Rota {
         let strategy = self.strategy;
         let place = self.lines.iter().position(|line| line.worker == worker).unwrap_or_else(|| {
             let order = match strategy {
-                SharedStrategy::RoundRobin | SharedStrategy::Sticky => {
-                    Order::Turns { first: NONE, last: NONE }
-                }
+                SharedStrategy::RoundRobin | SharedStrategy::Sticky => Order::Turns { first: NONE },
                 SharedStrategy::LeastInflight => Order::Loads(BTreeSet::new()),
                 SharedStrategy::HashClient | SharedStrategy::HashTopic => Order::Circle(BTreeSet::new()),
             };
@@ -116,8 +129,12 @@ impl Rota {
         let line = &mut self.lines[place];
         line.members += 1;
         match &mut line.order {
-            Order::Turns { first, last } if stood_aside => put_first(seats, first, last, at),
-            Order::Turns { first, last } => put_last(seats, first, last, at),
+            Order::Turns { first } => {
+                put_last(seats, first, at);
+                if stood_aside {
+                    *first = at;
+                }
+            }
             Order::Loads(loads) => {
                 let seat = &mut seats[at as usize];
                 seat.turn.load = seat.member.load.waiting.load(Ordering::Relaxed);
@@ -136,7 +153,7 @@ impl Rota {
         let line = &mut self.lines[place];
         line.members -= 1;
         match &mut line.order {
-            Order::Turns { first, last } => take_out(seats, first, last, at),
+            Order::Turns { first } => take_out(seats, first, at),
             Order::Loads(loads) => {
                 let turn = seats[at as usize].turn;
                 loads.remove(&(turn.load, turn.number, at));
@@ -156,54 +173,70 @@ impl Rota {
         }
     }
 
-    /// Whose turn it is, among the members of workers that are not `far`. Adds to `passed_over` the workers, a bit each,
-    /// that are far and have members.
+    /// Whose turn it is, among the members of workers that are not `far`, and the line it stands in. Adds to `passed_over`
+    /// the workers, a bit each, that are far and have members.
     pub(super) fn next(
         &self,
         seats: &Slab<Seat>,
         wish: Wish,
         is_far: &impl Fn(u16) -> bool,
         passed_over: &mut u64,
-    ) -> Option<u32> {
-        let mut best: Option<(Rank, u32)> = None;
-        for line in &self.lines {
+    ) -> Option<Candidate> {
+        let mut best: Option<(Rank, Candidate)> = None;
+        for (index, line) in self.lines.iter().enumerate() {
             if is_far(line.worker) {
                 *passed_over |= 1 << line.worker;
                 continue;
             }
-            let candidate = match &line.order {
-                Order::Turns { first, .. } => Some(((0, seats[*first as usize].turn.number), *first)),
+            let (rank, at) = match &line.order {
+                // Nobody to compare with.
+                Order::Turns { first } if self.lines.len() == 1 => {
+                    return Some(Candidate { at: *first, line: index });
+                }
+                Order::Turns { first } => ((0, seats[*first as usize].turn.number), *first),
                 Order::Loads(loads) => {
-                    loads.first().map(|(load, number, at)| ((u64::from(*load), *number), *at))
+                    let Some((load, number, at)) = loads.first() else { continue };
+                    ((u64::from(*load), *number), *at)
                 }
                 Order::Circle(circle) => {
                     let Wish::Hash(hash) = wish else { continue };
-                    nearest(circle, hash)
+                    let Some(nearest) = nearest(circle, hash) else { continue };
+                    nearest
                 }
             };
-            best = [best, candidate].into_iter().flatten().min_by_key(|(rank, _)| *rank);
+            if best.is_none_or(|(least, _)| rank < least) {
+                best = Some((rank, Candidate { at, line: index }));
+            }
         }
-        best.map(|(_, at)| at)
+        best.map(|(_, candidate)| candidate)
     }
 
-    /// With `sticky` who had the last message, if it has a place in a line whose worker is not far.
+    /// With `sticky` who had the last message, wherever it is now.
     pub(super) fn latest(&self) -> Option<u32> {
         (self.strategy == SharedStrategy::Sticky && self.latest != NONE).then_some(self.latest)
     }
 
-    /// A member gets the message: the others come before it next time.
-    pub(super) fn serve(&mut self, seats: &mut Slab<Seat>, at: u32) {
+    /// The line of a member that has a place.
+    pub(super) fn line_of(&self, worker: u16) -> usize {
+        self.lines.iter().position(|line| line.worker == worker).unwrap_or_default()
+    }
+
+    /// A candidate gets the message: the others come before it next time.
+    pub(super) fn serve(&mut self, seats: &mut Slab<Seat>, candidate: Candidate) {
+        let Candidate { at, line } = candidate;
         self.latest = at;
-        let worker = seats[at as usize].member.session.worker;
         let number = self.next_number();
-        let Some(line) = self.lines.iter_mut().find(|line| line.worker == worker) else { return };
-        match &mut line.order {
-            Order::Turns { first, last } => {
-                if last != &at {
-                    take_out(seats, first, last, at);
-                    put_last(seats, first, last, at);
+        match &mut self.lines[line].order {
+            Order::Turns { first } => {
+                if *first != at {
+                    take_out(seats, first, at);
+                    put_last(seats, first, at);
                 }
-                seats[at as usize].turn.number = number;
+                let turn = &mut seats[at as usize].turn;
+                turn.number = number;
+                if *first == at {
+                    *first = turn.behind;
+                }
             }
             Order::Loads(loads) => {
                 let turn = &mut seats[at as usize].turn;
@@ -271,33 +304,29 @@ impl Rota {
     }
 }
 
-fn put_last(seats: &mut Slab<Seat>, first: &mut u32, last: &mut u32, at: u32) {
-    (seats[at as usize].turn.before, seats[at as usize].turn.behind) = (*last, NONE);
-    match *last {
-        NONE => *first = at,
-        before => seats[before as usize].turn.behind = at,
+/// Puts a seat into a ring, before the first and so behind the last.
+fn put_last(seats: &mut Slab<Seat>, first: &mut u32, at: u32) {
+    if *first == NONE {
+        *first = at;
+        (seats[at as usize].turn.before, seats[at as usize].turn.behind) = (at, at);
+        return;
     }
-    *last = at;
+    let last = std::mem::replace(&mut seats[*first as usize].turn.before, at);
+    seats[last as usize].turn.behind = at;
+    (seats[at as usize].turn.before, seats[at as usize].turn.behind) = (last, *first);
 }
 
-fn put_first(seats: &mut Slab<Seat>, first: &mut u32, last: &mut u32, at: u32) {
-    (seats[at as usize].turn.before, seats[at as usize].turn.behind) = (NONE, *first);
-    match *first {
-        NONE => *last = at,
-        behind => seats[behind as usize].turn.before = at,
-    }
-    *first = at;
-}
-
-fn take_out(seats: &mut Slab<Seat>, first: &mut u32, last: &mut u32, at: u32) {
+/// Takes a seat out of a ring.
+fn take_out(seats: &mut Slab<Seat>, first: &mut u32, at: u32) {
     let Turn { before, behind, .. } = seats[at as usize].turn;
-    match before {
-        NONE => *first = behind,
-        before => seats[before as usize].turn.behind = behind,
+    if behind == at {
+        *first = NONE;
+        return;
     }
-    match behind {
-        NONE => *last = before,
-        behind => seats[behind as usize].turn.before = before,
+    seats[before as usize].turn.behind = behind;
+    seats[behind as usize].turn.before = before;
+    if *first == at {
+        *first = behind;
     }
 }
 

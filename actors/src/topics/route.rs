@@ -12,7 +12,7 @@ use super::look_ahead::LookAhead;
 use super::messages::{Handoff, Route};
 use super::shared::GroupKey;
 use super::trie::{Matches, Trie};
-use crate::message::Batch;
+use crate::message::{Ack, Batch};
 use crate::sessions::{FrameCache, SessionKey};
 use crate::worker::Worker;
 
@@ -40,8 +40,8 @@ pub(super) struct Router {
     pub(super) frames: Vec<FrameCache>,
     look_ahead: LookAhead,
     spare: Vec<Matches>,
-    /// By worker, what its members were chosen for.
-    pub(super) handoffs: Vec<Handoff>,
+    /// By worker, what its members were chosen for, by group.
+    pub(super) handoffs: Vec<Vec<Handoff>>,
     /// Members offline that are to give back what they hold of groups.
     pub(super) reclaims: HashMap<SessionKey, Vec<GroupKey>>,
     /// By worker, groups whose messages wait for room there.
@@ -54,7 +54,7 @@ pub(super) struct Router {
 
 impl Router {
     pub(super) fn new(worker: Rc<Worker>) -> Self {
-        let handoffs = worker.node.peers.iter().map(|_| Handoff::default()).collect();
+        let handoffs = worker.node.peers.iter().map(|_| Vec::new()).collect();
         let held_up = worker.node.peers.iter().map(|_| HashSet::new()).collect();
         Self {
             worker,
@@ -250,8 +250,13 @@ impl Router {
                     worker.ledger.unmatched.add(u64::from(!matched && item.workers & others == 0));
                 }
             }
-            if !current.withheld {
-                self.answer(current);
+            if !current.withheld
+                && let Some(publisher) = current.batch.publisher
+            {
+                let items = current.batch.items().iter().zip(&current.matched);
+                let acks = items
+                    .filter_map(|(item, matched)| Some((item.ack?, *matched || item.workers & others != 0)));
+                self.answer(publisher, current.batch.epoch, acks);
             }
         }
         drop(current.room.take());
@@ -264,24 +269,19 @@ impl Router {
     }
 
     /// PUBACK and PUBREC, in the order of the publishes, now that every worker with a match has accepted them.
-    fn answer(&self, current: &Current) {
-        let batch = &current.batch;
-        let Some(publisher) = batch.publisher else { return };
+    pub(super) fn answer(&self, publisher: SessionKey, epoch: u32, acks: impl Iterator<Item = (Ack, bool)>) {
         let worker = &self.worker;
         let mut sessions = worker.sessions.borrow_mut();
-        let Some(session) = sessions.get_mut(publisher).filter(|session| session.epoch == batch.epoch) else {
+        let Some(session) = sessions.get_mut(publisher).filter(|session| session.epoch == epoch) else {
             return;
         };
         let Some(online) = &mut session.online else { return };
-        let others = !(1u64 << worker.id);
         let (mut pool, version) = (worker.pool.borrow_mut(), online.version);
         let mut answered = false;
-        for (item, matched) in batch.items().iter().zip(&current.matched) {
-            let Some(ack) = item.ack else { continue };
-            let reason = ack.settled.unwrap_or(if *matched || item.workers & others != 0 {
-                ReasonCode::Success
-            } else {
-                ReasonCode::NoMatchingSubscribers
+        for (ack, has_match) in acks {
+            let reason = ack.settled.unwrap_or(match has_match {
+                true => ReasonCode::Success,
+                false => ReasonCode::NoMatchingSubscribers,
             });
             let packet_type = if ack.exactly_once { PacketType::PubRec } else { PacketType::PubAck };
             online.outbox.append_with(&mut pool, |out| {

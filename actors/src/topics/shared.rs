@@ -115,10 +115,9 @@ impl Group {
         self.members.choose(wish, room, is_far)
     }
 
-    /// A message is on its way to a member.
-    pub fn note_given(&mut self, at: u32) {
-        let is_far = self.members.get(at).session.worker != self.key.home;
-        self.members.note_given(at, is_far);
+    /// A message is on its way to a member, which is returned.
+    pub fn give(&mut self, at: u32) -> &Member {
+        self.members.give(at, self.key.home)
     }
 
     /// Whether members offline may hold messages that others could take.

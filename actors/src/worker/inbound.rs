@@ -1,7 +1,7 @@
 //! The limit on messages that are on their way to an actor: at it, the publishers are not read until there is room, so
 //! that nothing which was accepted has to be dropped, and no mailbox does the work of a buffer.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Waker;
@@ -22,26 +22,41 @@ pub struct Weight {
 /// Who is woken at a time when there is room again: those behind would find it taken.
 const WAKES_AT_A_TIME: usize = 256;
 
-/// Who waits for room, each once, in order.
+/// Who waits for room, each once, in order. Who was woken and found the room taken again comes before all who came later.
 #[derive(Debug, Default)]
 struct Blocked {
-    waiting: VecDeque<Waker>,
+    /// By the order in which they came.
+    waiting: BTreeMap<u64, Waker>,
+    came: u64,
     /// The tasks of those, by their address, which is theirs as long as their waker is held.
     tasks: HashSet<usize>,
+    /// When those came who were woken last.
+    woken: HashMap<usize, u64>,
 }
 
 impl Blocked {
     fn add(&mut self, waker: &Waker) {
-        if self.tasks.insert(waker.data() as usize) {
-            self.waiting.push_back(waker.clone());
+        let task = waker.data() as usize;
+        if self.tasks.insert(task) {
+            let came = self.woken.remove(&task).unwrap_or_else(|| {
+                self.came += 1;
+                self.came
+            });
+            self.waiting.insert(came, waker.clone());
         }
     }
 
     fn take(&mut self, count: usize) -> Vec<Waker> {
-        let count = count.min(self.waiting.len());
-        let taken: Vec<Waker> = self.waiting.drain(..count).collect();
-        for waker in &taken {
+        self.woken.clear();
+        let mut taken = Vec::new();
+        while taken.len() < count
+            && let Some((came, waker)) = self.waiting.pop_first()
+        {
             self.tasks.remove(&(waker.data() as usize));
+            if taken.len() < WAKES_AT_A_TIME {
+                self.woken.insert(waker.data() as usize, came);
+            }
+            taken.push(waker);
         }
         taken
     }
@@ -191,7 +206,15 @@ mod tests {
         assert!(woken.0.lock().is_empty(), "more than half is taken");
         rooms.truncate(5);
         assert_eq!(*woken.0.lock(), (0..WAKES_AT_A_TIME).collect::<Vec<_>>());
+        // One of those finds the room taken again: it is the first next time.
+        assert!(inbound.has_room_or_wake(&wakers[7]));
+        rooms.extend((0..5).map(|_| inbound.enter(one)));
+        assert!(!inbound.has_room_or_wake(&wakers[7]));
+        rooms.truncate(5);
+        assert_eq!(woken.0.lock()[WAKES_AT_A_TIME..][..2], [7, WAKES_AT_A_TIME]);
         rooms.clear();
-        assert_eq!(*woken.0.lock(), (0..TASKS).collect::<Vec<_>>());
+        let mut all = woken.0.lock().clone();
+        all.remove(WAKES_AT_A_TIME);
+        assert_eq!(all, (0..TASKS).collect::<Vec<_>>());
     }
 }

@@ -10,7 +10,7 @@ use crate::message::{Batch, Payload, Publication, StoredMessage};
 use crate::metrics::ActorKind;
 use crate::retained::Keep;
 use crate::sessions::{SessionKey, Will};
-use crate::topics::{LookUps, NAMES_TOGETHER, Route};
+use crate::topics::{Answer, LookUps, NAMES_TOGETHER, Route};
 
 /// Items whose topic names are looked up together.
 const ITEMS_TOGETHER: usize = 64;
@@ -54,13 +54,34 @@ impl Worker {
             let sent_at = self.stats(ActorKind::TopicTrie).send();
             self.peer().trie.do_send(Route { batch, home: true, sent_at, room });
         } else {
-            self.ledger.published.add(batch.items().len() as u64);
+            self.answer_for_others(&batch);
         }
         Ok(())
     }
 
-    /// Notes in each item the workers with a match. Returns all workers that are concerned: those, and the
-    /// publisher's own where something has to be answered, in its turn, or matches nobody elsewhere.
+    /// Nobody of this worker wants any of a batch: it is counted, and answered in its turn. That needs no room here, and
+    /// holds nothing of the batch, so a publisher to other workers is not held up by this one.
+    fn answer_for_others(&self, batch: &Batch) {
+        let (mut published, mut unmatched, mut acks) = (0, 0, Vec::new());
+        for item in batch.items() {
+            if item.is_routed() {
+                published += 1;
+                unmatched += u64::from(item.workers == 0);
+            }
+            acks.extend(item.ack.map(|ack| (ack, item.workers != 0)));
+        }
+        self.ledger.published.add(published);
+        self.ledger.unmatched.add(unmatched);
+        if let Some(publisher) = batch.publisher
+            && !acks.is_empty()
+        {
+            let (client, epoch) = (batch.publisher_hash, batch.epoch);
+            let sent_at = self.stats(ActorKind::TopicTrie).send();
+            self.peer().trie.do_send(Answer { client, publisher, epoch, acks, sent_at });
+        }
+    }
+
+    /// Notes in each item the workers with a match. Returns all of those.
     fn look_up(&self, batch: &mut Batch) -> u64 {
         let own = 1u64 << self.id;
         if self.node.peers.len() == 1 {
@@ -78,9 +99,8 @@ impl Worker {
             for (item, name) in batch.items_mut()[from..][..items].iter_mut().zip(of_items) {
                 if item.is_routed() {
                     item.workers = workers[usize::from(name)];
-                    targets |= if item.workers & !own == 0 { own } else { item.workers };
+                    targets |= item.workers;
                 }
-                targets |= if item.ack.is_some() { own } else { 0 };
             }
             from += items;
         }

@@ -9,6 +9,7 @@ mod crowd;
 mod ends;
 mod fuzzed;
 mod message;
+mod neighbours;
 mod publishing;
 mod race;
 mod random;

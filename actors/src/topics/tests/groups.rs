@@ -308,7 +308,7 @@ fn who_is_asked_to_give_back() {
         let Choice::Member(at) = group.choose(&message, |_| Room::Free, |_| false).choice else {
             panic!("nobody is chosen");
         };
-        group.note_given(at);
+        group.give(at);
     }
     // 0, 1 and 2 were given something; 0 has acknowledged it, and 3 has something else.
     for has_something in [1, 2, 3] {
