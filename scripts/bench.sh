@@ -101,7 +101,7 @@ export PATH="$PATH:/usr/sbin:$cache_folder/peers/bin"
 export PYTHONDONTWRITEBYTECODE=1
 $runs || exec python3 "$root/scripts/lib/bench_run.py" "${passed[@]}"
 
-install_packages mosquitto "${crates[@]}"
+need_packages mosquitto "${crates[@]}"
 for crate in "${crates[@]}"; do with_cache_lock install_peer "$crate"; done
 cd "$root"
 packages=()

@@ -113,7 +113,7 @@ run_target() {
     return 1
 }
 
-install_packages fuzz
+need_packages fuzz
 export PATH="$PATH:$cache_folder/cargo/bin"
 with_cache_lock install_cargo_fuzz
 

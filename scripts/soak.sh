@@ -49,7 +49,7 @@ done
 [ -n "$minutes" ] || fail "how many minutes? (see --help)"
 
 export PYTHONDONTWRITEBYTECODE=1
-install_packages unit
+need_packages unit
 cd "$root"
 packages=(-p mqtt-bench)
 [ -n "$node" ] || packages+=(-p micro-mq)

@@ -4,12 +4,14 @@
 #   scripts/test.sh                     everything
 #   scripts/test.sh --only SUITE        one suite; may be repeated
 #
-# Suites: unit (cargo test of the workspace, doc tests included, the tests of the scripts, and that docs/conformance.md
-# is complete), corpora (the fuzzers' inputs), clients (the four below), mosquitto (mosquitto_pub, _sub, _rr and a
-# mosquitto bridge), python (paho-mqtt, aiomqtt), node (MQTT.js), rust (rumqttc).
+# Suites: scripts (the tests of the scripts and of what the documents say, and that docs/conformance.md is complete),
+# unit (cargo test of the workspace, doc tests included), corpora (the fuzzers' inputs), clients (the four below),
+# mosquitto (mosquitto_pub, _sub, _rr and a mosquitto bridge), python (paho-mqtt, aiomqtt), node (MQTT.js), rust
+# (rumqttc).
 #
-# On Debian, programs that are missing are installed with apt-get; Python and npm packages go to a cache outside the
-# checkout: $MICRO_MQ_CACHE, by default ~/.cache/micro-mq. With MICRO_MQ_TEST_TCP=HOST:PORT (and
+# All of them run although one failed; the last lines name what failed and what did not run, and the status is 0 if
+# nothing did. On Debian, programs that are missing are installed with apt-get, and start no service; Python and npm
+# packages go to a cache outside the checkout: $MICRO_MQ_CACHE, by default ~/.cache/micro-mq. With MICRO_MQ_TEST_TCP=HOST:PORT (and
 # MICRO_MQ_TEST_WS=URL) set, the clients test that broker, any MQTT 5 broker, instead of a node of their own.
 set -euo pipefail
 
@@ -32,8 +34,8 @@ while (($# > 0)); do
     --only)
         case "${2:-}" in
         clients) suites+=("${client_suites[@]}") ;;
-        unit | corpora | mosquitto | python | node | rust) suites+=("$2") ;;
-        *) fail "unknown suite '${2:-}' (unit, corpora, clients, mosquitto, python, node, rust)" ;;
+        scripts | unit | corpora | mosquitto | python | node | rust) suites+=("$2") ;;
+        *) fail "unknown suite '${2:-}' (scripts, unit, corpora, clients, mosquitto, python, node, rust)" ;;
         esac
         shift 2
         ;;
@@ -44,19 +46,24 @@ while (($# > 0)); do
     *) fail "unknown argument '$1' (see --help)" ;;
     esac
 done
-((${#suites[@]} > 0)) || suites=(unit corpora "${client_suites[@]}")
+((${#suites[@]} > 0)) || suites=(scripts unit corpora "${client_suites[@]}")
 
 cd "$root"
 export PATH="$PATH:/usr/sbin" # the mosquitto broker, for a user whose PATH lacks it
 export PYTHONDONTWRITEBYTECODE=1
 
-suite_unit() {
-    (cd scripts/lib && python3 -m unittest --quiet test_bench test_documents) && cargo test --workspace --locked
+suite_scripts() {
+    local status=0
+    (cd scripts/lib && python3 -m unittest discover) || status=1
+    scripts/conformance.sh --check || status=1
+    return "$status"
 }
+
+suite_unit() { cargo test --workspace --locked --no-fail-fast; }
 
 suite_corpora() {
     # A workspace of its own, like the fuzzer that these inputs are for.
-    cargo test --no-default-features --lib --locked --manifest-path tests/fuzz/Cargo.toml \
+    cargo test --no-fail-fast --no-default-features --lib --locked --manifest-path tests/fuzz/Cargo.toml \
         --target-dir "$cache_folder/target-fuzz-tests"
 }
 
@@ -75,7 +82,7 @@ suite_node() {
 suite_rust() {
     # A workspace of its own, so that the node's build does not carry the client's dependencies.
     CARGO_TARGET_DIR="$cache_folder/target-client-tests" \
-        cargo test --locked --manifest-path tests/clients/rust/Cargo.toml
+        cargo test --no-fail-fast --locked --manifest-path tests/clients/rust/Cargo.toml
 }
 
 on_exit() {
@@ -88,42 +95,73 @@ trap on_exit EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-install_packages "${suites[@]}"
+has cargo || fail "missing: cargo (Rust 1.90 or later, https://rustup.rs)"
+install_packages "${suites[@]}" || say "what lacks nothing of that runs all the same"
 
-wants_broker=false
+# run_or_say_why SUITE COMMAND...: runs it where what it needs is there.
+run_or_say_why() {
+    local suite=$1 missing
+    shift
+    missing=$(missing_packages "$suite" | sort -u | tr '\n' ' ')
+    if [ -n "$missing" ]; then
+        did_not_run "$suite" "missing (Debian's package names): ${missing% }"
+    else
+        run_suite "$suite" "$@"
+    fi
+}
+
+# ensure_broker: a node to test, anew when the one before has ended; false where there cannot be one.
+ensure_broker() {
+    if [ -n "$broker_pid" ] && ! broker_is_alive; then
+        end_broker
+    fi
+    [ -n "$broker_pid" ] || start_broker "${CARGO_TARGET_DIR:-$root/target}/debug/micro-mq"
+}
+
+# end_broker: the node that was tested ends cleanly within its grace period, or that counts as a failure.
+end_broker() {
+    if [ -z "$broker_pid" ]; then
+        : # none was started, or it is a broker of the caller's, which stays
+    elif ! broker_is_alive; then
+        say "the node ended while it was tested"
+        add_result shutdown 0 1 "the node ended while it was tested"
+        show_broker_log
+        forget_broker
+    elif stop_broker; then
+        add_result shutdown 1 0
+    else
+        add_result shutdown 0 1
+        show_broker_log
+    fi
+}
+
+clients=()
 for suite in "${suites[@]}"; do
     case "$suite" in
-    unit)
-        if scripts/conformance.sh --check; then add_result conformance 1 0; else add_result conformance 0 1; fi
-        run_suite unit suite_unit
-        ;;
-    corpora) run_suite corpora suite_corpora ;;
-    *) wants_broker=true ;;
+    scripts | unit | corpora) run_or_say_why "$suite" "suite_$suite" ;;
+    *) clients+=("$suite") ;;
     esac
 done
 
-if $wants_broker; then
-    if [ -z "${MICRO_MQ_TEST_TCP:-}" ]; then
-        say "building the node"
-        cargo build --locked --package micro-mq
-    fi
-    start_broker "${CARGO_TARGET_DIR:-$root/target}/debug/micro-mq"
-    failed_before=$failed_total
-    for suite in "${suites[@]}"; do
-        case "$suite" in
-        mosquitto | python) run_suite "$suite" suite_pytest "$suite" ;;
-        node | rust) run_suite "$suite" "suite_$suite" ;;
-        esac
-    done
-    if [ -z "$broker_pid" ]; then
-        : # a broker of the caller's: it stays
-    elif broker_is_alive; then
-        # It was used hard; it still ends cleanly within its grace period.
-        if stop_broker; then add_result shutdown 1 0; else add_result shutdown 0 1; fi
-    else
-        say "the node ended while it was tested"
-        add_result shutdown 0 1
-    fi
-    ((failed_total == failed_before)) || show_broker_log
+no_node=
+if ((${#clients[@]} > 0)) && [ -z "${MICRO_MQ_TEST_TCP:-}" ]; then
+    say "building the node"
+    cargo build --locked --package micro-mq || no_node="the node could not be built"
 fi
+failed_before=$failed_total
+for suite in "${clients[@]}"; do
+    if [ -z "$no_node" ] && ! ensure_broker; then
+        no_node="the node did not start"
+    fi
+    if [ -n "$no_node" ]; then
+        did_not_run "$suite" "$no_node"
+        continue
+    fi
+    case "$suite" in
+    mosquitto | python) run_or_say_why "$suite" suite_pytest "$suite" ;;
+    node | rust) run_or_say_why "$suite" "suite_$suite" ;;
+    esac
+done
+((failed_total == failed_before)) || show_broker_log
+end_broker
 print_summary

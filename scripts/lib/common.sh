@@ -5,8 +5,10 @@ cache_folder="${MICRO_MQ_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/micro-mq}"
 
 say() { printf '==> %s\n' "$*"; }
 
+complain() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
+
 fail() {
-    printf '%s: %s\n' "${0##*/}" "$*" >&2
+    complain "$*"
     exit 1
 }
 

@@ -30,21 +30,31 @@ missing_packages() {
     has python3 || echo python3
 }
 
-# install_packages SUITE...: installs what is missing, or says what that is and ends.
+# install_packages SUITE...: installs what is missing; false, having said why, when that cannot be.
 install_packages() {
     local packages as_root=()
     packages=$(missing_packages "$@" | sort -u | tr '\n' ' ')
-    if [ -n "$packages" ]; then
-        has apt-get || fail "missing (Debian's package names): ${packages% }; found no package manager that it knows (apt-get)"
-        if [ "$(id -u)" != 0 ]; then
-            has sudo || fail "missing: ${packages% }; run as root: apt-get install ${packages% }"
-            as_root=(sudo)
-        fi
-        say "installing ${packages% }"
-        "${as_root[@]}" apt-get update -qq
-        # shellcheck disable=SC2086 # a list of words
-        "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $packages
+    packages=${packages% }
+    [ -n "$packages" ] || return 0
+    if ! has apt-get; then
+        complain "missing (Debian's package names): $packages; found no package manager that it knows (apt-get)"
+        return 1
     fi
+    if [ "$(id -u)" != 0 ]; then
+        if ! has sudo; then
+            complain "missing: $packages; run as root: apt-get install $packages"
+            return 1
+        fi
+        as_root=(sudo)
+    fi
+    say "installing $packages"
+    # shellcheck disable=SC2086 # a list of words
+    "${as_root[@]}" "$root/scripts/lib/install_packages.sh" $packages
+}
+
+# need_packages SUITE...: the same, and ends the script when it cannot be.
+need_packages() {
+    install_packages "$@" || fail "cannot go on without them"
     has cargo || fail "missing: cargo (Rust 1.90 or later, https://rustup.rs)"
 }
 
