@@ -14,7 +14,6 @@ mod messages;
 mod part;
 mod sessions;
 mod stalls;
-mod starved;
 mod verdict;
 mod wills;
 
@@ -30,9 +29,8 @@ mod harness;
 use std::sync::Arc;
 use std::thread;
 
-use harness::Program;
+use harness::{Program, Starved};
 use part::{Addresses, Part, THREADS};
-use starved::Starved;
 use verdict::Verdict;
 
 /// Clients that stay, whatever happens to the others.

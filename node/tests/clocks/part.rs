@@ -9,9 +9,9 @@ use tokio::sync::Barrier;
 use tokio::task::{JoinSet, LocalSet};
 use tokio::time::{Instant, sleep_until};
 
+use crate::harness::Starved;
 use crate::load::Load;
 use crate::stalls::Stalls;
-use crate::starved::Starved;
 use crate::verdict::{Event, Verdict};
 use crate::wills::Watcher;
 use crate::{connects, keep_alive, messages, sessions, wills};

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::starved::Starved;
+use crate::harness::Starved;
 
 const PACE: Duration = Duration::from_millis(10);
 /// Less is not worth mentioning: half a second has room for it.

@@ -8,15 +8,21 @@ use std::time::{Duration, Instant};
 use mqtt_codec::{Ack, Disconnect, Packet, ProtocolVersion, QoS, ReasonCode};
 
 use super::ordeal::renice;
-use super::{Program, Wire, connect, publish, subscribe};
+use super::{Program, Starved, Wire, connect, publish, subscribe, waited_here};
 
 /// So many that each worker has some of them.
 pub(super) const CLIENTS: usize = 4;
 /// From one request of a client to the next.
 const PACE: Duration = Duration::from_millis(4);
 
-/// When something was asked, and how long its answer took.
-pub(super) type Sample = (Instant, Duration);
+/// One question and its answer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sample {
+    asked: Instant,
+    took: Duration,
+    /// How much of that the client itself stood in line for a processor.
+    waited: Duration,
+}
 
 /// See the module.
 pub(super) struct Honest {
@@ -41,14 +47,16 @@ impl Honest {
                     client.until(|packet| matches!(packet, Packet::SubAck(_)));
                     let mut identifier = 0;
                     while !stop.load(Ordering::Relaxed) {
-                        let asked = Instant::now();
+                        let (asked, waited_before) = (Instant::now(), waited_here());
                         identifier = identifier % u16::MAX + 1;
                         if identifier % 2 == 0 {
                             client.ping()
                         } else {
                             echo(&mut client, &topic, identifier)
                         }
-                        samples.lock().expect("no panic").push((asked, asked.elapsed()));
+                        let (took, waited) = (asked.elapsed(), waited_here() - waited_before);
+                        samples.lock().expect("no panic").push(Sample { asked, took, waited });
+                        // It asks at a pace, as clients do.
                         thread::sleep(PACE);
                     }
                     client.send(&Packet::Disconnect(Disconnect::new(ReasonCode::Success)));
@@ -62,7 +70,7 @@ impl Honest {
     /// What was asked from then on, until now.
     pub(super) fn since(&self, began: Instant) -> Vec<Sample> {
         let samples = self.samples.lock().expect("no panic");
-        samples.iter().filter(|(asked, _)| *asked >= began).copied().collect()
+        samples.iter().filter(|sample| sample.asked >= began).copied().collect()
     }
 
     /// Ends them. Each was answered to the last, or this panics.
@@ -93,12 +101,24 @@ fn echo(client: &mut Wire, topic: &str, identifier: u16) {
 
 /// The 99th percentile of each window of so many samples: its median over the windows.
 pub(super) fn usual_p99(samples: &[Sample]) -> Duration {
+    p99(samples, |sample| sample.took)
+}
+
+/// The same of what is left when the time is taken off in which the machine kept the client, or the node, from running.
+pub(super) fn p99_unstarved(samples: &[Sample], node: &Starved) -> Duration {
+    p99(samples, |sample| {
+        let waited = sample.waited + node.between(sample.asked, sample.asked + sample.took);
+        sample.took.saturating_sub(waited)
+    })
+}
+
+fn p99(samples: &[Sample], of: impl Fn(&Sample) -> Duration) -> Duration {
     const WINDOW: usize = 200;
     let mut p99s: Vec<Duration> = samples
         .chunks(WINDOW)
         .filter(|window| window.len() == WINDOW || samples.len() < WINDOW)
         .map(|window| {
-            let mut times: Vec<Duration> = window.iter().map(|(_, took)| *took).collect();
+            let mut times: Vec<Duration> = window.iter().map(&of).collect();
             times.sort_unstable();
             times[(times.len() * 99).div_ceil(100).max(1) - 1]
         })

@@ -5,6 +5,7 @@ mod honest;
 mod ordeal;
 mod process;
 mod random;
+mod starved;
 mod websocket;
 mod wire;
 
@@ -14,6 +15,7 @@ pub(crate) use figures::Figures;
 pub(crate) use ordeal::{Scale, Sent, Turn, ordeal};
 pub(crate) use process::Program;
 pub(crate) use random::{Random, seed};
+pub(crate) use starved::{Starved, waited_here};
 pub(crate) use websocket::{Frame, REQUEST, WebSocket};
 pub(crate) use wire::{Wire, bytes_of, connect, filter, publish, subscribe};
 

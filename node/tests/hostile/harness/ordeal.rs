@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use mqtt_codec::{ProtocolVersion, QoS};
 
-use super::honest::{CLIENTS, Honest, usual_p99};
-use super::{Program, Wire, bytes_of, connect, publish, until};
+use super::honest::{CLIENTS, Honest, p99_unstarved, usual_p99};
+use super::{Program, Starved, Wire, bytes_of, connect, publish, until};
 
 /// What the p99 may always be, however short it usually is. The node is built without optimisation here, which makes a
 /// round of turns (a bounded piece of each connection's input, then a look at the sockets) about ten times as long as
@@ -25,6 +25,9 @@ const ATTACK_TIME: Duration = Duration::from_millis(1200);
 const USUAL_TIME: Duration = Duration::from_millis(1000);
 /// How often a verdict on time is sought before it stands: something else may have kept the machine.
 const ATTEMPTS: usize = 3;
+/// How often it is sought anew, beyond that, while the machine is known to have kept the node or its clients from
+/// running. Then it stands without the time that this took.
+const STARVED_ATTEMPTS: usize = 3;
 /// Memory may stay above what it was by so much.
 const GROWTH_BYTES_MAX: usize = 5 * 1024 * 1024;
 
@@ -74,12 +77,15 @@ impl Turn {
 
 /// Attacks the program, and judges. What an attack opened and made it has to close and undo.
 pub(crate) fn ordeal(program: &Program, mut attack: impl FnMut(Scale) -> Sent + Send) {
+    let starved = Starved::watch(program.id());
     let mut honest = Honest::start(program);
     with_low_priority(|| attack(Scale::Warm));
     program.until_connections(CLIENTS as u64);
     let mut before = settled_bytes(program);
-    for attempt in 1..=ATTEMPTS {
+    let (mut failures, mut starvations) = (0, 0);
+    loop {
         let began = Instant::now();
+        // What is looked at is how things are for so long.
         thread::sleep(USUAL_TIME);
         let usual = usual_p99(&honest.since(began));
         let began = Instant::now();
@@ -92,7 +98,8 @@ pub(crate) fn ordeal(program: &Program, mut attack: impl FnMut(Scale) -> Sent + 
             sent
         });
         let lasted = began.elapsed();
-        let under_attack = usual_p99(&honest.since(began));
+        let samples = honest.since(began);
+        let (under_attack, unstarved) = (usual_p99(&samples), p99_unstarved(&samples, &starved));
         program.until_connections(CLIENTS as u64);
         program.balanced_ledger();
         // The log, and figures, tell more than a wait that fails.
@@ -113,11 +120,24 @@ pub(crate) fn ordeal(program: &Program, mut attack: impl FnMut(Scale) -> Sent + 
         if under_attack <= allowed {
             break;
         }
-        assert!(
-            attempt < ATTEMPTS,
-            "honest clients wait {under_attack:?}, {allowed:?} is allowed; of the actors:\n{}",
-            program.turns(),
-        );
+        if unstarved <= allowed {
+            starvations += 1;
+            eprintln!(
+                "starved: of {under_attack:?} the machine kept node or client from running for all but {unstarved:?}"
+            );
+            if starvations > STARVED_ATTEMPTS {
+                eprintln!("starved each time: judged without that");
+                break;
+            }
+        } else {
+            failures += 1;
+            assert!(
+                failures < ATTEMPTS,
+                "honest clients wait {under_attack:?}, {unstarved:?} without what the machine kept node and client \
+                 from running; {allowed:?} is allowed; of the actors:\n{}",
+                program.turns(),
+            );
+        }
         honest.stop();
         honest = Honest::start(program);
         before = before.min(settled_bytes(program));
@@ -138,6 +158,7 @@ fn settled_bytes(program: &Program) -> usize {
     let mut least = program.resident_bytes();
     let mut looks_without_less = 0;
     while looks_without_less < 8 {
+        // It falls by itself: there is nothing to wait for.
         thread::sleep(Duration::from_millis(100));
         let now = program.resident_bytes();
         looks_without_less = if now < least { 0 } else { looks_without_less + 1 };
@@ -189,6 +210,7 @@ fn load(program: &Program, honest: &Honest, sent: Sent, lasted: Duration) -> Dur
                 assert!(client.send_bytes(&many));
                 packets += PACKETS_PER_WRITE;
             } else {
+                // Its pace.
                 thread::sleep(Duration::from_micros(200));
             }
         }

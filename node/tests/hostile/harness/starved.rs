@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -51,15 +52,24 @@ impl Starved {
     }
 }
 
+/// How long this thread has waited for a processor so far; nothing where the kernel does not tell.
+pub(crate) fn waited_here() -> Duration {
+    figure("/proc/thread-self/schedstat".as_ref()).unwrap_or_default()
+}
+
+fn figure(schedstat: &Path) -> Option<Duration> {
+    let figures = fs::read_to_string(schedstat).ok()?;
+    Some(Duration::from_nanos(figures.split(' ').nth(1)?.parse().ok()?))
+}
+
 /// How long each thread of a process has waited for a processor so far; nothing where the kernel does not tell.
 fn waited(process: u32) -> HashMap<String, Duration> {
     let Ok(threads) = fs::read_dir(format!("/proc/{process}/task")) else { return HashMap::new() };
     threads
         .filter_map(|thread| {
             let thread = thread.ok()?;
-            let figures = fs::read_to_string(thread.path().join("schedstat")).ok()?;
-            let waited = figures.split(' ').nth(1)?.parse().ok()?;
-            Some((thread.file_name().to_string_lossy().into_owned(), Duration::from_nanos(waited)))
+            let waited = figure(&thread.path().join("schedstat"))?;
+            Some((thread.file_name().to_string_lossy().into_owned(), waited))
         })
         .collect()
 }
