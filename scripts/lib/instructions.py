@@ -1,8 +1,9 @@
-"""Counts the cases of tests/instructions with callgrind, and compares them with the record. See scripts/instructions.sh."""
+"""Counts the cases of tests/instructions with callgrind, and judges them by the record. See scripts/instructions.sh."""
 
 import argparse
 import concurrent.futures
 import fnmatch
+import math
 import os
 import pathlib
 import platform
@@ -12,11 +13,11 @@ import subprocess
 import sys
 import tempfile
 
-# Hash tables have random keys, so that equal work takes up to 1 % more or less; the medians of three runs, of programs
-# built in different folders, were up to 1.7 % apart. What lies above this is no chance.
-WORSE_PERCENT = 5.0
-# So much better should be recorded, or the next regression hides behind it.
-BETTER_PERCENT = 5.0
+# What a case may take, as a multiple of its record. One run of equal code is like the next but for the random keys of
+# hash tables, which are worth up to 1 %.
+CASE_MAX = 1.03
+# What all may take together. Chance cancels out between the cases.
+MEAN_MAX = 1.01
 RUNS = 3
 PROFILE_LINES = 25
 RUN_SECONDS_MAX = 120
@@ -37,7 +38,8 @@ def arguments():
     parser = argparse.ArgumentParser()
     parser.add_argument("--program", type=pathlib.Path, required=True)
     parser.add_argument("--records", type=pathlib.Path, required=True)
-    parser.add_argument("--record", action="store_true")
+    parser.add_argument("--allowances", type=pathlib.Path)
+    parser.add_argument("--add", metavar="COMMIT", help="what the program was built from")
     parser.add_argument("--only", action="append", default=[])
     parser.add_argument("--profile")
     parser.add_argument("--list", action="store_true")
@@ -65,7 +67,9 @@ def count(program, cases):
     with tempfile.TemporaryDirectory(prefix="micro-mq-instructions.") as folder:
 
         def once(case, run):
-            instructions, units = callgrind(program, case, pathlib.Path(folder) / f"{cases.index(case)}.{run}")
+            profile = pathlib.Path(folder) / f"{cases.index(case)}.{run}"
+            instructions, units = callgrind(program, case, profile)
+            profile.unlink()
             return instructions / units
 
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -78,68 +82,94 @@ def circumstances():
     return f"{output(['valgrind', '--version']).strip()}, {' '.join(platform.libc_ver())}"
 
 
-def read_record(path):
+def rows_of(path):
+    """The fields of each line that is no remark; nothing without the file."""
     if not path.exists():
-        return None, {}
+        return []
     lines = path.read_text().splitlines()
-    rows = (line.split("\t") for line in lines if line and not line.startswith("#"))
-    remark = lines[1].removeprefix("# With ").removesuffix(".")
-    return remark, {case: float(instructions) for case, instructions in rows}
+    return [line.split("\t") for line in lines if line.strip() and not line.startswith("#")]
 
 
-def write_record(path, counted, all_cases):
-    _, record = read_record(path)
-    record |= counted
-    path.parent.mkdir(exist_ok=True)
-    rows = [f"{case}\t{record[case]:.2f}\n" for case in all_cases if case in record]
+def add_to_record(path, counted, commit):
+    """Appends what is not recorded; what is stays as it is."""
     head = (
-        "# Instructions per packet, message, filter or topic name. Written by scripts/instructions.sh --record.\n"
+        "# Instructions per packet, message, filter or topic name, and the commit whose code took them. Only added to.\n"
         f"# With {circumstances()}.\n"
     )
-    path.write_text(head + "".join(rows))
-    print(f"recorded in {path}")
+    path.parent.mkdir(exist_ok=True)
+    before = path.read_text() if path.exists() else head
+    rows = [f"{case}\t{instructions:.2f}\t{commit}\n" for case, instructions in counted.items()]
+    path.write_text(before + "".join(rows))
+    print(f"{len(rows)} cases added to {path}")
 
 
-def compare(counted, record):
-    """Prints a line for each case; returns those that are worse, better and not recorded."""
-    worse, better, unknown = [], [], []
-    print(f"{'case':<34}{'recorded':>12}{'now':>12}{'change':>9}")
+def read_allowances(path, all_cases):
+    """What single cases may take as a multiple of their record, and why."""
+    allowances = {}
+    for row in rows_of(path):
+        if len(row) != 3 or row[0] not in all_cases or not row[2].strip():
+            sys.exit(f"instructions.sh: {path}: '{'  '.join(row)}' is not a case, a factor and a reason")
+        allowances[row[0]] = (float(row[1]), row[2])
+    return allowances
+
+
+def geometric_mean(ratios):
+    return math.exp(statistics.fmean(map(math.log, ratios)))
+
+
+def judge(path, allowances_path, counted, all_cases):
+    """Prints a line for each case and what all took together; returns the exit status."""
+    record = {case: float(instructions) for case, instructions, _ in rows_of(path)}
+    if not record:
+        print(f"nothing is recorded for this compiler ({path.name}), so nothing is judged; --add does it")
+        record_line = None
+    else:
+        record_line = path.read_text().splitlines()[1].removeprefix("# With ").removesuffix(".")
+    allowances = read_allowances(allowances_path, all_cases)
+    worse, unknown, ratios, others = [], [], [], []
+    print(f"{'case':<40}{'recorded':>12}{'now':>12}{'ratio':>8}")
     for case, now in counted.items():
         before = record.get(case)
         if before is None:
             unknown.append(case)
-            print(f"{case:<34}{'-':>12}{now:>12.1f}")
+            print(f"{case:<40}{'-':>12}{now:>12.1f}")
             continue
-        change = (now / before - 1) * 100
+        ratio = now / before
+        ratios.append(ratio)
+        allowed, reason = allowances.get(case, (CASE_MAX, None))
         verdict = ""
-        if change > WORSE_PERCENT:
+        if ratio > allowed:
             worse.append(case)
-            verdict = "  worse"
-        elif change < -BETTER_PERCENT:
-            better.append(case)
-            verdict = "  better"
-        print(f"{case:<34}{before:>12.1f}{now:>12.1f}{change:>+8.1f}%{verdict}")
-    return worse, better, unknown
-
-
-def judge(path, counted, all_cases):
-    remark, record = read_record(path)
-    worse, better, unknown = compare(counted, record)
-    if remark is None:
-        print(f"nothing is recorded for this compiler ({path.name}), so nothing is compared; --record does it")
+            verdict = f"  worse than {allowed:g}"
+        if reason is None:
+            others.append(ratio)
+        elif ratio <= CASE_MAX:
+            verdict += f"  needs no allowance ({allowed:g}: {reason})"
+        else:
+            verdict += f"  allowed {allowed:g}: {reason}"
+        print(f"{case:<40}{before:>12.1f}{now:>12.1f}{ratio:>8.3f}{verdict}")
+    if record_line is None:
         return 0
-    if remark != circumstances():
-        print(f"recorded with {remark}; these counts are with {circumstances()}")
+    if record_line != circumstances():
+        print(f"recorded with {record_line}; these counts are with {circumstances()}")
     gone = [case for case in record if case not in all_cases]
-    if better:
-        print(f"better by more than {BETTER_PERCENT:g} %, to be recorded (--record): {', '.join(better)}")
-    for names, what in ((worse, f"more than {WORSE_PERCENT:g} % worse"), (unknown, "not recorded"), (gone, "gone")):
-        if names:
-            print(f"{what}: {', '.join(names)}")
-    if worse or unknown or gone:
-        print("scripts/instructions.sh --profile CASE shows where a case's instructions go; --record records these")
+    named = ((worse, "worse than they may be"), (unknown, "not recorded (--add)"), (gone, "recorded and gone"))
+    for cases, what in named:
+        if cases:
+            print(f"{what}: {', '.join(cases)}")
+    if worse:
+        print("scripts/instructions.sh --profile CASE shows where a case's instructions go")
     failed = len(worse) + len(unknown) + len(gone)
-    print(f"{len(counted) - len(worse) - len(unknown)} cases hold, {failed} do not")
+    if ratios:
+        print(f"largest ratio {max(ratios):.3f}; one case may have {CASE_MAX:g}")
+        print(f"geometric mean of all {len(ratios)}: {geometric_mean(ratios):.4f}")
+    # Of a few cases it would be judged by chance.
+    if others and len(counted) == len(all_cases):
+        mean = geometric_mean(others)
+        failed += mean > MEAN_MAX
+        verdict = "worse than" if mean > MEAN_MAX else "may be"
+        print(f"geometric mean of the {len(others)} without an allowance: {mean:.4f}; {verdict} {MEAN_MAX:g}")
+    print(f"{len(counted) - len(worse) - len(unknown)} passed, {failed} failed")
     return 1 if failed else 0
 
 
@@ -180,23 +210,25 @@ def show_profile(program, case):
 
 def main():
     given = arguments()
-    all_cases = output([given.program, "--list"]).split()
+    program = given.program
+    all_cases = output([program, "--list"]).split()
     if given.list:
         print("\n".join(all_cases))
         return 0
     if given.profile:
         if given.profile not in all_cases:
             sys.exit(f"instructions.sh: no case '{given.profile}' (see --list)")
-        show_profile(given.program, given.profile)
+        show_profile(program, given.profile)
         return 0
     cases = [case for case in all_cases if not given.only or any(fnmatch.fnmatch(case, one) for one in given.only)]
     if not cases:
         sys.exit(f"instructions.sh: no case matches {', '.join(given.only)} (see --list)")
-    counted = count(given.program, cases)
-    if given.record:
-        write_record(given.records, counted, all_cases)
+    if given.add:
+        recorded = {row[0] for row in rows_of(given.records)}
+        cases = [case for case in cases if case not in recorded]
+        add_to_record(given.records, count(program, cases), given.add)
         return 0
-    return judge(given.records, counted, all_cases)
+    return judge(given.records, given.allowances, count(program, cases), all_cases)
 
 
 if __name__ == "__main__":

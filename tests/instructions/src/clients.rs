@@ -56,9 +56,10 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// Opens a network connection and says CONNECT; the answer is there once the node has settled.
-    pub(crate) fn begin(simulation: &Simulation, client_identifier: &str) -> Self {
-        let connection = simulation.run(async |node| node.connect_with(0, PIPE_BYTES));
+    /// Opens its network connection, the workers taking turns, and says CONNECT; the answer is there once the node has
+    /// settled.
+    pub(crate) fn begin(simulation: &Simulation, client_identifier: &str, number: usize) -> Self {
+        let connection = simulation.run(async |node| node.connect_with(number % node.workers(), PIPE_BYTES));
         let mut client = Self { connection, received: 0, acknowledged: 0 };
         client.send(&Packet::Connect(Box::new(Connect::new(VERSION, client_identifier))));
         client

@@ -3,6 +3,7 @@
 //! of a fan-out, for one delivery.
 
 use micro_mq_actors::Settings;
+use micro_mq_actors::sessions::home_worker;
 use micro_mq_actors::simulation::Simulation;
 use mqtt_codec::QoS::{self, AtLeastOnce, AtMostOnce, ExactlyOnce};
 
@@ -17,8 +18,8 @@ pub(crate) const CASES: &[Case] = &[
     Case { name: "step/64-publishes-q1", run: || Run { qos: AtLeastOnce, subscribers: 1, ..STEP }.go() },
     Case { name: "step/64-publishes-q2", run: || Run { qos: ExactlyOnce, subscribers: 1, ..STEP }.go() },
     // Whole runs.
-    Case { name: "run/idle-millisecond", run: idle },
-    Case { name: "run/connect-disconnect", run: connect_and_disconnect },
+    Case { name: "run/idle-millisecond", run: || idle(1) },
+    Case { name: "run/connect-disconnect", run: || connect_and_disconnect(1) },
     Case { name: "run/publishers-1000-q1-w1", run: || PUBLISHERS.go() },
     Case { name: "run/fanin-100-q0", run: || Run { qos: AtMostOnce, ..FAN_IN }.go() },
     Case { name: "run/fanin-100-q1-w20", run: || FAN_IN.go() },
@@ -26,6 +27,33 @@ pub(crate) const CASES: &[Case] = &[
     Case { name: "run/fanout-100-q1-w50", run: || FAN_OUT.go() },
     Case { name: "run/pairs-50-q2-w10", run: || PAIRS.go() },
     Case { name: "run/shared-10-q1-w20", run: || SHARED.go() },
+    // The same with two workers, whose clients are spread over both. In the steps the subscriber is on the other one.
+    Case { name: "two-workers/64-publishes-q0-unheard", run: || Run { qos: AtMostOnce, ..STEP }.go_on_two() },
+    Case {
+        name: "two-workers/64-publishes-q1-unheard",
+        run: || Run { qos: AtLeastOnce, ..STEP }.go_on_two(),
+    },
+    Case {
+        name: "two-workers/64-publishes-q0",
+        run: || Run { qos: AtMostOnce, subscribers: 1, ..STEP }.go_on_two(),
+    },
+    Case {
+        name: "two-workers/64-publishes-q1",
+        run: || Run { qos: AtLeastOnce, subscribers: 1, ..STEP }.go_on_two(),
+    },
+    Case {
+        name: "two-workers/64-publishes-q2",
+        run: || Run { qos: ExactlyOnce, subscribers: 1, ..STEP }.go_on_two(),
+    },
+    Case { name: "two-workers/idle-millisecond", run: || idle(2) },
+    Case { name: "two-workers/connect-disconnect", run: || connect_and_disconnect(2) },
+    Case { name: "two-workers/publishers-1000-q1-w1", run: || PUBLISHERS.go_on_two() },
+    Case { name: "two-workers/fanin-100-q0", run: || Run { qos: AtMostOnce, ..FAN_IN }.go_on_two() },
+    Case { name: "two-workers/fanin-100-q1-w20", run: || FAN_IN.go_on_two() },
+    Case { name: "two-workers/fanout-100-q0", run: || Run { qos: AtMostOnce, ..FAN_OUT }.go_on_two() },
+    Case { name: "two-workers/fanout-100-q1-w50", run: || FAN_OUT.go_on_two() },
+    Case { name: "two-workers/pairs-50-q2-w10", run: || PAIRS.go_on_two() },
+    Case { name: "two-workers/shared-10-q1-w20", run: || SHARED.go_on_two() },
 ];
 
 /// Who hears a publisher.
@@ -42,6 +70,7 @@ enum Hearers {
 /// Publishers and subscribers, and how long they go on.
 #[derive(Clone, Copy)]
 struct Run {
+    workers: usize,
     publishers: usize,
     subscribers: usize,
     hearers: Hearers,
@@ -51,12 +80,20 @@ struct Run {
     rounds: usize,
 }
 
-const STEP: Run =
-    Run { publishers: 1, subscribers: 0, hearers: Hearers::All, qos: AtMostOnce, window: 64, rounds: 20 };
+const STEP: Run = Run {
+    workers: 1,
+    publishers: 1,
+    subscribers: 0,
+    hearers: Hearers::All,
+    qos: AtMostOnce,
+    window: 64,
+    rounds: 20,
+};
 const PUBLISHERS: Run = Run { publishers: 1000, qos: AtLeastOnce, window: 1, rounds: 3, ..STEP };
 const FAN_IN: Run = Run { publishers: 100, subscribers: 1, qos: AtLeastOnce, window: 20, rounds: 3, ..STEP };
 const FAN_OUT: Run = Run { subscribers: 100, qos: AtLeastOnce, window: 50, rounds: 2, ..STEP };
 const PAIRS: Run = Run {
+    workers: 1,
     publishers: 50,
     subscribers: 50,
     hearers: Hearers::OneEach,
@@ -67,9 +104,18 @@ const PAIRS: Run = Run {
 const SHARED: Run = Run { subscribers: 10, hearers: Hearers::Group, publishers: 100, ..FAN_IN };
 
 impl Run {
+    fn go_on_two(self) -> usize {
+        assert_ne!(
+            home_worker("publisher-0", 2),
+            home_worker("subscriber-0", 2),
+            "the steps are to cross over"
+        );
+        Self { workers: 2, ..self }.go()
+    }
+
     /// Plays it: a round that is not counted, in which tables and buffers grow, and those that are.
     fn go(self) -> usize {
-        let simulation = Simulation::start(settings());
+        let simulation = Simulation::start(settings(self.workers));
         let mut subscribers = clients(&simulation, "subscriber", self.subscribers);
         for (index, subscriber) in subscribers.iter_mut().enumerate() {
             subscriber.subscribe(&self.filter(index), self.qos);
@@ -128,16 +174,16 @@ impl Run {
     }
 }
 
-/// One worker, and nothing that happens by itself.
-fn settings() -> Settings {
+/// The defaults, with so many workers.
+fn settings(workers: usize) -> Settings {
     let mut settings = Settings::default();
-    settings.node.workers = 1;
+    settings.node.workers = workers;
     settings
 }
 
 fn clients(simulation: &Simulation, name: &str, count: usize) -> Vec<Client> {
     let mut clients: Vec<_> =
-        (0..count).map(|index| Client::begin(simulation, &format!("{name}-{index}"))).collect();
+        (0..count).map(|index| Client::begin(simulation, &format!("{name}-{index}"), index)).collect();
     settle(simulation);
     clients.iter_mut().for_each(|client| {
         client.receive();
@@ -146,20 +192,20 @@ fn clients(simulation: &Simulation, name: &str, count: usize) -> Vec<Client> {
 }
 
 /// What each settling costs beside the work: runtime, timers, the turns of actors that find nothing to do.
-fn idle() -> usize {
+fn idle(workers: usize) -> usize {
     const MILLISECONDS: usize = 100;
-    let simulation = Simulation::start(settings());
+    let simulation = Simulation::start(settings(workers));
     settle(&simulation);
     (0..MILLISECONDS).for_each(|_| settle_counted(&simulation));
     MILLISECONDS
 }
 
-fn connect_and_disconnect() -> usize {
+fn connect_and_disconnect(workers: usize) -> usize {
     const CLIENTS: usize = 500;
-    let simulation = Simulation::start(settings());
+    let simulation = Simulation::start(settings(workers));
     let play = |settle: fn(&Simulation)| {
         let mut clients: Vec<_> =
-            (0..CLIENTS).map(|index| Client::begin(&simulation, &format!("client-{index}"))).collect();
+            (0..CLIENTS).map(|index| Client::begin(&simulation, &format!("client-{index}"), index)).collect();
         settle(&simulation);
         for client in &mut clients {
             client.receive();
