@@ -78,12 +78,13 @@ class Limits(unittest.TestCase):
                 self.assertEqual(said, shipped(key.strip("`")))
 
     def test_counters_exist(self):
-        sources = "".join(path.read_text() for path in (ROOT / "actors/src").rglob("*.rs"))
+        folders = (ROOT / "actors/src", ROOT / "node/src")
+        sources = "".join(path.read_text() for folder in folders for path in folder.rglob("*.rs"))
         for cells in self.TABLE:
             for counter, reason in re.findall(r'`([a-z_0-9]+)_total(?:\{[a-z]+="([a-z_]+)"\})?`', cells[-1]):
                 with self.subTest(counter=counter):
                     # Those of events are a list of names, which get their ending where they are rendered.
-                    named = re.search(rf'"{counter}_total"|^ +{counter},$', sources, re.MULTILINE)
+                    named = re.search(rf'"(micro_mq_)?{counter}_total|^ +{counter},$', sources, re.MULTILINE)
                     self.assertTrue(named, "there is no such counter")
                     self.assertTrue(not reason or f'"{reason}"' in sources, "there is no such reason")
 
