@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use actix::prelude::*;
-use auth_actor::{Auth, AuthError, AuthSettings, Provider, Reload};
+use actix_rt::time::timeout;
+use auth_actor::{Asking, Auth, AuthError, AuthSettings, Provider, Reload};
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 use tracing::{info, warn};
@@ -77,7 +78,9 @@ pub struct RunningNode {
     shared: Arc<NodeShared>,
     metrics: Arc<Place<Metrics>>,
     listeners: Vec<(String, SocketAddr)>,
+    /// Control and workers.
     arbiters: Vec<Arbiter>,
+    auth_arbiter: Arbiter,
     stop: watch::Sender<bool>,
     accepting: Arc<AtomicBool>,
 }
@@ -103,13 +106,25 @@ impl Node {
         options: NodeOptions,
         backend: impl FnOnce() -> Rc<RefCell<dyn SessionBackend>> + Send + 'static,
     ) -> Result<RunningNode, StartError> {
+        let provider = Provider::from_settings(&options.auth)?;
+        Self::start_on(options, provider, backend).await
+    }
+
+    /// The same, with another provider than `options.auth` names; the limits there hold for it.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn start_on(
+        options: NodeOptions,
+        provider: Provider,
+        backend: impl FnOnce() -> Rc<RefCell<dyn SessionBackend>> + Send + 'static,
+    ) -> Result<RunningNode, StartError> {
         let workers = workers(&options.settings.node);
         if workers > WORKERS_MAX {
             return Err(StartError::TooManyWorkers(workers));
         }
-        let provider = Provider::from_settings(&options.auth)?;
         let (listeners, sockets) = bind(&options, workers).map_err(StartError::Bind)?;
-        let shared = Arc::new(shared(options.settings, &provider, workers));
+        let shared = Arc::new(shared(options.settings, &options.auth, &provider, workers));
         let (stop, stopped) = watch::channel(false);
         // Nobody is let in before all workers can take clients over.
         let (open, opened) = watch::channel(false);
@@ -119,8 +134,18 @@ impl Node {
         arbiters[0].spawn_fn({
             let shared = Arc::clone(&shared);
             move || {
-                start_control(&shared, provider, backend());
+                start_control(&shared, backend());
                 // The one who waits may have given up; then nothing waits for this thread.
+                let _ = ready.send(());
+            }
+        });
+        started.await.map_err(|_| StartError::ThreadEnded)?;
+        let auth_arbiter = Arbiter::new();
+        let (ready, started) = oneshot::channel();
+        auth_arbiter.spawn_fn({
+            let shared = Arc::clone(&shared);
+            move || {
+                start_auth(&shared, provider);
                 let _ = ready.send(());
             }
         });
@@ -150,7 +175,7 @@ impl Node {
         started.await.map_err(|_| StartError::ThreadEnded)?;
         open.send_replace(true);
         let accepting = Arc::new(AtomicBool::new(true));
-        Ok(RunningNode { shared, metrics, listeners, arbiters, stop, accepting })
+        Ok(RunningNode { shared, metrics, listeners, arbiters, auth_arbiter, stop, accepting })
     }
 }
 
@@ -191,7 +216,12 @@ fn bind(options: &NodeOptions, workers: usize) -> Result<Bound, Vec<BindError>> 
 }
 
 /// What the actors of a node will share; none is started yet.
-pub(crate) fn shared(settings: Settings, provider: &Provider, workers: usize) -> NodeShared {
+pub(crate) fn shared(
+    settings: Settings,
+    auth: &AuthSettings,
+    provider: &Provider,
+    workers: usize,
+) -> NodeShared {
     let kept = Arc::new(NodeKept::new(settings.node.queued_bytes_max));
     NodeShared {
         decode_limits: decode_limits(&settings.mqtt),
@@ -201,6 +231,7 @@ pub(crate) fn shared(settings: Settings, provider: &Provider, workers: usize) ->
         retained_inbound: Arc::new(Inbound::new(&settings.node)),
         store: Place::default(),
         auth: Place::default(),
+        asking: Asking::new(auth, provider.live_policy()),
         policy: provider.live_policy(),
         control_stats: WorkerStats::default(),
         retained_stamp: AtomicU64::new(0),
@@ -243,10 +274,23 @@ fn ward<A: Actor>(
     }
 }
 
+/// Starts the auth actor on this thread. It has one of its own: a provider that holds it up costs who asks, and neither
+/// the other actors of the node nor its figures.
+pub(crate) fn start_auth(shared: &Arc<NodeShared>, provider: Provider) {
+    let ward = ward(
+        shared,
+        ActorKind::Auth,
+        |shared| &shared.auth,
+        |shared| &shared.control_stats,
+        move || Auth::new(provider.clone()).start(),
+        || {},
+    );
+    actix_rt::spawn(look_after(vec![ward]));
+}
+
 /// Starts the actors of the control thread on this one, but the metrics actor.
 pub(crate) fn start_control(
     shared: &Arc<NodeShared>,
-    provider: Provider,
     backend: Rc<RefCell<dyn SessionBackend>>,
 ) -> Rc<RefCell<RetainedStore>> {
     let settings = &shared.settings.session;
@@ -269,14 +313,6 @@ pub(crate) fn start_control(
         |shared| &shared.store,
         |shared| &shared.control_stats,
         move || SessionStore::new(Arc::clone(&node), Rc::clone(&backend)).start(),
-        || {},
-    ));
-    wards.push(ward(
-        shared,
-        ActorKind::Auth,
-        |shared| &shared.auth,
-        |shared| &shared.control_stats,
-        move || Auth::new(provider.clone()).start(),
         || {},
     ));
     actix_rt::spawn(look_after(wards));
@@ -349,6 +385,21 @@ fn listen(
 
 /// How often a shutdown looks whether everybody is gone.
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
+/// How long a reload may take before the log says that it does.
+const RELOAD_PATIENCE: Duration = Duration::from_secs(5);
+/// How long the thread of the auth actor may take to end: as good as no time, unless its provider holds it up.
+const AUTH_PATIENCE: Duration = Duration::from_millis(200);
+
+/// Whether a thread that was stopped ends in time. One that does not is left behind: it ends with the process.
+async fn ended(arbiter: Arbiter, patience: Duration) -> bool {
+    let (done, ended) = oneshot::channel();
+    // A thread that the runtime knows of would be waited for at its end, however long that takes.
+    let waiting = std::thread::Builder::new().name("end".to_owned()).spawn(move || {
+        let _ = arbiter.join();
+        let _ = done.send(());
+    });
+    waiting.is_ok() && timeout(patience, ended).await.is_ok()
+}
 
 impl RunningNode {
     /// Where it listens: each listener's name and address.
@@ -371,7 +422,15 @@ impl RunningNode {
     pub fn reload_auth(&self) {
         let Some(auth) = self.shared.auth.addr() else { return };
         actix_rt::spawn(async move {
-            match auth.send(Reload).await {
+            let mut reload = std::pin::pin!(auth.send(Reload));
+            let reloaded = match timeout(RELOAD_PATIENCE, &mut reload).await {
+                Ok(reloaded) => reloaded,
+                Err(_) => {
+                    warn!("the file of users and rules is still being read; what was read before holds");
+                    reload.await
+                }
+            };
+            match reloaded {
                 Ok(Ok(())) => info!("the file of users and rules was read anew"),
                 Ok(Err(error)) => {
                     warn!(%error, "the file of users and rules could not be read anew; the old one holds")
@@ -398,14 +457,16 @@ impl RunningNode {
             actix_rt::time::sleep(LOOK_INTERVAL).await;
         }
         let connections_cut = self.shared.connections.load(Ordering::Relaxed);
-        for arbiter in &self.arbiters {
+        for arbiter in self.arbiters.iter().chain([&self.auth_arbiter]) {
             arbiter.stop();
         }
         for arbiter in self.arbiters {
-            let joined = actix_rt::task::spawn_blocking(move || arbiter.join());
-            if actix_rt::time::timeout(grace, joined).await.is_err() {
+            if !ended(arbiter, grace).await {
                 warn!("a thread of the node did not end in time");
             }
+        }
+        if !ended(self.auth_arbiter, AUTH_PATIENCE).await {
+            warn!("the provider of auth.provider holds its thread up; the node ends without it");
         }
         info!(connections_cut, "the node has shut down");
         ShutdownReport { connections_cut }
@@ -428,8 +489,7 @@ impl RunningNode {
                 }
             }
         };
-        if actix_rt::time::timeout(deadline.saturating_duration_since(Instant::now()), routed).await.is_err()
-        {
+        if timeout(deadline.saturating_duration_since(Instant::now()), routed).await.is_err() {
             warn!("not all will messages were routed within the grace period");
         }
     }

@@ -1,22 +1,15 @@
-//! The auth actor: passes each question to its provider and counts the answers.
+//! The auth actor: passes each question to its provider.
 //!
-//! No handler here waits: an answer that takes time is a future of its own, so questions overtake slow ones.
+//! No handler here waits: an answer that takes time is a task of its own, so questions overtake slow ones, and one that
+//! nobody waits for any more is dropped with all that it holds.
 
 use actix::{Actor, Context, Handler, Message, ResponseFuture};
-use tracing::{debug, info};
+use tracing::info;
 
-use crate::counters::{Counters, Ended};
-use crate::{
-    AuthError, AuthObservation, Authenticate, AuthenticationOutcome, Authorize, BeginExchange,
-    ContinueExchange, ExchangeOutcome, Provider,
-};
+use crate::asking::{Asked, Question};
+use crate::{AuthError, Provider};
 
 // === messages ===
-
-/// How often the actor was asked, and what it said. Answered at once.
-#[derive(Copy, Clone, Debug, Message)]
-#[rtype(result = "AuthObservation")]
-pub struct Observe;
 
 /// Reads the provider's file anew, if it has one. On an error everything stays as it was. Connections stay; what they
 /// cached is outdated as soon as [`LivePolicy::revision`](crate::LivePolicy::revision) has changed.
@@ -26,21 +19,20 @@ pub struct Reload;
 
 // === state ===
 
-/// Room for a burst of reconnecting clients; beyond it `try_send` says `Full`.
+/// Room for a burst of reconnecting clients; `Asking` bounds what goes past it.
 const MAILBOX_CAPACITY: usize = 1024;
 
-/// The actor. One serves a node. All that lasts is in the provider, so one that ended is replaced by a new one with a
-/// clone of it; only the counters begin anew.
+/// The actor. One serves a node, on a thread of its own: a provider that holds that thread up costs nobody but who
+/// asks. All that lasts is in the provider, so one that ended is replaced by a new one with a clone of it.
 #[derive(Debug)]
 pub struct Auth {
     provider: Provider,
-    counters: Counters,
 }
 
 impl Auth {
     /// An actor that is not started yet.
     pub fn new(provider: Provider) -> Self {
-        Self { provider, counters: Counters::default() }
+        Self { provider }
     }
 }
 
@@ -56,73 +48,28 @@ impl Actor for Auth {
 
 // === handlers ===
 
-impl Handler<Authenticate> for Auth {
-    type Result = ResponseFuture<AuthenticationOutcome>;
+impl<Q: Question> Handler<Asked<Q>> for Auth {
+    type Result = ();
 
-    fn handle(&mut self, question: Authenticate, _ctx: &mut Self::Context) -> Self::Result {
-        self.counters.asked();
-        let counters = self.counters.clone();
-        let client_identifier = question.client_identifier.clone();
-        let answer = self.provider.authenticate(question);
-        Box::pin(async move {
-            let outcome = answer.await;
-            counters.ended(match outcome {
-                AuthenticationOutcome::Allowed(_) => Ended::Allowed,
-                AuthenticationOutcome::Refused(refusal) => {
-                    debug!(client_identifier, ?refusal, "authentication refused");
-                    Ended::Refused(refusal)
-                }
-            });
-            outcome
-        })
-    }
-}
-
-impl Handler<BeginExchange> for Auth {
-    type Result = ResponseFuture<ExchangeOutcome>;
-
-    fn handle(&mut self, question: BeginExchange, _ctx: &mut Self::Context) -> Self::Result {
-        self.counters.asked();
-        let counters = self.counters.clone();
-        let answer = self.provider.begin_exchange(question);
-        Box::pin(async move { counted(&counters, answer.await) })
-    }
-}
-
-impl Handler<ContinueExchange> for Auth {
-    type Result = ResponseFuture<ExchangeOutcome>;
-
-    fn handle(&mut self, question: ContinueExchange, _ctx: &mut Self::Context) -> Self::Result {
-        self.counters.asked();
-        let counters = self.counters.clone();
-        let answer = self.provider.continue_exchange(question);
-        Box::pin(async move { counted(&counters, answer.await) })
-    }
-}
-
-fn counted(counters: &Counters, outcome: ExchangeOutcome) -> ExchangeOutcome {
-    counters.ended(match outcome {
-        ExchangeOutcome::Continue { .. } => Ended::Continued,
-        ExchangeOutcome::Success { .. } => Ended::Allowed,
-        ExchangeOutcome::Refused(refusal) => {
-            debug!(?refusal, "enhanced authentication refused");
-            Ended::Refused(refusal)
+    fn handle(&mut self, asked: Asked<Q>, _ctx: &mut Self::Context) {
+        let Asked { question, mut answer, place } = asked;
+        if answer.is_closed() {
+            return;
         }
-    });
-    outcome
-}
-
-impl Handler<Authorize> for Auth {
-    type Result = ResponseFuture<Vec<bool>>;
-
-    fn handle(&mut self, question: Authorize, _ctx: &mut Self::Context) -> Self::Result {
-        let counters = self.counters.clone();
-        let answer = self.provider.authorize(question);
-        Box::pin(async move {
-            let answers = answer.await;
-            counters.authorized(&answers);
-            answers
-        })
+        let answering = question.put_to(self.provider.answers());
+        actix::spawn(async move {
+            let given = tokio::select! {
+                biased;
+                given = answering => Some(given),
+                // The answer is dropped with what it works on: it would serve nobody.
+                () = answer.closed() => None,
+            };
+            drop(place);
+            if let Some(given) = given {
+                // Who asked may have gone; then nobody wants it.
+                let _ = answer.send(given);
+            }
+        });
     }
 }
 
@@ -136,13 +83,5 @@ impl Handler<Reload> for Auth {
             info!("users and rules read anew");
             Ok(())
         })
-    }
-}
-
-impl Handler<Observe> for Auth {
-    type Result = AuthObservation;
-
-    fn handle(&mut self, _: Observe, _ctx: &mut Self::Context) -> Self::Result {
-        self.counters.observe()
     }
 }

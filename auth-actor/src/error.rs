@@ -69,6 +69,9 @@ pub enum AuthError {
     /// The threads that verify passwords cannot be started.
     #[error("cannot start the threads that verify passwords")]
     Threads(#[source] io::Error),
+    /// The file is being read, and others wait for that already.
+    #[error("the file of users is still being read")]
+    Reloading,
     /// The thread that reads the file ended without an answer.
     #[error("reading the file of users was cut short")]
     Interrupted,

@@ -1,13 +1,12 @@
 //! Enhanced authentication [MQTT-4.12]: an exchange of several steps.
 
-use actix::Message;
+use std::any::Any;
+use std::fmt;
 
-use crate::scram::{Challenge, Mechanism};
 use crate::{Identity, Refusal};
 
 /// Begins an exchange: a CONNECT with an authentication method, or an AUTH with reason code 0x19.
-#[derive(Clone, Message)]
-#[rtype(result = "ExchangeOutcome")]
+#[derive(Clone)]
 pub struct BeginExchange {
     /// Of the CONNECT, or as assigned by the node.
     pub client_identifier: String,
@@ -21,8 +20,6 @@ pub struct BeginExchange {
 
 /// Goes on with an exchange: an AUTH with reason code 0x18. The caller has seen to it that the authentication method
 /// is the same as before [MQTT-4.12.0-5].
-#[derive(Message)]
-#[rtype(result = "ExchangeOutcome")]
 pub struct ContinueExchange {
     /// What the step before gave back.
     pub exchange: Exchange,
@@ -51,18 +48,24 @@ pub enum ExchangeOutcome {
     Refused(Refusal),
 }
 
-/// The state of an exchange between two steps. It holds no secret, and each serves for one step only: the step takes
-/// it, and it cannot be copied.
-#[derive(Debug)]
-pub struct Exchange {
-    pub(crate) reauthenticate: Option<Identity>,
-    pub(crate) mechanism: Mechanism,
-    pub(crate) step: Step,
+/// The state of an exchange between two steps, which only its provider can read. It serves for one step only: the
+/// step takes it, and it cannot be copied. It waits with the connection, so it is to be small and without secrets.
+pub struct Exchange(Box<dyn Any + Send>);
+
+impl Exchange {
+    /// Of the provider that begins or continues it.
+    pub fn new(state: impl Any + Send) -> Self {
+        Self(Box::new(state))
+    }
+
+    /// What the provider put in; `None` if that was something else.
+    pub fn into_state<S: Any>(self) -> Option<S> {
+        self.0.downcast().ok().map(|state| *state)
+    }
 }
 
-/// What the server waits for.
-#[derive(Debug)]
-pub(crate) enum Step {
-    ClientFirst,
-    ClientFinal(Box<Challenge>),
+impl fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Exchange(..)")
+    }
 }

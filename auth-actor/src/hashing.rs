@@ -84,6 +84,10 @@ fn work(jobs: &Mutex<Receiver<Job>>) {
         // The guard is gone at the end of this statement: the others wait for jobs, not for this job's hash.
         let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(Job { password, hash, answer }) = job else { return };
+        if answer.is_closed() {
+            // Nobody waits any more: those behind it, who do, are not to wait for it.
+            continue;
+        }
         let right = Argon2::default().verify_password(password.as_bytes(), &hash).is_ok();
         // The caller may have gone; then nobody wants the answer.
         let _ = answer.send(right);

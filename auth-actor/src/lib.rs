@@ -1,12 +1,16 @@
 //! Answers who may connect, publish and subscribe.
 //!
-//! [`Auth`] is the actor. It is asked with [`Authenticate`] (user name and password), [`BeginExchange`] and
-//! [`ContinueExchange`] (enhanced authentication [MQTT-4.12]) and [`Authorize`] (publish, subscribe), and it passes
-//! each question to its [`Provider`]: `anonymous`, `mock`, or `file`. It knows no connection and no packet.
+//! [`Auth`] is the actor. It is asked, by way of [`Asking`], with [`Authenticate`] (user name and password),
+//! [`BeginExchange`] and [`ContinueExchange`] (enhanced authentication [MQTT-4.12]) and [`Authorize`] (publish,
+//! subscribe), and it passes each question to its [`Provider`]: `anonymous`, `mock`, `file`, or whatever else
+//! [`Answers`]. It knows no connection and no packet.
 //!
 //! # Invariants
-//! - When unsure, the answer is no: an unknown user, a full queue, a thread that died, a topic that is not one.
-//! - Slow hashes run on threads of their own; the actor's thread never waits for one.
+//! - When in doubt, the answer is no: an unknown user, a full queue, a thread that died, a topic that is not one; an
+//!   answer that is missing, late, or of another length than the question; one that was given under earlier rules.
+//! - Who asks waits for a bounded time, whatever the provider does, and a bounded number waits.
+//! - Slow hashes run on threads of their own, rules are judged in bounded pieces, and a file is read anew on a thread of
+//!   its own; the actor's thread never waits for any.
 //! - The actor keeps nothing about a client between two questions. The state of an [`Exchange`] travels with the
 //!   caller.
 //! - Passwords, hashes and keys never reach a log, an error text or a `Debug` output.
@@ -33,7 +37,7 @@
 //! `$`, as in a subscription [MQTT-4.7.2-1].
 
 mod actor;
-mod counters;
+mod asking;
 mod error;
 mod exchange;
 mod hashing;
@@ -47,14 +51,14 @@ mod scram;
 mod settings;
 mod users;
 
-pub use actor::{Auth, Observe, Reload};
-pub use counters::AuthObservation;
+pub use actor::{Auth, Reload};
+pub use asking::{Asked, Asker, Asking, Given, NoAnswer, Outcome, Outcomes, Question, QuestionKind};
 pub use error::AuthError;
 pub use exchange::{BeginExchange, ContinueExchange, Exchange, ExchangeOutcome};
 pub use hashing::{HASH_QUEUE_MAX, HASH_THREADS_MAX};
 pub use password::Password;
-pub use policy::{LivePolicy, Policy};
-pub use provider::Provider;
-pub use question::{Action, Authenticate, AuthenticationOutcome, Authorize, Identity, Refusal};
+pub use policy::{InForce, LivePolicy, Policy};
+pub use provider::{Answer, Answers, Provider, now};
+pub use question::{Action, Authenticate, AuthenticationOutcome, Authorize, Identity, Refusal, Wishes};
 pub use settings::{AuthSettings, ProviderKind};
 pub use users::{check_file, list_users, remove_user, set_password};

@@ -9,7 +9,8 @@ use zeroize::Zeroizing;
 pub struct Password(Zeroizing<Vec<u8>>);
 
 impl Password {
-    pub(crate) fn as_bytes(&self) -> &[u8] {
+    /// The bytes, for who verifies them.
+    pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 }

@@ -1,4 +1,4 @@
-//! What need not be asked.
+//! What need not be asked, and which rules are in force.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,6 +10,16 @@ pub struct Policy {
     pub authenticates: bool,
     /// Whether some publish or subscription may be refused.
     pub authorizes: bool,
+}
+
+/// What was in force at one moment.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct InForce {
+    /// What need not be asked.
+    pub policy: Policy,
+    /// How often the rules were replaced before. What was answered, or need not be asked, under one revision does not
+    /// count under another.
+    pub revision: u64,
 }
 
 const AUTHENTICATES: u64 = 1;
@@ -26,18 +36,26 @@ impl LivePolicy {
         Self(Arc::new(AtomicU64::new(bits(policy))))
     }
 
+    /// What is in force now. Policy and revision belong together: they are read at once.
+    pub fn in_force(&self) -> InForce {
+        let state = self.0.load(Ordering::Acquire);
+        let policy =
+            Policy { authenticates: state & AUTHENTICATES != 0, authorizes: state & AUTHORIZES != 0 };
+        InForce { policy, revision: state >> REVISION_SHIFT }
+    }
+
     /// What need not be asked now.
     pub fn current(&self) -> Policy {
-        let state = self.0.load(Ordering::Acquire);
-        Policy { authenticates: state & AUTHENTICATES != 0, authorizes: state & AUTHORIZES != 0 }
+        self.in_force().policy
     }
 
-    /// Counts the reloads. Answers that were kept under another revision are to be asked for again.
+    /// Counts the reloads. Answers that were given under another revision are to be asked for again.
     pub fn revision(&self) -> u64 {
-        self.0.load(Ordering::Acquire) >> REVISION_SHIFT
+        self.in_force().revision
     }
 
-    /// Sets the policy of the next revision. Only ever called by one reload at a time.
+    /// Sets the policy of the next revision, once the rules that it tells of answer. Only ever called by one reload at
+    /// a time.
     pub fn advance(&self, policy: Policy) {
         self.0.store(((self.revision() + 1) << REVISION_SHIFT) | bits(policy), Ordering::Release);
     }

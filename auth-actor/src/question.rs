@@ -1,8 +1,7 @@
 //! The questions of a connection and their answers.
 
 use std::net::SocketAddr;
-
-use actix::Message;
+use std::sync::Arc;
 
 use crate::Password;
 
@@ -14,8 +13,7 @@ pub struct Identity {
 }
 
 /// May this client connect with this user name and password?
-#[derive(Clone, Debug, Message)]
-#[rtype(result = "AuthenticationOutcome")]
+#[derive(Clone, Debug)]
 pub struct Authenticate {
     /// Of the CONNECT, or as assigned by the node.
     pub client_identifier: String,
@@ -58,14 +56,18 @@ pub enum Action {
     Subscribe,
 }
 
-/// May this client do these things? The answer has one `bool` per question, in order.
-#[derive(Clone, Debug, Message)]
-#[rtype(result = "Vec<bool>")]
+/// May this client do these things? The answer has one `bool` per wish, in order; one of any other length counts for
+/// none of them.
+#[derive(Clone, Debug)]
 pub struct Authorize {
     /// Replaces `%c` in rules.
     pub client_identifier: String,
     /// Of the [`Identity`]; replaces `%u` in rules.
     pub user_name: Option<String>,
-    /// Topic names to publish to; topic filters to subscribe to, without `$share/` and share name.
-    pub questions: Vec<(Action, String)>,
+    /// Topic names to publish to; topic filters to subscribe to, without `$share/` and share name. Shared with who
+    /// asks, so that it is held once.
+    pub wishes: Wishes,
 }
+
+/// What a client asks permission for: see [`Authorize::wishes`].
+pub type Wishes = Arc<[(Action, String)]>;

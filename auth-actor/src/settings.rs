@@ -14,11 +14,26 @@ pub struct AuthSettings {
     pub mock_allow: bool,
     /// The file of users and rules that the provider `file` reads. No default.
     pub file: Option<PathBuf>,
+    /// How long an answer of the provider is waited for, in milliseconds, above 0; what is not answered until then is
+    /// denied: CONNACK 0x88, PUBACK, PUBREC and SUBACK 0x87. Default 5000.
+    pub answer_timeout_ms: u64,
+    /// Questions to the provider that wait for an answer at a time, at least 2, half of them of clients that connect,
+    /// half of clients that are connected; one more is denied, in the same way. Default 10000.
+    pub questions_max: usize,
+    /// Bytes of those questions (names, passwords, topics), with halves in the same way. Default 67108864 (64 MiB).
+    pub questions_bytes_max: usize,
 }
 
 impl Default for AuthSettings {
     fn default() -> Self {
-        Self { provider: ProviderKind::Anonymous, mock_allow: true, file: None }
+        Self {
+            provider: ProviderKind::Anonymous,
+            mock_allow: true,
+            file: None,
+            answer_timeout_ms: 5000,
+            questions_max: 10_000,
+            questions_bytes_max: 64 * 1024 * 1024,
+        }
     }
 }
 

@@ -22,6 +22,7 @@ use super::partial::Partial;
 use super::parting::Parting;
 use super::permit::ConnectionPermit;
 use super::protocol::Protocol;
+use super::questions::Asked;
 use super::retained::{self, RetainedPieces};
 use super::transport::Transport;
 use crate::message::Batch;
@@ -45,10 +46,10 @@ pub(super) struct Rare {
     /// What a packet that is received in part holds.
     pub(super) incomplete: Option<IncompleteBytes>,
     /// A packet waits for the auth actor.
-    pub(super) asked: bool,
+    pub(super) asked: Option<Asked>,
     pub(super) exchange: Option<Exchange>,
     /// A step of a re-authentication is with the auth actor.
-    pub(super) authenticates: bool,
+    pub(super) authenticates: Option<Asked>,
     /// Set when the other end closed or the protocol was broken, to be dealt with at the end of the turn.
     pub(super) ending: Option<Ending>,
     /// The other end takes nothing any more. What it sent before is read to its end, which may be a DISCONNECT.
@@ -69,7 +70,9 @@ impl Rare {
             && self.incomplete.is_none()
             && self.exchange.is_none()
             && self.ending.is_none()
-            && !(self.held_up || self.asked || self.authenticates || self.broken)
+            && self.asked.is_none()
+            && self.authenticates.is_none()
+            && !(self.held_up || self.broken)
     }
 }
 
@@ -235,11 +238,11 @@ impl Connection {
         for change in fx.changes.drain(..) {
             self.change(context, change);
         }
-        if !fx.questions.is_empty() {
-            self.ask(context, std::mem::take(&mut fx.questions));
+        if !fx.wishes.is_empty() {
+            self.ask(context, std::mem::take(&mut fx.wishes).into());
         }
         for step in std::mem::take(&mut fx.reauthenticate) {
-            if self.rare().authenticates {
+            if self.rare().authenticates.is_some() {
                 // It speaks before it was answered.
                 fx.end = Some(Ending::because(ReasonCode::ProtocolError));
             } else {

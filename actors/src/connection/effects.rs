@@ -107,8 +107,8 @@ pub struct Effects {
     pub batch: Batch,
     /// Changes of subscriptions.
     pub changes: Vec<Change>,
-    /// Questions to the auth actor; the packet that raised them is stepped again with the answers.
-    pub questions: Vec<(Action, String)>,
+    /// What the auth actor has to be asked for; the packet that wants it is stepped again with the verdicts.
+    pub wishes: Vec<(Action, String)>,
     /// Steps of an enhanced authentication.
     pub reauthenticate: Vec<Reauthenticate>,
     /// Set when the network connection is to end.
@@ -133,7 +133,7 @@ impl Effects {
         self.out_packets = 0;
         self.batch.clear();
         self.changes.clear();
-        self.questions.clear();
+        self.wishes.clear();
         self.reauthenticate.clear();
         self.end = None;
     }

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use actix_rt::time::timeout;
 use auth_actor::{
-    Action, Authenticate, AuthenticationOutcome, Authorize, BeginExchange, ContinueExchange, ExchangeOutcome,
-    Identity, Password,
+    Action, Asker, Authenticate, AuthenticationOutcome, Authorize, BeginExchange, ContinueExchange,
+    ExchangeOutcome, Given, Identity, InForce, Outcome, Password, Question, QuestionKind,
 };
 use mqtt_codec::{
     Auth, AuthProperties, ConnAck, ConnAckProperties, Connect, DecodeError, Packet, PacketRef, PayloadFormat,
@@ -30,6 +30,9 @@ use crate::worker::{IncompleteBytes, Worker};
 const REFUSAL_PATIENCE: Duration = Duration::from_secs(1);
 /// Steps of one enhanced authentication at most.
 const EXCHANGE_STEPS_MAX: usize = 8;
+/// How often a client is judged, if users and rules are read anew meanwhile again and again, before it is told to come
+/// again.
+const JUDGED_MAX: usize = 3;
 
 /// What a client is told whose CONNECT is refused.
 #[derive(Debug, Clone, Copy)]
@@ -46,6 +49,8 @@ pub struct Refusal {
 enum Turned {
     /// Closed by the other end, or broken: there is nobody to tell.
     Away,
+    /// It took too long over its packets.
+    Late,
     /// To be told in a CONNACK.
     Refused(ProtocolVersion, ReasonCode),
 }
@@ -62,6 +67,8 @@ struct Settled {
     assigned: bool,
     identity: Identity,
     authentication_data: Option<Vec<u8>>,
+    /// What was in force when all of it was judged.
+    revision: u64,
 }
 
 struct Handshake {
@@ -73,6 +80,8 @@ struct Handshake {
     peer: Option<SocketAddr>,
     /// Largest packet that the client takes, in bytes, as far as it said so.
     limit: u32,
+    /// When the client must have sent what is waited for. The time that questions take is not counted against it.
+    deadline: Instant,
 }
 
 /// A network connection that was accepted.
@@ -83,7 +92,7 @@ pub(crate) struct Accepted {
     pub(crate) received: Vec<u8>,
     pub(crate) peer: Option<SocketAddr>,
     pub(crate) permit: ConnectionPermit,
-    /// When the client must have sent its CONNECT, be who it says and be allowed its will.
+    /// When the client must have sent its CONNECT, and what more its authentication asks of it.
     pub(crate) deadline: Instant,
 }
 
@@ -97,16 +106,17 @@ pub(crate) async fn run(worker: Rc<Worker>, accepted: Accepted) {
         incomplete: IncompleteBytes::new(&worker.node),
         peer,
         limit: u32::MAX,
+        deadline,
     };
-    let settled = match timeout_at(deadline, handshake.settle()).await {
-        Ok(Ok(settled)) => settled,
-        Ok(Err(Turned::Away)) => return,
-        Ok(Err(Turned::Refused(version, reason))) => {
+    let settled = match handshake.settle().await {
+        Ok(settled) => settled,
+        Err(Turned::Away) => return,
+        Err(Turned::Refused(version, reason)) => {
             debug!(?peer, reason = ?reason, "a CONNECT was refused");
             let refusal = Refusal { version, reason, limit: handshake.limit };
             return refuse_now(handshake.transport, refusal, &worker, permit).await;
         }
-        Err(_) => {
+        Err(Turned::Late) => {
             worker.counters.connect_timeouts.add(1);
             return;
         }
@@ -128,6 +138,7 @@ pub(crate) async fn run(worker: Rc<Worker>, accepted: Accepted) {
         rest: handshake.received,
         identity: settled.identity,
         authentication_data: settled.authentication_data,
+        revision: settled.revision,
         permit,
     });
 }
@@ -152,19 +163,44 @@ impl Handshake {
         if assigned {
             connect.client_identifier = self.assign_identifier();
         }
-        let (identity, authentication_data) = match connect.properties.authentication_method.clone() {
-            Some(method) => self.exchange(&connect, method).await?,
-            None => (self.authenticate(&connect).await?, None),
+        for _ in 0..JUDGED_MAX {
+            let in_force = self.worker.node.policy.in_force();
+            let (identity, authentication_data) = match connect.properties.authentication_method.clone() {
+                Some(method) => self.exchange(&connect, method).await?,
+                None => (self.authenticate(&connect, in_force).await?, None),
+            };
+            self.authorize_will(&connect, &identity, in_force).await?;
+            let revision = in_force.revision;
+            if self.worker.node.policy.revision() == revision {
+                return Ok(Settled { connect, assigned, identity, authentication_data, revision });
+            }
+            if connect.properties.authentication_method.is_some() {
+                // The client would have to prove once more who it is, and is not told to before its CONNACK.
+                break;
+            }
+        }
+        // What was answered counts no more: users and rules were read anew meanwhile.
+        let kind = match connect.properties.authentication_method {
+            Some(_) => QuestionKind::ExchangeStep,
+            None => QuestionKind::Login,
         };
-        self.authorize_will(&connect, &identity).await?;
-        Ok(Settled { connect, assigned, identity, authentication_data })
+        self.worker.node.asking.outcomes().count(kind, Outcome::Outdated, 1);
+        Err(refused(ReasonCode::ServerUnavailable))
+    }
+
+    /// Asks the auth actor; none if there is no answer. The client has as much time left behind it as before.
+    async fn ask<Q: Question>(&mut self, question: Q) -> Option<Q::Answer> {
+        let began = Instant::now();
+        let answered = self.worker.node.ask_auth(Asker::Connecting, question).await;
+        self.deadline += began.elapsed();
+        answered.ok().map(|Given { answer, .. }| answer)
     }
 
     /// Reads once.
     async fn read_more(&mut self) -> Result<(), Turned> {
         let (transport, worker, received) = (&mut self.transport, &self.worker, &mut self.received);
         let incomplete = &mut self.incomplete;
-        let read = poll_fn(|task| {
+        let reading = poll_fn(|task| {
             let mut scratch = worker.scratch.borrow_mut();
             let read = transport.poll_read(task, &mut scratch)?.map(|read| {
                 received.extend_from_slice(&scratch[..read]);
@@ -174,11 +210,11 @@ impl Handshake {
                 true => read.map(|read| Ok(Some(read))),
                 false => Poll::Ready(Ok(None)),
             }
-        })
-        .await
-        .inspect_err(|error| {
-            self.worker.counters.count_websocket(WebSocketRefusal::of_read(error));
-        })?;
+        });
+        let read =
+            timeout_at(self.deadline, reading).await.map_err(|_| Turned::Late)?.inspect_err(|error| {
+                self.worker.counters.count_websocket(WebSocketRefusal::of_read(error));
+            })?;
         let Some(read) = read else {
             self.worker.counters.incomplete_packets_full.add(1);
             return Err(Turned::Away);
@@ -293,9 +329,8 @@ impl Handshake {
         }
     }
 
-    async fn authenticate(&self, connect: &Connect) -> Result<Identity, Turned> {
-        let node = &self.worker.node;
-        if !node.policy.current().authenticates {
+    async fn authenticate(&mut self, connect: &Connect, in_force: InForce) -> Result<Identity, Turned> {
+        if !in_force.policy.authenticates {
             return Ok(Identity { user_name: connect.user_name.clone() });
         }
         let question = Authenticate {
@@ -304,7 +339,7 @@ impl Handshake {
             password: connect.password.as_ref().map(|password| Password::from(password.to_vec())),
             peer: self.peer,
         };
-        match node.ask_auth(question).await {
+        match self.ask(question).await {
             Some(AuthenticationOutcome::Allowed(identity)) => Ok(identity),
             Some(AuthenticationOutcome::Refused(refusal)) => {
                 Err(Turned::Refused(connect.version, reason(refusal)))
@@ -321,14 +356,13 @@ impl Handshake {
     ) -> Result<(Identity, Option<Vec<u8>>), Turned> {
         let refused = |reason| Turned::Refused(ProtocolVersion::V5, reason);
         let unavailable = || refused(ReasonCode::ServerUnavailable);
-        let worker = Rc::clone(&self.worker);
         let begin = BeginExchange {
             client_identifier: connect.client_identifier.clone(),
             method: method.clone(),
             data: connect.properties.authentication_data.as_ref().map(|data| data.to_vec()),
             reauthenticate: None,
         };
-        let mut outcome = worker.node.ask_auth(begin).await.ok_or_else(unavailable)?;
+        let mut outcome = self.ask(begin).await.ok_or_else(unavailable)?;
         for _ in 0..EXCHANGE_STEPS_MAX {
             let (exchange, data) = match outcome {
                 ExchangeOutcome::Success { identity, data } => return Ok((identity, Some(data))),
@@ -344,7 +378,8 @@ impl Handshake {
             let mut bytes = Vec::new();
             encode(&question, ProtocolVersion::V5, self.limit, &mut bytes)
                 .map_err(|_| refused(ReasonCode::PacketTooLarge))?;
-            write_all(&mut self.transport, &bytes).await?;
+            let written = timeout_at(self.deadline, write_all(&mut self.transport, &bytes)).await;
+            written.map_err(|_| Turned::Late)??;
             let answer = match self.read_packet(Some(ProtocolVersion::V5)).await? {
                 Packet::Auth(answer) => answer,
                 // It thought better of it, and listens no more.
@@ -357,26 +392,33 @@ impl Handshake {
                 return Err(refused(ReasonCode::ProtocolError));
             }
             let data = answer.properties.authentication_data.map(|data| data.to_vec());
-            let next = worker.node.ask_auth(ContinueExchange { exchange, data }).await;
+            let next = self.ask(ContinueExchange { exchange, data }).await;
             outcome = next.ok_or_else(unavailable)?;
         }
         Err(refused(ReasonCode::NotAuthorized))
     }
 
-    async fn authorize_will(&self, connect: &Connect, identity: &Identity) -> Result<(), Turned> {
-        let node = &self.worker.node;
-        let Some(will) = connect.will.as_ref().filter(|_| node.policy.current().authorizes) else {
+    /// A will that is not allowed refuses the CONNECT with 0x87, one that nobody could judge with 0x88.
+    async fn authorize_will(
+        &mut self,
+        connect: &Connect,
+        identity: &Identity,
+        in_force: InForce,
+    ) -> Result<(), Turned> {
+        let Some(will) = connect.will.as_ref().filter(|_| in_force.policy.authorizes) else {
             return Ok(());
         };
         let question = Authorize {
             client_identifier: connect.client_identifier.clone(),
             user_name: identity.user_name.clone(),
-            questions: vec![(Action::Publish, will.topic.as_str().to_owned())],
+            wishes: [(Action::Publish, will.topic.as_str().to_owned())].into(),
         };
-        match node.ask_auth(question).await.as_deref().and_then(<[bool]>::first) {
-            Some(true) => Ok(()),
-            _ => Err(Turned::Refused(connect.version, ReasonCode::NotAuthorized)),
-        }
+        let reason = match self.ask(question).await.as_deref() {
+            Some([true]) => return Ok(()),
+            Some(_) => ReasonCode::NotAuthorized,
+            None => ReasonCode::ServerUnavailable,
+        };
+        Err(Turned::Refused(connect.version, reason))
     }
 }
 

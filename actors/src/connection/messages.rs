@@ -1,7 +1,7 @@
 //! What a connection is told.
 
 use actix::prelude::*;
-use auth_actor::{Action, ExchangeOutcome};
+use auth_actor::{ExchangeOutcome, Given, Wishes};
 use mqtt_codec::{Connect, ReasonCode};
 
 use super::permit::ConnectionPermit;
@@ -42,16 +42,14 @@ pub struct ChangeInForce {
     pub token: u32,
 }
 
-/// The auth actor's answers to the questions that a packet waits for.
+/// The auth actor's answer to the question that a packet waits for.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Authorized {
-    /// What was asked.
-    pub questions: Vec<(Action, String)>,
-    /// The answers, in order.
-    pub answers: Vec<bool>,
-    /// The revision of the permissions when it was asked.
-    pub revision: u64,
+    /// What was asked for.
+    pub wishes: Wishes,
+    /// The verdicts, one for each wish, in order; none if there was no answer.
+    pub verdicts: Option<Given<Vec<bool>>>,
 }
 
 /// The auth actor's answer to a step of a re-authentication; none if it could not be had.
@@ -59,7 +57,7 @@ pub struct Authorized {
 #[rtype(result = "()")]
 pub struct Reauthenticated {
     /// What it said.
-    pub outcome: Option<ExchangeOutcome>,
+    pub outcome: Option<Given<ExchangeOutcome>>,
 }
 
 /// The worker's topic trie panicked and was started anew.

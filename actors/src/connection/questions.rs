@@ -1,58 +1,69 @@
 //! What a connection asks the auth actor while it lives: permissions, and steps of a re-authentication [MQTT-4.12.1].
+//!
+//! Without an answer in time nothing is allowed, and one that was given under earlier rules counts for nothing.
 
 use std::sync::Arc;
 
 use actix::prelude::*;
-use auth_actor::{Action, ExchangeOutcome};
+use auth_actor::{Asker, ExchangeOutcome, Outcome, QuestionKind, Wishes};
 use mqtt_codec::{Auth, AuthProperties, Packet, ReasonCode};
+use tokio::task::JoinHandle;
 
 use super::actor::Connection;
 use super::context::ConnectionContext;
 use super::effects::{Ending, Reauthenticate};
 use super::messages::{Authorized, Reauthenticated};
 
+/// A question that waits for its answer. It is withdrawn with the connection that asks: a client that hangs up leaves
+/// nothing behind with the auth actor, however often it comes back.
+#[derive(Debug)]
+pub(super) struct Asked(JoinHandle<()>);
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 impl Connection {
-    pub(super) fn ask(&mut self, context: &ConnectionContext, questions: Vec<(Action, String)>) {
-        let node = &self.worker.node;
-        let (client_identifier, user_name) = {
-            let sessions = self.worker.sessions.borrow();
-            let Some(session) = sessions.get(self.key) else { return };
-            (session.client_identifier().to_owned(), session.user_name().map(str::to_owned))
-        };
-        let revision = node.policy.revision();
-        let (node, me) = (Arc::clone(node), context.address());
-        let question = auth_actor::Authorize { client_identifier, user_name, questions: questions.clone() };
-        actix_rt::spawn(async move {
-            // Without an answer nothing is allowed.
-            let answers = node.ask_auth(question).await.unwrap_or_else(|| vec![false; questions.len()]);
-            me.do_send(Authorized { questions, answers, revision });
-        });
-        self.rare().asked = true;
+    pub(super) fn ask(&mut self, context: &ConnectionContext, wishes: Wishes) {
+        let Some((client_identifier, user_name)) = self.names() else { return };
+        let (node, me) = (Arc::clone(&self.worker.node), context.address());
+        let question = auth_actor::Authorize { client_identifier, user_name, wishes: Arc::clone(&wishes) };
+        self.rare().asked = Some(Asked(actix_rt::spawn(async move {
+            let verdicts = node.ask_auth(Asker::Connected, question).await.ok();
+            me.do_send(Authorized { wishes, verdicts });
+        })));
+    }
+
+    /// Client identifier and user name.
+    fn names(&self) -> Option<(String, Option<String>)> {
+        let sessions = self.worker.sessions.borrow();
+        let session = sessions.get(self.key)?;
+        Some((session.client_identifier().to_owned(), session.user_name().map(str::to_owned)))
     }
 
     pub(super) fn reauthenticate(&mut self, context: &ConnectionContext, step: Reauthenticate) {
         use auth_actor::{BeginExchange, ContinueExchange, Identity};
         let Some(method) = self.protocol.authentication_method().map(str::to_owned) else { return };
+        let Some((client_identifier, user_name)) = self.names() else { return };
         let (node, me) = (Arc::clone(&self.worker.node), context.address());
-        self.rare().authenticates = true;
         let exchange = self.rare().exchange.take();
-        let (client_identifier, user_name) = {
-            let sessions = self.worker.sessions.borrow();
-            let Some(session) = sessions.get(self.key) else { return };
-            (session.client_identifier().to_owned(), session.user_name().map(str::to_owned))
-        };
-        actix_rt::spawn(async move {
+        self.rare().authenticates = Some(Asked(actix_rt::spawn(async move {
             let outcome = match exchange {
                 _ if step.begins => {
                     let reauthenticate = Some(Identity { user_name });
                     let begin = BeginExchange { client_identifier, method, data: step.data, reauthenticate };
-                    node.ask_auth(begin).await
+                    node.ask_auth(Asker::Connected, begin).await.ok()
                 }
-                Some(exchange) => node.ask_auth(ContinueExchange { exchange, data: step.data }).await,
+                Some(exchange) => {
+                    let step = ContinueExchange { exchange, data: step.data };
+                    node.ask_auth(Asker::Connected, step).await.ok()
+                }
                 None => None,
             };
             me.do_send(Reauthenticated { outcome });
-        });
+        })));
     }
 }
 
@@ -60,9 +71,9 @@ impl Handler<Authorized> for Connection {
     type Result = ();
 
     fn handle(&mut self, authorized: Authorized, _context: &mut Self::Context) {
-        self.protocol.permitted(authorized.questions, authorized.answers, authorized.revision);
+        self.protocol.permitted(authorized);
         if let Some(rare) = &mut self.rare {
-            rare.asked = false;
+            rare.asked = None;
         }
     }
 }
@@ -74,7 +85,7 @@ impl Handler<Reauthenticated> for Connection {
         if !self.holds_session() {
             return;
         }
-        self.rare().authenticates = false;
+        self.rare().authenticates = None;
         let method = self.protocol.authentication_method().map(str::to_owned);
         let auth = |reason_code, data: Vec<u8>| {
             let properties = AuthProperties {
@@ -84,13 +95,20 @@ impl Handler<Reauthenticated> for Connection {
             };
             Packet::Auth(Auth { reason_code, properties })
         };
-        match answer.outcome {
-            Some(ExchangeOutcome::Continue { exchange, data }) => {
+        let revision = self.worker.node.policy.revision();
+        match answer.outcome.map(|given| (given.revision == revision, given.answer)) {
+            Some((_, ExchangeOutcome::Continue { exchange, data })) => {
                 self.send(&auth(ReasonCode::ContinueAuthentication, data));
                 self.rare().exchange = Some(exchange);
             }
-            Some(ExchangeOutcome::Success { data, .. }) => self.send(&auth(ReasonCode::Success, data)),
-            Some(ExchangeOutcome::Refused(_)) | None => {
+            Some((true, ExchangeOutcome::Success { data, .. })) => {
+                self.send(&auth(ReasonCode::Success, data));
+            }
+            outcome => {
+                if let Some((false, ExchangeOutcome::Success { .. })) = outcome {
+                    let outcomes = self.worker.node.asking.outcomes();
+                    outcomes.count(QuestionKind::ExchangeStep, Outcome::Outdated, 1);
+                }
                 self.rare().ending = Some(Ending::because(ReasonCode::NotAuthorized));
             }
         }

@@ -38,7 +38,7 @@ impl Connection {
     /// Whether the client is not read because the node is not done with what it sent before.
     pub(super) fn waits_for_node(&self) -> bool {
         self.rare.as_ref().is_some_and(|rare| {
-            rare.held_up || rare.asked || rare.changes.len() + rare.answers.len() >= CHANGES_MAX
+            rare.held_up || rare.asked.is_some() || rare.changes.len() + rare.answers.len() >= CHANGES_MAX
         })
     }
 
@@ -219,7 +219,7 @@ impl Connection {
         let worker = Rc::clone(&self.worker);
         let node = &worker.node;
         self.partial_is_ready = false;
-        let policy = node.policy.current();
+        let in_force = node.policy.in_force();
         let next_stamp = || node.next_retained_stamp();
         let version = self.protocol.version();
         self.goes_on = false;
@@ -232,8 +232,8 @@ impl Connection {
                 let mut step = Step {
                     desk,
                     counters: &worker.counters,
-                    authorizes: policy.authorizes,
-                    revision: node.policy.revision(),
+                    authorizes: in_force.policy.authorizes,
+                    revision: in_force.revision,
                     next_stamp: &next_stamp,
                 };
                 let mut used = 0;

@@ -3,6 +3,8 @@
 
 use std::fmt::{self, Display, Write};
 
+use auth_actor::QuestionKind;
+
 use super::snapshot::Snapshot;
 use super::stats::quantile;
 
@@ -87,8 +89,32 @@ pub(super) fn render(seen: &Snapshot) -> String {
         "reason",
         seen.websocket_refusals.iter().map(|(refusal, count)| (refusal.label(), count)),
     );
+    auth(&mut page, seen);
     actors(&mut page, seen);
     page.0
+}
+
+fn auth(page: &mut Page, seen: &Snapshot) {
+    let (waiting, bytes) = (seen.auth_waiting, seen.auth_waiting_bytes);
+    page.single("auth_questions_waiting", "gauge", "Questions to auth.provider that wait.", waiting);
+    page.single("auth_questions_waiting_bytes", "gauge", "Bytes of those questions.", bytes);
+    for (kind, name, help) in [
+        (QuestionKind::Login, "auth_logins_total", "User names and passwords judged, by outcome."),
+        (
+            QuestionKind::ExchangeStep,
+            "auth_exchange_steps_total",
+            "Steps of enhanced authentications, by outcome.",
+        ),
+        (
+            QuestionKind::Permission,
+            "auth_permissions_total",
+            "Topic names and topic filters judged, by outcome.",
+        ),
+    ] {
+        let of = seen.auth_outcomes.iter().filter(|(other, ..)| *other == kind);
+        let of = of.map(|(_, outcome, count)| (outcome.label(), count));
+        page.labelled((name, "counter", help), "outcome", of);
+    }
 }
 
 fn ledger(page: &mut Page, seen: &Snapshot) {

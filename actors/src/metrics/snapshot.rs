@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use auth_actor::{Outcome, QuestionKind};
+
 use super::stats::{ActorFigures, ActorKind};
 use crate::connection::transport::WebSocketRefusal;
 use crate::kept::kept_bytes;
@@ -82,6 +84,12 @@ pub struct Snapshot {
     pub ends: Vec<(u8, u64)>,
     /// WebSockets refused or closed for what their client did wrong, by reason.
     pub websocket_refusals: Vec<(WebSocketRefusal, u64)>,
+    /// Questions to the auth actor that wait for an answer.
+    pub auth_waiting: usize,
+    /// Bytes of those.
+    pub auth_waiting_bytes: usize,
+    /// What came of each kind of question to the auth actor.
+    pub auth_outcomes: Vec<(QuestionKind, Outcome, u64)>,
     /// The figures of each kind of actor, all threads together.
     pub actors: Vec<(ActorKind, ActorFigures)>,
 }
@@ -141,6 +149,12 @@ pub async fn gather(node: &Arc<NodeShared>) -> Snapshot {
     seen.ledger.queued = seen.sessions.waiting;
     seen.uptime = node.started.elapsed();
     seen.connections = node.connections.load(Relaxed);
+    seen.auth_waiting = node.asking.waiting();
+    seen.auth_waiting_bytes = node.asking.waiting_bytes();
+    for kind in QuestionKind::ALL {
+        let of = |outcome| (kind, outcome, node.asking.outcomes().of(kind, outcome));
+        seen.auth_outcomes.extend(Outcome::ALL.map(of));
+    }
     for kind in ActorKind::ALL {
         let mut figures = node.control_stats.of(kind).figures();
         node.peers.iter().for_each(|peer| figures.add(&peer.stats.of(kind).figures()));

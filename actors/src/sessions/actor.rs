@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use actix::WeakAddr;
 use actix::prelude::*;
+use auth_actor::{Outcome, QuestionKind};
 use mqtt_codec::{ConnAck, ConnAckProperties, Connect, Packet, ProtocolVersion, QoS, ReasonCode};
 use tokio::time::Instant;
 use tracing::{debug, warn};
@@ -147,6 +148,10 @@ impl Sessions {
         }
         // All that refuses comes before anything is touched, so that a refusal leaves everything as it was.
         let refusal = if worker.stopping.get() {
+            Some(Refusal { version, reason: ReasonCode::ServerUnavailable, limit })
+        } else if admit.revision != worker.node.policy.revision() {
+            // Users and rules were read anew on the way here: it may come again, and is judged by those.
+            worker.node.asking.outcomes().count(QuestionKind::Login, Outcome::Outdated, 1);
             Some(Refusal { version, reason: ReasonCode::ServerUnavailable, limit })
         } else if mqtt_codec::encoded_bytes(&answer, version) > limit as usize {
             // Not even the CONNACK fits what the client takes: there is nothing to say to it.

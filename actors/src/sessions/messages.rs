@@ -34,6 +34,8 @@ pub struct Admit {
     pub identity: Identity,
     /// The last authentication data of an enhanced authentication, for the CONNACK.
     pub authentication_data: Option<Vec<u8>>,
+    /// The revision of users and rules under which the client and its will were judged.
+    pub revision: u64,
     /// Its place among the node's network connections.
     pub permit: ConnectionPermit,
 }

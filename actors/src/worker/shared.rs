@@ -3,14 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 
-use actix::dev::ToEnvelope;
-use actix::prelude::*;
-use auth_actor::{Auth, LivePolicy};
+use auth_actor::{Asker, Asking, Auth, Given, LivePolicy, NoAnswer, Question};
+use tokio::time::Instant;
 
 use super::inbound::Inbound;
 use crate::kept::NodeKept;
 use crate::ledger::Ledger;
-use crate::metrics::{ActorKind, Counters, WorkerStats};
+use crate::metrics::{ActorKind, ActorStats, Counters, WorkerStats};
 use crate::retained::Retained;
 use crate::sessions::{SessionStore, Sessions};
 use crate::settings::Settings;
@@ -77,6 +76,8 @@ pub struct NodeShared {
     pub store: Place<SessionStore>,
     /// Answers who may do what.
     pub auth: Place<Auth>,
+    /// How that is asked, and what came of it.
+    pub asking: Asking,
     /// What need not be asked.
     pub policy: LivePolicy,
     /// The figures of the actors of the control thread.
@@ -104,26 +105,37 @@ pub struct NodeShared {
 }
 
 impl NodeShared {
-    /// Asks the auth actor; none if it does not answer. The time counted as its handling is that of the whole question.
-    pub async fn ask_auth<M>(&self, question: M) -> Option<M::Result>
-    where
-        M: Message + Send + 'static,
-        M::Result: Send,
-        Auth: Handler<M>,
-        <Auth as Actor>::Context: ToEnvelope<Auth, M>,
-    {
+    /// Asks the auth actor. The time counted as its handling is that of the whole question.
+    ///
+    /// # Errors
+    /// There is no answer that counts: to the client it is a no.
+    ///
+    /// # Cancel safety
+    /// Dropped, it withdraws the question.
+    pub async fn ask_auth<Q: Question>(
+        &self,
+        asker: Asker,
+        question: Q,
+    ) -> Result<Given<Q::Answer>, NoAnswer> {
         let stats = self.control_stats.of(ActorKind::Auth);
-        let timer = stats.handle(stats.send());
-        let answer = match self.auth.addr() {
-            Some(auth) => auth.send(question).await.ok(),
-            None => None,
-        };
-        stats.handled(timer);
-        answer
+        let _handling = Handling { stats, began: stats.handle(stats.send()) };
+        self.asking.ask(self.auth.addr(), asker, question).await
     }
 
     /// Answers with the next stamp of a retained publish.
     pub fn next_retained_stamp(&self) -> u64 {
         self.retained_stamp.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1
+    }
+}
+
+/// A question that is being answered; dropped, it is over, be it answered or not.
+struct Handling<'a> {
+    stats: &'a ActorStats,
+    began: Option<Instant>,
+}
+
+impl Drop for Handling<'_> {
+    fn drop(&mut self) {
+        self.stats.handled(self.began);
     }
 }

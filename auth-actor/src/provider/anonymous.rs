@@ -27,7 +27,7 @@ impl Answers for Anonymous {
     }
 
     fn authorize(&self, question: Authorize) -> Answer<Vec<bool>> {
-        now(vec![true; question.questions.len()])
+        now(vec![true; question.wishes.len()])
     }
 
     fn reload(&self, _: LivePolicy) -> Answer<Result<(), AuthError>> {

@@ -1,12 +1,14 @@
 //! Users and rules of one file.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
+use tokio::task::yield_now;
+
+use super::reload::Reloads;
 use super::{Answer, Answers, now};
-use crate::exchange::Step;
 use crate::hashing::{HashThreads, Overloaded};
-use crate::rules::Names;
+use crate::rules::{Judgement, Names};
 use crate::scram::{Challenge, ClientFirst, Mechanism, ScramError, server_nonce};
 use crate::users::UserFile;
 use crate::{
@@ -14,28 +16,97 @@ use crate::{
     ExchangeOutcome, Identity, LivePolicy, Policy, Refusal, prepare,
 };
 
+/// Comparisons of a topic with a rule that one question has before the others have their turn: some hundred
+/// microseconds.
+const COMPARISONS_PER_TURN: usize = 1024;
+
 /// Answers from a file that was read at the start or at the last reload.
 pub(super) struct FileProvider {
-    file: Arc<PathBuf>,
-    users: Arc<RwLock<Arc<UserFile>>>,
-    /// Held while the file is read and put in place, so that of two reloads the later one stays.
-    reloading: Arc<Mutex<()>>,
+    source: Arc<Source>,
+    reloads: Reloads,
     threads: HashThreads,
+}
+
+/// What a file said when it was read.
+struct Source {
+    file: PathBuf,
+    in_force: RwLock<InForce>,
+}
+
+#[derive(Clone)]
+struct InForce {
+    users: Arc<UserFile>,
+    /// Which reading of the file it is.
+    edition: u64,
+}
+
+impl Source {
+    fn in_force(&self) -> InForce {
+        self.in_force.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Reads the file anew and puts it in force. By one thread at a time.
+    fn read_anew(&self, live: &LivePolicy) -> Result<(), AuthError> {
+        let users = Arc::new(UserFile::read(&self.file)?);
+        let policy = policy(&users);
+        let before = {
+            let mut in_force = self.in_force.write().unwrap_or_else(PoisonError::into_inner);
+            let edition = in_force.edition + 1;
+            std::mem::replace(&mut *in_force, InForce { users, edition })
+        };
+        live.advance(policy);
+        // Behind the lock: it may be large.
+        drop(before);
+        Ok(())
+    }
+
+    /// Judges what a question asks for, in turns with the others.
+    async fn judge(self: Arc<Self>, question: Authorize) -> Vec<bool> {
+        let Authorize { client_identifier, user_name, wishes } = question;
+        let names = Names { client_identifier: &client_identifier, user_name: user_name.as_deref() };
+        let (mut judgement, mut judged_by) = (Judgement::default(), None);
+        loop {
+            {
+                let InForce { users, edition } = self.in_force();
+                if judged_by.replace(edition).is_some_and(|before| before != edition) {
+                    // What was judged until now was judged by rules that are not in force any more.
+                    judgement = Judgement::default();
+                }
+                judgement.go_on(&users.rules, names, &wishes, COMPARISONS_PER_TURN);
+            }
+            if let Some(verdicts) = judgement.verdicts(&wishes) {
+                return verdicts;
+            }
+            yield_now().await;
+        }
+    }
+}
+
+/// An exchange between two steps.
+struct ScramExchange {
+    reauthenticate: Option<Identity>,
+    mechanism: Mechanism,
+    step: Step,
+}
+
+/// What the server waits for.
+enum Step {
+    ClientFirst,
+    ClientFinal(Box<Challenge>),
 }
 
 impl FileProvider {
     pub(super) fn open(file: &Path) -> Result<Self, AuthError> {
-        let users = UserFile::read(file)?;
+        let in_force = InForce { users: Arc::new(UserFile::read(file)?), edition: 0 };
         Ok(Self {
-            file: Arc::new(file.to_owned()),
-            users: Arc::new(RwLock::new(Arc::new(users))),
-            reloading: Arc::default(),
+            source: Arc::new(Source { file: file.to_owned(), in_force: RwLock::new(in_force) }),
+            reloads: Reloads::default(),
             threads: HashThreads::start().map_err(AuthError::Threads)?,
         })
     }
 
     fn users(&self) -> Arc<UserFile> {
-        Arc::clone(&self.users.read().unwrap_or_else(PoisonError::into_inner))
+        self.source.in_force().users
     }
 
     /// The step from a client's first message to the challenge.
@@ -59,7 +130,8 @@ impl FileProvider {
         let challenge = Challenge::new(&first, user_name.into_owned(), &verifier, &nonce);
         let data = challenge.server_first().as_bytes().to_owned();
         let step = Step::ClientFinal(Box::new(challenge));
-        ExchangeOutcome::Continue { exchange: Exchange { reauthenticate, mechanism, step }, data }
+        let exchange = Exchange::new(ScramExchange { reauthenticate, mechanism, step });
+        ExchangeOutcome::Continue { exchange, data }
     }
 
     /// The step from a client's last message to the verdict.
@@ -126,15 +198,17 @@ impl Answers for FileProvider {
         now(match question.data {
             // The client speaks first in SCRAM: an empty challenge asks it to (RFC 4422, section 3.3).
             None => {
-                let exchange = Exchange { reauthenticate, mechanism, step: Step::ClientFirst };
-                ExchangeOutcome::Continue { exchange, data: Vec::new() }
+                let state = ScramExchange { reauthenticate, mechanism, step: Step::ClientFirst };
+                ExchangeOutcome::Continue { exchange: Exchange::new(state), data: Vec::new() }
             }
             Some(data) => self.challenge(mechanism, reauthenticate, &data),
         })
     }
 
     fn continue_exchange(&self, question: ContinueExchange) -> Answer<ExchangeOutcome> {
-        let Exchange { reauthenticate, mechanism, step } = question.exchange;
+        let Some(ScramExchange { reauthenticate, mechanism, step }) = question.exchange.into_state() else {
+            return now(ExchangeOutcome::Refused(Refusal::NotAuthorized));
+        };
         let data = question.data.unwrap_or_default();
         now(match step {
             Step::ClientFirst => self.challenge(mechanism, reauthenticate, &data),
@@ -145,32 +219,11 @@ impl Answers for FileProvider {
     }
 
     fn authorize(&self, question: Authorize) -> Answer<Vec<bool>> {
-        let users = self.users();
-        let names = Names {
-            client_identifier: &question.client_identifier,
-            user_name: question.user_name.as_deref(),
-        };
-        let answers = question
-            .questions
-            .iter()
-            .map(|(action, topic)| users.rules.allow(names, *action, topic))
-            .collect();
-        now(answers)
+        Box::pin(Arc::clone(&self.source).judge(question))
     }
 
     fn reload(&self, live: LivePolicy) -> Answer<Result<(), AuthError>> {
-        let (file, users, reloading) =
-            (Arc::clone(&self.file), Arc::clone(&self.users), Arc::clone(&self.reloading));
-        Box::pin(async move {
-            let read = move || {
-                let _alone = reloading.lock().unwrap_or_else(PoisonError::into_inner);
-                let new = UserFile::read(&file)?;
-                let policy = policy(&new);
-                *users.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
-                live.advance(policy);
-                Ok(())
-            };
-            tokio::task::spawn_blocking(read).await.unwrap_or(Err(AuthError::Interrupted))
-        })
+        let source = Arc::clone(&self.source);
+        self.reloads.run(move || source.read_anew(&live))
     }
 }

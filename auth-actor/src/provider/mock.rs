@@ -45,7 +45,7 @@ impl Answers for Mock {
     }
 
     fn authorize(&self, question: Authorize) -> Answer<Vec<bool>> {
-        now(vec![self.allow; question.questions.len()])
+        now(vec![self.allow; question.wishes.len()])
     }
 
     fn reload(&self, _: LivePolicy) -> Answer<Result<(), AuthError>> {

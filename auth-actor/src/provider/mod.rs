@@ -3,6 +3,7 @@
 mod anonymous;
 mod file;
 mod mock;
+mod reload;
 
 use std::fmt;
 use std::future::{Future, ready};
@@ -14,49 +15,60 @@ use crate::{
     ExchangeOutcome, LivePolicy, Policy, ProviderKind,
 };
 
-/// An answer that may take time. Making it never blocks; what blocks happens on a thread of its own.
-type Answer<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+/// An answer that may take time. It is dropped when nobody waits for it any more, at the latest after
+/// `auth.answer_timeout_ms`. It is polled on the thread of the auth actor, beside all other answers: it may work there
+/// for some hundred microseconds at a time, and what takes longer or blocks happens on a thread of its own.
+pub type Answer<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// What each provider can do. The answer to anything it is not sure of is no.
-trait Answers: Send + Sync {
+/// What a provider can do. The answer to anything it is not sure of is no.
+pub trait Answers: Send + Sync + 'static {
+    /// What need not be asked at the start.
     fn policy(&self) -> Policy;
+    /// May this client connect?
     fn authenticate(&self, question: Authenticate) -> Answer<AuthenticationOutcome>;
+    /// The first step of an enhanced authentication.
     fn begin_exchange(&self, question: BeginExchange) -> Answer<ExchangeOutcome>;
+    /// The next step of one.
     fn continue_exchange(&self, question: ContinueExchange) -> Answer<ExchangeOutcome>;
+    /// May this client publish and subscribe to these? One verdict for each, in their order.
     fn authorize(&self, question: Authorize) -> Answer<Vec<bool>>;
-    /// Reads its source anew, and then tells the policy that counts from now on.
+    /// Reads its source anew, puts it in force, and then, not before, [advances](LivePolicy::advance) the policy: what
+    /// was answered until then counts no more.
     fn reload(&self, live: LivePolicy) -> Answer<Result<(), AuthError>>;
 }
 
 /// An answer that is there at once.
-fn now<T: Send + 'static>(value: T) -> Answer<T> {
+pub fn now<T: Send + 'static>(value: T) -> Answer<T> {
     Box::pin(ready(value))
 }
 
 /// Who answers. Clones share their state.
 #[derive(Clone)]
 pub struct Provider {
-    kind: ProviderKind,
     answers: Arc<dyn Answers>,
     live: LivePolicy,
 }
 
 impl Provider {
+    /// A provider that is ready to answer.
+    pub fn new(answers: Arc<dyn Answers>) -> Self {
+        let live = LivePolicy::new(answers.policy());
+        Self { answers, live }
+    }
+
     /// The provider that the settings name, ready to answer; `file` reads and checks its file and starts its threads.
     ///
     /// # Errors
     /// [`AuthError::NoFile`], [`AuthError::Read`], [`AuthError::Malformed`] and [`AuthError::Threads`].
     pub fn from_settings(settings: &AuthSettings) -> Result<Self, AuthError> {
-        let answers: Arc<dyn Answers> = match settings.provider {
+        Ok(Self::new(match settings.provider {
             ProviderKind::Anonymous => Arc::new(anonymous::Anonymous),
             ProviderKind::Mock => Arc::new(mock::Mock::new(settings.mock_allow)),
             ProviderKind::File => {
                 let file = settings.file.as_deref().ok_or(AuthError::NoFile)?;
                 Arc::new(file::FileProvider::open(file)?)
             }
-        };
-        let live = LivePolicy::new(answers.policy());
-        Ok(Self { kind: settings.provider, answers, live })
+        }))
     }
 
     /// What need not be asked now.
@@ -69,20 +81,8 @@ impl Provider {
         self.live.clone()
     }
 
-    pub(crate) fn authenticate(&self, question: Authenticate) -> Answer<AuthenticationOutcome> {
-        self.answers.authenticate(question)
-    }
-
-    pub(crate) fn begin_exchange(&self, question: BeginExchange) -> Answer<ExchangeOutcome> {
-        self.answers.begin_exchange(question)
-    }
-
-    pub(crate) fn continue_exchange(&self, question: ContinueExchange) -> Answer<ExchangeOutcome> {
-        self.answers.continue_exchange(question)
-    }
-
-    pub(crate) fn authorize(&self, question: Authorize) -> Answer<Vec<bool>> {
-        self.answers.authorize(question)
+    pub(crate) fn answers(&self) -> &dyn Answers {
+        &*self.answers
     }
 
     pub(crate) fn reload(&self) -> Answer<Result<(), AuthError>> {
@@ -92,9 +92,6 @@ impl Provider {
 
 impl fmt::Debug for Provider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Provider")
-            .field("kind", &self.kind)
-            .field("policy", &self.policy())
-            .finish_non_exhaustive()
+        f.debug_struct("Provider").field("policy", &self.policy()).finish_non_exhaustive()
     }
 }

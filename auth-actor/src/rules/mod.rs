@@ -1,13 +1,17 @@
 //! Rules: who may publish and subscribe to what.
 
+mod judgement;
 mod pattern;
+mod selection;
 
 use mqtt_codec::topic::{validate_topic_filter, validate_topic_name};
 use serde::Deserialize;
 
 use crate::Action;
+pub(crate) use judgement::Judgement;
 pub(crate) use pattern::Pattern;
 use pattern::{Unusable, covers, overlaps};
+use selection::Selection;
 
 /// What a rule says, and what counts when no rule matches.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -84,13 +88,23 @@ impl Rule {
 pub(crate) struct Rules {
     rules: Vec<Rule>,
     default: Permission,
+    selection: Selection,
+}
+
+/// How far one question was judged within a bound.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+enum Judged {
+    /// To its end: whether it is allowed.
+    Decided(bool),
+    /// All rules before this one do not decide it.
+    GoesOnAt(usize),
 }
 
 impl Rules {
     /// Without a word on it, rules deny what they do not mention, and no rules allow everything.
     pub(crate) fn new(rules: Vec<Rule>, default: Option<Permission>) -> Self {
         let default = default.unwrap_or(if rules.is_empty() { Permission::Allow } else { Permission::Deny });
-        Self { rules, default }
+        Self { selection: Selection::of(&rules), rules, default }
     }
 
     /// Whether everything is allowed to everybody.
@@ -98,18 +112,69 @@ impl Rules {
         self.rules.is_empty() && self.default == Permission::Allow
     }
 
-    /// Whether this client may do this. What is not a topic name or topic filter at all is denied.
-    pub(crate) fn allow(&self, names: Names<'_>, action: Action, topic: &str) -> bool {
+    /// Judges one question from a rule on, for as much work as `left` holds, and takes from that what it did. What is
+    /// not a topic name or topic filter at all is denied.
+    fn judge(&self, names: Names<'_>, action: Action, topic: &str, from: usize, left: &mut Work) -> Judged {
+        left.spend(Work::of_topic(topic));
         let valid = match action {
             Action::Publish => validate_topic_name(topic),
             Action::Subscribe => validate_topic_filter(topic),
         };
         if valid.is_err() {
-            return false;
+            return Judged::Decided(false);
         }
         let levels: Vec<&str> = topic.split('/').collect();
-        let decided = self.rules.iter().find(|rule| rule.decides(names, action, &levels));
-        decided.map_or(self.default, |rule| rule.permission) == Permission::Allow
+        for at in self.selection.for_names(names, from) {
+            if left.is_spent() {
+                return Judged::GoesOnAt(at);
+            }
+            let rule = &self.rules[at];
+            left.spend(rule.pattern.work());
+            if rule.decides(names, action, &levels) {
+                return Judged::Decided(rule.permission == Permission::Allow);
+            }
+        }
+        Judged::Decided(self.default == Permission::Allow)
+    }
+
+    /// Whether this client may do this.
+    #[cfg(test)]
+    fn allow(&self, names: Names<'_>, action: Action, topic: &str) -> bool {
+        match self.judge(names, action, topic, 0, &mut Work::new(usize::MAX)) {
+            Judged::Decided(allowed) => allowed,
+            Judged::GoesOnAt(_) => unreachable!("there is no end to its work"),
+        }
+    }
+}
+
+/// So many bytes of a topic, or levels of a rule, are looked at in the time of a comparison with one rule.
+const PER_COMPARISON: usize = 16;
+
+/// What may still be done in a turn, in comparisons of a topic with a rule.
+#[derive(Debug)]
+struct Work {
+    left: usize,
+    spent: usize,
+}
+
+impl Work {
+    fn new(comparisons: usize) -> Self {
+        Self { left: comparisons, spent: 0 }
+    }
+
+    /// To look at a topic at all.
+    fn of_topic(topic: &str) -> usize {
+        1 + topic.len() / PER_COMPARISON
+    }
+
+    /// The last piece of work may overshoot.
+    fn spend(&mut self, comparisons: usize) {
+        self.left = self.left.saturating_sub(comparisons);
+        self.spent = self.spent.saturating_add(comparisons);
+    }
+
+    fn is_spent(&self) -> bool {
+        self.left == 0
     }
 }
 

@@ -2,7 +2,7 @@
 
 use mqtt_codec::topic::{TopicError, validate_topic_filter};
 
-use super::Names;
+use super::{Names, PER_COMPARISON};
 
 /// A topic filter whose levels may hold `%c` (client identifier) and `%u` (user name), also beside other text as in
 /// `meter-%c`. Both stand for text within one level, never for a wildcard or a separator.
@@ -69,6 +69,11 @@ impl Pattern {
             })
             .collect();
         Ok(Self { levels })
+    }
+
+    /// What it costs to compare it with a topic, in comparisons with a short rule.
+    pub(super) fn work(&self) -> usize {
+        1 + self.levels.len() / PER_COMPARISON
     }
 
     /// The levels for this client; `None` if they match nothing.

@@ -69,7 +69,7 @@ async fn each_question_has_its_answer_in_order() {
     let ask = |client: &str, user: Option<&str>| Authorize {
         client_identifier: client.to_owned(),
         user_name: user.map(str::to_owned),
-        questions: [
+        wishes: [
             (Action::Publish, "devices/meter-1/state"),
             (Action::Publish, "to/ann"),
             (Action::Subscribe, "devices/meter-1/#"),
@@ -84,5 +84,5 @@ async fn each_question_has_its_answer_in_order() {
     // Names that would be wildcards or more than one level stand for nothing.
     assert_eq!(auth.ask(ask("+", Some("#"))).await, [false; 4]);
     assert_eq!(auth.ask(ask("meter-1/state", Some("+"))).await, [false; 4]);
-    assert_eq!(auth.ask(Authorize { questions: vec![], ..ask("+", None) }).await, [false; 0]);
+    assert_eq!(auth.ask(Authorize { wishes: [].into(), ..ask("+", None) }).await, [false; 0]);
 }

@@ -1,6 +1,6 @@
 //! Enhanced authentication [MQTT-4.12] with SCRAM.
 
-use auth_actor::{BeginExchange, ContinueExchange, Exchange, ExchangeOutcome, Identity, Refusal, Reload};
+use auth_actor::{BeginExchange, ContinueExchange, Exchange, ExchangeOutcome, Identity, Refusal};
 
 use crate::harness::{CLIENT, TestAuth, user};
 use crate::scram_client::{ScramClient, ServerFirst};
@@ -167,7 +167,7 @@ async fn a_user_removed_between_two_steps_is_refused() {
     let client = ScramClient::new(METHODS[0], "ann", "pencil");
     let (exchange, challenge) = continued(auth.ask(begin(METHODS[0], Some(client.first()), None)).await);
     std::fs::write(auth.file(), user("bob", "brush")).unwrap();
-    auth.ask(Reload).await.unwrap();
+    auth.reload().await.unwrap();
     let data = Some(client.last(&challenge).0);
     let outcome = auth.ask(ContinueExchange { exchange, data }).await;
     assert_eq!(refused(outcome), Refusal::BadUserNameOrPassword);

@@ -85,14 +85,14 @@ async fn a_password_that_was_set_is_the_one_that_counts() {
     set_password(&file, "bob", b"other").unwrap();
     set_password(&file, "ann", b"second").unwrap();
     assert_eq!(list_users(&file).unwrap(), ["ann", "bob"]);
-    auth.ask(auth_actor::Reload).await.unwrap();
+    auth.reload().await.unwrap();
     assert_eq!(auth.log_in("ann", "first").await, WRONG);
     assert_eq!(auth.log_in("ann", "second").await, allowed("ann"));
     assert_eq!(auth.log_in("bob", "other").await, allowed("bob"));
 
     remove_user(&file, "ann").unwrap();
     assert_eq!(list_users(&file).unwrap(), ["bob"]);
-    auth.ask(auth_actor::Reload).await.unwrap();
+    auth.reload().await.unwrap();
     assert_eq!(auth.log_in("ann", "second").await, WRONG);
 }
 

@@ -2,14 +2,15 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use actix::dev::ToEnvelope;
-use actix::{Actor, Addr, Handler, Message};
+use actix::{Actor, Addr};
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, Version};
 use auth_actor::{
-    Action, Auth, AuthSettings, Authenticate, AuthenticationOutcome, Authorize, Identity, LivePolicy,
-    Password, Policy, Provider, ProviderKind, Refusal,
+    Action, Asker, Asking, Auth, AuthError, AuthSettings, Authenticate, AuthenticationOutcome, Authorize,
+    Given, Identity, LivePolicy, NoAnswer, Outcome, Password, Policy, Provider, ProviderKind, Question,
+    QuestionKind, Refusal, Reload,
 };
 use tempfile::TempDir;
 
@@ -23,6 +24,7 @@ pub(crate) const CLIENT: &str = "meter-1";
 /// A started actor with its file.
 pub(crate) struct TestAuth {
     pub(crate) address: Addr<Auth>,
+    pub(crate) asking: Arc<Asking>,
     pub(crate) policy: Policy,
     pub(crate) live: LivePolicy,
     folder: TempDir,
@@ -40,25 +42,46 @@ impl TestAuth {
         Self::start(&file_settings(file), folder)
     }
 
+    /// With another provider than the settings name.
+    pub(crate) fn with_provider(settings: &AuthSettings, provider: Provider) -> Self {
+        Self::start_on(settings, provider, tempfile::tempdir().unwrap())
+    }
+
     fn start(settings: &AuthSettings, folder: TempDir) -> Self {
-        let provider = Provider::from_settings(settings).unwrap();
+        Self::start_on(settings, Provider::from_settings(settings).unwrap(), folder)
+    }
+
+    fn start_on(settings: &AuthSettings, provider: Provider, folder: TempDir) -> Self {
         let (policy, live) = (provider.policy(), provider.live_policy());
-        Self { address: Auth::new(provider).start(), policy, live, folder }
+        let asking = Arc::new(Asking::new(settings, live.clone()));
+        Self { address: Auth::new(provider).start(), asking, policy, live, folder }
     }
 
     pub(crate) fn file(&self) -> PathBuf {
         self.folder.path().join("users.toml")
     }
 
-    /// Sends a question; the answer comes within the deadline.
-    pub(crate) async fn ask<M>(&self, question: M) -> M::Result
-    where
-        M: Message + Send + 'static,
-        M::Result: Send,
-        Auth: Handler<M>,
-        <Auth as Actor>::Context: ToEnvelope<Auth, M>,
-    {
-        within(self.address.send(question)).await.unwrap()
+    /// Asks a question that has an answer.
+    pub(crate) async fn ask<Q: Question>(&self, question: Q) -> Q::Answer {
+        self.try_to_ask(question).await.expect("an answer").answer
+    }
+
+    /// Asks as one who is connected.
+    pub(crate) fn try_to_ask<Q: Question>(
+        &self,
+        question: Q,
+    ) -> impl Future<Output = Result<Given<Q::Answer>, NoAnswer>> + use<Q> {
+        let (asking, address) = (Arc::clone(&self.asking), self.address.clone());
+        async move { within(asking.ask(Some(address), Asker::Connected, question)).await }
+    }
+
+    pub(crate) async fn reload(&self) -> Result<(), AuthError> {
+        within(self.address.send(Reload)).await.unwrap()
+    }
+
+    /// How many verdicts of a kind ended so.
+    pub(crate) fn count(&self, kind: QuestionKind, outcome: Outcome) -> u64 {
+        self.asking.outcomes().of(kind, outcome)
     }
 
     pub(crate) async fn log_in(&self, user_name: &str, password: &str) -> AuthenticationOutcome {
@@ -69,7 +92,7 @@ impl TestAuth {
         let question = Authorize {
             client_identifier: CLIENT.to_owned(),
             user_name: Some("ann".to_owned()),
-            questions: vec![(action, topic.to_owned())],
+            wishes: Arc::new([(action, topic.to_owned())]),
         };
         self.ask(question).await == [true]
     }
@@ -80,7 +103,14 @@ pub(crate) async fn within<T>(answer: impl Future<Output = T>) -> T {
 }
 
 pub(crate) fn file_settings(file: PathBuf) -> AuthSettings {
-    AuthSettings { provider: ProviderKind::File, file: Some(file), ..AuthSettings::default() }
+    // Tests that are about a deadline set one.
+    let answer_timeout_ms = DEADLINE.as_millis() as u64;
+    AuthSettings {
+        provider: ProviderKind::File,
+        file: Some(file),
+        answer_timeout_ms,
+        ..AuthSettings::default()
+    }
 }
 
 pub(crate) fn login(user_name: Option<&str>, password: Option<&str>) -> Authenticate {

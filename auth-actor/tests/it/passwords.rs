@@ -1,6 +1,6 @@
 //! User names and passwords of a file.
 
-use auth_actor::{AuthenticationOutcome, HASH_QUEUE_MAX, Observe, Policy, Refusal, Reload};
+use auth_actor::{Action, AuthenticationOutcome, HASH_QUEUE_MAX, Outcome, Policy, QuestionKind, Refusal};
 
 use crate::harness::{TestAuth, WRONG, allowed, argon2id, login, user, within};
 
@@ -43,19 +43,18 @@ async fn a_user_name_is_found_in_any_of_its_forms() {
 async fn the_actor_answers_while_passwords_are_verified() {
     let slow = format!("[[user]]\nname = \"ann\"\npassword = \"{}\"\n", argon2id("right", 64 * 1024, 2));
     let auth = TestAuth::with_file(&slow);
-    let logins: Vec<_> = (0..6).map(|_| auth.address.send(login(Some("ann"), Some("right")))).collect();
-    let slow = actix::spawn(async move {
-        for login in logins {
-            assert_eq!(login.await.unwrap(), allowed("ann"));
-        }
-    });
-    while auth.ask(Observe).await.asked < 6 {}
-    // Had the actor's thread verified them, none would be pending by now.
-    let seen = auth.ask(Observe).await;
-    assert!(seen.pending > 0, "{seen:?}");
-    within(slow).await.unwrap();
-    let seen = auth.ask(Observe).await;
-    assert_eq!((seen.asked, seen.allowed, seen.pending), (6, 6, 0));
+    let logins: Vec<_> =
+        (0..6).map(|_| actix::spawn(auth.try_to_ask(login(Some("ann"), Some("right"))))).collect();
+    while auth.asking.waiting() < 6 {
+        actix::clock::sleep(std::time::Duration::from_millis(1)).await;
+    }
+    // Had the actor's thread verified them, none would wait by now.
+    assert!(auth.may(Action::Publish, "a").await);
+    assert!(auth.asking.waiting() > 0);
+    for login in logins {
+        assert_eq!(within(login).await.unwrap().unwrap().answer, allowed("ann"));
+    }
+    assert_eq!((auth.count(QuestionKind::Login, Outcome::Allowed), auth.asking.waiting()), (6, 0));
 }
 
 #[actix::test]
@@ -64,19 +63,19 @@ async fn beyond_the_queue_a_client_is_told_to_come_again() {
     let auth = TestAuth::with_file(&slow);
     let more = HASH_QUEUE_MAX * 4;
     let logins: Vec<_> =
-        (0..more).map(|_| actix::spawn(auth.address.send(login(Some("ann"), Some("right"))))).collect();
+        (0..more).map(|_| actix::spawn(auth.try_to_ask(login(Some("ann"), Some("right"))))).collect();
     let mut unavailable = 0;
     for login in logins {
-        match within(login).await.unwrap().unwrap() {
+        match within(login).await.unwrap().unwrap().answer {
             AuthenticationOutcome::Allowed(_) => {}
             AuthenticationOutcome::Refused(Refusal::Unavailable) => unavailable += 1,
             other => panic!("{other:?}"),
         }
     }
-    let seen = auth.ask(Observe).await;
     // What fits into the queue is answered.
     assert!(unavailable > 0 && unavailable <= more - HASH_QUEUE_MAX, "{unavailable}");
-    assert_eq!((seen.asked, seen.unavailable, seen.pending), (more as u64, unavailable as u64, 0));
+    assert_eq!(auth.count(QuestionKind::Login, Outcome::Unavailable), unavailable as u64);
+    assert_eq!(auth.count(QuestionKind::Login, Outcome::Allowed), (more - unavailable) as u64);
     assert_eq!(auth.log_in("ann", "right").await, allowed("ann"));
 }
 
@@ -89,7 +88,7 @@ async fn a_reload_replaces_users_and_rules() {
     let rules = "[[rule]]\npermission = \"allow\"\naction = \"all\"\ntopic = \"a/#\"\n";
     std::fs::write(auth.file(), user("ann", "new") + rules).unwrap();
     assert_eq!(auth.log_in("ann", "old").await, allowed("ann"));
-    auth.ask(Reload).await.unwrap();
+    auth.reload().await.unwrap();
     assert_eq!(auth.log_in("ann", "old").await, WRONG);
     assert_eq!(auth.log_in("ann", "new").await, allowed("ann"));
     assert!(auth.live.current().authorizes);
@@ -100,7 +99,7 @@ async fn a_reload_replaces_users_and_rules() {
 async fn a_reload_of_a_broken_file_changes_nothing() {
     let auth = TestAuth::with_file(&user("ann", "right"));
     std::fs::write(auth.file(), "[[user]]\nname = 1\n").unwrap();
-    let error = auth.ask(Reload).await.unwrap_err();
+    let error = auth.reload().await.unwrap_err();
     assert!(error.to_string().contains("users.toml: line 2: "), "{error}");
     assert_eq!(auth.log_in("ann", "right").await, allowed("ann"));
     assert_eq!(auth.live.revision(), 0);

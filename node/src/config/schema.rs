@@ -105,6 +105,9 @@ const AUTH: &[(&str, Kind)] = &[
     ("provider", Kind::OneOf(&["anonymous", "mock", "file"])),
     ("mock_allow", Kind::Flag),
     ("file", Kind::Text),
+    ("answer_timeout_ms", milliseconds(1)),
+    ("questions_max", at_least(2)),
+    ("questions_bytes_max", at_least(0)),
 ];
 
 const ADMIN: &[(&str, Kind)] =

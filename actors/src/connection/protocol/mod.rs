@@ -17,6 +17,7 @@ use mqtt_codec::{Connect, Packet, PacketRef, PacketType, ProtocolVersion, Reason
 use tokio::time::Instant;
 
 use super::effects::{Effects, Ending};
+use super::messages::Authorized;
 use crate::metrics::Counters;
 use crate::sessions::{Desk, Session};
 use crate::settings::Settings;
@@ -99,14 +100,9 @@ impl Protocol {
         self.authentication_method.as_deref()
     }
 
-    /// The auth actor's answers to the questions of the packet that is stepped again.
-    pub(crate) fn permitted(
-        &mut self,
-        questions: Vec<(auth_actor::Action, String)>,
-        answers: Vec<bool>,
-        revision: u64,
-    ) {
-        self.authorizations.answer(questions, answers, revision);
+    /// The auth actor's answer to the question of the packet that is stepped again.
+    pub(crate) fn permitted(&mut self, authorized: Authorized) {
+        self.authorizations.answer(authorized);
     }
 
     /// Advances by one received packet.

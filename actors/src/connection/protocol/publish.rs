@@ -129,7 +129,7 @@ impl Protocol {
                     return Some(Err(Refused(ReasonCode::NotAuthorized)));
                 }
                 None => {
-                    fx.questions.push((Action::Publish, topic.to_owned()));
+                    fx.wishes.push((Action::Publish, topic.to_owned()));
                     return None;
                 }
             }

@@ -29,17 +29,25 @@ impl Protocol {
             let text = "subscription identifiers are switched off";
             return Err(Violation::new(ReasonCode::SubscriptionIdentifiersNotSupported, text));
         }
-        let permitted = if step.authorizes { self.authorizations.take_fresh() } else { Some(Vec::new()) };
-        let Some(permitted) = permitted else {
-            fx.questions = subscribe.filters.iter().map(|(filter, _)| question(filter)).collect();
-            return Ok(Stepped::NeedsPermission);
+        let verdicts = if step.authorizes {
+            let filters = subscribe.filters.iter().map(|(filter, _)| plain(filter).as_str());
+            let Some(verdicts) = self.authorizations.subscribe(filters, step.revision) else {
+                fx.wishes.extend(subscribe.filters.iter().map(|(filter, _)| wish(filter)));
+                return Ok(Stepped::NeedsPermission);
+            };
+            Some(verdicts)
+        } else {
+            None
         };
+        // Where nobody is asked everything is allowed; where somebody is, what has no verdict is not.
+        let permitted =
+            |index: usize| verdicts.as_ref().is_none_or(|verdicts| verdicts.get(index) == Some(&true));
         fx.cost += (CHANGE_PACKETS + subscribe.filters.len()) * COST_OF_PACKET;
         let identifier = subscribe.subscription_identifier.map_or(0, |identifier| identifier.get());
         let (mut granted, mut reasons, mut refused) = (Vec::new(), Vec::new(), None);
         for (index, (filter, options)) in subscribe.filters.iter().enumerate() {
             let name: Arc<str> = filter.to_string().into();
-            let judged = judge(filter, &name, session, step, permitted.get(index).copied());
+            let judged = judge(filter, &name, session, step, permitted(index));
             reasons.push(match judged {
                 Ok(()) => {
                     let subscription = Subscription { options: self.effective(*options, step), identifier };
@@ -115,7 +123,7 @@ fn plain(filter: &SubscriptionFilter) -> &TopicFilter {
     }
 }
 
-fn question(filter: &SubscriptionFilter) -> (Action, String) {
+fn wish(filter: &SubscriptionFilter) -> (Action, String) {
     (Action::Subscribe, plain(filter).as_str().to_owned())
 }
 
@@ -132,7 +140,7 @@ fn judge(
     name: &str,
     session: &Session,
     step: &Step<'_, '_>,
-    permitted: Option<bool>,
+    permitted: bool,
 ) -> Result<(), (ReasonCode, &'static str)> {
     let settings = step.settings();
     let shared = matches!(filter, SubscriptionFilter::Shared(_));
@@ -147,7 +155,7 @@ fn judge(
         step.counters.topic_levels_exceeded.add(1);
         return Err((ReasonCode::TopicFilterInvalid, "more levels than this node admits"));
     }
-    if permitted == Some(false) {
+    if !permitted {
         step.counters.subscriptions_not_authorized.add(1);
         return Err((ReasonCode::NotAuthorized, "not authorized"));
     }

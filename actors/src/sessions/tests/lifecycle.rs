@@ -31,8 +31,9 @@ impl Workers {
     }
 
     fn with_settings(settings: Settings) -> Self {
-        let provider = Provider::from_settings(&AuthSettings::default()).expect("anonymous needs nothing");
-        let node = Arc::new(crate::node::shared(settings, &provider, 2));
+        let auth = AuthSettings::default();
+        let provider = Provider::from_settings(&auth).expect("anonymous needs nothing");
+        let node = Arc::new(crate::node::shared(settings, &auth, &provider, 2));
         let workers = [0, 1].map(|id| Worker::new(id, Arc::clone(&node)));
         Self { workers, now: Instant::now() }
     }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, Once};
 use std::time::{Duration, Instant};
 
 use actix_rt::time::sleep;
-use auth_actor::AuthSettings;
+use auth_actor::{AuthSettings, Provider};
 use micro_mq_actors::metrics::{ActorKind, LedgerTotals, Snapshot, gather};
 use micro_mq_actors::retained::ObserveRetained;
 use micro_mq_actors::sessions::{MemoryBackend, ObserveSessions, SessionBackend};
@@ -74,8 +74,31 @@ impl TestNode {
     /// On another backend of the session store.
     pub(crate) async fn start_on(
         workers: usize,
+        settings: Settings,
+        auth: AuthSettings,
+        backend: impl FnOnce() -> Rc<RefCell<dyn SessionBackend>> + Send + 'static,
+    ) -> Self {
+        let provider = Provider::from_settings(&auth).expect("a provider");
+        Self::start_asking_on(workers, settings, auth, provider, backend).await
+    }
+
+    /// Asking another provider than the settings name.
+    pub(crate) async fn start_asking(
+        workers: usize,
+        settings: Settings,
+        auth: AuthSettings,
+        provider: Provider,
+    ) -> Self {
+        let backend =
+            || -> Rc<RefCell<dyn SessionBackend>> { Rc::new(RefCell::new(MemoryBackend::default())) };
+        Self::start_asking_on(workers, settings, auth, provider, backend).await
+    }
+
+    async fn start_asking_on(
+        workers: usize,
         mut settings: Settings,
         auth: AuthSettings,
+        provider: Provider,
         backend: impl FnOnce() -> Rc<RefCell<dyn SessionBackend>> + Send + 'static,
     ) -> Self {
         watch_panics();
@@ -90,7 +113,7 @@ impl TestNode {
             listener("websocket", ListenerKind::WebSocket { path: "/mqtt".to_owned() }),
         ];
         let options = NodeOptions { settings, auth, listeners };
-        let node = Node::start_with(options, backend).await.expect("a node on free ports starts");
+        let node = Node::start_on(options, provider, backend).await.expect("a node on free ports starts");
         Self { node, system: actix_rt::System::current().id() }
     }
 

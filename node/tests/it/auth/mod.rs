@@ -1,5 +1,10 @@
 //! Who may connect, publish and subscribe, by a file of users and rules.
 
+mod doubt;
+mod hanging;
+mod reload;
+mod scripted;
+
 use std::fs;
 use std::path::PathBuf;
 use std::sync::LazyLock;

@@ -1,0 +1,125 @@
+//! Nothing that was answered before users and rules were read anew serves after it.
+
+use mqtt_codec::ProtocolVersion::{V5, V311};
+use mqtt_codec::QoS::{AtLeastOnce, AtMostOnce};
+use mqtt_codec::{Packet, ReasonCode};
+
+use super::scripted::{PATIENT_MS, on_asking_nodes, user};
+use super::{auth, auth_data, scram_connect};
+use crate::harness::{identifier, numbered, options, subscribe_packet, will};
+
+/// What a connection remembers, on every worker at once.
+#[test]
+fn what_is_remembered() {
+    on_asking_nodes(PATIENT_MS, async |asking| {
+        let mut clients = Vec::new();
+        for name in ["a", "b", "c", "d", "e", "f"] {
+            let mut client = asking.node.connect(V5, name).await;
+            let answer = client.publish("old/x", AtLeastOnce, "m").await;
+            assert_eq!(answer, ReasonCode::NoMatchingSubscribers);
+            clients.push(client);
+        }
+        asking.reload().await;
+        for client in &mut clients {
+            assert_eq!(client.publish("old/x", AtLeastOnce, "m").await, ReasonCode::NotAuthorized);
+            let answer = client.publish("new/x", AtLeastOnce, "m").await;
+            assert_eq!(answer, ReasonCode::NoMatchingSubscribers);
+        }
+    });
+}
+
+/// A publish, and those behind it, that wait for a yes given under the rules of before.
+#[test]
+fn publishes_that_wait() {
+    on_asking_nodes(PATIENT_MS, async |asking| {
+        let mut client = asking.node.connect(V5, "client").await;
+        client.publish("old/x", AtLeastOnce, "m").await;
+        let packets = [numbered(11, "held/x", AtLeastOnce), numbered(12, "old/x", AtLeastOnce)];
+        client.send_all(&packets).await;
+        asking.until_waiting(1).await;
+        asking.reload().await;
+        asking.script.answer_held(true);
+        // It is asked for again, and nothing is said before that is answered.
+        asking.node.until("it is asked again", |_| asking.script.held() == 1).await;
+        asking.script.answer_held(false);
+        for number in [11, 12] {
+            let Packet::PubAck(ack) = client.next().await else { panic!("no PUBACK") };
+            assert_eq!(
+                (ack.packet_identifier, ack.reason_code),
+                (identifier(number), ReasonCode::NotAuthorized)
+            );
+        }
+    });
+}
+
+/// The same for a SUBSCRIBE.
+#[test]
+fn subscribes_that_wait() {
+    on_asking_nodes(PATIENT_MS, async |asking| {
+        let mut client = asking.node.connect(V5, "client").await;
+        let filters = ["held/#", "old/#", "new/#"].map(|name| (name, options(AtMostOnce)));
+        client.send(Packet::Subscribe(subscribe_packet(identifier(7), &filters))).await;
+        asking.until_waiting(1).await;
+        asking.reload().await;
+        asking.script.answer_held(true);
+        asking.node.until("it is asked again", |_| asking.script.held() == 1).await;
+        asking.script.answer_held(true);
+        let Packet::SubAck(answer) = client.next().await else { panic!("no SUBACK") };
+        let expected = [ReasonCode::Success, ReasonCode::NotAuthorized, ReasonCode::Success];
+        assert_eq!(answer.reason_codes, expected);
+    });
+}
+
+/// A user name and password, and a will, that were allowed before are judged again before the client is let in.
+#[test]
+fn connects_that_wait() {
+    on_asking_nodes(PATIENT_MS, async |asking| {
+        for version in [V311, V5] {
+            // The will holds up the CONNECT whose user was allowed already.
+            let mut connect = user(version, "client", "held");
+            connect.will = Some(will("held/x", AtMostOnce, "w"));
+            let mut client = asking.node.open(version).await;
+            client.send(Packet::Connect(Box::new(connect))).await;
+            asking.node.until("the user is asked for", |_| asking.script.held() == 1).await;
+            asking.script.answer_held(true);
+            asking.node.until("the will is asked for", |_| asking.script.held() == 1).await;
+            asking.reload().await;
+            asking.script.answer_held(true);
+            asking.node.until("the user is asked for again", |_| asking.script.held() == 1).await;
+            asking.script.answer_held(false);
+            assert_eq!(client.expect_connack().await.reason_code, ReasonCode::NotAuthorized);
+            client.expect_closed().await;
+        }
+    });
+}
+
+/// Who has proved who it is under the users of before is told to come again; a re-authentication so ends.
+#[test]
+fn exchanges_that_wait() {
+    on_asking_nodes(PATIENT_MS, async |asking| {
+        let begin = async || {
+            let mut client = asking.node.open(V5).await;
+            client.send(Packet::Connect(Box::new(scram_connect("held", b"x".to_vec())))).await;
+            auth_data(&mut client, ReasonCode::ContinueAuthentication, "held").await;
+            client.send(auth(ReasonCode::ContinueAuthentication, "held", b"proof".to_vec())).await;
+            asking.node.until("the proof is judged", |_| asking.script.held() == 1).await;
+            client
+        };
+        let mut client = begin().await;
+        asking.reload().await;
+        asking.script.answer_held(true);
+        assert_eq!(client.expect_connack().await.reason_code, ReasonCode::ServerUnavailable);
+        client.expect_closed().await;
+
+        let mut client = begin().await;
+        asking.script.answer_held(true);
+        assert_eq!(client.expect_connack().await.reason_code, ReasonCode::Success);
+        client.send(auth(ReasonCode::ReAuthenticate, "held", b"x".to_vec())).await;
+        auth_data(&mut client, ReasonCode::ContinueAuthentication, "held").await;
+        client.send(auth(ReasonCode::ContinueAuthentication, "held", b"proof".to_vec())).await;
+        asking.node.until("the proof is judged", |_| asking.script.held() == 1).await;
+        asking.reload().await;
+        asking.script.answer_held(true);
+        client.expect_disconnect(ReasonCode::NotAuthorized).await;
+    });
+}
