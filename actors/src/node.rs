@@ -473,12 +473,20 @@ impl RunningNode {
     }
 
     async fn publish_wills(&self, deadline: Instant) {
+        let patience = deadline.saturating_duration_since(Instant::now());
         let routed = async {
-            for peer in &self.shared.peers {
-                if let Some(sessions) = peer.sessions.addr() {
+            let asked: Vec<_> = self.shared.peers.iter().filter_map(|peer| peer.sessions.addr()).collect();
+            let asked: Vec<_> = asked.iter().map(|sessions| sessions.send(PublishWills)).collect();
+            let published = async {
+                for published in asked {
                     // A thread that has ended has no wills to publish.
-                    let _ = sessions.send(PublishWills).await;
+                    let _ = published.await;
                 }
+            };
+            // Some may have to be judged anew: those that nobody judges in time are not published, and do not take the
+            // time of the others.
+            if timeout(patience / 2, published).await.is_err() {
+                warn!("not all will messages were judged anew in time; those are not published");
             }
             // Three times: what one worker's publishers have for another's trie may be handed to a third.
             for _ in 0..3 {

@@ -47,6 +47,8 @@ counters! {
     sessions_expired,
     /// Will messages published.
     wills_published,
+    /// Will messages dropped, as the rules that came after their CONNECT do not allow them.
+    wills_not_authorized,
     /// Network connections closed at `connections_max`.
     connections_full,
     /// Times that a network connection could not be accepted: no file, or no memory, was left.

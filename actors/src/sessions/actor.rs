@@ -56,7 +56,18 @@ impl Sessions {
                 Timer::Offline(key, epoch) => self.worker.offline_due(key, epoch, now),
             }
         }
+        // What a predecessor that panicked left undone, above all.
+        self.go_on_with_wills();
         self.commit();
+    }
+
+    /// Asks for wills in doubt, and takes in who waited for those that are judged.
+    fn go_on_with_wills(&mut self) {
+        self.worker.judge_wills();
+        let judged = self.worker.wills_in_doubt.borrow_mut().take_judged();
+        for admit in judged {
+            self.admit(admit);
+        }
     }
 
     fn keep_alive_due(&self, key: SessionKey, epoch: u32, now: Instant) {
@@ -142,7 +153,10 @@ impl Sessions {
         };
         let mut answer = Packet::ConnAck(Box::new(answer));
         let found = worker.sessions.borrow().find(&connect.client_identifier);
-        let mut will = connect.will.as_ref().map(|will| Box::new(stored_will(will)));
+        let user_name = admit.identity.user_name.as_deref();
+        let will = connect.will.as_ref();
+        let mut will = will
+            .map(|will| Box::new(stored_will(will, &connect.client_identifier, user_name, admit.revision)));
         if let Some(will) = &mut will {
             will.share = Share::take(&worker.node.kept, will.queued_bytes());
         }
@@ -204,7 +218,7 @@ impl Sessions {
             session.epoch = session.epoch.wrapping_add(1);
             session.version = version;
             session.expiry_interval = expiry_interval;
-            session.set_user_name(admit.identity.user_name.as_deref());
+            session.set_user_name(user_name);
             session.replace_will(will);
             session.absence = None;
             worker.note_expiry(session);
@@ -349,7 +363,12 @@ fn new_online(
     }
 }
 
-fn stored_will(will: &mqtt_codec::Will) -> Will {
+fn stored_will(
+    will: &mqtt_codec::Will,
+    client_identifier: &str,
+    user_name: Option<&str>,
+    revision: u64,
+) -> Will {
     let mut properties = Vec::new();
     will.properties.write_forwarded(&mut properties);
     Will {
@@ -361,6 +380,9 @@ fn stored_will(will: &mqtt_codec::Will) -> Will {
         delay_seconds: will.delay_interval,
         expiry_seconds: will.properties.message_expiry_interval,
         share: None,
+        client_identifier: client_identifier.into(),
+        user_name: user_name.map(Into::into),
+        revision,
     }
 }
 
@@ -429,8 +451,19 @@ impl Handler<Admit> for Sessions {
         let worker = Rc::clone(&self.worker);
         let stats = worker.stats(ActorKind::Sessions);
         let timer = stats.handle(stats.send());
-        self.admit(admit);
+        match worker.wait_for_wills(admit) {
+            Some(admit) => self.admit(admit),
+            None => worker.judge_wills(),
+        }
         stats.handled(timer);
+    }
+}
+
+impl Handler<WillsJudged> for Sessions {
+    type Result = ();
+
+    fn handle(&mut self, _: WillsJudged, _ctx: &mut Self::Context) {
+        self.go_on_with_wills();
     }
 }
 
@@ -457,9 +490,9 @@ impl Handler<TrieStarted> for Sessions {
 }
 
 impl Handler<PublishWills> for Sessions {
-    type Result = ();
+    type Result = ResponseFuture<()>;
 
-    fn handle(&mut self, _: PublishWills, _ctx: &mut Self::Context) {
+    fn handle(&mut self, _: PublishWills, _ctx: &mut Self::Context) -> Self::Result {
         let now = Instant::now();
         let mut wills = Vec::new();
         {
@@ -472,8 +505,16 @@ impl Handler<PublishWills> for Sessions {
             }
         }
         for (key, hash, will) in wills {
-            self.worker.publish_will(key, hash, &will, now);
+            self.worker.publish_will(key, hash, will, now);
         }
+        self.worker.judge_wills();
+        let judged = self.worker.wills_in_doubt.borrow_mut().idle();
+        Box::pin(async move {
+            if let Some(judged) = judged {
+                // Whoever asks has a patience of its own.
+                let _ = judged.await;
+            }
+        })
     }
 }
 

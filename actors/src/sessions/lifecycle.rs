@@ -75,7 +75,7 @@ impl Worker {
             }
         }
         if let Some(will) = will_now {
-            self.publish_will(key, self.client_hash(key), &will, now);
+            self.publish_will(key, self.client_hash(key), will, now);
         }
         if ends {
             self.end_session(key, now);
@@ -114,7 +114,7 @@ impl Worker {
             expired
         };
         if let Some(will) = will {
-            self.publish_will(key, self.client_hash(key), &will, now);
+            self.publish_will(key, self.client_hash(key), will, now);
         }
         if expired {
             self.counters.sessions_expired.add(1);
@@ -142,7 +142,7 @@ impl Worker {
         if session.absence.as_ref().is_some_and(|absence| absence.will_due.is_some())
             && let Some(will) = session.replace_will(None)
         {
-            self.publish_will(key, hash, &will, now);
+            self.publish_will(key, hash, will, now);
         }
     }
 

@@ -48,6 +48,11 @@ pub struct Left {
     pub session: SessionKey,
 }
 
+/// Wills in doubt are to be judged, or were: those that wait for it go on.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct WillsJudged;
+
 /// Closes every network connection (0x8B), without will messages: those were published before, or are not to be.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]

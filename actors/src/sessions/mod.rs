@@ -16,6 +16,7 @@ mod store;
 mod subscriptions;
 #[cfg(test)]
 mod tests;
+mod wills;
 
 pub use actor::Sessions;
 pub(crate) use actor::close;
@@ -34,3 +35,4 @@ pub use store::{
     StoreError, StoreObservation, StoredSession,
 };
 pub use subscriptions::{Subscription, Subscriptions, subscription_bytes};
+pub use wills::WillsInDoubt;

@@ -39,12 +39,19 @@ pub struct Will {
     pub expiry_seconds: Option<u32>,
     /// What it takes of what may wait on the node.
     pub share: Option<Share>,
+    /// Who publishes it.
+    pub client_identifier: Box<str>,
+    /// Who that client showed itself to be.
+    pub user_name: Option<Box<str>>,
+    /// The revision of the rules by which it was allowed.
+    pub revision: u64,
 }
 
 impl Will {
     /// What it costs as long as it waits, its place included.
     pub fn queued_bytes(&self) -> usize {
-        self.topic.len() + self.payload.len() + self.properties.len() + QUEUED_OVERHEAD_BYTES
+        let names = self.client_identifier.len() + self.user_name.as_ref().map_or(0, |name| name.len());
+        self.topic.len() + self.payload.len() + self.properties.len() + names + QUEUED_OVERHEAD_BYTES
     }
 }
 

@@ -37,7 +37,7 @@ use crate::connection::{Effects, TrieLost, outbox::Outbox};
 use crate::ledger::{DropReason, Ledger};
 use crate::message::{Batch, Publication, StoredMessage};
 use crate::metrics::{ActorKind, ActorStats, Counters};
-use crate::sessions::{Desk, FrameCache, Offered, SessionChange, SessionKey, Wanted};
+use crate::sessions::{Desk, FrameCache, Offered, SessionChange, SessionKey, Wanted, WillsInDoubt};
 use crate::topics::{GiveBack, GivenBack, Groups};
 
 /// What one turn of a connection reads at most, in bytes: shared by all connections of the worker.
@@ -71,6 +71,8 @@ pub struct Worker {
     pub effects: RefCell<Effects>,
     /// Changes of durable sessions on their way to the session store.
     pub changes: RefCell<Vec<SessionChange>>,
+    /// Wills that were allowed by earlier rules, until they are judged by those in force.
+    pub wills_in_doubt: RefCell<WillsInDoubt>,
     /// Set when the node shuts down: no client is taken in any more.
     pub stopping: Cell<bool>,
     batches: RefCell<BatchPool>,
@@ -96,6 +98,7 @@ impl Worker {
             counters,
             effects: RefCell::default(),
             changes: RefCell::default(),
+            wills_in_doubt: RefCell::default(),
             stopping: Cell::new(false),
             batches: RefCell::default(),
             departures: RefCell::new(Departures::new(node.peers.len())),

@@ -131,8 +131,18 @@ impl Worker {
         self.node.retained.do_send(Keep { messages, room });
     }
 
-    /// Publishes a will message as the session's client would have.
-    pub fn publish_will(&self, publisher: SessionKey, client_hash: u64, will: &Will, now: Instant) {
+    /// Publishes a will message as the session's client would have; one that was allowed by earlier rules only once it is
+    /// by those in force.
+    pub fn publish_will(&self, publisher: SessionKey, client_hash: u64, will: Box<Will>, now: Instant) {
+        if self.is_will_in_force(&will) {
+            self.route_will(publisher, client_hash, &will, now);
+        } else {
+            self.doubt_will(publisher, client_hash, will);
+        }
+    }
+
+    /// Publishes a will message that is allowed.
+    pub(crate) fn route_will(&self, publisher: SessionKey, client_hash: u64, will: &Will, now: Instant) {
         let mut batch = self.batch();
         batch.publisher = Some(publisher);
         batch.publisher_hash = client_hash;

@@ -135,6 +135,9 @@ impl Workers {
 
 fn will(delay_seconds: u32) -> Option<Box<Will>> {
     Some(Box::new(Will {
+        client_identifier: "client".into(),
+        user_name: None,
+        revision: 0,
         topic: "will".into(),
         payload: "gone".into(),
         properties: Box::default(),

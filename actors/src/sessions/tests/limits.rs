@@ -436,6 +436,9 @@ fn a_will_takes_room_in_the_queue() {
 
 fn will(topic: &str, payload: &str) -> Option<Box<Will>> {
     Some(Box::new(Will {
+        client_identifier: Box::default(),
+        user_name: None,
+        revision: 0,
         topic: topic.into(),
         payload: payload.to_owned().into(),
         properties: Box::default(),

@@ -1,12 +1,14 @@
 //! Nothing that was answered before users and rules were read anew serves after it.
 
+use std::time::Duration;
+
 use mqtt_codec::ProtocolVersion::{V5, V311};
 use mqtt_codec::QoS::{AtLeastOnce, AtMostOnce};
 use mqtt_codec::{Packet, ReasonCode};
 
-use super::scripted::{PATIENT_MS, on_asking_nodes, user};
+use super::scripted::{Asking, PATIENT_MS, on_asking_nodes, user};
 use super::{auth, auth_data, scram_connect};
-use crate::harness::{identifier, numbered, options, subscribe_packet, will};
+use crate::harness::{Client, connect, identifier, numbered, options, publish, subscribe_packet, will};
 
 /// What a connection remembers, on every worker at once.
 #[test]
@@ -121,5 +123,112 @@ fn exchanges_that_wait() {
         asking.reload().await;
         asking.script.answer_held(true);
         client.expect_disconnect(ReasonCode::NotAuthorized).await;
+    });
+}
+
+// === wills ===
+
+/// A client whose will was allowed, by the rules of before.
+async fn with_will(asking: &Asking, client_identifier: &str, topic: &str) -> Client {
+    let mut client = asking.node.open(V5).await;
+    let mut connect = connect(V5, client_identifier);
+    connect.will = Some(will(topic, AtLeastOnce, "w"));
+    client.send(Packet::Connect(Box::new(connect))).await;
+    if topic.starts_with("held") {
+        asking.node.until("the will is judged", |_| asking.script.held() == 1).await;
+        asking.script.answer_held(true);
+    }
+    assert_eq!(client.expect_connack().await.reason_code, ReasonCode::Success);
+    client
+}
+
+async fn watcher(asking: &Asking) -> Client {
+    let mut watcher = asking.node.connect(V5, "watcher").await;
+    watcher.subscribe("+/w", AtMostOnce).await;
+    watcher
+}
+
+/// A will is judged by the rules in force when it is published.
+#[test]
+fn wills_of_clients_that_vanish() {
+    on_asking_nodes(PATIENT_MS, async |asking| {
+        let mut watcher = watcher(asking).await;
+        let forbidden = with_will(asking, "a", "old/w").await;
+        let allowed = with_will(asking, "b", "new/w").await;
+        asking.reload().await;
+        forbidden.vanish().await;
+        allowed.vanish().await;
+        assert_eq!(watcher.expect_publish().await.topic, "new/w");
+        asking.node.until("the other is judged", |seen| seen.counter("wills_not_authorized") == 1).await;
+        watcher.expect_nothing().await;
+        assert_eq!(asking.node.counter("wills_published"), 1);
+    });
+}
+
+/// [MQTT-4.6.0-5] While a will is judged anew, its client does not come back: nothing that it publishes then stands
+/// before its will, be it that the session was taken over or that its connection had ended before.
+#[test]
+fn wills_before_what_comes_next() {
+    on_asking_nodes(PATIENT_MS, async |asking| {
+        let mut watcher = watcher(asking).await;
+        for vanishes in [false, true] {
+            for allowed in [true, false] {
+                let before = with_will(asking, "client", "held/w").await;
+                asking.reload().await;
+                let kept = match vanishes {
+                    true => {
+                        before.vanish().await;
+                        None
+                    }
+                    false => Some(before),
+                };
+                let mut again = asking.node.open(V5).await;
+                let packets = [
+                    Packet::Connect(Box::new(connect(V5, "client"))),
+                    Packet::Publish(publish("next/w", AtMostOnce, "next")),
+                ];
+                again.send_all(&packets).await;
+                asking.node.until("the will is judged anew", |_| asking.script.held() == 1).await;
+                watcher.expect_nothing().await;
+                asking.script.answer_held(allowed);
+                assert_eq!(again.expect_connack().await.reason_code, ReasonCode::Success);
+                if allowed {
+                    assert_eq!(watcher.expect_publish().await.topic, "held/w");
+                }
+                assert_eq!(watcher.expect_publish().await.topic, "next/w");
+                again.disconnect().await;
+                drop(kept);
+            }
+        }
+        assert_eq!(asking.node.counter("wills_not_authorized"), 2);
+    });
+}
+
+/// A shutdown publishes those wills that are allowed by the rules in force, and waits for half of its time at most until
+/// that is said.
+#[test]
+fn wills_at_a_shutdown() {
+    actix_rt::System::new().block_on(async {
+        let asking = Asking::start(3, PATIENT_MS).await;
+        let mut watcher = watcher(&asking).await;
+        let mut clients = Vec::new();
+        for (name, topic) in [("a", "old/w"), ("b", "new/w"), ("c", "held/w")] {
+            clients.push(with_will(&asking, name, topic).await);
+        }
+        asking.reload().await;
+        let hearing = actix_rt::spawn(async move {
+            assert_eq!(watcher.expect_publish().await.topic, "new/w");
+            watcher.expect_disconnect(ReasonCode::ServerShuttingDown).await;
+        });
+        let leaving: Vec<_> = clients
+            .into_iter()
+            .map(|mut client| actix_rt::spawn(async move { while client.next_or_end().await.is_some() {} }))
+            .collect();
+        let report = asking.node.into_running().shutdown(Duration::from_secs(6)).await;
+        assert_eq!(report.connections_cut, 0);
+        hearing.await.unwrap();
+        for client in leaving {
+            client.await.unwrap();
+        }
     });
 }

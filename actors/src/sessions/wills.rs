@@ -1,0 +1,214 @@
+//! Wills that were allowed under earlier rules. None of them is published before it is allowed under those in force, and
+//! nothing that its client publishes afterwards overtakes it: a CONNECT of that client waits until it is judged.
+//!
+//! A will is judged anew when it is due, or when its client comes back and takes the session over; not before, since a
+//! reload of the rules would otherwise have to go through all sessions.
+
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
+
+use auth_actor::{Action, Asker, Authorize, Given};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::key::{Epoch, SessionKey};
+use super::messages::{Admit, WillsJudged};
+use super::session::Will;
+use crate::worker::{NodeShared, Worker};
+
+/// Wills of one worker that are with the auth actor at a time; the others wait for their turn.
+const ASKED_MAX: usize = 64;
+/// How often a will is judged, if the rules change meanwhile again and again, before it counts as not allowed.
+const JUDGED_MAX: usize = 3;
+
+/// A will that waits to be judged.
+#[derive(Debug)]
+struct Doubt {
+    client_identifier: Box<str>,
+    user_name: Option<Box<str>>,
+    topic: Box<str>,
+    of: Of,
+}
+
+#[derive(Debug)]
+enum Of {
+    /// It is due, and no session has it any more.
+    Due { will: Box<Will>, publisher: SessionKey, publisher_hash: u64 },
+    /// The session has it still.
+    Held { key: SessionKey, epoch: Epoch },
+}
+
+/// What waits for the wills of one client.
+#[derive(Debug, Default)]
+struct Waiting {
+    wills: usize,
+    admits: VecDeque<Admit>,
+}
+
+/// The wills of one worker that are in doubt. There are no more than sessions had a will when the rules changed, and the
+/// CONNECTs that wait behind them have their places among the node's network connections.
+#[derive(Debug, Default)]
+pub struct WillsInDoubt {
+    to_ask: VecDeque<Doubt>,
+    asked: usize,
+    clients: HashMap<Box<str>, Waiting>,
+    /// Those of the clients whose wills are all judged.
+    judged: Vec<Box<str>>,
+    /// Who waits until there are none.
+    idle: Vec<oneshot::Sender<()>>,
+}
+
+impl WillsInDoubt {
+    fn push(&mut self, doubt: Doubt) {
+        self.clients.entry(doubt.client_identifier.clone()).or_default().wills += 1;
+        self.to_ask.push_back(doubt);
+    }
+
+    fn next(&mut self) -> Option<Doubt> {
+        let doubt = if self.asked < ASKED_MAX { self.to_ask.pop_front() } else { None };
+        self.asked += usize::from(doubt.is_some());
+        doubt
+    }
+
+    fn is_judged(&mut self, client_identifier: &str) {
+        self.asked -= 1;
+        if let Some(waiting) = self.clients.get_mut(client_identifier) {
+            waiting.wills -= 1;
+            if waiting.wills == 0 {
+                self.judged.push(client_identifier.into());
+            }
+        }
+        if self.asked == 0 && self.to_ask.is_empty() {
+            for waiting in self.idle.drain(..) {
+                // Who waited may have lost patience.
+                let _ = waiting.send(());
+            }
+        }
+    }
+
+    /// CONNECTs that need not wait any more, in the order in which they came.
+    pub(super) fn take_judged(&mut self) -> Vec<Admit> {
+        let mut admits = Vec::new();
+        for client_identifier in std::mem::take(&mut self.judged) {
+            // Another will of the client may have become due meanwhile.
+            if self.clients.get(&client_identifier).is_some_and(|waiting| waiting.wills == 0)
+                && let Some(waiting) = self.clients.remove(&client_identifier)
+            {
+                admits.extend(waiting.admits);
+            }
+        }
+        admits
+    }
+
+    /// Completes when no will is in doubt.
+    pub(super) fn idle(&mut self) -> Option<oneshot::Receiver<()>> {
+        if self.asked == 0 && self.to_ask.is_empty() {
+            return None;
+        }
+        let (idle, waiting) = oneshot::channel();
+        self.idle.push(idle);
+        Some(waiting)
+    }
+}
+
+impl Worker {
+    /// Whether a will may be published as it was allowed.
+    pub(crate) fn is_will_in_force(&self, will: &Will) -> bool {
+        let in_force = self.node.policy.in_force();
+        !in_force.policy.authorizes || will.revision == in_force.revision
+    }
+
+    /// Publishes a will that is due once it is allowed by the rules in force, if it is.
+    pub(crate) fn doubt_will(&self, publisher: SessionKey, publisher_hash: u64, will: Box<Will>) {
+        self.wills_in_doubt.borrow_mut().push(Doubt {
+            client_identifier: will.client_identifier.clone(),
+            user_name: will.user_name.clone(),
+            topic: will.topic.clone(),
+            of: Of::Due { will, publisher, publisher_hash },
+        });
+        self.peer().sessions.do_send(WillsJudged);
+    }
+
+    /// The CONNECT, unless it has to wait for a will of its client to be judged.
+    pub(super) fn wait_for_wills(&self, admit: Admit) -> Option<Admit> {
+        let client_identifier = &*admit.connect.client_identifier;
+        let mut wills = self.wills_in_doubt.borrow_mut();
+        if !wills.clients.contains_key(client_identifier) {
+            let sessions = self.sessions.borrow();
+            let found = sessions.find(client_identifier).and_then(|key| sessions.get(key));
+            let doubt = found.and_then(|session| {
+                let will = session.will.as_ref().filter(|will| !self.is_will_in_force(will))?;
+                Some(Doubt {
+                    client_identifier: will.client_identifier.clone(),
+                    user_name: will.user_name.clone(),
+                    topic: will.topic.clone(),
+                    of: Of::Held { key: session.key, epoch: session.epoch },
+                })
+            });
+            let Some(doubt) = doubt else { return Some(admit) };
+            wills.push(doubt);
+        }
+        if let Some(waiting) = wills.clients.get_mut(client_identifier) {
+            waiting.admits.push_back(admit);
+        }
+        None
+    }
+
+    /// Asks for wills in doubt, as many at a time as may be.
+    pub(super) fn judge_wills(self: &Rc<Self>) {
+        loop {
+            let Some(doubt) = self.wills_in_doubt.borrow_mut().next() else { return };
+            let worker = Rc::clone(self);
+            actix_rt::spawn(async move {
+                let revision = allowed_under(&worker.node, &doubt).await;
+                worker.settle_doubt(&doubt.of, revision);
+                worker.wills_in_doubt.borrow_mut().is_judged(&doubt.client_identifier);
+                worker.peer().sessions.do_send(WillsJudged);
+            });
+        }
+    }
+
+    fn settle_doubt(&self, of: &Of, revision: Option<u64>) {
+        if revision.is_none() {
+            self.counters.wills_not_authorized.add(1);
+        }
+        match of {
+            Of::Due { will, publisher, publisher_hash } => {
+                if revision.is_some() {
+                    self.route_will(*publisher, *publisher_hash, will, Instant::now());
+                }
+            }
+            Of::Held { key, epoch } => {
+                let mut sessions = self.sessions.borrow_mut();
+                let Some(session) = sessions.get_mut(*key).filter(|session| session.epoch == *epoch) else {
+                    return;
+                };
+                match (revision, &mut session.will) {
+                    (Some(revision), Some(will)) => will.revision = revision,
+                    (None, _) => _ = session.replace_will(None),
+                    (Some(_), None) => {}
+                }
+            }
+        }
+    }
+}
+
+/// The revision of the rules by which a will is allowed; none if it is not, or if nobody can say.
+async fn allowed_under(node: &NodeShared, doubt: &Doubt) -> Option<u64> {
+    for _ in 0..JUDGED_MAX {
+        let in_force = node.policy.in_force();
+        if !in_force.policy.authorizes {
+            return Some(in_force.revision);
+        }
+        let question = Authorize {
+            client_identifier: doubt.client_identifier.to_string(),
+            user_name: doubt.user_name.as_deref().map(str::to_owned),
+            wishes: [(Action::Publish, doubt.topic.to_string())].into(),
+        };
+        let Given { answer, revision } = node.ask_auth(Asker::Connected, question).await.ok()?;
+        if revision == node.policy.revision() {
+            return (answer == [true]).then_some(revision);
+        }
+    }
+    None
+}
