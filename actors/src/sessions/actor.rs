@@ -532,6 +532,11 @@ impl Handler<ShutDown> for Sessions {
             }
         }
         drop(sessions);
+        // Nobody is let in any more, whatever becomes of the wills that some wait for.
+        let waiting = self.worker.wills_in_doubt.borrow_mut().take_waiting();
+        for admit in waiting {
+            self.admit(admit);
+        }
         self.commit();
     }
 }

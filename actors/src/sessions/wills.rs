@@ -100,6 +100,11 @@ impl WillsInDoubt {
         admits
     }
 
+    /// All CONNECTs that wait, for a node that shuts down.
+    pub(super) fn take_waiting(&mut self) -> Vec<Admit> {
+        self.clients.values_mut().flat_map(|waiting| waiting.admits.drain(..)).collect()
+    }
+
     /// Completes when no will is in doubt.
     pub(super) fn idle(&mut self) -> Option<oneshot::Receiver<()>> {
         if self.asked == 0 && self.to_ask.is_empty() {

@@ -216,6 +216,14 @@ fn wills_at_a_shutdown() {
             clients.push(with_will(&asking, name, topic).await);
         }
         asking.reload().await;
+        // One that waits for a will to be judged is told that it comes too late.
+        let mut again = asking.node.open(V5).await;
+        again.send(Packet::Connect(Box::new(connect(V5, "c")))).await;
+        asking.node.until("the will is judged anew", |_| asking.script.held() == 1).await;
+        let waiting = actix_rt::spawn(async move {
+            assert_eq!(again.expect_connack().await.reason_code, ReasonCode::ServerUnavailable);
+            again.expect_closed().await;
+        });
         let hearing = actix_rt::spawn(async move {
             assert_eq!(watcher.expect_publish().await.topic, "new/w");
             watcher.expect_disconnect(ReasonCode::ServerShuttingDown).await;
@@ -227,6 +235,7 @@ fn wills_at_a_shutdown() {
         let report = asking.node.into_running().shutdown(Duration::from_secs(6)).await;
         assert_eq!(report.connections_cut, 0);
         hearing.await.unwrap();
+        waiting.await.unwrap();
         for client in leaving {
             client.await.unwrap();
         }
