@@ -19,12 +19,12 @@ use crate::admin::AdminHandle;
 use crate::connection::{Listener, Listening, accept, decode_limits};
 use crate::kept::NodeKept;
 use crate::metrics::{ActorKind, Metrics, WorkerStats};
-use crate::retained::{Retained, RetainedStore};
+use crate::retained::{Retained, RetainedMessages};
 use crate::sessions::{MemoryBackend, PublishWills, SessionBackend, SessionStore, Sessions, ShutDown};
 use crate::settings::{Settings, WorkerSettings};
 use crate::supervision::{Place, Ward, look_after};
 use crate::topics::{Directory, ObserveTrie, TopicTrie, WORKERS_MAX};
-use crate::worker::{Inbound, NodeShared, Peer, Throttles, Worker};
+use crate::worker::{NodeShared, Peer, Throttles, Waitlist, Worker};
 
 /// What a node is started with.
 #[derive(Debug, Clone)]
@@ -222,20 +222,21 @@ pub(crate) fn shared(
     provider: &Provider,
     workers: usize,
 ) -> NodeShared {
+    let waitlist = Arc::<Waitlist>::default();
     let kept = Arc::new(NodeKept::new(settings.node.queued_bytes_max));
     NodeShared {
         decode_limits: decode_limits(&settings.mqtt),
         directory: Directory::new(workers),
         peers: (0..workers).map(|_| Peer::new(&settings, &kept)).collect(),
         retained: Place::default(),
-        retained_inbound: Arc::new(Inbound::new(&settings.node)),
         store: Place::default(),
         auth: Place::default(),
         asking: Asking::new(auth, provider.live_policy()),
         policy: provider.live_policy(),
         control_stats: WorkerStats::default(),
         retained_stamp: AtomicU64::new(0),
-        retained_messages: AtomicUsize::new(0),
+        retained_messages: RetainedMessages::new(&settings.session, Arc::clone(&waitlist)),
+        waitlist,
         kept,
         connections: AtomicUsize::new(0),
         incomplete_bytes: AtomicUsize::new(0),
@@ -289,21 +290,15 @@ pub(crate) fn start_auth(shared: &Arc<NodeShared>, provider: Provider) {
 }
 
 /// Starts the actors of the control thread on this one, but the metrics actor.
-pub(crate) fn start_control(
-    shared: &Arc<NodeShared>,
-    backend: Rc<RefCell<dyn SessionBackend>>,
-) -> Rc<RefCell<RetainedStore>> {
-    let settings = &shared.settings.session;
-    let limits = (settings.retained_messages_max, settings.retained_bytes_max);
-    let retained = Rc::new(RefCell::new(RetainedStore::new(limits.0, limits.1)));
+pub(crate) fn start_control(shared: &Arc<NodeShared>, backend: Rc<RefCell<dyn SessionBackend>>) {
     let mut wards = Vec::new();
-    let (node, store) = (Arc::clone(shared), Rc::clone(&retained));
+    let node = Arc::clone(shared);
     wards.push(ward(
         shared,
         ActorKind::Retained,
         |shared| &shared.retained,
         |shared| &shared.control_stats,
-        move || Retained::new(Arc::clone(&node), Rc::clone(&store)).start(),
+        move || Retained::new(Arc::clone(&node)).start(),
         || {},
     ));
     let node = Arc::clone(shared);
@@ -316,7 +311,6 @@ pub(crate) fn start_control(
         || {},
     ));
     actix_rt::spawn(look_after(wards));
-    retained
 }
 
 /// The metrics actor comes last: it asks all others.

@@ -52,6 +52,12 @@ pub struct MqttSettings {
     pub publish_properties_bytes_max: usize,
     /// Topic filters in one SUBSCRIBE or UNSUBSCRIBE. Default 8192.
     pub filters_per_packet_max: u16,
+    /// How long a 3.x client is not read whose publish a limit refused, in milliseconds, 0 to 600000; nothing tells it so.
+    /// When there is room meanwhile the publish goes through, otherwise the network connection is closed. Default 5000.
+    pub refused_publish_timeout_ms: u64,
+    /// What a 3.x client gets for a publish that it has no permission for, which nothing can tell it: "acknowledge" (as if
+    /// it had been published) or "close" (its network connection). Default "acknowledge".
+    pub denied_publish: DeniedPublish,
     /// How often `$SYS/broker/...` is published, in seconds. 0: never. Default 10.
     pub sys_interval_seconds: u32,
 }
@@ -78,9 +84,21 @@ impl Default for MqttSettings {
             user_properties_max: 1024,
             publish_properties_bytes_max: 65_536,
             filters_per_packet_max: 8192,
+            refused_publish_timeout_ms: 5000,
+            denied_publish: DeniedPublish::Acknowledge,
             sys_interval_seconds: 10,
         }
     }
+}
+
+/// What a 3.x client gets for a publish that it has no permission for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeniedPublish {
+    /// Its acknowledgement, as if it had been published.
+    Acknowledge,
+    /// The end of its network connection.
+    Close,
 }
 
 /// What is dropped when a session's queue is full.
@@ -141,10 +159,15 @@ pub struct SessionSettings {
     /// How a shared subscription picks its member: "round_robin", "least_inflight", "hash_client", "hash_topic" or
     /// "sticky". Default "round_robin".
     pub shared_strategy: SharedStrategy,
-    /// Retained messages kept; a further one is delivered, not kept, and counted. Default 1000000.
+    /// Retained messages of all clients; a publish beyond is refused (0x97; a 3.x client is not read, see
+    /// `refused_publish_timeout_ms`; QoS 0 is dropped) and counted. Default 2000000.
     pub retained_messages_max: usize,
-    /// Bytes (topic name, properties and payload) of retained messages kept. Default 1073741824 (1 GiB).
+    /// Bytes (topic name, properties and payload) of them. Default 1073741824 (1 GiB).
     pub retained_bytes_max: usize,
+    /// Retained messages that one client set last, in this session or an earlier one; beyond, the same. Default 1000000.
+    pub retained_messages_per_client_max: usize,
+    /// Bytes of those. Default 268435456 (256 MiB).
+    pub retained_bytes_per_client_max: usize,
     /// Whether a shutdown publishes the wills of the clients it disconnects. Default true.
     pub publish_wills_on_shutdown: bool,
 }
@@ -163,8 +186,10 @@ impl Default for SessionSettings {
             queue_overflow: QueueOverflow::DropNewest,
             queue_qos0_offline: false,
             shared_strategy: SharedStrategy::RoundRobin,
-            retained_messages_max: 1_000_000,
+            retained_messages_max: 2_000_000,
             retained_bytes_max: 1024 * 1024 * 1024,
+            retained_messages_per_client_max: 1_000_000,
+            retained_bytes_per_client_max: 256 * 1024 * 1024,
             publish_wills_on_shutdown: true,
         }
     }

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use super::changes::PendingChange;
 use super::context::{self, ConnectionContext};
 use super::effects::{Effects, Ending};
+use super::held::Held;
 use super::messages::{Close, Newcomer, TrieLost};
 use super::outbox::SLICES_PER_WRITE;
 use super::partial::Partial;
@@ -47,6 +48,8 @@ pub(super) struct Rare {
     pub(super) incomplete: Option<IncompleteBytes>,
     /// A packet waits for the auth actor.
     pub(super) asked: Option<Asked>,
+    /// A limit refused a publish that cannot be answered so.
+    pub(super) held: Option<Box<Held>>,
     pub(super) exchange: Option<Exchange>,
     /// A step of a re-authentication is with the auth actor.
     pub(super) authenticates: Option<Asked>,
@@ -70,6 +73,7 @@ impl Rare {
             && self.incomplete.is_none()
             && self.exchange.is_none()
             && self.ending.is_none()
+            && self.held.is_none()
             && self.asked.is_none()
             && self.authenticates.is_none()
             && !(self.held_up || self.broken)
@@ -133,6 +137,10 @@ impl Connection {
         if self.parting.is_none() {
             let worker = Rc::clone(&self.worker);
             let mut fx = worker.effects.borrow_mut();
+            if !fx.batch.is_empty() {
+                // Another's, whose turn panicked.
+                worker.forget_admitted(&fx.batch);
+            }
             fx.clear();
             let ending = self.live(context, task, &mut fx);
             fx.clear();
@@ -159,6 +167,9 @@ impl Connection {
             return None;
         }
         if let Some(ending) = self.rare.as_mut().and_then(|rare| rare.ending.take()) {
+            return Some(ending);
+        }
+        if let Some(ending) = self.look_after_held(now) {
             return Some(ending);
         }
         if !self.route_what_was_held_up(task) {
@@ -232,6 +243,7 @@ impl Connection {
             let mut batch = std::mem::replace(&mut fx.batch, worker.batch());
             batch.publisher = Some(self.key);
             batch.epoch = self.epoch;
+            batch.admitted = true;
             batch.publisher_hash = self.publisher_hash();
             routed = self.set_out(batch, task);
         }

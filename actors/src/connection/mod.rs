@@ -7,6 +7,7 @@ mod context;
 mod deferral;
 mod effects;
 mod handshake;
+mod held;
 mod limits;
 mod listening;
 mod messages;
@@ -35,3 +36,4 @@ pub(crate) use accept::{begin, connect_patience};
 #[cfg(feature = "simulation")]
 pub(crate) use handshake::{Accepted, run as run_handshake};
 pub(crate) use listening::Listening;
+pub(crate) use protocol::Limit;

@@ -37,9 +37,10 @@ const BATCH_BYTES_MAX: usize = 256 * 1024;
 impl Connection {
     /// Whether the client is not read because the node is not done with what it sent before.
     pub(super) fn waits_for_node(&self) -> bool {
-        self.rare.as_ref().is_some_and(|rare| {
+        let waits = self.rare.as_ref().is_some_and(|rare| {
             rare.held_up || rare.asked.is_some() || rare.changes.len() + rare.answers.len() >= CHANGES_MAX
-        })
+        });
+        waits || self.is_held()
     }
 
     /// Notes what a packet that is received in part holds. False if that is more than there may be.
@@ -227,7 +228,8 @@ impl Connection {
             Some(rare) => (rare.changes.len(), rare.answers.len()),
             None => (0, 0),
         };
-        worker
+        let (mut refused, again) = (None, self.was_refused());
+        let stepped = worker
             .with_desk(self.key, now, |session, desk| {
                 let mut step = Step {
                     desk,
@@ -235,6 +237,8 @@ impl Connection {
                     authorizes: in_force.policy.authorizes,
                     revision: in_force.revision,
                     next_stamp: &next_stamp,
+                    retained: &node.retained_messages,
+                    again,
                 };
                 let mut used = 0;
                 while fx.end.is_none()
@@ -271,14 +275,24 @@ impl Connection {
                             self.partial_is_ready = true;
                             break;
                         }
+                        Stepped::Refused(limit) => {
+                            self.partial_is_ready = true;
+                            refused = Some(limit);
+                            break;
+                        }
                     }
+                    step.again = false;
                     worker.counters.packets_received.add(1);
                     fx.cost += cost_of(header.packet_type);
                     used = end;
                 }
                 Ok(used)
             })
-            .unwrap_or(Ok(bytes.len()))
+            .unwrap_or(Ok(bytes.len()));
+        if again || refused.is_some() {
+            self.note_refusal(refused, stepped.as_ref().is_ok_and(|used| *used > 0), now);
+        }
+        stepped
     }
 }
 

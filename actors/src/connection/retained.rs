@@ -2,7 +2,6 @@
 //! reader.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -39,8 +38,7 @@ pub struct RetainedPieces {
 
 /// Whether there may be a retained message at all.
 pub(super) fn is_any_kept(node: &NodeShared) -> bool {
-    // In this order: a message that is counted in neither was not yet sent, and comes by itself.
-    node.retained_inbound.waiting() > 0 || node.retained_messages.load(Ordering::SeqCst) > 0
+    !node.retained_messages.is_empty()
 }
 
 /// Asks for the next piece of each subscription.

@@ -58,6 +58,8 @@ pub struct Batch {
     pub epoch: u32,
     /// A hash of the publisher's client identifier.
     pub publisher_hash: u64,
+    /// Whether its retained publishes were admitted: there is room for them.
+    pub admitted: bool,
     /// Its place among what its publisher may have on its way.
     pub(crate) passage: Option<Passage>,
 }
@@ -162,6 +164,7 @@ impl Batch {
     /// Empties it and keeps its memory for the next one.
     pub fn clear(&mut self) {
         self.passage = None;
+        self.admitted = false;
         self.topics.clear();
         self.text.clear();
         self.long.clear();

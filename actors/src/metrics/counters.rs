@@ -77,13 +77,23 @@ counters! {
     incoming_qos2_full,
     /// Network connections closed for a topic alias above `topic_alias_maximum`.
     topic_alias_exceeded,
-    /// Times a publisher was not read because a topic trie or the retained actor had no room
+    /// Times a publisher was not read because a topic trie had no room
     /// (`messages_between_workers_max`, `bytes_between_workers_max`).
     between_workers_full,
     /// Times a client was not read because its own outbox was full (`outbox_bytes_max`).
     reading_paused_outbox,
     /// Pieces of retained messages that were fetched anew, since too much would have had to be remembered for them.
     retained_fetched_anew,
+    /// Publishes with RETAIN refused, and wills routed and not kept, at `retained_messages_max` or `retained_bytes_max`.
+    retained_refused,
+    /// The same at `retained_messages_per_client_max` or `retained_bytes_per_client_max`.
+    retained_per_client_refused,
+    /// QoS 0 publishes dropped whole for one of the limits that refuse a publish.
+    qos0_refused,
+    /// Times a 3.x client was not read since a limit refused its publish.
+    publishers_held,
+    /// Network connections of 3.x clients closed since a limit refused their publish for `refused_publish_timeout_ms`.
+    publishers_held_closed,
     /// PUBLISH packets and wills with more properties than `publish_properties_bytes_max`.
     publish_properties_too_large,
     /// Publishes refused for want of permission, or to `$SYS`.

@@ -60,12 +60,6 @@ pub(super) fn render(seen: &Snapshot) -> String {
     page.single("retained_messages", "gauge", "Retained messages kept.", seen.retained.messages);
     page.single("retained_bytes", "gauge", "Bytes of the retained messages kept.", seen.retained.bytes);
     page.single(
-        "retained_refused_total",
-        "counter",
-        "Retained messages that were not kept, for a limit.",
-        seen.retained.refused,
-    );
-    page.single(
         "messages_between_workers",
         "gauge",
         "Messages on their way between workers.",

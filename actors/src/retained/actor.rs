@@ -1,30 +1,24 @@
-//! The retained actor: keeps retained messages and gives them out piece by piece.
+//! The retained actor: gives retained messages out piece by piece, and removes what has expired.
 //!
-//! Invariant: a publish is sent here before it is routed, and a subscriber asks here after its filter was inserted. So
-//! whoever missed the publish finds the retained message.
+//! Invariant: a publish is kept before it is looked up whom it matches, and a subscriber asks here after its filter was
+//! inserted. So whoever missed the publish finds the retained message.
 
-use std::cell::RefCell;
-use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use actix::prelude::*;
 use tokio::time::Instant;
 
-use super::store::{EXAMINED_MAX, Piece, Rest, RetainedStore};
-use crate::message::StoredMessage;
+use super::messages::RetainedMessages;
+use super::store::{EXAMINED_MAX, Piece, Rest};
 use crate::metrics::ActorKind;
-use crate::worker::{NodeShared, Room};
+use crate::worker::NodeShared;
 
-/// Keeps messages, in order; those without payload remove what is kept.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct Keep {
-    /// The messages.
-    pub messages: Vec<Arc<StoredMessage>>,
-    /// What they take on their way.
-    pub room: Room,
-}
+/// Topic names that are examined before those who publish have their turn at the store.
+pub(super) const LOCKED_MAX: usize = 64;
+/// How often what has expired is removed, and what passes between its parts.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+const SWEEP_PAUSE: Duration = Duration::from_millis(1);
 
 /// Asks for the next messages of several topic filters, in this order; what does not fit is left for another time.
 #[derive(Debug, Message)]
@@ -45,8 +39,6 @@ pub struct RetainedObservation {
     pub messages: usize,
     /// Their bytes.
     pub bytes: usize,
-    /// Messages that were not kept, for one of the limits.
-    pub refused: u64,
 }
 
 /// Asks for a [`RetainedObservation`]; answered behind everything sent before.
@@ -57,33 +49,68 @@ pub struct ObserveRetained;
 /// See the module.
 pub struct Retained {
     node: Arc<NodeShared>,
-    store: Rc<RefCell<RetainedStore>>,
 }
 
 impl Retained {
-    /// On top of a store, which outlives the actor.
-    pub fn new(node: Arc<NodeShared>, store: Rc<RefCell<RetainedStore>>) -> Self {
-        Self { node, store }
+    /// Of a node, whose messages outlive it.
+    pub fn new(node: Arc<NodeShared>) -> Self {
+        Self { node }
+    }
+
+    /// Removes what has expired, a part at a time: others have their turn at this thread, and at the store.
+    fn sweep(&mut self, ctx: &mut Context<Self>) {
+        if self.node.retained_messages.with_store(|store| store.remove_expired(Instant::now())) {
+            ctx.run_later(SWEEP_PAUSE, Self::sweep);
+        }
     }
 }
 
 impl Actor for Retained {
     type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.run_interval(SWEEP_INTERVAL, Self::sweep);
+    }
 }
 
-impl Handler<Keep> for Retained {
-    type Result = ();
+/// What an answer may still hold, and what finding it may still cost.
+struct Budget {
+    messages: usize,
+    bytes: usize,
+    examined: usize,
+}
 
-    fn handle(&mut self, keep: Keep, _ctx: &mut Self::Context) {
-        let stats = self.node.control_stats.of(ActorKind::Retained);
-        let timer = stats.handle(stats.send());
-        let mut store = self.store.borrow_mut();
-        let now = Instant::now();
-        let Keep { messages, room } = keep;
-        messages.into_iter().for_each(|message| store.keep(message, now));
-        self.node.retained_messages.store(store.len(), Ordering::SeqCst);
-        drop(room);
-        stats.handled(timer);
+impl Budget {
+    /// The next piece of one filter. The store is let go of between its parts.
+    fn find(
+        &mut self,
+        kept: &RetainedMessages,
+        filter: &str,
+        after: Option<Arc<str>>,
+        now: Instant,
+    ) -> Piece {
+        let mut piece = Piece { messages: Vec::new(), rest: after.map_or(Rest::All, Rest::Behind) };
+        while piece.rest != Rest::Nothing
+            && self.messages > 0
+            && self.bytes > 0
+            && self.examined < EXAMINED_MAX
+        {
+            let after = match &piece.rest {
+                Rest::Behind(topic) => Some(&**topic),
+                _ => None,
+            };
+            let from = EXAMINED_MAX - LOCKED_MAX.min(EXAMINED_MAX - self.examined);
+            let mut examined = from;
+            let mut found = kept
+                .with_store(|store| store.find(filter, after, self.messages, self.bytes, &mut examined, now));
+            self.examined += examined - from;
+            self.messages -= found.messages.len().min(self.messages);
+            let bytes = found.messages.iter().map(|message| message.bytes()).sum();
+            self.bytes = self.bytes.saturating_sub(bytes);
+            piece.messages.append(&mut found.messages);
+            piece.rest = found.rest;
+        }
+        piece
     }
 }
 
@@ -93,22 +120,11 @@ impl Handler<Query> for Retained {
     fn handle(&mut self, query: Query, _ctx: &mut Self::Context) -> Self::Result {
         let stats = self.node.control_stats.of(ActorKind::Retained);
         let timer = stats.handle(stats.send());
-        let (mut messages, mut bytes) = (query.messages_max, query.bytes_max);
-        let mut store = self.store.borrow_mut();
         let now = Instant::now();
-        let mut examined = 0;
-        let pieces = query.filters.into_iter().map(|(filter, after)| {
-            if messages == 0 || bytes == 0 || examined >= EXAMINED_MAX {
-                let rest = after.map_or(Rest::All, Rest::Behind);
-                return Piece { messages: Vec::new(), rest };
-            }
-            let piece = store.find(&filter, after.as_deref(), messages, bytes, &mut examined, now);
-            messages -= piece.messages.len().min(messages);
-            bytes = bytes.saturating_sub(piece.messages.iter().map(|message| message.bytes()).sum());
-            piece
-        });
-        let pieces = pieces.collect();
-        self.node.retained_messages.store(store.len(), Ordering::SeqCst);
+        let kept = &self.node.retained_messages;
+        let mut budget = Budget { messages: query.messages_max, bytes: query.bytes_max, examined: 0 };
+        let filters = query.filters.into_iter();
+        let pieces = filters.map(|(filter, after)| budget.find(kept, &filter, after, now)).collect();
         stats.handled(timer);
         MessageResult(pieces)
     }
@@ -118,11 +134,10 @@ impl Handler<ObserveRetained> for Retained {
     type Result = MessageResult<ObserveRetained>;
 
     fn handle(&mut self, _: ObserveRetained, _ctx: &mut Self::Context) -> Self::Result {
-        let store = self.store.borrow();
-        MessageResult(RetainedObservation {
-            messages: store.len(),
-            bytes: store.bytes(),
-            refused: store.refused(),
-        })
+        MessageResult(
+            self.node
+                .retained_messages
+                .with_store(|store| RetainedObservation { messages: store.len(), bytes: store.bytes() }),
+        )
     }
 }

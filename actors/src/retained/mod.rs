@@ -1,9 +1,13 @@
-//! Retained messages: one per topic name [MQTT-3.3.1-5], kept by one actor of the node.
+//! Retained messages: one per topic name [MQTT-3.3.1-5], in one store of the node.
 
 mod actor;
+mod charges;
+mod messages;
 mod store;
 #[cfg(test)]
 mod tests;
 
-pub use actor::{Keep, ObserveRetained, Query, Retained, RetainedObservation};
+pub use actor::{ObserveRetained, Query, Retained, RetainedObservation};
+pub use charges::{Amount, Full, RetainedLimits};
+pub use messages::RetainedMessages;
 pub use store::{Piece, Rest, RetainedStore};

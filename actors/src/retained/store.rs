@@ -2,31 +2,40 @@
 
 use std::borrow::Borrow;
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
-use std::time::Duration;
 
 use mqtt_codec::matches;
 use tokio::time::Instant;
 
-use crate::message::StoredMessage;
+use super::charges::{Amount, Charge, Charges, Full, RetainedLimits};
+use crate::message::{Publication, StoredMessage};
 
 /// A question examines at most this many topic names, for all of its filters together, before it is answered with what
 /// was found.
 pub(super) const EXAMINED_MAX: usize = 2000;
-/// How often a full store is searched for messages that have expired.
-const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+/// Messages that have expired and are removed at a time, since publishers wait meanwhile.
+const EXPIRED_MAX: usize = 64;
 
 /// See the module.
 #[derive(Debug)]
 pub struct RetainedStore {
     by_topic: BTreeSet<ByTopic>,
+    /// Those that expire.
+    by_expiry: BTreeSet<ByExpiry>,
     bytes: usize,
-    messages_max: usize,
-    bytes_max: usize,
-    refused: u64,
-    swept_at: Option<Instant>,
+    charges: Charges,
+    /// Topic names of publishes that were admitted and are still to be kept, with what those are charged in place of what
+    /// is kept: as much as the last of them takes, and nothing if it removes.
+    admitted: HashMap<Box<str>, Admitted>,
+}
+
+/// Publishes to one topic name that were admitted and are still to be kept.
+#[derive(Debug)]
+struct Admitted {
+    count: usize,
+    charge: Option<Charge>,
 }
 
 /// A message in the place of its topic name, which it holds itself.
@@ -58,6 +67,36 @@ impl PartialEq for ByTopic {
 }
 
 impl Eq for ByTopic {}
+
+/// A message in the place of the moment at which it expires.
+#[derive(Debug)]
+struct ByExpiry(Arc<StoredMessage>);
+
+impl ByExpiry {
+    fn place(&self) -> (Option<Instant>, &str) {
+        (self.0.publication().expires_at, self.0.topic())
+    }
+}
+
+impl Ord for ByExpiry {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.place().cmp(&other.place())
+    }
+}
+
+impl PartialOrd for ByExpiry {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for ByExpiry {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for ByExpiry {}
 
 /// A part of what matches a topic filter.
 #[derive(Debug, Default)]
@@ -93,8 +132,14 @@ pub enum Rest {
 
 impl RetainedStore {
     /// Empty, with limits.
-    pub fn new(messages_max: usize, bytes_max: usize) -> Self {
-        Self { by_topic: BTreeSet::new(), bytes: 0, messages_max, bytes_max, refused: 0, swept_at: None }
+    pub fn new(limits: RetainedLimits) -> Self {
+        Self {
+            by_topic: BTreeSet::new(),
+            by_expiry: BTreeSet::new(),
+            bytes: 0,
+            charges: Charges::new(limits),
+            admitted: HashMap::new(),
+        }
     }
 
     /// Messages kept.
@@ -112,40 +157,146 @@ impl RetainedStore {
         self.bytes
     }
 
-    /// Messages that were not kept, for one of the limits.
-    pub fn refused(&self) -> u64 {
-        self.refused
+    /// What is charged to a client, by the hash of its client identifier.
+    pub fn of_client(&self, publisher_hash: u64) -> Amount {
+        self.charges.of_client(publisher_hash)
     }
 
-    /// Keeps a message in place of an earlier one, or, if it has no payload, removes that [MQTT-3.3.1-6]. One that is
-    /// older than what is kept changes nothing.
-    pub fn keep(&mut self, message: Arc<StoredMessage>, now: Instant) {
-        if self.by_topic.len() >= self.messages_max || self.bytes + message.bytes() > self.bytes_max {
-            self.remove_expired(now);
+    /// How often room was made.
+    pub fn freed(&self) -> u64 {
+        self.charges.freed()
+    }
+
+    /// Judges a client's publish, which is to be kept later: until then it has its place. A limit is not exceeded but by
+    /// what several clients publish to one topic name, and keep in another order than they were admitted in.
+    ///
+    /// # Errors
+    /// The limit that has no room for it; nothing but expired messages is gone then.
+    pub fn admit(&mut self, publication: &Publication<'_>, now: Instant) -> Result<(), Full> {
+        let charge = self.charge(publication, now)?;
+        match self.admitted.get_mut(publication.topic) {
+            Some(admitted) => {
+                admitted.count += 1;
+                admitted.charge = charge;
+            }
+            None => {
+                self.admitted.insert(publication.topic.into(), Admitted { count: 1, charge });
+            }
         }
-        let topic = message.topic();
-        let earlier = self.by_topic.get(topic).map(|ByTopic(earlier)| earlier);
-        if earlier.is_some_and(|earlier| earlier.publication().stamp > message.publication().stamp) {
+        Ok(())
+    }
+
+    /// Keeps a message that was admitted in place of an earlier one, or, if it has no payload, removes that
+    /// [MQTT-3.3.1-6]. One that is older than what is kept changes nothing.
+    pub fn keep_admitted(&mut self, message: Arc<StoredMessage>) {
+        let kept = Arc::clone(&message);
+        self.put(message);
+        self.forget_admitted(kept.topic());
+    }
+
+    /// A publish that was admitted is dealt with.
+    pub fn forget_admitted(&mut self, topic: &str) {
+        let Some(admitted) = self.admitted.get_mut(topic) else { return };
+        admitted.count -= 1;
+        if admitted.count == 0 {
+            let charge = admitted.charge;
+            self.admitted.remove(topic);
+            self.charges.replace(charge, self.charge_of_kept(topic));
+            if self.admitted.is_empty() && self.admitted.capacity() > 1024 {
+                self.admitted = HashMap::new();
+            }
+        }
+    }
+
+    /// The same as to admit and to keep it, at once.
+    ///
+    /// # Errors
+    /// The limit that has no room for it; nothing but expired messages is gone then.
+    pub fn keep(&mut self, message: Arc<StoredMessage>, now: Instant) -> Result<(), Full> {
+        self.admit(&message.publication(), now)?;
+        self.keep_admitted(message);
+        Ok(())
+    }
+
+    /// Removes what is kept under a topic name, if anything is.
+    pub fn remove(&mut self, topic: &str) {
+        let Some(ByTopic(message)) = self.by_topic.take(topic) else { return };
+        self.is_gone(&message);
+        if !self.admitted.contains_key(topic) {
+            self.charges.replace(Some(Charge::of(&message)), None);
+        }
+    }
+
+    fn charge_of_kept(&self, topic: &str) -> Option<Charge> {
+        self.by_topic.get(topic).map(|ByTopic(kept)| Charge::of(kept))
+    }
+
+    /// Charges a topic name for a publish, in place of what it was charged for, if there is room.
+    fn charge(&mut self, publication: &Publication<'_>, now: Instant) -> Result<Option<Charge>, Full> {
+        let new = (!publication.payload.is_empty()).then(|| Charge::of_publication(publication));
+        let charged = |store: &Self| match store.admitted.get(publication.topic) {
+            Some(admitted) => admitted.charge,
+            None => store.charge_of_kept(publication.topic),
+        };
+        let mut old = charged(self);
+        let mut expired = 0;
+        while let Some(new) = new
+            && let Err(full) = self.charges.admit(new, old)
+        {
+            if expired == EXPIRED_MAX || !self.remove_first_expired(now) {
+                return Err(full);
+            }
+            expired += 1;
+            old = charged(self);
+        }
+        self.charges.replace(old, new);
+        Ok(new)
+    }
+
+    /// Puts a message into its place, whatever it is charged.
+    fn put(&mut self, message: Arc<StoredMessage>) {
+        let publication = message.publication();
+        let earlier = self.by_topic.get(publication.topic);
+        if earlier.is_some_and(|ByTopic(earlier)| earlier.publication().stamp > publication.stamp) {
             return;
         }
-        let freed = earlier.map_or(0, |earlier| earlier.bytes());
-        let is_new = earlier.is_none();
-        if message.publication().payload.is_empty() {
-            self.by_topic.remove(topic);
-            self.bytes -= freed;
-            return;
-        }
-        let bytes = self.bytes - freed + message.bytes();
-        if bytes > self.bytes_max || (is_new && self.by_topic.len() >= self.messages_max) {
-            self.refused += 1;
-            // What was kept is outdated, and the new one finds no room.
-            if self.by_topic.remove(topic) {
-                self.bytes -= freed;
+        if publication.payload.is_empty() {
+            if let Some(ByTopic(earlier)) = self.by_topic.take(publication.topic) {
+                self.is_gone(&earlier);
             }
             return;
         }
-        self.bytes = bytes;
-        self.by_topic.replace(ByTopic(message));
+        if publication.expires_at.is_some() {
+            self.by_expiry.replace(ByExpiry(Arc::clone(&message)));
+        }
+        self.bytes += message.bytes();
+        if let Some(ByTopic(earlier)) = self.by_topic.replace(ByTopic(message)) {
+            self.is_gone(&earlier);
+        }
+    }
+
+    /// A message is in its place no more.
+    fn is_gone(&mut self, message: &Arc<StoredMessage>) {
+        self.bytes -= message.bytes();
+        if message.publication().expires_at.is_some() {
+            let at = ByExpiry(Arc::clone(message));
+            // One that took its place under its topic name may expire at the very same moment.
+            if self.by_expiry.get(&at).is_some_and(|ByExpiry(held)| Arc::ptr_eq(held, message)) {
+                self.by_expiry.remove(&at);
+            }
+        }
+    }
+
+    fn remove_first_expired(&mut self, now: Instant) -> bool {
+        let first = self.by_expiry.first().filter(|ByExpiry(message)| message.publication().is_expired(now));
+        let Some(message) = first.map(|ByExpiry(message)| Arc::clone(message)) else { return false };
+        self.remove(message.topic());
+        true
+    }
+
+    /// Removes what has expired, [`EXPIRED_MAX`] at most. Returns whether there may be more.
+    pub fn remove_expired(&mut self, now: Instant) -> bool {
+        (0..EXPIRED_MAX).all(|_| self.remove_first_expired(now))
     }
 
     /// All that are kept, in the order of their topic names.
@@ -157,21 +308,33 @@ impl RetainedStore {
     /// Forgets all of them.
     #[cfg(feature = "simulation")]
     pub(crate) fn clear(&mut self) {
-        self.by_topic.clear();
-        self.bytes = 0;
+        let kept: Vec<_> = self.iter().map(|message| message.topic().to_owned()).collect();
+        kept.iter().for_each(|topic| self.remove(topic));
     }
 
-    /// What has expired makes room.
-    fn remove_expired(&mut self, now: Instant) {
-        if self.swept_at.is_some_and(|at| now.saturating_duration_since(at) < SWEEP_INTERVAL) {
-            return;
+    /// What does not add up; nothing may be admitted and not kept.
+    ///
+    /// # Errors
+    /// What is wrong.
+    #[cfg(any(test, feature = "simulation"))]
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let kept = || self.by_topic.iter().map(|ByTopic(message)| message);
+        let clients = || kept().filter(|message| message.publication().publisher.is_some());
+        let sum =
+            Amount { messages: clients().count(), bytes: clients().map(|message| message.bytes()).sum() };
+        let expiring = kept().filter(|message| message.publication().expires_at.is_some()).count();
+        let bytes: usize = kept().map(|message| message.bytes()).sum();
+        let (all, of_clients) = (self.charges.all(), self.charges.sum_of_clients());
+        let (admitted, left) = (self.admitted.len(), 0);
+        if (all, of_clients, self.bytes, self.by_expiry.len(), admitted) == (sum, sum, bytes, expiring, left)
+        {
+            return Ok(());
         }
-        self.swept_at = Some(now);
-        self.by_topic.retain(|ByTopic(message)| {
-            let expired = message.publication().is_expired(now);
-            self.bytes -= if expired { message.bytes() } else { 0 };
-            !expired
-        });
+        Err(format!(
+            "{admitted} admitted; {all:?} charged, {of_clients:?} to clients, of {sum:?}; {} of {bytes} bytes, {} of {expiring} expire",
+            self.bytes,
+            self.by_expiry.len()
+        ))
     }
 
     /// The messages that match a filter, behind a topic name, as many as fit. Expired ones are removed.
@@ -220,10 +383,7 @@ impl RetainedStore {
                 }
             }
         }
-        for message in expired {
-            self.bytes -= message.bytes();
-            self.by_topic.remove(message.topic());
-        }
+        expired.iter().for_each(|message| self.remove(message.topic()));
         piece
     }
 }
@@ -244,7 +404,8 @@ fn take(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::{Payload, Publication};
+    use crate::message::Payload;
+    use crate::sessions::SessionKey;
     use mqtt_codec::QoS;
 
     fn message(topic: &str, payload: &str, stamp: u64) -> Arc<StoredMessage> {
@@ -255,16 +416,17 @@ mod tests {
             qos: QoS::AtLeastOnce,
             retain: true,
             expires_at: None,
-            publisher: None,
-            publisher_hash: 0,
+            publisher: Some(SessionKey { index: 1, generation: 1, worker: 0 }),
+            publisher_hash: 1,
             stamp,
         }))
     }
 
     fn store(topics: &[&str]) -> RetainedStore {
-        let mut store = RetainedStore::new(1000, 100_000);
+        let amount = Amount { messages: 1000, bytes: 100_000 };
+        let mut store = RetainedStore::new(RetainedLimits { node: amount, client: amount });
         for topic in topics {
-            store.keep(message(topic, "x", 1), Instant::now());
+            assert_eq!(store.keep(message(topic, "x", 1), Instant::now()), Ok(()));
         }
         store
     }
@@ -299,21 +461,10 @@ mod tests {
     #[test]
     fn an_empty_payload_removes_and_an_older_message_changes_nothing() {
         let mut store = store(&["a"]);
-        store.keep(message("a", "new", 5), Instant::now());
-        store.keep(message("a", "old", 3), Instant::now());
+        assert_eq!(store.keep(message("a", "new", 5), Instant::now()), Ok(()));
+        assert_eq!(store.keep(message("a", "old", 3), Instant::now()), Ok(()));
         assert_eq!(store.find("a", None, 9, 99, &mut 0, Instant::now()).messages[0].publication().stamp, 5);
-        store.keep(message("a", "", 6), Instant::now());
+        assert_eq!(store.keep(message("a", "", 6), Instant::now()), Ok(()));
         assert_eq!((store.len(), store.bytes()), (0, 0));
-    }
-
-    #[test]
-    fn at_its_limits_a_message_is_not_kept_and_counted() {
-        let mut store = RetainedStore::new(2, 100);
-        for topic in ["a", "b", "c"] {
-            store.keep(message(topic, "x", 1), Instant::now());
-        }
-        assert_eq!((store.len(), store.refused()), (2, 1));
-        store.keep(message("a", &"y".repeat(200), 2), Instant::now());
-        assert_eq!((store.len(), store.refused()), (1, 2));
     }
 }

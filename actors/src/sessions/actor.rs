@@ -54,6 +54,7 @@ impl Sessions {
             match timer {
                 Timer::KeepAlive(key, epoch) => self.keep_alive_due(key, epoch, now),
                 Timer::Offline(key, epoch) => self.worker.offline_due(key, epoch, now),
+                Timer::Refused(key, epoch) => self.worker.wake(key, epoch),
             }
         }
         // What a predecessor that panicked left undone, above all.

@@ -86,8 +86,11 @@ pub(super) fn check_nothing_remains(node: &SimulatedNode) -> Result<(), Broken> 
     judge.equal("messages waiting", node.ledger().queued, 0);
     judge.equal("bytes of messages waiting", counted_as_kept(node), 0);
     judge.equal("filters in the directory", node.shared.directory.filters(), 0);
-    judge.equal("retained messages", node.retained.borrow().len(), 0);
-    judge.equal("bytes of retained messages", node.retained.borrow().bytes(), 0);
+    node.shared.retained_messages.with_store(|store| {
+        judge.equal("retained messages", store.len(), 0);
+        judge.equal("bytes of retained messages", store.bytes(), 0);
+    });
+    judge.equal("publishers that wait for room", node.shared.waitlist.waiting(), 0);
     for worker in &node.workers {
         judge.equal("shared groups", worker.groups.borrow().iter().count(), 0);
     }
@@ -104,7 +107,6 @@ fn check_counts(node: &SimulatedNode, judge: &mut Judge) {
     if counted < held {
         judge.wrong.push(format!("{counted} network connections are counted, {held} hold sessions"));
     }
-    judge.equal("messages on their way to the retained actor", shared.retained_inbound.held(), (0, 0));
     for (id, (peer, worker)) in shared.peers.iter().zip(&node.workers).enumerate() {
         judge.equal(format_args!("messages on their way to worker {id}"), peer.inbound.held(), (0, 0));
         for kind in ActorKind::ALL {
@@ -303,11 +305,12 @@ fn check_directory(node: &SimulatedNode, judge: &mut Judge) {
 }
 
 fn check_retained(node: &SimulatedNode, judge: &mut Judge) {
-    let store = node.retained.borrow();
-    let bytes = store.iter().map(|message| message.bytes()).sum();
-    judge.equal("bytes of retained messages", store.bytes(), bytes);
-    let counted = node.shared.retained_messages.load(Ordering::SeqCst);
-    judge.equal("retained messages", store.len(), counted);
+    let kept = &node.shared.retained_messages;
+    let len = kept.with_store(|store| {
+        store.check().unwrap_or_else(|wrong| judge.wrong.push(format!("retained messages: {wrong}")));
+        store.len()
+    });
+    judge.equal("retained messages", len, kept.len());
 }
 
 fn counted_as_kept(node: &SimulatedNode) -> u64 {
@@ -350,6 +353,5 @@ fn check_ledger(node: &SimulatedNode, judge: &mut Judge) {
 
 /// As if every topic name had been published to with an empty payload.
 pub(super) fn forget_retained(node: &SimulatedNode) {
-    node.retained.borrow_mut().clear();
-    node.shared.retained_messages.store(0, Ordering::SeqCst);
+    node.shared.retained_messages.with_store(|store| store.clear());
 }

@@ -16,7 +16,6 @@ use crate::connection::transport::Transport;
 use crate::connection::{Accepted, begin, connect_patience, run_handshake};
 use crate::metrics::LedgerTotals;
 use crate::node::{shared, start_auth, start_control, start_metrics, start_worker};
-use crate::retained::RetainedStore;
 use crate::sessions::MemoryBackend;
 use crate::settings::Settings;
 use crate::supervision::{LOOK_INTERVAL, Place};
@@ -38,7 +37,6 @@ const PARTING_ROUNDS_MAX: usize = 16;
 pub struct SimulatedNode {
     pub(super) shared: Arc<NodeShared>,
     pub(super) workers: Vec<Rc<Worker>>,
-    pub(super) retained: Rc<RefCell<RetainedStore>>,
     stop: watch::Sender<bool>,
     /// How often the topic trie of each worker was made to panic.
     pub(super) broken_tries: RefCell<Vec<u64>>,
@@ -58,12 +56,12 @@ impl SimulatedNode {
         let workers = settings.node.workers.max(1);
         let shared = Arc::new(shared(settings, &auth, &provider, workers));
         let backend = Rc::new(RefCell::new(MemoryBackend::default()));
-        let retained = start_control(&shared, backend);
+        start_control(&shared, backend);
         start_auth(&shared, provider);
         let workers = (0..workers).map(|id| start_worker(id as u16, &shared)).collect();
         let broken_tries = RefCell::new(vec![0; shared.peers.len()]);
         start_metrics(&shared, &Arc::new(Place::default()));
-        let node = Self { shared, workers, retained, stop: watch::channel(false).0, broken_tries };
+        let node = Self { shared, workers, stop: watch::channel(false).0, broken_tries };
         node.settle().await;
         node
     }

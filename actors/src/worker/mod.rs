@@ -13,6 +13,7 @@ mod table;
 mod timers;
 mod turns;
 mod underway;
+mod waitlist;
 mod wakes;
 
 pub use buffers::{BatchPool, BufferPool};
@@ -24,12 +25,14 @@ pub use table::SessionTable;
 pub use timers::{TICK, Timer, Timers};
 pub(crate) use turns::go_on_behind_sockets;
 pub(crate) use underway::{Passage, Underway};
+pub use waitlist::{Waitlist, WaitlistPlace};
 pub use wakes::{Touch, Wakes};
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Waker;
 
 use tokio::time::Instant;
 
@@ -37,7 +40,7 @@ use crate::connection::{Effects, TrieLost, outbox::Outbox};
 use crate::ledger::{DropReason, Ledger};
 use crate::message::{Batch, Publication, StoredMessage};
 use crate::metrics::{ActorKind, ActorStats, Counters};
-use crate::sessions::{Desk, FrameCache, Offered, SessionChange, SessionKey, Wanted, WillsInDoubt};
+use crate::sessions::{Desk, Epoch, FrameCache, Offered, SessionChange, SessionKey, Wanted, WillsInDoubt};
 use crate::topics::{GiveBack, GivenBack, Groups};
 
 /// What one turn of a connection reads at most, in bytes: shared by all connections of the worker.
@@ -216,6 +219,19 @@ impl Worker {
                 }
             }
         }
+    }
+
+    /// Wakes a network connection, if it still holds its session.
+    pub fn wake(&self, key: SessionKey, epoch: Epoch) {
+        let is_held = self.sessions.borrow().get(key).is_some_and(|session| session.epoch == epoch);
+        if let Some(waker) = self.waker_of(key).filter(|_| is_held) {
+            waker.wake();
+        }
+    }
+
+    /// What wakes the network connection that holds a session.
+    pub(crate) fn waker_of(&self, key: SessionKey) -> Option<Waker> {
+        self.sessions.borrow().get(key)?.online.as_ref()?.waker.clone()
     }
 
     /// Tells the connections of this worker that a trie was lost: its own, which also answers publishes, or another's.

@@ -1,14 +1,14 @@
-//! Sending a batch on its way: to the retained actor, to every worker with a match, and to the publisher's own.
+//! Sending a batch on its way: to what is retained, to every worker with a match, and to the publisher's own.
 
 use std::sync::Arc;
 use std::task::Waker;
 
 use tokio::time::Instant;
 
-use super::{Weight, Worker};
+use super::Worker;
+use crate::connection::Limit;
 use crate::message::{Batch, Payload, Publication, StoredMessage};
 use crate::metrics::ActorKind;
-use crate::retained::Keep;
 use crate::sessions::{SessionKey, Will};
 use crate::topics::{Answer, LookUps, NAMES_TOGETHER, Route};
 
@@ -28,7 +28,7 @@ impl Worker {
             |index: &usize| batch.items()[*index].is_routed() && batch.publication(*index).stamp != 0;
         let retained = (0..batch.items().len()).filter(is_retained).count();
         if let Some(waker) = waker
-            && !self.has_room(targets, retained, waker)
+            && !self.has_room(targets, waker)
         {
             return Err(Box::new(batch));
         }
@@ -107,8 +107,8 @@ impl Worker {
         targets
     }
 
-    fn has_room(&self, targets: u64, retained: usize, waker: &Waker) -> bool {
-        let mut room = retained == 0 || self.node.retained_inbound.has_room_or_wake(waker);
+    fn has_room(&self, targets: u64, waker: &Waker) -> bool {
+        let mut room = true;
         for (worker, peer) in self.node.peers.iter().enumerate() {
             if targets & (1 << worker) != 0 {
                 room &= peer.inbound.has_room_or_wake(waker);
@@ -120,15 +120,32 @@ impl Worker {
         room
     }
 
-    /// Stored before it is routed: whoever subscribes behind the routing finds it.
+    /// Kept before it is routed: whoever subscribes behind the routing finds it. What was not admitted, since nobody could
+    /// be told of a limit any more, is routed all the same and counted.
     fn keep_retained(&self, batch: &Batch, count: usize) {
         let publications = (0..batch.items().len()).map(|index| batch.publication(index));
         let messages = publications.filter(|publication| publication.stamp != 0);
         let messages: Vec<_> =
             messages.map(|publication| Arc::new(StoredMessage::new(&publication))).collect();
         debug_assert_eq!(messages.len(), count);
-        let room = self.node.retained_inbound.enter(weight(&messages));
-        self.node.retained.do_send(Keep { messages, room });
+        let kept = &self.node.retained_messages;
+        if batch.admitted {
+            return kept.keep(messages);
+        }
+        let now = Instant::now();
+        for full in messages.into_iter().filter_map(|message| kept.keep_or_remove(message, now).err()) {
+            Limit::from(full).counter(&self.counters).add(1);
+        }
+    }
+
+    /// A panic lost a batch before it set out: its retained publishes have no places any more.
+    pub(crate) fn forget_admitted(&self, batch: &Batch) {
+        let publications = (0..batch.items().len()).map(|index| batch.publication(index));
+        self.node.retained_messages.with_store(|store| {
+            for publication in publications.filter(|publication| publication.stamp != 0) {
+                store.forget_admitted(publication.topic);
+            }
+        });
     }
 
     /// Publishes a will message as the session's client would have; one that was allowed by earlier rules only once it is
@@ -197,9 +214,4 @@ impl<'a> Names<'a> {
         }
         names
     }
-}
-
-/// What stored messages weigh on their way.
-fn weight(messages: &[Arc<StoredMessage>]) -> Weight {
-    Weight { messages: messages.len(), bytes: messages.iter().map(|message| message.bytes()).sum() }
 }

@@ -7,10 +7,11 @@ use auth_actor::{Asker, Asking, Auth, Given, LivePolicy, NoAnswer, Question};
 use tokio::time::Instant;
 
 use super::inbound::Inbound;
+use super::waitlist::Waitlist;
 use crate::kept::NodeKept;
 use crate::ledger::Ledger;
 use crate::metrics::{ActorKind, ActorStats, Counters, WorkerStats};
-use crate::retained::Retained;
+use crate::retained::{Retained, RetainedMessages};
 use crate::sessions::{SessionStore, Sessions};
 use crate::settings::Settings;
 use crate::supervision::Place;
@@ -68,10 +69,8 @@ pub struct NodeShared {
     pub directory: Directory,
     /// The workers.
     pub peers: Box<[Peer]>,
-    /// Keeps retained messages.
+    /// Gives out retained messages.
     pub retained: Place<Retained>,
-    /// Retained messages on their way there.
-    pub retained_inbound: Arc<Inbound>,
     /// Keeps durable sessions.
     pub store: Place<SessionStore>,
     /// Answers who may do what.
@@ -84,8 +83,10 @@ pub struct NodeShared {
     pub control_stats: WorkerStats,
     /// The stamp of the latest retained publish.
     pub retained_stamp: AtomicU64,
-    /// Retained messages kept.
-    pub retained_messages: AtomicUsize,
+    /// The retained messages.
+    pub retained_messages: RetainedMessages,
+    /// Publishers that wait for room at a limit.
+    pub waitlist: Arc<Waitlist>,
     /// What the messages that wait take.
     pub kept: Arc<NodeKept>,
     /// Network connections open.

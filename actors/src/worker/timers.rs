@@ -22,6 +22,8 @@ pub enum Timer {
     KeepAlive(SessionKey, Epoch),
     /// To see whether an offline session's will is due or its expiry has passed.
     Offline(SessionKey, Epoch),
+    /// To close a client that is not read since a limit refused its publish.
+    Refused(SessionKey, Epoch),
 }
 
 /// See the module.

@@ -63,6 +63,8 @@ const MQTT: &[(&str, Kind)] = &[
     ("user_properties_max", u16_from(0)),
     ("publish_properties_bytes_max", at_least(0)),
     ("filters_per_packet_max", u16_from(1)),
+    ("refused_publish_timeout_ms", count(0, 600_000)),
+    ("denied_publish", Kind::OneOf(&["acknowledge", "close"])),
     ("sys_interval_seconds", seconds()),
 ];
 
@@ -83,6 +85,8 @@ const SESSION: &[(&str, Kind)] = &[
     ),
     ("retained_messages_max", at_least(0)),
     ("retained_bytes_max", at_least(0)),
+    ("retained_messages_per_client_max", at_least(0)),
+    ("retained_bytes_per_client_max", at_least(0)),
     ("publish_wills_on_shutdown", Kind::Flag),
 ];
 

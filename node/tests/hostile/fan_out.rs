@@ -143,7 +143,7 @@ fn retained_messages_to_the_limit() {
             let is_full = figures.get("retained_messages") == MESSAGES && seen_refused == 1000;
             if is_full { Ok(()) } else { Err(format!("{seen_refused} refused")) }
         });
-        // What outgrows the bytes is removed, and not kept anew.
+        // What outgrows the bytes is refused, and what it was to replace stays.
         for number in 0..20 {
             assert!(client.send_bytes(&retained(&format!("retained/{number}"), &[b'y'; 60_000])));
         }

@@ -7,7 +7,7 @@ use std::sync::{LazyLock, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 use micro_mq_actors::Settings;
-use micro_mq_actors::settings::{QueueOverflow, SharedStrategy};
+use micro_mq_actors::settings::{DeniedPublish, QueueOverflow, SharedStrategy};
 use micro_mq_actors::simulation::{SimulatedClient, SimulatedNode, Simulation};
 use mqtt_codec::{Ack, Packet, ProtocolVersion, QoS, ReasonCode, encode};
 
@@ -116,6 +116,9 @@ fn settings() -> Settings {
     settings.session.clean_queue_bytes_max = 1000;
     settings.session.retained_messages_max = 4;
     settings.session.retained_bytes_max = 4000;
+    settings.session.retained_messages_per_client_max = 3;
+    settings.session.retained_bytes_per_client_max = 3000;
+    settings.mqtt.refused_publish_timeout_ms = 2000;
     settings
 }
 
@@ -127,6 +130,7 @@ fn other_settings() -> Settings {
     settings.mqtt.check_payload_format = true;
     settings.mqtt.allow_control_characters = true;
     settings.mqtt.maximum_qos = 1;
+    settings.mqtt.denied_publish = DeniedPublish::Close;
     settings.mqtt.server_keep_alive_seconds = 5;
     settings.session.queue_overflow = QueueOverflow::DropOldest;
     settings.session.queue_qos0_offline = true;

@@ -6,11 +6,13 @@ mod aliases;
 mod authentication;
 mod authorizations;
 mod publish;
+mod refusal;
 mod subscribe;
 #[cfg(test)]
 mod tests;
 mod violation;
 
+pub(crate) use refusal::{Limit, patience};
 pub(crate) use violation::Violation;
 
 use mqtt_codec::{Connect, Packet, PacketRef, PacketType, ProtocolVersion, ReasonCode, encode_ack};
@@ -19,6 +21,7 @@ use tokio::time::Instant;
 use super::effects::{Effects, Ending};
 use super::messages::Authorized;
 use crate::metrics::Counters;
+use crate::retained::RetainedMessages;
 use crate::sessions::{Desk, Session};
 use crate::settings::Settings;
 use aliases::IncomingAliases;
@@ -36,6 +39,10 @@ pub(crate) struct Step<'a, 'd> {
     pub revision: u64,
     /// Gives the next stamp of a retained publish.
     pub next_stamp: &'a dyn Fn() -> u64,
+    /// Where what is published with RETAIN is admitted, or refused.
+    pub retained: &'a RetainedMessages,
+    /// Whether the packet was refused before, and counted then.
+    pub again: bool,
 }
 
 impl Step<'_, '_> {
@@ -57,6 +64,9 @@ pub(crate) enum Stepped {
     NeedsPermission,
     /// A 3.x client has as many publishes unanswered as it may: it is not read until some are answered.
     NeedsAnswers,
+    /// A limit has no room for a publish of a 3.x client, which cannot be told: nothing was changed, and it is not read until
+    /// there is room.
+    Refused(Limit),
 }
 
 /// See the module.

@@ -6,12 +6,10 @@ use auth_actor::Action;
 use mqtt_codec::{PacketIdentifier, PayloadFormat, ProtocolVersion, PublishRef, QoS, ReasonCode};
 
 use super::aliases::IncomingAliases;
+use super::refusal::{Limit, Refused};
 use super::{Effects, Protocol, Step, Stepped, Violation};
 use crate::message::{Ack, Payload, Publication};
-use crate::sessions::{Epoch, Session};
-
-/// What is wrong with a publish that does not end the network connection.
-struct Refused(ReasonCode);
+use crate::sessions::{Epoch, Session, client_hash};
 
 impl Protocol {
     #[inline]
@@ -60,13 +58,15 @@ impl Protocol {
             Some(judged) => judged,
             None => return Ok(Stepped::NeedsPermission),
         };
-        step.counters.publishes_received.add(1);
-        step.counters.publish_bytes_received.add(publish.payload.len() as u64);
-        match judged {
-            Ok(()) => self.accept(topic, publish, session, step, fx),
-            Err(Refused(reason)) => self.refuse(publish, reason, session, fx)?,
+        let stepped = match judged.and_then(|()| self.accept(topic, publish, session, step, fx)) {
+            Ok(()) => Stepped::Done,
+            Err(refused) => self.refuse(refused, publish, session, step, fx)?,
+        };
+        if stepped == Stepped::Done {
+            step.counters.publishes_received.add(1);
+            step.counters.publish_bytes_received.add(publish.payload.len() as u64);
         }
-        Ok(Stepped::Done)
+        Ok(stepped)
     }
 
     /// Judges a QoS 1 or 2 publish against the receive maximum and the limit on incoming QoS 2. False: it has to wait.
@@ -105,29 +105,22 @@ impl Protocol {
         step: &Step<'_, '_>,
         fx: &mut Effects,
     ) -> Option<Result<(), Refused>> {
-        let mqtt = &step.settings().mqtt;
-        if topic.bytes().filter(|byte| *byte == b'/').count() >= usize::from(mqtt.topic_levels_max) {
-            step.counters.topic_levels_exceeded.add(1);
-            return Some(Err(Refused(ReasonCode::TopicNameInvalid)));
+        if let Some(limit) = Self::limit_of(topic, step) {
+            return Some(Err(Refused::ByLimit(limit)));
         }
         if topic.starts_with('$') && (topic.starts_with("$SYS/") || topic == "$SYS") {
-            step.counters.publishes_not_authorized.add(1);
-            return Some(Err(Refused(ReasonCode::NotAuthorized)));
+            return Some(Err(Refused::Denied));
         }
-        if mqtt.check_payload_format
+        if step.settings().mqtt.check_payload_format
             && publish.properties.payload_format_indicator == Some(PayloadFormat::Utf8)
             && std::str::from_utf8(publish.payload).is_err()
         {
-            step.counters.payload_format_invalid.add(1);
-            return Some(Err(Refused(ReasonCode::PayloadFormatInvalid)));
+            return Some(Err(Refused::PayloadFormat));
         }
         if step.authorizes {
             match self.authorizations.publish(topic, step.revision) {
                 Some(true) => {}
-                Some(false) => {
-                    step.counters.publishes_not_authorized.add(1);
-                    return Some(Err(Refused(ReasonCode::NotAuthorized)));
-                }
+                Some(false) => return Some(Err(Refused::Denied)),
                 None => {
                     fx.wishes.push((Action::Publish, topic.to_owned()));
                     return None;
@@ -137,6 +130,7 @@ impl Protocol {
         Some(Ok(()))
     }
 
+    /// Puts it into the batch; with RETAIN, if there is room to keep it.
     fn accept(
         &self,
         topic: &str,
@@ -144,18 +138,8 @@ impl Protocol {
         session: &mut Session,
         step: &Step<'_, '_>,
         fx: &mut Effects,
-    ) {
+    ) -> Result<(), Refused> {
         let exactly_once = publish.qos == QoS::ExactlyOnce;
-        if let Some(packet_identifier) = publish.packet_identifier {
-            let epoch = session.epoch;
-            let before = if exactly_once { session.incoming.insert(packet_identifier, epoch) } else { None };
-            self.count_unless_held(before, session);
-            if before.is_some() {
-                // Received before and routed then [MQTT-4.3.3-10].
-                fx.batch.push_answer(answer(packet_identifier, true, Some(ReasonCode::Success)));
-                return;
-            }
-        }
         let properties = if publish.properties.is_empty() {
             &[][..]
         } else {
@@ -164,7 +148,7 @@ impl Protocol {
             &fx.properties
         };
         let lifetime = publish.properties.message_expiry_interval;
-        let publication = Publication {
+        let mut publication = Publication {
             topic,
             properties,
             payload: Payload::Short(publish.payload),
@@ -173,40 +157,34 @@ impl Protocol {
             expires_at: lifetime.map(|seconds| step.now() + Duration::from_secs(seconds.into())),
             publisher: Some(session.key),
             publisher_hash: 0,
-            stamp: if publish.retain { (step.next_stamp)() } else { 0 },
+            stamp: 0,
         };
+        let is_known = |identifier| exactly_once && session.incoming.contains(identifier);
+        if publish.retain && !publish.packet_identifier.is_some_and(is_known) {
+            let publisher_hash = client_hash(session.client_identifier());
+            let kept = Publication { publisher_hash, ..publication };
+            let admitted = step.retained.admit(&kept, step.now());
+            admitted.map_err(|full| Refused::ByLimit(Limit::from(full)))?;
+            publication.stamp = (step.next_stamp)();
+        }
+        if let Some(packet_identifier) = publish.packet_identifier {
+            let epoch = session.epoch;
+            let before = if exactly_once { session.incoming.insert(packet_identifier, epoch) } else { None };
+            self.count_unless_held(before, session);
+            if before.is_some() {
+                // Received before and routed then [MQTT-4.3.3-10].
+                fx.batch.push_answer(answer(packet_identifier, true, Some(ReasonCode::Success)));
+                return Ok(());
+            }
+        }
         let ack = publish.packet_identifier.map(|identifier| answer(identifier, exactly_once, None));
         fx.batch.push(&publication, ack);
-    }
-
-    /// A refused publish is answered in its turn. QoS 0 has no answer: where the client can be told by a DISCONNECT it
-    /// is, for what only a defect explains; a missing permission drops the message and no more.
-    fn refuse(
-        &self,
-        publish: &PublishRef<'_>,
-        reason: ReasonCode,
-        session: &mut Session,
-        fx: &mut Effects,
-    ) -> Result<(), Violation> {
-        match publish.packet_identifier {
-            Some(identifier) => {
-                let exactly_once = publish.qos == QoS::ExactlyOnce;
-                // A failing PUBREC frees the identifier for the client, whatever it stood for before.
-                let before = if exactly_once { session.incoming.remove(identifier) } else { None };
-                self.count_unless_held(before, session);
-                fx.batch.push_answer(answer(identifier, exactly_once, Some(reason)));
-                Ok(())
-            }
-            None if reason == ReasonCode::PayloadFormatInvalid => {
-                Err(Violation::new(reason, "payload is not UTF-8 as its payload format indicator says"))
-            }
-            None => Ok(()),
-        }
+        Ok(())
     }
 
     /// Counts a publish as unanswered. What 5.0 sends again before its PUBREL has its place in the receive maximum
     /// already.
-    fn count_unless_held(&self, before: Option<Epoch>, session: &mut Session) {
+    pub(super) fn count_unless_held(&self, before: Option<Epoch>, session: &mut Session) {
         let is_held = before == Some(session.epoch) && self.version == ProtocolVersion::V5;
         if let Some(online) = session.online.as_mut().filter(|_| !is_held) {
             online.unanswered += 1;
@@ -214,6 +192,10 @@ impl Protocol {
     }
 }
 
-fn answer(packet_identifier: PacketIdentifier, exactly_once: bool, settled: Option<ReasonCode>) -> Ack {
+pub(super) fn answer(
+    packet_identifier: PacketIdentifier,
+    exactly_once: bool,
+    settled: Option<ReasonCode>,
+) -> Ack {
     Ack { packet_identifier, exactly_once, settled }
 }

@@ -5,9 +5,11 @@ mod acknowledge;
 mod authorizations;
 mod packets;
 mod publish;
+mod refusals;
 mod subscribe;
 
 use std::cell::Cell;
+use std::sync::Arc;
 
 use mqtt_codec::{
     Connect, Limits, Packet, ProtocolVersion, Publish, PublishProperties, QoS, ReasonCode, Sender, decode,
@@ -16,6 +18,7 @@ use mqtt_codec::{
 
 use super::{Effects, Protocol, Step, Stepped, Violation};
 use crate::message::Ack;
+use crate::retained::RetainedMessages;
 use crate::sessions::{Online, Session};
 use crate::settings::Settings;
 use crate::testing::{Office, id, online, packets, session, summary};
@@ -29,6 +32,8 @@ pub(super) struct Client {
     authorizes: bool,
     revision: u64,
     stamp: Cell<u64>,
+    retained: RetainedMessages,
+    again: bool,
 }
 
 impl Client {
@@ -40,14 +45,17 @@ impl Client {
         let mut session = session(connect.properties.session_expiry_interval.unwrap_or(0));
         session.version = connect.version;
         session.online = Some(online(connect.version));
+        let office = Office::with(change);
         Self {
             protocol: Protocol::new(connect),
             session,
-            office: Office::with(change),
+            retained: RetainedMessages::new(&office.settings.session, Arc::default()),
+            office,
             fx: Effects::default(),
             authorizes: false,
             revision: 1,
             stamp: Cell::new(0),
+            again: false,
         }
     }
 
@@ -88,6 +96,8 @@ impl Client {
             authorizes: self.authorizes,
             revision: self.revision,
             next_stamp: &next_stamp,
+            retained: &self.retained,
+            again: self.again,
         };
         self.protocol.on_packet(packet, &mut self.session, &mut step, &mut self.fx)
     }

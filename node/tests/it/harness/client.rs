@@ -246,6 +246,15 @@ impl Client {
         self.ping().await;
     }
 
+    /// The same of a client that is not read, and would get no PINGRESP.
+    pub(crate) async fn expect_silence(&mut self) {
+        let shared = Arc::clone(&self.shared);
+        timeout(DEADLINE, settle(&shared)).await.expect("the actors answer in time");
+        assert!(self.aside.is_empty() && self.received.is_empty(), "packets came before");
+        let came = self.stream.try_read(&mut [0; 1]);
+        assert!(came.as_ref().is_err_and(|error| error.kind() == ErrorKind::WouldBlock), "{came:?}");
+    }
+
     /// PINGREQ, and PINGRESP as the next packet.
     pub(crate) async fn ping(&mut self) {
         assert!(self.aside.is_empty(), "packets came before: {:?}", self.aside);

@@ -3,6 +3,7 @@
 mod node;
 mod packets;
 mod queue;
+mod refused;
 mod retained;
 mod session;
 
