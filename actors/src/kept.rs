@@ -6,11 +6,13 @@
 //! without being kept is not counted.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+use std::sync::atomic::AtomicI64;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 
 use mqtt_codec::QoS;
 
 use crate::message::StoredMessage;
+use crate::worker::Waitlist;
 
 /// What a place in a queue takes, or one in flight, beside the message: as a rule less.
 pub const PLACE_BYTES: usize = 128;
@@ -31,6 +33,8 @@ pub struct NodeKept {
     bytes: AtomicI64,
     full: i64,
     most: i64,
+    /// Who waits for room at a limit.
+    waitlist: Arc<Waitlist>,
 }
 
 impl Default for NodeKept {
@@ -43,7 +47,20 @@ impl NodeKept {
     /// Nothing yet. At `bytes_max` it is full; an eighth above nothing is kept any more.
     pub fn new(bytes_max: usize) -> Self {
         let most = bytes_max.saturating_add(bytes_max / RESERVE);
-        Self { bytes: AtomicI64::new(0), full: signed(bytes_max), most: signed(most) }
+        let (full, most) = (signed(bytes_max), signed(most));
+        Self { bytes: AtomicI64::new(0), full, most, waitlist: Arc::default() }
+    }
+
+    /// Tells those who wait there when it is full no more.
+    pub fn telling(self, waitlist: &Arc<Waitlist>) -> Self {
+        Self { waitlist: Arc::clone(waitlist), ..self }
+    }
+
+    fn add(&self, bytes: i64) {
+        let before = self.bytes.fetch_add(bytes, SeqCst);
+        if before >= self.full && before + bytes < self.full {
+            self.waitlist.room_was_made();
+        }
     }
 
     /// Whether the limit is reached: what is published from now on is not to be kept.
@@ -111,7 +128,7 @@ impl Kept {
             self.unsettled.store(unsettled, Relaxed);
         } else {
             self.unsettled.store(0, Relaxed);
-            self.node.bytes.fetch_add(unsettled, Relaxed);
+            self.node.add(unsettled);
         }
     }
 }
@@ -143,7 +160,7 @@ impl Share {
 
 impl Drop for Share {
     fn drop(&mut self) {
-        self.node.bytes.fetch_sub(self.bytes, Relaxed);
+        self.node.add(-self.bytes);
     }
 }
 
@@ -183,6 +200,20 @@ mod tests {
         assert_eq!((held.len(), was_full), (9, 1));
         held.drain(..).for_each(|message| kept.leave(&message));
         assert!(!node.is_full() && kept.has_room(900_000) && !kept.has_room(900_001));
+    }
+
+    /// Who waits for room is called when it is full no more, and not before.
+    #[test]
+    fn who_waits_is_called() {
+        let waitlist = Arc::<Waitlist>::default();
+        let node = Arc::new(NodeKept::new(800).telling(&waitlist));
+        let shares = [600, 100, 200].map(|bytes| Share::take(&node, bytes).expect("there is room"));
+        let place = waitlist.wait(std::task::Waker::noop());
+        let [_first, second, third] = shares;
+        drop(second);
+        assert!(node.is_full() && !place.was_called());
+        drop(third);
+        assert!(!node.is_full() && place.was_called());
     }
 
     #[test]

@@ -223,7 +223,7 @@ pub(crate) fn shared(
     workers: usize,
 ) -> NodeShared {
     let waitlist = Arc::<Waitlist>::default();
-    let kept = Arc::new(NodeKept::new(settings.node.queued_bytes_max));
+    let kept = Arc::new(NodeKept::new(settings.node.queued_bytes_max).telling(&waitlist));
     NodeShared {
         decode_limits: decode_limits(&settings.mqtt),
         directory: Directory::new(workers),

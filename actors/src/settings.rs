@@ -222,8 +222,9 @@ pub struct WorkerSettings {
     /// has 16 KiB beside that. One that needs more is closed (0x97). Default 268435456 (256 MiB).
     pub incomplete_packets_bytes_max: usize,
     /// Bytes of all messages that wait, in queues of sessions and shared groups and in flight to sessions that outlive their
-    /// connection, and of wills; a message counts once, and each of its places 128 bytes. At this limit QoS 0 is
-    /// not queued; an eighth above it nothing is kept any more. Default 1073741824 (1 GiB).
+    /// connection, and of wills; a message counts once, and each of its places 128 bytes. At this limit publishes of QoS
+    /// 1 and 2 are refused (0x97; see refused_publish_timeout_ms) and QoS 0 is not queued; an eighth above it nothing
+    /// is kept any more. Default 1073741824 (1 GiB).
     pub queued_bytes_max: usize,
     /// Deliveries a topic trie makes before it lets the connections of its worker have their turn. Default 2048.
     pub deliveries_per_turn: usize,

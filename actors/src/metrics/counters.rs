@@ -88,6 +88,8 @@ counters! {
     retained_refused,
     /// The same at `retained_messages_per_client_max` or `retained_bytes_per_client_max`.
     retained_per_client_refused,
+    /// QoS 1 and 2 publishes refused at `queued_bytes_max`.
+    queued_bytes_refused,
     /// QoS 0 publishes dropped whole for one of the limits that refuse a publish.
     qos0_refused,
     /// Times a 3.x client was not read since a limit refused its publish.

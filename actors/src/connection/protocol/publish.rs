@@ -6,10 +6,10 @@ use auth_actor::Action;
 use mqtt_codec::{PacketIdentifier, PayloadFormat, ProtocolVersion, PublishRef, QoS, ReasonCode};
 
 use super::aliases::IncomingAliases;
-use super::refusal::{Limit, Refused};
+use super::refusal::Refused;
 use super::{Effects, Protocol, Step, Stepped, Violation};
 use crate::message::{Ack, Payload, Publication};
-use crate::sessions::{Epoch, Session, client_hash};
+use crate::sessions::{Epoch, Session};
 
 impl Protocol {
     #[inline]
@@ -148,7 +148,7 @@ impl Protocol {
             &fx.properties
         };
         let lifetime = publish.properties.message_expiry_interval;
-        let mut publication = Publication {
+        let publication = Publication {
             topic,
             properties,
             payload: Payload::Short(publish.payload),
@@ -157,16 +157,9 @@ impl Protocol {
             expires_at: lifetime.map(|seconds| step.now() + Duration::from_secs(seconds.into())),
             publisher: Some(session.key),
             publisher_hash: 0,
-            stamp: 0,
+            stamp: if publish.retain { (step.next_stamp)() } else { 0 },
         };
-        let is_known = |identifier| exactly_once && session.incoming.contains(identifier);
-        if publish.retain && !publish.packet_identifier.is_some_and(is_known) {
-            let publisher_hash = client_hash(session.client_identifier());
-            let kept = Publication { publisher_hash, ..publication };
-            let admitted = step.retained.admit(&kept, step.now());
-            admitted.map_err(|full| Refused::ByLimit(Limit::from(full)))?;
-            publication.stamp = (step.next_stamp)();
-        }
+        Self::admit(&publication, publish.packet_identifier, session, step).map_err(Refused::ByLimit)?;
         if let Some(packet_identifier) = publish.packet_identifier {
             let epoch = session.epoch;
             let before = if exactly_once { session.incoming.insert(packet_identifier, epoch) } else { None };

@@ -3,18 +3,19 @@
 
 use std::time::Duration;
 
-use mqtt_codec::{ProtocolVersion, PublishRef, QoS, ReasonCode};
+use mqtt_codec::{PacketIdentifier, ProtocolVersion, PublishRef, QoS, ReasonCode};
 
 use super::publish::answer;
 use super::{Effects, Protocol, Step, Stepped, Violation};
 use crate::ledger::Counter;
+use crate::message::Publication;
 use crate::metrics::Counters;
 use crate::retained::Full;
-use crate::sessions::Session;
+use crate::sessions::{Session, client_hash};
 use crate::settings::{DeniedPublish, Settings};
 
 /// A limit that refuses a publish. A further one is a line in each of the functions below, and one in
-/// [`Protocol::limit_of`] or where it is met.
+/// [`Protocol::limit_of`] or [`Protocol::admit`]; what makes room at it tells [`Waitlist`](crate::worker::Waitlist).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Limit {
     /// `topic_levels_max`.
@@ -23,6 +24,8 @@ pub(crate) enum Limit {
     Retained,
     /// `retained_messages_per_client_max`, `retained_bytes_per_client_max`.
     RetainedOfClient,
+    /// `queued_bytes_max`.
+    QueuedBytes,
 }
 
 impl Limit {
@@ -30,7 +33,7 @@ impl Limit {
     pub(crate) fn reason(self) -> ReasonCode {
         match self {
             Self::TopicLevels => ReasonCode::TopicNameInvalid,
-            Self::Retained | Self::RetainedOfClient => ReasonCode::QuotaExceeded,
+            Self::Retained | Self::RetainedOfClient | Self::QueuedBytes => ReasonCode::QuotaExceeded,
         }
     }
 
@@ -40,6 +43,7 @@ impl Limit {
             Self::TopicLevels => &counters.topic_levels_exceeded,
             Self::Retained => &counters.retained_refused,
             Self::RetainedOfClient => &counters.retained_per_client_refused,
+            Self::QueuedBytes => &counters.queued_bytes_refused,
         }
     }
 
@@ -93,13 +97,37 @@ pub(crate) fn patience(settings: &Settings) -> Duration {
 }
 
 impl Protocol {
-    /// The limits of the node that every publish meets.
+    /// The limits that do not depend on what was published before.
     pub(super) fn limit_of(topic: &str, step: &Step<'_, '_>) -> Option<Limit> {
         let levels_max = usize::from(step.settings().mqtt.topic_levels_max);
         if topic.bytes().filter(|byte| *byte == b'/').count() >= levels_max {
             return Some(Limit::TopicLevels);
         }
         None
+    }
+
+    /// The limits of what is kept. What was received before has passed them, and passes [MQTT-4.3.3-10].
+    pub(super) fn admit(
+        publication: &Publication<'_>,
+        identifier: Option<PacketIdentifier>,
+        session: &Session,
+        step: &Step<'_, '_>,
+    ) -> Result<(), Limit> {
+        // QoS 0 does not wait for anybody at this limit.
+        let is_full = publication.qos > QoS::AtMostOnce && step.desk.ledger.kept.node().is_full();
+        if !is_full && !publication.retain {
+            return Ok(());
+        }
+        let exactly_once = publication.qos == QoS::ExactlyOnce;
+        if identifier.is_some_and(|identifier| exactly_once && session.incoming.contains(identifier)) {
+            return Ok(());
+        }
+        if is_full {
+            return Err(Limit::QueuedBytes);
+        }
+        let publisher_hash = client_hash(session.client_identifier());
+        let kept = Publication { publisher_hash, ..*publication };
+        Ok(step.retained.admit(&kept, step.now())?)
     }
 
     /// A refused publish is answered in its turn. 3.x knows no answer that says so: beyond a limit there is none, and the

@@ -158,6 +158,46 @@ fn expiry_makes_room() {
     });
 }
 
+/// `queued_bytes_max`: while as much waits on the node, whoever's it is, QoS 1 and 2 are refused as they are published; QoS 0
+/// is not. When the queue is read, there is room.
+#[test]
+fn queued_bytes() {
+    let mut limited = settings(LONG_MS);
+    limited.node.queued_bytes_max = 500_000;
+    on_nodes(limited, async |node| {
+        let (mut sleeper, _) = node.connect_with(durable(V5, "sleeper")).await;
+        sleeper.subscribe("sleeps", AtLeastOnce).await;
+        sleeper.vanish().await;
+        let mut subscriber = node.connect(V5, "subscriber").await;
+        subscriber.subscribe("t", AtLeastOnce).await;
+        let mut publisher = node.connect(V5, "publisher").await;
+        let payload = "x".repeat(50_000);
+        let mut queued = 0;
+        while publisher.publish("sleeps", AtLeastOnce, &payload).await == ReasonCode::Success {
+            queued += 1;
+            assert!(queued <= 12, "{queued} were accepted");
+        }
+        assert!(queued >= 9, "{queued} were accepted");
+        for qos in [AtLeastOnce, ExactlyOnce] {
+            assert_eq!(publisher.publish("t", qos, "refused").await, ReasonCode::QuotaExceeded);
+        }
+        publisher.publish("t", AtMostOnce, "QoS 0").await;
+        subscriber.expect_payload("QoS 0").await;
+        let mut old = node.connect(V311, "old").await;
+        old.send(numbered(1, "t", AtLeastOnce)).await;
+        until_held(node, 1).await;
+        old.expect_silence().await;
+        let mut sleeper = node.resume(durable(V5, "sleeper")).await;
+        for _ in 0..queued {
+            sleeper.take_payload(&payload).await;
+        }
+        old.expect(acknowledgement(1, AtLeastOnce)).await;
+        assert_eq!(subscriber.expect_publish().await.topic, "t");
+        assert_eq!(publisher.publish("t", AtLeastOnce, "again").await, ReasonCode::Success);
+        assert_eq!(node.counter("queued_bytes_refused"), 4);
+    });
+}
+
 /// A client that is held is taken over, shut down, and forgotten when it goes.
 #[test]
 fn a_held_client_may_go() {

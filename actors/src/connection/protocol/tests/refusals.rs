@@ -4,6 +4,7 @@ use mqtt_codec::{Connect, Packet, ProtocolVersion, Publish, QoS, ReasonCode};
 
 use super::{Client, answer, publish};
 use crate::connection::protocol::{Limit, Stepped};
+use crate::kept::Share;
 use crate::sessions::client_hash;
 use crate::settings::{DeniedPublish, Settings};
 use crate::testing::id;
@@ -98,6 +99,35 @@ fn limits_hold_a_client_of_3_x() {
             assert_eq!(client.counter("publishes_received"), received);
             assert_eq!((client.online().unanswered, client.session.incoming.count()), (1, 0));
         }
+    }
+}
+
+/// While what waits on the node is at its limit, QoS 1 and 2 are refused, whoever would have to wait; QoS 0, which waits for
+/// nobody then, is not, nor is what was accepted before.
+#[test]
+fn what_waits_on_the_node() {
+    for version in [V31, V311, V5] {
+        let mut client = client(version, |settings| settings.node.queued_bytes_max = 1000);
+        let plain = |qos, identifier| Packet::Publish(publish("t", "x", qos, identifier));
+        client.send(&plain(ExactlyOnce, 1)).unwrap();
+        let share = Share::take(client.office.ledger.kept.node(), 1000);
+        for (qos, identifier) in [(AtLeastOnce, 2), (ExactlyOnce, 3)] {
+            let stepped = client.send(&plain(qos, identifier)).unwrap();
+            match version {
+                V5 => {
+                    let told = answer(identifier, qos == ExactlyOnce, Some(QuotaExceeded));
+                    assert_eq!((stepped, client.batch()), (Stepped::Done, (vec![], vec![told])));
+                }
+                _ => assert_eq!(stepped, Stepped::Refused(Limit::QueuedBytes)),
+            }
+        }
+        assert_eq!(client.send(&plain(ExactlyOnce, 1)), Ok(Stepped::Done));
+        assert_eq!(client.batch(), (vec![], vec![answer(1, true, Some(Success))]));
+        assert_eq!(client.send(&plain(AtMostOnce, 0)), Ok(Stepped::Done));
+        assert_eq!(client.batch().0.len(), 1);
+        assert_eq!((client.counter("queued_bytes_refused"), client.counter("qos0_refused")), (2, 0));
+        drop(share);
+        assert_eq!(client.send(&plain(AtLeastOnce, 2)), Ok(Stepped::Done));
     }
 }
 
