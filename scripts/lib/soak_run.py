@@ -184,6 +184,7 @@ def watch(
             # The driver may have ended in between; a node that does not answer is a finding.
             if driver.process.poll() is None:
                 problems.append(f"no sample after {at:.0f} s: {error}")
+        # The pace of the samples.
         time.sleep(max(0.05, interval - (time.monotonic() - driver.started - at)))
 
 

@@ -56,6 +56,7 @@ async fn silent(
 ) -> Result<Option<Event>, String> {
     let mut link = client(&part, &name, version).await?;
     if life > 0 {
+        // The silence before its last sign of life.
         sleep(Duration::from_millis(700)).await;
     }
     match life {

@@ -35,6 +35,7 @@ fn half_open_connections() {
                 // What goes to the WebSockets is no frame, and as slow.
                 let _ = stream.write_all(&bytes[at..at + 1]);
             }
+            // The attacker's pace.
             sleep(Duration::from_millis(250));
         }
         program.until_connections(4);
@@ -112,6 +113,7 @@ fn a_packet_that_never_ends_does_not_keep_a_client_alive() {
             for client in &mut clients {
                 client.send_bytes(&[*byte]);
             }
+            // The attacker's pace.
             sleep(Duration::from_millis(100));
         }
         assert_eq!(program.figures().grew(&before, "keep_alive_timeouts_total"), count as u64);

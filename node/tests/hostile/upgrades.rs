@@ -94,6 +94,7 @@ fn headers_that_never_end() {
                 // It may be closed by now.
                 let _ = socket.write_all(piece.as_bytes());
             }
+            // The attacker's pace.
             std::thread::sleep(Duration::from_millis(100));
         }
         for socket in &mut sockets {

@@ -51,6 +51,7 @@ fn clients_that_are_heard_stay() {
         let (mut publishing, _) = node.connect_with(keeping(V311, "publishing", 1)).await;
         let (mut silent, _) = node.connect_with(keeping(V5, "silent", 0)).await;
         for _ in 0..4 {
+            // Their pace.
             sleep(Duration::from_millis(600)).await;
             pinging.ping().await;
             publishing.publish("k", QoS::AtMostOnce, "here").await;
@@ -68,6 +69,7 @@ fn a_large_packet_on_its_way_is_a_sign_of_life() {
         let (mut client, _) = node.connect_with(keeping(V5, "slow", 1)).await;
         let large = Packet::Publish(publish("k", QoS::AtLeastOnce, &"x".repeat(20_000)));
         for piece in client.encoded(&large).chunks(3_000) {
+            // Its pace.
             sleep(Duration::from_millis(300)).await;
             client.send_bytes(piece).await;
         }

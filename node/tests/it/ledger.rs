@@ -314,6 +314,7 @@ async fn at_rest(node: &RunningNode) -> NodeLedger {
         }
         assert!(began.elapsed() < DEADLINE, "the node does not come to rest: {now:?}");
         last = Some(now);
+        // That nothing moves any more can only be seen by looking for a while.
         sleep(Duration::from_millis(20)).await;
     }
 }

@@ -247,7 +247,9 @@ fn changes_outlast_an_unavailable_backend() {
         let node = kept.start(workers).await;
         let (mut client, _) = node.connect_with(expiring("a", 1000)).await;
         client.subscribe("x", QoS::AtLeastOnce).await;
+        let began = Instant::now();
         while kept.0.lock().unwrap().begun == 0 {
+            assert!(began.elapsed() < DEADLINE, "no commit is begun");
             sleep(Duration::from_millis(5)).await;
         }
         // While the first commit is on its way, to fail.

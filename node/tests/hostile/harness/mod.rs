@@ -31,6 +31,7 @@ pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Result<T, String>) 
             Ok(seen) => return seen,
             Err(seen) => assert!(began.elapsed() < DEADLINE, "not in time: {what}: {seen}"),
         }
+        // What is looked at does not say when it changes.
         std::thread::sleep(Duration::from_millis(20));
     }
 }

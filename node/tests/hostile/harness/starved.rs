@@ -30,6 +30,7 @@ impl Starved {
         thread::spawn(move || {
             let (mut before, mut from) = (waited(process), Instant::now());
             loop {
+                // The kernel counts, and does not say when.
                 thread::sleep(PACE);
                 let Some(watched) = watched.upgrade() else { return };
                 let (now, to) = (waited(process), Instant::now());

@@ -35,6 +35,7 @@ async fn closed_after(node: &TestNode, seconds: u8, heard_at: &[u64]) -> Duratio
     let mut heard = Instant::now();
     let mut client = join_with(node, &keeping("silent", seconds), ACCEPTED).await;
     for milliseconds in heard_at {
+        // The client's silence.
         sleep(Duration::from_millis(*milliseconds)).await;
         heard = Instant::now();
         client.send_bytes(PINGREQ).await;
@@ -75,6 +76,7 @@ fn what_counts_as_a_sign_of_life() {
         while node.counter("keep_alive_timeouts") == 0 {
             dripping.send_bytes(&[*bytes.next().expect("closed before the packet ends")]).await;
             publishing.send_bytes(&publish(0x30, "t", None, "x")).await;
+            // Their pace.
             sleep(Duration::from_millis(200)).await;
         }
         dripping.expect_closed().await;
@@ -126,6 +128,7 @@ fn silence_of_a_client_that_does_not_read() {
             assert!(began.elapsed() < DEADLINE, "they are not closed");
             pinging.send_bytes(PINGREQ).await;
             pings += 1;
+            // Its pace.
             sleep(Duration::from_millis(200)).await;
         }
         heir.expect_bytes(&publish(0x30, "wills/silent", None, "gone")).await;
