@@ -135,8 +135,8 @@ pub struct SessionSettings {
     pub sessions_max: usize,
     /// Subscriptions of one client; a SUBSCRIBE beyond is answered 0x97. Default 100000.
     pub subscriptions_per_client_max: usize,
-    /// Bytes of the topic filters of one client's subscriptions, 128 more for each, and 64 for each of their levels; a
-    /// SUBSCRIBE beyond is answered 0x97. Default 67108864 (64 MiB).
+    /// Bytes of the topic filters of one client's subscriptions, 128 more for each, 64 for each of their levels, and 1,280
+    /// for a shared one, which takes a group; a SUBSCRIBE beyond is answered 0x97. Default 67108864 (64 MiB).
     pub subscription_bytes_per_client_max: usize,
     /// QoS 1 and 2 messages sent to a client and not yet acknowledged, 1 to 65535; a 5.0 client's receive maximum
     /// lowers it. Default 65535.

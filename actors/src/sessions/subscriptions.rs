@@ -5,6 +5,8 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use mqtt_codec::SubscriptionOptions;
 
+use crate::topics::shared_part;
+
 /// One of a session's subscriptions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Subscription {
@@ -14,12 +16,15 @@ pub struct Subscription {
     pub identifier: u32,
 }
 
-/// What a subscription to this filter costs, in bytes: in its session, in the trie by its levels, and with other workers.
+/// What a subscription to this filter costs, in bytes: in its session, in the trie by its levels, and with other workers;
+/// a shared one as if its client was the only member of the group.
 pub fn subscription_bytes(filter: &str) -> usize {
     const EACH: usize = 128;
     const PER_LEVEL: usize = 64;
+    const GROUP: usize = 1280;
     let levels = 1 + filter.bytes().filter(|byte| *byte == b'/').count();
-    filter.len() + EACH + PER_LEVEL * levels
+    let group = if shared_part(filter).is_some() { GROUP } else { 0 };
+    filter.len() + EACH + PER_LEVEL * levels + group
 }
 
 type Many = HashMap<Arc<str>, Subscription>;

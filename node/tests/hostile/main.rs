@@ -10,6 +10,7 @@
 mod fan_out;
 mod frames;
 mod groups;
+mod growth;
 mod half_open;
 mod harness;
 mod mutations;

@@ -12,7 +12,7 @@ mod wire;
 use std::time::{Duration, Instant};
 
 pub(crate) use figures::Figures;
-pub(crate) use ordeal::{Scale, Sent, Turn, ordeal};
+pub(crate) use ordeal::{Scale, Sent, Turn, ordeal, pairs};
 pub(crate) use process::Program;
 pub(crate) use random::{Random, seed};
 pub(crate) use starved::{Starved, waited_here};

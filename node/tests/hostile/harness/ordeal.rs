@@ -148,6 +148,48 @@ pub(crate) fn ordeal(program: &Program, mut attack: impl FnMut(Scale) -> Sent + 
     program.assert_unhurt();
 }
 
+/// What the p99 may be in a pair, however short it is without the attack: the scheduler's slices, and, without
+/// optimisation, the turns.
+const PAIR_FLOOR: Duration = if cfg!(debug_assertions) { FLOOR } else { Duration::from_millis(8) };
+
+/// Looks at honest clients in pairs of `time` without and `time` with an attack: in the median pair their p99 is at most
+/// twice as long as without.
+pub(crate) fn pairs(
+    program: &Program,
+    count: usize,
+    time: Duration,
+    mut attack: impl FnMut(Scale) -> Sent + Send,
+) {
+    let honest = Honest::start(program);
+    with_low_priority(|| attack(Scale::Warm));
+    let mut ratios: Vec<f64> = (0..count)
+        .map(|pair| {
+            program.until_connections(CLIENTS as u64);
+            let began = Instant::now();
+            thread::sleep(time);
+            let usual = usual_p99(&honest.since(began));
+            let began = Instant::now();
+            with_low_priority(|| {
+                let mut sent = Sent::default();
+                while began.elapsed() < time {
+                    sent = attack(Scale::Full);
+                }
+                sent
+            });
+            let under_attack = usual_p99(&honest.since(began));
+            eprintln!("pair {}: p99 {usual:?} alone, {under_attack:?} under attack", pair + 1);
+            under_attack.as_secs_f64() / usual.max(PAIR_FLOOR / 2).as_secs_f64()
+        })
+        .collect();
+    ratios.sort_by(f64::total_cmp);
+    let median = ratios[count / 2];
+    assert!(median <= 2.0, "honest clients wait {median:.2} x as long in the median pair: {ratios:.2?}");
+    honest.stop();
+    program.until_connections(0);
+    program.balanced_ledger();
+    program.assert_unhurt();
+}
+
 #[expect(clippy::cast_precision_loss, reason = "for eyes")]
 fn mebibytes(bytes: usize) -> f64 {
     bytes as f64 / (1024.0 * 1024.0)

@@ -16,7 +16,7 @@ pub(crate) struct Program {
     folder: TempDir,
     pub(crate) tcp: SocketAddr,
     pub(crate) websocket: SocketAddr,
-    admin: SocketAddr,
+    pub(crate) admin: SocketAddr,
 }
 
 impl Program {

@@ -158,7 +158,8 @@ fn subscriptions_are_bounded() {
 #[test]
 fn the_bytes_of_subscriptions_are_bounded() {
     for (filter, levels) in [("a", 1), ("a/b", 2), ("//////", 7), ("$share/g/a", 3)] {
-        let cost = filter.len() + 128 + 64 * levels;
+        let group = if filter.starts_with("$share/") { 1280 } else { 0 };
+        let cost = filter.len() + 128 + 64 * levels + group;
         for (room, expected) in [(cost, GrantedQoS1), (cost - 1, QuotaExceeded)] {
             let mut client = Client::with(&Connect::new(V5, "c"), |settings| {
                 settings.session.subscription_bytes_per_client_max = room;
