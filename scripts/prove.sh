@@ -5,6 +5,8 @@
 #   scripts/prove.sh --quick    the same with short runs: about an hour
 #
 # tests         scripts/test.sh: every statement of MQTT (docs/conformance.md), real clients, model, hostile input, clocks
+# attacker      one client that does all it can at once, beside others whose p99 is looked at in seven pairs of five
+#               seconds without and with it (quick: 3)
 # instructions  scripts/instructions.sh: no piece of work takes more of them than recorded
 # fuzzing       scripts/fuzz.sh: each target for 15 minutes (quick: 1)
 # mutants       scripts/mutants.sh: a random sample of 330 (quick: 20 of each crate)
@@ -19,10 +21,10 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 usage() { sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$root/scripts/prove.sh"; }
 
-fuzz=() mutants=() soak=(60)
+fuzz=() mutants=() soak=(60) pairs=7
 case "${1:-}" in
 '') ;;
---quick) fuzz=(--seconds 60) mutants=(--sample 20) soak=(5) ;;
+--quick) fuzz=(--seconds 60) mutants=(--sample 20) soak=(5) pairs=3 ;;
 -h | --help)
     usage
     exit 0
@@ -47,6 +49,8 @@ part() {
 }
 
 part tests "$root/scripts/test.sh"
+part attacker env MICRO_MQ_HOSTILE_PAIRS="$pairs" \
+    cargo test --release -p micro-mq --test hostile growth::everything -- --nocapture
 part instructions "$root/scripts/instructions.sh"
 part fuzzing "$root/scripts/fuzz.sh" "${fuzz[@]}"
 part mutants "$root/scripts/mutants.sh" "${mutants[@]}"
