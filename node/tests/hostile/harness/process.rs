@@ -73,16 +73,23 @@ impl Program {
         kilobytes * 1024
     }
 
-    /// What it answers to `GET path`.
+    /// What it answers to `GET path`. A node that the machine keeps from running says 504, and is asked again.
     pub(crate) fn get(&self, path: &str) -> String {
-        let mut stream = TcpStream::connect(self.admin).expect("the admin listener");
-        stream.set_read_timeout(Some(DEADLINE)).expect("a timeout");
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").expect("sent");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("an answer");
-        let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
-        assert!(head.starts_with("HTTP/1.1 200"), "{path}: {answer}");
-        body.to_owned()
+        until(path, || {
+            let mut stream = TcpStream::connect(self.admin).expect("the admin listener");
+            stream.set_read_timeout(Some(DEADLINE)).expect("a timeout");
+            write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+                .expect("sent");
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).expect("an answer");
+            let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+            if head.starts_with("HTTP/1.1 504") {
+                eprintln!("{path}: {answer}");
+                return Err(answer);
+            }
+            assert!(head.starts_with("HTTP/1.1 200"), "{path}: {answer}");
+            Ok(body.to_owned())
+        })
     }
 
     pub(crate) fn figures(&self) -> Figures {
