@@ -59,6 +59,8 @@ impl Sessions {
         }
         // What a predecessor that panicked left undone, above all.
         self.go_on_with_wills();
+        let late = self.worker.wills_in_doubt.borrow_mut().take_late(now);
+        late.into_iter().for_each(|admit| self.turn_away(admit));
         self.commit();
     }
 
@@ -69,6 +71,19 @@ impl Sessions {
         for admit in judged {
             self.admit(admit);
         }
+    }
+
+    /// Tells a client to come again, whose CONNECT has waited for as long as it may.
+    fn turn_away(&self, admit: Admit) {
+        let transport = match admit.transport {
+            Handed::Here(transport) => Ok(transport),
+            Handed::Moved(detached) => Transport::attach(detached),
+        };
+        let Ok(transport) = transport else { return };
+        let limit = admit.connect.properties.maximum_packet_size.map_or(u32::MAX, NonZeroU32::get);
+        let refusal =
+            Refusal { version: admit.connect.version, reason: ReasonCode::ServerUnavailable, limit };
+        refuse(transport, refusal, Rc::clone(&self.worker), admit.permit);
     }
 
     fn keep_alive_due(&self, key: SessionKey, epoch: u32, now: Instant) {

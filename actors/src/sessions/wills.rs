@@ -42,16 +42,20 @@ enum Of {
 #[derive(Debug, Default)]
 struct Waiting {
     wills: usize,
-    admits: VecDeque<Admit>,
+    /// Each until its time is over.
+    admits: VecDeque<(Instant, Admit)>,
 }
 
-/// The wills of one worker that are in doubt. There are no more than sessions had a will when the rules changed, and the
-/// CONNECTs that wait behind them have their places among the node's network connections.
+/// The wills of one worker that are in doubt. There are no more than sessions had a will when the rules changed. The
+/// CONNECTs that wait behind them have their places among the node's network connections, and wait for no longer than for
+/// an answer.
 #[derive(Debug, Default)]
 pub struct WillsInDoubt {
     to_ask: VecDeque<Doubt>,
     asked: usize,
     clients: HashMap<Box<str>, Waiting>,
+    /// When the time of a client's CONNECT is over, in the order in which they came.
+    deadlines: VecDeque<(Instant, Box<str>)>,
     /// Those of the clients whose wills are all judged.
     judged: Vec<Box<str>>,
     /// Who waits until there are none.
@@ -94,15 +98,38 @@ impl WillsInDoubt {
             if self.clients.get(&client_identifier).is_some_and(|waiting| waiting.wills == 0)
                 && let Some(waiting) = self.clients.remove(&client_identifier)
             {
-                admits.extend(waiting.admits);
+                admits.extend(waiting.admits.into_iter().map(|(_, admit)| admit));
             }
         }
         admits
     }
 
+    fn wait(&mut self, deadline: Instant, admit: Admit) {
+        let client_identifier: Box<str> = (*admit.connect.client_identifier).into();
+        if let Some(waiting) = self.clients.get_mut(&client_identifier) {
+            waiting.admits.push_back((deadline, admit));
+            self.deadlines.push_back((deadline, client_identifier));
+        }
+    }
+
+    /// CONNECTs that have waited for as long as they may.
+    pub(super) fn take_late(&mut self, now: Instant) -> Vec<Admit> {
+        let mut late = Vec::new();
+        while let Some((_, client_identifier)) = pop_due(&mut self.deadlines, now) {
+            // Those that need not wait any more have gone.
+            if let Some(waiting) = self.clients.get_mut(&client_identifier)
+                && let Some((_, admit)) = pop_due(&mut waiting.admits, now)
+            {
+                late.push(admit);
+            }
+        }
+        late
+    }
+
     /// All CONNECTs that wait, for a node that shuts down.
     pub(super) fn take_waiting(&mut self) -> Vec<Admit> {
-        self.clients.values_mut().flat_map(|waiting| waiting.admits.drain(..)).collect()
+        let waiting = self.clients.values_mut().flat_map(|waiting| waiting.admits.drain(..));
+        waiting.map(|(_, admit)| admit).collect()
     }
 
     /// Completes when no will is in doubt.
@@ -114,6 +141,10 @@ impl WillsInDoubt {
         self.idle.push(idle);
         Some(waiting)
     }
+}
+
+fn pop_due<T>(queue: &mut VecDeque<(Instant, T)>, now: Instant) -> Option<(Instant, T)> {
+    if queue.front().is_some_and(|(deadline, _)| *deadline <= now) { queue.pop_front() } else { None }
 }
 
 impl Worker {
@@ -153,9 +184,7 @@ impl Worker {
             let Some(doubt) = doubt else { return Some(admit) };
             wills.push(doubt);
         }
-        if let Some(waiting) = wills.clients.get_mut(client_identifier) {
-            waiting.admits.push_back(admit);
-        }
+        wills.wait(Instant::now() + self.node.asking.answer_timeout(), admit);
         None
     }
 

@@ -134,6 +134,11 @@ impl Asking {
         }
     }
 
+    /// How long an answer may take.
+    pub fn answer_timeout(&self) -> Duration {
+        self.answer_timeout
+    }
+
     /// What came of the questions.
     pub fn outcomes(&self) -> &Outcomes {
         &self.outcomes

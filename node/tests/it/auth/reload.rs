@@ -204,6 +204,31 @@ fn wills_before_what_comes_next() {
     });
 }
 
+/// A provider that hangs on very many wills holds up their clients for as long as an answer may take, and not for their
+/// turn: whoever waits for longer is told to come again.
+#[test]
+fn who_waits_for_its_will_waits_for_a_bounded_time() {
+    actix_rt::System::new().block_on(async {
+        let asking = Asking::start(1, 3000).await;
+        let mut clients = Vec::new();
+        for number in 0..66 {
+            clients.push(with_will(&asking, &format!("client-{number}"), "held/w").await);
+        }
+        asking.reload().await;
+        let last = clients.pop().unwrap();
+        drop(clients);
+        // As many as are asked for at a time.
+        asking.until_waiting(64).await;
+        last.vanish().await;
+        let mut again = asking.node.open(V5).await;
+        again.send(Packet::Connect(Box::new(connect(V5, "client-65")))).await;
+        assert_eq!(again.expect_connack().await.reason_code, ReasonCode::ServerUnavailable);
+        again.expect_closed().await;
+        asking.node.until("all are dropped", |seen| seen.counter("wills_not_authorized") == 66).await;
+        asking.node.stop().await;
+    });
+}
+
 /// A shutdown publishes those wills that are allowed by the rules in force, and waits for half of its time at most until
 /// that is said.
 #[test]
