@@ -26,6 +26,7 @@ fn one_client_that_does_all_of_it_at_once() {
         scope.spawn(|| {
             while !stop.load(Ordering::Relaxed) {
                 most.fetch_max(program.resident_bytes(), Ordering::Relaxed);
+                // Memory is looked at again and again: nothing says when it changes.
                 thread::sleep(Duration::from_millis(10));
             }
         });

@@ -83,6 +83,7 @@ fn most_resident(settings: &[&str], play: fn(&Program, &mut Held)) -> (usize, us
         scope.spawn(|| {
             while !stop.load(Ordering::Relaxed) {
                 most.fetch_max(program.resident_bytes(), Ordering::Relaxed);
+                // Memory is looked at again and again: nothing says when it changes.
                 thread::sleep(Duration::from_millis(10));
             }
         });
