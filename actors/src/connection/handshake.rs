@@ -166,7 +166,7 @@ impl Handshake {
         for _ in 0..JUDGED_MAX {
             let in_force = self.worker.node.policy.in_force();
             let (identity, authentication_data) = match connect.properties.authentication_method.clone() {
-                Some(method) => self.exchange(&connect, method).await?,
+                Some(method) => Box::pin(self.exchange(&connect, method)).await?,
                 None => (self.authenticate(&connect, in_force).await?, None),
             };
             self.authorize_will(&connect, &identity, in_force).await?;
@@ -191,7 +191,8 @@ impl Handshake {
     /// Asks the auth actor; none if there is no answer. The client has as much time left behind it as before.
     async fn ask<Q: Question>(&mut self, question: Q) -> Option<Q::Answer> {
         let began = Instant::now();
-        let answered = self.worker.node.ask_auth(Asker::Connecting, question).await;
+        // Boxed, as what is not asked for is not to make each handshake larger.
+        let answered = Box::pin(self.worker.node.ask_auth(Asker::Connecting, question)).await;
         self.deadline += began.elapsed();
         answered.ok().map(|Given { answer, .. }| answer)
     }
