@@ -28,17 +28,40 @@ mod harness;
 
 use std::sync::Arc;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use harness::{Program, Starved};
 use part::{Addresses, Part, THREADS};
-use verdict::Verdict;
+use verdict::{Bad, Verdict};
 
 /// Clients that stay, whatever happens to the others.
 const CONNECTIONS: usize = 5000;
 const CONNECT_TIMEOUT_MS: u64 = 2000;
 
+/// How often it is tried anew when something was late while the machine kept the node from running: what that took is
+/// known only roughly then.
+const STARVED_ATTEMPTS: usize = 3;
+/// Less than this, all together, makes nothing late.
+const STARVED: Duration = Duration::from_secs(2);
+
 #[test]
 fn kept_to_half_a_second_with_5_000_connections_under_load() {
+    for attempt in 0.. {
+        let (bad, starved) = attempt_once();
+        let Some(bad) = bad else { return };
+        let is_excused = bad.is_late_alone && starved > STARVED && attempt < STARVED_ATTEMPTS;
+        let events = &bad.events[..bad.events.len().min(40)];
+        assert!(is_excused, "{} events, {starved:?} starved: {events:#?}", bad.events.len());
+        println!(
+            "starved: the machine kept the node from running for {starved:?}; {} events were late; again",
+            bad.events.len()
+        );
+    }
+}
+
+/// What was not as it should be, and how long the node was kept from running.
+fn attempt_once() -> (Option<Bad>, Duration) {
+    let began = Instant::now();
     let program = Program::start(&[&format!("node.connect_timeout_ms={CONNECT_TIMEOUT_MS}")]);
     let (opened, ended) =
         (Arc::new(tokio::sync::Barrier::new(THREADS)), Arc::new(tokio::sync::Barrier::new(THREADS)));
@@ -61,7 +84,8 @@ fn kept_to_half_a_second_with_5_000_connections_under_load() {
     let figures = program.figures();
     verdict.print();
     println!("{} MiB resident", program.resident_bytes() / 1024 / 1024);
-    verdict.judge();
+    let bad = verdict.judge().err();
+    let starved = starved.between(began, Instant::now());
     let silent = (keep_alive::SILENT + wills::SILENT) * THREADS;
     assert!(figures.get("keep_alive_timeouts_total") >= silent as u64);
     let unfinished = (connects::EACH * connects::KINDS.len() * THREADS) as u64;
@@ -70,4 +94,5 @@ fn kept_to_half_a_second_with_5_000_connections_under_load() {
     program.balanced_ledger();
     program.assert_unhurt();
     program.stop();
+    (bad, starved)
 }

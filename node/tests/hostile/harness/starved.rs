@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 
 const PACE: Duration = Duration::from_millis(20);
 
-/// A stretch of time, and how long each thread that waited in it did.
-#[derive(Debug)]
+/// A stretch of time, and how much of it the thread that waited longest waited.
+#[derive(Debug, Clone, Copy)]
 struct Sample {
     from: Instant,
     to: Instant,
-    waited: Vec<(String, Duration)>,
+    waited: Duration,
 }
 
 /// See the module.
@@ -35,10 +35,9 @@ impl Starved {
                 let Some(watched) = watched.upgrade() else { return };
                 let (now, to) = (waited(process), Instant::now());
                 let grown = now.iter().map(|(thread, waited)| {
-                    let before = before.get(thread).copied().unwrap_or(*waited);
-                    (thread.clone(), waited.saturating_sub(before))
+                    waited.saturating_sub(before.get(thread).copied().unwrap_or(*waited))
                 });
-                let waited = grown.filter(|(_, waited)| !waited.is_zero()).collect();
+                let waited = grown.max().unwrap_or_default();
                 watched.0.lock().unwrap_or_else(PoisonError::into_inner).push(Sample { from, to, waited });
                 (before, from) = (now, to);
             }
@@ -46,16 +45,12 @@ impl Starved {
         starved
     }
 
-    /// How much of the time from `due` to `seen` it waited: its thread that waited longest.
+    /// How much of the time from `due` to `seen` it waited, whichever of its threads did: what an answer takes may pass
+    /// through several.
     pub(crate) fn between(&self, due: Instant, seen: Instant) -> Duration {
         let samples = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut threads: HashMap<&str, Duration> = HashMap::new();
-        for sample in samples.iter().filter(|sample| sample.from < seen && sample.to > due) {
-            for (thread, waited) in &sample.waited {
-                *threads.entry(thread).or_default() += *waited;
-            }
-        }
-        threads.into_values().max().unwrap_or_default().min(seen.saturating_duration_since(due))
+        let meanwhile = samples.iter().filter(|sample| sample.from < seen && sample.to > due);
+        meanwhile.map(|sample| sample.waited).sum::<Duration>().min(seen.saturating_duration_since(due))
     }
 }
 
