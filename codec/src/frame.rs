@@ -205,26 +205,29 @@ pub fn read_header(bytes: &[u8], limits: &Limits) -> Result<Option<FrameHeader>,
     Ok(Some(FrameHeader { packet_type, flags, header_bytes, remaining_length }))
 }
 
-/// Judges the fixed header flags. 3.1 gives SUBSCRIBE, UNSUBSCRIBE and PUBREL a DUP flag, so it is the version
-/// that accepts most.
+/// Judges the fixed header flags [MQTT-2.1.3-1]. 3.1 calls most of them unused, so it is the version that accepts most:
+/// there SUBSCRIBE, UNSUBSCRIBE and PUBREL are of QoS 1 and may carry DUP, and nothing else means anything but in
+/// PUBLISH.
 pub(crate) fn judge_flags(
     packet_type: PacketType,
     flags: u8,
     version: ProtocolVersion,
 ) -> Result<(), DecodeError> {
-    const DUP: u8 = 0b1000;
+    const QOS: u8 = 0b0110;
     let reserved = packet_type.reserved_flags();
     let legal = match packet_type {
         PacketType::Publish => {
             QoS::try_from(flags >> 1 & 0b11)?;
             true
         }
+        // 5.0 alone has it.
+        PacketType::Auth => flags == reserved,
         PacketType::PubRel | PacketType::Subscribe | PacketType::Unsubscribe
             if version == ProtocolVersion::V31 =>
         {
-            flags & !DUP == reserved
+            flags & QOS == reserved
         }
-        _ => flags == reserved,
+        _ => version == ProtocolVersion::V31 || flags == reserved,
     };
     if legal { Ok(()) } else { Err(DecodeError::FixedHeaderFlags { packet_type, flags }) }
 }

@@ -433,11 +433,15 @@ fn reason(refusal: auth_actor::Refusal) -> ReasonCode {
     }
 }
 
-/// The protocol level that a CONNECT states behind a protocol name of MQTT, whatever follows.
+/// The protocol level that a CONNECT states behind a protocol name of MQTT, whatever follows. None if it has flags in its
+/// fixed header: then it is hardly MQTT.
 fn stated_level(packet: &[u8]) -> Option<u8> {
     let unlimited =
         mqtt_codec::Limits { maximum_packet_size: mqtt_codec::PACKET_BYTES_MAX, ..Default::default() };
     let header = read_header(packet, &unlimited).ok()??;
+    if header.flags != 0 {
+        return None;
+    }
     let body = packet.get(usize::from(header.header_bytes)..)?;
     let rest = body.strip_prefix(b"\x00\x04MQTT").or_else(|| body.strip_prefix(b"\x00\x06MQIsdp"))?;
     rest.first().copied()

@@ -155,8 +155,8 @@ fn decode_other<'a>(
     if !packet_type.is_sent_by(sender, version) {
         return Err(DecodeError::WrongDirection { packet_type, sender });
     }
-    judge_flags(packet_type, header.flags, version)?;
     if packet_type != PacketType::Connect {
+        judge_flags(packet_type, header.flags, version)?;
         header.judge_minimal(version)?;
     }
 
@@ -165,6 +165,7 @@ fn decode_other<'a>(
     let packet = match packet_type {
         PacketType::Connect => {
             let connect = Connect::decode(r)?;
+            judge_flags(packet_type, header.flags, connect.version)?;
             header.judge_minimal(connect.version)?;
             Packet::Connect(Box::new(connect))
         }

@@ -42,7 +42,8 @@ fn header_errors_come_as_early_as_possible() {
     let check = |bytes: &[u8], error| assert_eq!(read_header(bytes, &Limits::default()), Err(error));
     check(b"\x00", DecodeError::ReservedPacketType { value: 0 });
     check(b"\x36", DecodeError::InvalidQoS { value: 3 });
-    check(b"\x83", DecodeError::FixedHeaderFlags { packet_type: PacketType::Subscribe, flags: 3 });
+    check(b"\x81", DecodeError::FixedHeaderFlags { packet_type: PacketType::Subscribe, flags: 1 });
+    check(b"\xf1", DecodeError::FixedHeaderFlags { packet_type: PacketType::Auth, flags: 1 });
     check(b"\x30\xff\xff\xff\xff", DecodeError::VariableByteIntegerTooLong);
     let limit = 16 * 1024 * 1024;
     check(b"\x30\xff\xff\xff\x7f", DecodeError::PacketTooLarge { bytes: 268_435_460, limit });
@@ -75,28 +76,54 @@ fn remaining_length_is_minimal_in_5() {
     assert!(feed(connect_311, V5, Client).is_ok());
 }
 
-/// [MQTT-2.1.3-1]
+/// [MQTT-2.1.3-1] 3.1 calls the flags of all packets but PUBLISH unused, apart from the QoS of those that ask for an
+/// acknowledgement, and DUP of the same.
 #[test]
 fn fixed_header_flags() {
     for version in VERSIONS {
         for sender in [Client, Server] {
             for value in 1..=15u8 {
                 let packet_type = PacketType::try_from(value).unwrap();
-                if packet_type == PacketType::Publish || !packet_type.is_sent_by(sender, version) {
+                let comes_alone = matches!(packet_type, PacketType::Publish | PacketType::Connect);
+                if comes_alone || !packet_type.is_sent_by(sender, version) {
                     continue;
                 }
                 for flags in 0..16 {
                     let legal = match packet_type {
                         PacketType::PubRel | PacketType::Subscribe | PacketType::Unsubscribe => {
-                            flags == 2 || (flags == 10 && version == V31)
+                            flags == 2 || (version == V31 && [3, 10, 11].contains(&flags))
                         }
-                        _ => flags == 0,
+                        _ => flags == 0 || version == V31,
                     };
                     let found = feed_all(&[value << 4 | flags, 0], version, sender, &Limits::default());
                     let refused = found.1 == Some(DecodeError::FixedHeaderFlags { packet_type, flags });
                     assert_eq!(refused, !legal, "{packet_type} {flags:#06b} {version}");
                 }
             }
+        }
+    }
+}
+
+/// [MQTT-2.1.3-1] Of a CONNECT the version that it names counts, not that given.
+#[test]
+fn fixed_header_flags_of_connect() {
+    for given in VERSIONS {
+        for flags in 0..16 {
+            let connect = |rest: &[u8]| {
+                let found = feed(&framed(0x10 | flags, rest), given, Client);
+                match found {
+                    Ok(Packet::Connect(_)) => true,
+                    Err(error) => {
+                        let packet_type = PacketType::Connect;
+                        assert_eq!(error, DecodeError::FixedHeaderFlags { packet_type, flags });
+                        false
+                    }
+                    other => panic!("{other:?}"),
+                }
+            };
+            assert!(connect(b"\x00\x06MQIsdp\x03\x02\0\0\0\x01a"), "{flags:#06b}");
+            assert_eq!(connect(b"\x00\x04MQTT\x04\x02\0\0\0\x01a"), flags == 0);
+            assert_eq!(connect(b"\x00\x04MQTT\x05\x02\0\0\0\0\x01a"), flags == 0);
         }
     }
 }

@@ -2,6 +2,7 @@
 //! it lets pass. 3.1 has no numbered statements; those cited are the ones of 3.1.1 that hold for it too.
 
 use mqtt_codec::ProtocolVersion::V31;
+use mqtt_codec::QoS::AtMostOnce;
 
 use crate::harness::{Client, TestNode, on_node, on_nodes, settings};
 
@@ -103,35 +104,69 @@ fn connects_that_3_1_lets_pass() {
     });
 }
 
-/// [MQTT311-2.2.2-2] 3.1 gives SUBSCRIBE, UNSUBSCRIBE and PUBREL a DUP flag, and DUP to QoS 0 as well; all other bits are
-/// as in 3.1.1.
+/// [MQTT311-2.2.2-2] Fixed header flags that 3.1 calls unused may hold anything: all but those of PUBLISH, and the QoS of
+/// SUBSCRIBE, UNSUBSCRIBE and PUBREL, which is 1.
 #[test]
 fn fixed_header_flags() {
     on_nodes(settings(), async |node| {
         let join = async || answered(node, &connect(0x02, b"\x00\x01x"), b"\x20\x02\x00\x00").await;
-        for (packet, answer) in [
-            (&b"\x8a\x06\x00\x01\x00\x01t\x01"[..], &b"\x90\x03\x00\x01\x01"[..]),
-            (b"\xaa\x05\x00\x02\x00\x01t", b"\xb0\x02\x00\x02"),
-            (b"\x6a\x02\x00\x03", b"\x70\x02\x00\x03"),
-            (b"\x38\x04\x00\x01tm\xc0\x00", b"\xd0\x00"),
-        ] {
+        for flags in 0..16u8 {
+            let mut hello = connect(0x02, b"\x00\x01x");
+            hello[0] |= flags;
+            answered(node, &hello, b"\x20\x02\x00\x00").await.disconnect().await;
             let mut client = join().await;
-            client.send_bytes(packet).await;
-            client.expect_bytes(answer).await;
+            for (packet_type, body) in [
+                // Acknowledgements of packet identifiers that nobody knows, PINGREQ.
+                (0x40, &b"\x00\x01"[..]),
+                (0x70, b"\x00\x01"),
+                (0x50, b"\x00\x01"),
+                (0xc0, b""),
+            ] {
+                client.send_bytes(&[&[packet_type | flags, body.len() as u8], body].concat()).await;
+            }
+            client.expect_bytes(b"\x62\x02\x00\x01\xd0\x00").await;
+            client.send_bytes(&[0xe0 | flags, 0]).await;
+            client.expect_closed().await;
         }
+        for flags in [0x02, 0x03, 0x0a, 0x0b] {
+            let mut client = join().await;
+            client.send_bytes(&[&[0x80 | flags][..], b"\x06\x00\x01\x00\x01t\x01"].concat()).await;
+            client.expect_bytes(b"\x90\x03\x00\x01\x01").await;
+            client.send_bytes(&[&[0xa0 | flags][..], b"\x05\x00\x02\x00\x01t"].concat()).await;
+            client.expect_bytes(b"\xb0\x02\x00\x02").await;
+            client.send_bytes(&[&[0x60 | flags][..], b"\x02\x00\x03"].concat()).await;
+            client.expect_bytes(b"\x70\x02\x00\x03").await;
+        }
+        let mut client = join().await;
+        client.send_bytes(b"\x38\x04\x00\x01tm\xc0\x00").await;
+        client.expect_bytes(b"\xd0\x00").await;
         for wrong in [
             &b"\x80\x06\x00\x01\x00\x01t\x01"[..],
+            b"\x84\x06\x00\x01\x00\x01t\x01",
             b"\xa8\x05\x00\x02\x00\x01t",
-            b"\x6b\x02\x00\x03",
-            b"\x48\x02\x00\x01",
-            b"\xc8\x00",
-            b"\xe8\x00",
+            b"\x66\x02\x00\x03",
             b"\x36\x06\x00\x01t\x00\x01m",
         ] {
             let mut client = join().await;
             client.send_bytes(wrong).await;
             client.expect_closed().await;
         }
+    });
+}
+
+/// [MQTT311-3.14.4-3] A DISCONNECT is one whatever its flags: the will is not published.
+#[test]
+fn disconnect_with_flags() {
+    on_nodes(settings(), async |node| {
+        let mut heir = node.connect(V31, "heir").await;
+        heir.subscribe("t", AtMostOnce).await;
+        let mortal = connect(0x06, b"\x00\x01x\x00\x01t\x00\x01m");
+        for flags in 0..16 {
+            let mut client = answered(node, &mortal, b"\x20\x02\x00\x00").await;
+            client.send_bytes(&[0xe0 | flags, 0]).await;
+            client.expect_closed().await;
+        }
+        heir.expect_nothing().await;
     });
 }
 
