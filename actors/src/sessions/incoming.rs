@@ -23,6 +23,11 @@ impl IncomingIdentifiers {
         self.held.as_ref().is_some_and(|held| held.contains_key(&identifier))
     }
 
+    /// On which network connection a publish with this identifier came last, if it is not yet released.
+    pub fn get(&self, identifier: PacketIdentifier) -> Option<Epoch> {
+        self.held.as_ref()?.get(&identifier).copied()
+    }
+
     /// How many came last on this network connection.
     #[cfg(feature = "simulation")]
     pub(crate) fn held_by(&self, epoch: Epoch) -> usize {

@@ -77,6 +77,7 @@ fn no_matching_subscribers() {
 fn duplicates_of_qos_2() {
     let mut settings = settings();
     settings.mqtt.receive_maximum = 3;
+    settings.session.incoming_qos2_max = 3;
     on_nodes(settings, async |node| {
         let mut subscriber = node.connect(V5, "subscriber").await;
         subscriber.subscribe("once", QoS::AtMostOnce).await;
@@ -94,10 +95,23 @@ fn duplicates_of_qos_2() {
                 publisher.send(Packet::Publish(numbered("once", QoS::ExactlyOnce, "b", number))).await;
                 publisher.expect(Packet::PubRec(ack(number))).await;
             }
+            // At both limits too: what is open already opens nothing.
+            for number in [2, 1, 3, 2] {
+                let again = Publish { dup: true, ..numbered("once", QoS::ExactlyOnce, "b", number) };
+                publisher.send(Packet::Publish(again)).await;
+                publisher.expect(Packet::PubRec(ack(number))).await;
+            }
             for payload in ["a", "b", "b", "b"] {
                 subscriber.expect_payload(payload).await;
             }
             subscriber.expect_nothing().await;
+            for number in 1..=3 {
+                publisher.send(Packet::PubRel(ack(number))).await;
+                publisher.expect(Packet::PubComp(ack(number))).await;
+            }
+            publisher.send(Packet::Publish(numbered("once", QoS::ExactlyOnce, "c", 4))).await;
+            publisher.expect(Packet::PubRec(ack(4))).await;
+            subscriber.expect_payload("c").await;
             publisher.disconnect().await;
         }
     });

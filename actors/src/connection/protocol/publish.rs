@@ -29,7 +29,7 @@ impl Protocol {
             return Err(Violation::new(ReasonCode::RetainNotSupported, "retained messages are switched off"));
         }
         let (bytes, max) = (publish.properties.raw().len(), mqtt.publish_properties_bytes_max);
-        if bytes > max {
+        if bytes > max && held(publish, session).is_none() {
             step.counters.publish_properties_too_large.add(1);
             let text = format!("{bytes} bytes of properties are more than the {max} this node admits");
             return Err(Violation::new(ReasonCode::QuotaExceeded, text));
@@ -54,7 +54,7 @@ impl Protocol {
             }
             _ => publish.topic,
         };
-        let judged = match self.judge(topic, publish, step, fx) {
+        let judged = match self.judge(topic, publish, session, step, fx) {
             Some(judged) => judged,
             None => return Ok(Stepped::NeedsPermission),
         };
@@ -69,17 +69,20 @@ impl Protocol {
         Ok(stepped)
     }
 
-    /// Judges a QoS 1 or 2 publish against the receive maximum and the limit on incoming QoS 2. False: it has to wait.
+    /// Judges a QoS 1 or 2 publish against the receive maximum and the limit on incoming QoS 2. False: it has to wait. A
+    /// QoS 2 publish that is sent again before its PUBREL has its place already.
     fn has_room_for(
         &self,
         publish: &PublishRef<'_>,
         session: &Session,
         step: &Step<'_, '_>,
     ) -> Result<bool, Violation> {
-        let Some(identifier) = publish.packet_identifier else { return Ok(true) };
+        if publish.packet_identifier.is_none() {
+            return Ok(true);
+        }
         let Some(online) = &session.online else { return Ok(true) };
         let receive_maximum = step.settings().mqtt.receive_maximum;
-        if online.unanswered >= receive_maximum {
+        if online.unanswered >= receive_maximum && !self.is_counted(held(publish, session), session) {
             if self.version != ProtocolVersion::V5 {
                 return Ok(false);
             }
@@ -87,9 +90,11 @@ impl Protocol {
             let text = format!("more than {receive_maximum} publishes in flight [MQTT-3.3.4-9]");
             return Err(Violation::new(ReasonCode::ReceiveMaximumExceeded, text));
         }
-        let held = &session.incoming;
         let max = step.settings().session.incoming_qos2_max;
-        if publish.qos == QoS::ExactlyOnce && held.count() >= usize::from(max) && !held.contains(identifier) {
+        if publish.qos == QoS::ExactlyOnce
+            && session.incoming.count() >= usize::from(max)
+            && held(publish, session).is_none()
+        {
             step.counters.incoming_qos2_full.add(1);
             let text = format!("more than {max} QoS 2 messages between PUBLISH and PUBREL");
             return Err(Violation::new(ReasonCode::ReceiveMaximumExceeded, text));
@@ -102,10 +107,13 @@ impl Protocol {
         &mut self,
         topic: &str,
         publish: &PublishRef<'_>,
+        session: &Session,
         step: &Step<'_, '_>,
         fx: &mut Effects,
     ) -> Option<Result<(), Refused>> {
-        if let Some(limit) = Self::limit_of(topic, step) {
+        if let Some(limit) = Self::limit_of(topic, step)
+            && held(publish, session).is_none()
+        {
             return Some(Err(Refused::ByLimit(limit)));
         }
         if topic.starts_with('$') && (topic.starts_with("$SYS/") || topic == "$SYS") {
@@ -175,14 +183,27 @@ impl Protocol {
         Ok(())
     }
 
-    /// Counts a publish as unanswered. What 5.0 sends again before its PUBREL has its place in the receive maximum
-    /// already.
+    /// Counts a publish as unanswered, unless it has its place in the receive maximum already.
     pub(super) fn count_unless_held(&self, before: Option<Epoch>, session: &mut Session) {
-        let is_held = before == Some(session.epoch) && self.version == ProtocolVersion::V5;
-        if let Some(online) = session.online.as_mut().filter(|_| !is_held) {
+        if !self.is_counted(before, session)
+            && let Some(online) = session.online.as_mut()
+        {
             online.unanswered += 1;
         }
     }
+
+    /// Whether what came before, on that network connection, is counted as unanswered still: what 5.0 sends again before
+    /// its PUBREL. 3.x counts each until it is answered.
+    fn is_counted(&self, before: Option<Epoch>, session: &Session) -> bool {
+        before == Some(session.epoch) && self.version == ProtocolVersion::V5
+    }
+}
+
+/// On which network connection a QoS 2 publish came before, if that is not released yet: then it is sent again, and what
+/// bounds those that come anew does not bound it.
+fn held(publish: &PublishRef<'_>, session: &Session) -> Option<Epoch> {
+    let identifier = publish.packet_identifier.filter(|_| publish.qos == QoS::ExactlyOnce)?;
+    session.incoming.get(identifier)
 }
 
 pub(super) fn answer(

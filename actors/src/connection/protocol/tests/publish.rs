@@ -236,6 +236,63 @@ fn a_refusal_ends_the_exchange() {
     assert!(client.session.incoming.contains(id(2)), "QoS 1 says nothing of it");
 }
 
+/// [MQTT-4.3.3-10] What is sent again before its PUBREL is answered as before: no limit on what comes anew bounds it.
+#[test]
+fn qos_2_that_is_held_is_answered_at_each_limit() {
+    for version in [V5, V311, V31] {
+        let mut client = Client::with(&Connect::new(version, "c"), |settings| {
+            settings.mqtt.receive_maximum = 2;
+            settings.mqtt.topic_levels_max = 3;
+            settings.mqtt.publish_properties_bytes_max = 10;
+            settings.session.incoming_qos2_max = 2;
+        });
+        let again = (vec![], vec![answer(1, true, Some(Success))]);
+        let mut messages = vec![publish("t", "x", ExactlyOnce, 1), publish("a/b/c/d", "x", ExactlyOnce, 1)];
+        if version == V5 {
+            let mut long = publish("t", "x", ExactlyOnce, 1);
+            long.properties.content_type = Some("8 bytes!".to_owned());
+            messages.push(long);
+        }
+        client.send(&packet("t", "x", ExactlyOnce, 1)).unwrap();
+        client.send(&packet("t", "x", ExactlyOnce, 2)).unwrap();
+        if version != V5 {
+            // It waits until others are answered.
+            assert_eq!(client.send(&Packet::Publish(messages[0].clone())), Ok(Stepped::NeedsAnswers));
+        }
+        for message in messages {
+            for dup in [false, true] {
+                if version != V5 {
+                    client.online().unanswered = 0;
+                }
+                let message = Publish { dup, ..message.clone() };
+                assert_eq!(client.send(&Packet::Publish(message.clone())), Ok(Stepped::Done), "{message:?}");
+                assert_eq!(client.batch(), again, "{version} {message:?}");
+            }
+        }
+        assert_eq!(client.session.incoming.count(), 2);
+        assert_eq!(client.counter("receive_maximum_exceeded") + client.counter("incoming_qos2_full"), 0);
+        if version == V5 {
+            assert_eq!(client.online().unanswered, 2);
+            assert_eq!(client.refused(&packet("t", "x", AtLeastOnce, 1)), ReceiveMaximumExceeded);
+            assert_eq!(client.refused(&packet("t", "x", ExactlyOnce, 3)), ReceiveMaximumExceeded);
+        }
+    }
+}
+
+/// What was held on an earlier network connection has no place on this one.
+#[test]
+fn qos_2_from_an_earlier_connection_at_the_receive_maximum() {
+    let mut client = client(V5, |mqtt| mqtt.receive_maximum = 1);
+    client.send(&packet("t", "x", ExactlyOnce, 9)).unwrap();
+    client.session.epoch += 1;
+    client.online().unanswered = 0;
+    client.send(&packet("t", "y", ExactlyOnce, 1)).unwrap();
+    assert_eq!(client.refused(&packet("t", "x", ExactlyOnce, 9)), ReceiveMaximumExceeded);
+    client.online().unanswered = 0;
+    client.send(&packet("t", "x", ExactlyOnce, 9)).unwrap();
+    assert_eq!(client.batch(), (vec![], vec![answer(9, true, Some(Success))]));
+}
+
 /// [MQTT-3.3.2-4] With the setting on, a payload that is said to be UTF-8 has to be; QoS 0 is told by a DISCONNECT.
 #[test]
 fn payload_format() {
