@@ -3,6 +3,7 @@
 mod actor;
 mod charges;
 mod messages;
+mod order;
 mod store;
 #[cfg(test)]
 mod tests;

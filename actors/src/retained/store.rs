@@ -10,6 +10,7 @@ use mqtt_codec::matches;
 use tokio::time::Instant;
 
 use super::charges::{Amount, Charge, Charges, Full, RetainedLimits};
+use super::order::{self, Next};
 use crate::message::{Publication, StoredMessage};
 
 /// A question examines at most this many topic names, for all of its filters together, before it is answered with what
@@ -365,7 +366,8 @@ impl RetainedStore {
                     None => Bound::Included(base),
                 };
                 let mut bytes = 0;
-                for ByTopic(message) in self.by_topic.range::<str, _>((from, Bound::Unbounded)) {
+                let mut following = self.by_topic.range::<str, _>((from, Bound::Unbounded));
+                while let Some(ByTopic(message)) = following.next() {
                     let topic = message.topic();
                     if !topic.starts_with(base) {
                         break;
@@ -374,6 +376,15 @@ impl RetainedStore {
                     if matches(filter, topic) {
                         take(message, now, &mut piece, &mut expired);
                         bytes += message.bytes();
+                    } else {
+                        match order::behind(filter, topic) {
+                            Next::Following => {}
+                            Next::From(name) => {
+                                let from = Bound::Included(name.as_str());
+                                following = self.by_topic.range::<str, _>((from, Bound::Unbounded));
+                            }
+                            Next::Nowhere => break,
+                        }
                     }
                     if piece.messages.len() >= messages_max || bytes >= bytes_max || *examined >= EXAMINED_MAX
                     {
