@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use auth_actor::ProviderKind;
-use micro_mq_actors::{BindError, Listener, Node, NodeOptions, StartError, bind_errors};
+use micro_mq_actors::{BindError, Listener, Node, NodeOptions, StartError, WebSocketOptions, bind_errors};
 use tracing::info;
 
 use crate::admin::{AdminListener, AdminServer};
@@ -106,9 +106,10 @@ fn options(config: &NodeConfig, room: Room) -> NodeOptions {
         name: name.to_owned(),
         kind: match listener.kind {
             ListenerKind::Tcp => micro_mq_actors::ListenerKind::Tcp,
-            ListenerKind::Websocket => {
-                micro_mq_actors::ListenerKind::WebSocket { path: listener.path.clone() }
-            }
+            ListenerKind::Websocket => micro_mq_actors::ListenerKind::WebSocket(Arc::new(WebSocketOptions {
+                path: listener.path.clone(),
+                packets_per_frame: listener.packets_per_frame,
+            })),
         },
         address: listener.bind,
     });

@@ -15,7 +15,7 @@ use super::deferral::DEFERRAL;
 use super::handshake::{self, Accepted};
 use super::listening::{ListenerKind, Listening};
 use super::permit::ConnectionPermit;
-use super::transport::{self, Transport, WebSocketRefusal, WebSocketSettings};
+use super::transport::{self, Transport, WebSocketRefusal};
 use crate::worker::Worker;
 
 /// Connections accepted before others have their turn.
@@ -122,10 +122,9 @@ async fn handshake(
                 return;
             }
         },
-        ListenerKind::WebSocket { path } => {
+        ListenerKind::WebSocket(options) => {
             let message_bytes_max = worker.node.settings.mqtt.maximum_packet_size_bytes as usize;
-            let settings = WebSocketSettings { path, message_bytes_max };
-            match timeout(patience, transport::websocket(stream, &settings)).await {
+            match timeout(patience, transport::websocket(stream, &options, message_bytes_max)).await {
                 Ok(Ok(transport)) => (transport, Vec::new()),
                 Ok(Err(error)) => {
                     worker.counters.count_websocket(WebSocketRefusal::of_handshake(&error));

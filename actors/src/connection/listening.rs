@@ -2,12 +2,14 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tracing::debug;
 
 use super::deferral;
+use super::transport::WebSocketOptions;
 
 /// Connections that wait to be accepted, and again as many that are deferred, per worker and port.
 const BACKLOG: i32 = 4096;
@@ -18,10 +20,7 @@ pub enum ListenerKind {
     /// MQTT over TCP.
     Tcp,
     /// MQTT over WebSocket.
-    WebSocket {
-        /// The path of the upgrade request, such as `/mqtt`.
-        path: String,
-    },
+    WebSocket(Arc<WebSocketOptions>),
 }
 
 /// A port to listen on.

@@ -207,8 +207,8 @@ fn whole_qos0_frames(frames: &[u8], written: usize) -> u32 {
     count
 }
 
-/// The length of the packet at the beginning of bytes that this node encoded itself.
-fn frame_bytes(bytes: &[u8]) -> Option<usize> {
+/// The length of the packet at the beginning of bytes that this node encoded itself; none if its fixed header is not whole.
+pub(super) fn frame_bytes(bytes: &[u8]) -> Option<usize> {
     let mut remaining = 0;
     for (index, byte) in bytes.iter().skip(1).take(4).enumerate() {
         remaining |= usize::from(byte & 0x7f) << (7 * index);

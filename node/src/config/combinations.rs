@@ -8,6 +8,9 @@ use super::effective::{DEFAULTS_ORIGIN, Effective, Origins};
 use super::error::Problem;
 use super::tables::{ALLOW_ADMIN_WORDS, ALLOW_ANONYMOUS_WORDS, ListenerKind};
 
+/// Keys that mean something for WebSockets alone, and what they say.
+const WEBSOCKET_KEYS: [(&str, &str); 2] = [("path", "a path"), ("packets_per_frame", "frames")];
+
 pub(super) fn check(effective: &Effective) -> Vec<Problem> {
     let mut problems = Vec::new();
     listeners(effective, &mut problems);
@@ -36,14 +39,13 @@ pub(super) fn listeners_without_address(origins: &Origins) -> Vec<Problem> {
 
 fn listeners(effective: &Effective, problems: &mut Vec<Problem>) {
     let (config, origins) = (effective.config(), effective.origins());
-    for (name, listener) in &config.listeners {
-        let key = format!("listener.{name}.path");
-        if listener.kind == ListenerKind::Tcp && origins.is_set(&key) {
-            problems.push(problem(
-                origins.of(&key),
-                &key,
-                "only a listener of type \"websocket\" has a path".to_owned(),
-            ));
+    for (name, _) in config.listeners.iter().filter(|(_, listener)| listener.kind == ListenerKind::Tcp) {
+        for (key, what) in WEBSOCKET_KEYS {
+            let key = format!("listener.{name}.{key}");
+            if origins.is_set(&key) {
+                let text = format!("only a listener of type \"websocket\" has {what}");
+                problems.push(problem(origins.of(&key), &key, text));
+            }
         }
     }
     if config.enabled_listeners().next().is_none() {

@@ -40,6 +40,7 @@ const LISTENER: &[(&str, Kind)] = &[
     ("type", Kind::OneOf(&["tcp", "websocket"])),
     ("bind", Kind::Address),
     ("path", Kind::Path),
+    ("packets_per_frame", Kind::OneOf(&["one", "many"])),
     ("enabled", Kind::Flag),
 ];
 

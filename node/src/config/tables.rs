@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use auth_actor::AuthSettings;
+use micro_mq_actors::PacketsPerFrame;
 use micro_mq_actors::settings::{MqttSettings, SessionSettings, Settings, WorkerSettings};
 use serde::Deserialize;
 
@@ -74,6 +75,10 @@ pub struct ListenerConfig {
     /// Path of the WebSocket handshake; other paths get 404. Only for "websocket". Default "/mqtt".
     #[serde(default = "default_path")]
     pub path: String,
+    /// MQTT packets in a binary frame that the node sends: "one", or "many" that are there. Only for "websocket". Default
+    /// "one".
+    #[serde(default)]
+    pub packets_per_frame: PacketsPerFrame,
     /// Whether the listener is opened. Default true.
     #[serde(default = "default_enabled")]
     pub enabled: bool,

@@ -232,6 +232,10 @@ fn a_word_that_is_none_of_its_key_is_refused() {
         "listener.websocket.path: must be a path such as \"/mqtt\", not \"mqtt\"",
     );
     check_set(
+        "listener.websocket.packets_per_frame=2",
+        "listener.websocket.packets_per_frame: must be \"one\" or \"many\", not \"2\"",
+    );
+    check_set(
         "mqtt.response_information=replies/#",
         "mqtt.response_information: must be the beginning of a topic name, without wildcards, not \"replies/#\"",
     );
@@ -285,6 +289,10 @@ fn listeners_that_cannot_be_are_refused() {
     check_file(
         "[listener.tcp]\npath = \"/x\"\n",
         "listener.tcp.path: only a listener of type \"websocket\" has a path",
+    );
+    check_file(
+        "[listener.tcp]\npackets_per_frame = \"many\"\n",
+        "listener.tcp.packets_per_frame: only a listener of type \"websocket\" has frames",
     );
     check_file(
         "[listener.lan]\nbind = \"127.0.0.1:1883\"\n",

@@ -7,12 +7,19 @@ use micro_mq::config::schema::SECTIONS;
 use micro_mq::config::{
     AdminConfig, DEFAULTS, ListenerConfig, ListenerKind, LogConfig, NodeConfig, SecurityConfig, Sources,
 };
+use micro_mq_actors::PacketsPerFrame;
 use micro_mq_actors::settings::{MqttSettings, SessionSettings, Settings, WorkerSettings};
 
 use crate::fields;
 
 fn listener(kind: ListenerKind, bind: &str) -> ListenerConfig {
-    ListenerConfig { kind, bind: bind.parse().unwrap(), path: "/mqtt".to_owned(), enabled: true }
+    ListenerConfig {
+        kind,
+        bind: bind.parse().unwrap(),
+        path: "/mqtt".to_owned(),
+        packets_per_frame: PacketsPerFrame::One,
+        enabled: true,
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 
 use actix_rt::time::timeout;
+use micro_mq_actors::{PacketsPerFrame, WebSocketOptions};
 use mqtt_codec::ProtocolVersion::{V5, V31, V311};
 use mqtt_codec::QoS::{AtLeastOnce, AtMostOnce};
 use mqtt_codec::{Limits, Packet, ProtocolVersion, Publish, ReasonCode, Sender, decode, encode};
@@ -24,8 +25,6 @@ const PONG: u8 = 10;
 struct WebSocket {
     stream: TcpStream,
     received: Vec<u8>,
-    /// MQTT bytes out of binary frames.
-    mqtt: Vec<u8>,
     version: ProtocolVersion,
 }
 
@@ -33,7 +32,7 @@ impl WebSocket {
     async fn open(node: &TestNode) -> Self {
         let stream = TcpStream::connect(node.websocket_address()).await.unwrap();
         stream.set_nodelay(true).unwrap();
-        Self { stream, received: Vec::new(), mqtt: Vec::new(), version: V5 }
+        Self { stream, received: Vec::new(), version: V5 }
     }
 
     /// Upgraded with a sub-protocol.
@@ -140,20 +139,27 @@ impl WebSocket {
         }
     }
 
-    /// The next MQTT packet.
+    /// The next MQTT packet, which is alone in its frame.
     async fn next(&mut self) -> Packet {
-        loop {
-            let decoded = decode(&self.mqtt, self.version, Sender::Server, &Limits::default()).unwrap();
-            if let Some((packet, used)) = decoded {
-                let packet = packet.into_owned();
-                self.mqtt.drain(..used);
-                return packet;
-            }
-            match self.next_frame().await {
-                Some((BINARY, payload)) => self.mqtt.extend_from_slice(&payload),
-                other => panic!("{other:?} in place of a binary frame"),
-            }
+        match self.next_frame().await {
+            Some((BINARY, payload)) => match &self.decoded(&payload)[..] {
+                [packet] => packet.clone(),
+                others => panic!("{others:?} in one frame"),
+            },
+            other => panic!("{other:?} in place of a binary frame"),
         }
+    }
+
+    /// The packets of a frame, each of which is whole.
+    fn decoded(&self, mut frame: &[u8]) -> Vec<Packet> {
+        let mut packets = Vec::new();
+        while !frame.is_empty() {
+            let decoded = decode(frame, self.version, Sender::Server, &Limits::default()).unwrap();
+            let (packet, used) = decoded.expect("a whole packet");
+            packets.push(packet.into_owned());
+            frame = &frame[used..];
+        }
+        packets
     }
 
     /// A close frame with this code, and the end.
@@ -228,7 +234,7 @@ fn wrong_path() {
     });
 }
 
-/// [MQTT-6.0.0-2] [MQTT311-6.0.0-2] Packets and frames need not coincide, in either way.
+/// [MQTT-6.0.0-2] [MQTT311-6.0.0-2] Packets and frames of a client need not coincide, in either way.
 #[test]
 fn packets_and_frames_need_not_coincide() {
     on_nodes(settings(), async |node| {
@@ -268,6 +274,74 @@ fn packets_and_frames_need_not_coincide() {
                 other => panic!("{other:?} in place of a PUBLISH"),
             }
         }
+    });
+}
+
+/// Many clients read the first packet of a frame alone: each that the node sends has its own, however many it sends
+/// together, short and long ones.
+#[test]
+fn a_packet_per_frame() {
+    on_nodes(settings(), async |node| {
+        let mut publisher = node.connect(V5, "publisher").await;
+        let payloads: Vec<String> = [0, 1, 100, 110, 1000, 2000, 70_000, 300_000]
+            .into_iter()
+            .map(|size| "x".repeat(size + 1))
+            .collect();
+        for (index, payload) in payloads.iter().enumerate() {
+            let mut message = publish(&format!("retained/{index}"), AtMostOnce, payload);
+            message.retain = true;
+            publisher.send(Packet::Publish(message)).await;
+        }
+        publisher.ping().await;
+        for version in [V31, V311, V5] {
+            let mut socket = WebSocket::connected(node, version, "browser").await;
+            let filters = [("retained/#", options(AtMostOnce)), ("live", options(AtLeastOnce))];
+            let subscribe = Packet::Subscribe(subscribe_packet(identifier(1), &filters));
+            socket.send_packets(&[subscribe, Packet::PingReq, Packet::PingReq, Packet::PingReq]).await;
+            let mut sizes = Vec::new();
+            let mut others = Vec::new();
+            while sizes.len() < payloads.len() || others.len() < 4 {
+                match socket.next().await {
+                    Packet::Publish(Publish { payload, .. }) => sizes.push(payload.len()),
+                    other => others.push(other),
+                }
+            }
+            assert_eq!(sizes, payloads.iter().map(String::len).collect::<Vec<_>>());
+            let pings = others.iter().filter(|packet| **packet == Packet::PingResp).count();
+            assert_eq!((pings, others.len()), (3, 4), "{others:?}");
+            let messages = (1..=200).map(|number| {
+                let mut message = publish("live", AtLeastOnce, &format!("{number}"));
+                message.packet_identifier = Some(identifier(number));
+                Packet::Publish(message)
+            });
+            publisher.send_all(&messages.collect::<Vec<_>>()).await;
+            for number in 1..=200 {
+                match socket.next().await {
+                    Packet::Publish(publish) => assert_eq!(publish.payload, number.to_string()),
+                    other => panic!("{other:?} in place of a PUBLISH"),
+                }
+            }
+            for number in 1..=200 {
+                publisher
+                    .expect(Packet::PubAck(mqtt_codec::Ack::new(identifier(number), ReasonCode::Success)))
+                    .await;
+            }
+        }
+    });
+}
+
+/// With the listener's key, what is sent together shares a frame.
+#[test]
+fn many_packets_per_frame() {
+    actix_rt::System::new().block_on(async {
+        let options =
+            WebSocketOptions { packets_per_frame: PacketsPerFrame::Many, ..WebSocketOptions::default() };
+        let node = TestNode::start_with_websocket(options).await;
+        let mut socket = WebSocket::connected(&node, V5, "browser").await;
+        socket.send_packets(&vec![Packet::PingReq; 10]).await;
+        let (_, payload) = socket.next_frame().await.expect("a frame");
+        assert_eq!(socket.decoded(&payload), vec![Packet::PingResp; 10]);
+        node.stop().await;
     });
 }
 

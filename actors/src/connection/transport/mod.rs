@@ -21,7 +21,7 @@ use tokio::io::AsyncWrite;
 use tokio::net::TcpStream;
 
 pub use websocket::{
-    HandshakeError, WebSocket, WebSocketError, WebSocketRefusal, WebSocketSettings, websocket,
+    HandshakeError, PacketsPerFrame, WebSocket, WebSocketError, WebSocketOptions, WebSocketRefusal, websocket,
 };
 
 /// What carries the MQTT packets of a network connection.
@@ -94,12 +94,12 @@ impl Transport {
 
     /// Writes MQTT bytes, and returns how many of them were accepted.
     ///
-    /// A WebSocket frames what it accepts as one binary message. The part of that message for which the socket has no
-    /// room is kept, and is written by the next call of this method or of [`poll_flush`](Self::poll_flush); nothing
-    /// further is accepted before. So whoever has nothing more to write must flush.
+    /// A WebSocket puts whole packets into binary frames. What the socket has no room for is not kept: whoever begins a
+    /// packet goes on with it, even if the peer has closed. It may owe the peer a control frame, which goes out in front
+    /// of the next packet, so whoever has nothing more to write must flush.
     ///
     /// # Errors
-    /// Those of the socket, and `BrokenPipe` on a WebSocket whose end was read or that was shut down.
+    /// Those of the socket, and `BrokenPipe` on a WebSocket whose end was read or that was shut down, at a new packet.
     pub fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self {
             Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
@@ -140,7 +140,7 @@ impl Transport {
     }
 
     /// Writes out what was accepted and says that nothing more will come: a WebSocket by a close frame (1000, or what
-    /// the peer did wrong) and FIN, TCP by FIN.
+    /// the peer did wrong) and FIN, TCP by FIN, and a WebSocket in the middle of a packet.
     ///
     /// The peer may still be read. To drop a socket with unread bytes resets the connection, which can cost the peer
     /// the last bytes written; one who cares reads until 0, within a deadline.

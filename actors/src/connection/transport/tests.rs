@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use tungstenite::client::IntoClientRequest;
 
-use super::{Transport, WebSocketSettings};
+use super::{HandshakeError, PacketsPerFrame, Transport, WebSocketOptions};
 
 pub(super) const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -55,19 +55,33 @@ pub(super) async fn within<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(DEADLINE, future).await.expect("done within the deadline")
 }
 
-pub(super) fn settings() -> WebSocketSettings {
-    WebSocketSettings { path: "/mqtt".to_owned(), message_bytes_max: 8 * 1024 * 1024 }
+pub(super) const MESSAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+pub(super) fn options(packets_per_frame: PacketsPerFrame) -> WebSocketOptions {
+    WebSocketOptions { packets_per_frame, ..WebSocketOptions::default() }
 }
 
-/// A WebSocket after its handshake, and its client.
+/// The node's part of a handshake, with default options.
+pub(super) async fn accept(node: TcpStream) -> Result<Transport, HandshakeError> {
+    within(super::websocket(node, &WebSocketOptions::default(), MESSAGE_BYTES_MAX)).await
+}
+
+/// A WebSocket after its handshake, which sends what it is given in frames as large as may be, and its client.
 pub(super) async fn websocket() -> (Transport, Client) {
-    let (node, client) = connection();
+    websocket_on(connection(), PacketsPerFrame::Many).await
+}
+
+pub(super) async fn websocket_on(
+    (node, client): (TcpStream, TcpStream),
+    packets_per_frame: PacketsPerFrame,
+) -> (Transport, Client) {
     let client = meanwhile(move || {
         let mut request = "ws://localhost/mqtt".into_client_request().unwrap();
         request.headers_mut().insert("Sec-WebSocket-Protocol", "mqtt".parse().unwrap());
         tungstenite::client(request, client).unwrap().0
     });
-    let transport = within(super::websocket(node, &settings())).await.unwrap();
+    let options = options(packets_per_frame);
+    let transport = within(super::websocket(node, &options, MESSAGE_BYTES_MAX)).await.unwrap();
     (transport, client.await)
 }
 
@@ -107,19 +121,30 @@ pub(super) async fn shutdown(transport: &mut Transport) {
     within(poll_fn(|cx| transport.poll_shutdown(cx))).await.unwrap();
 }
 
+/// What `write_until_full` offers at once: a frame.
+const BLOCK: usize = 64 * 1024;
+
 /// Writes blocks of `pattern` until the transport accepts nothing more, for now; says how many bytes it took.
 pub(super) async fn write_until_full(transport: &mut Transport) -> usize {
     let bytes = pattern(1024 * 1024);
+    let block = |written: usize| {
+        let at = written % bytes.len();
+        &bytes[at..(at / BLOCK + 1) * BLOCK]
+    };
     // A fresh socket has no room until the runtime has looked at it.
-    let mut written = within(poll_fn(|cx| transport.poll_write(cx, &bytes))).await.unwrap();
+    let mut written = within(poll_fn(|cx| transport.poll_write(cx, block(0)))).await.unwrap();
     loop {
-        let rest = &bytes[written % bytes.len()..];
-        match poll_fn(|cx| Poll::Ready(transport.poll_write(cx, rest))).await {
+        match poll_fn(|cx| Poll::Ready(transport.poll_write(cx, block(written)))).await {
             Poll::Ready(length) => written += length.unwrap(),
             Poll::Pending => return written,
         }
         assert!(written < 64 * 1024 * 1024, "accepted without end while the peer does not read");
     }
+}
+
+/// What has to follow what `write_until_full` wrote: the rest of the frame.
+pub(super) fn rest_of_block(written: usize) -> Vec<u8> {
+    repeated_pattern(written.next_multiple_of(BLOCK)).split_off(written)
 }
 
 /// Bytes of which no stretch of 1 MiB equals another that starts elsewhere, so that lost or doubled ones show.

@@ -15,7 +15,7 @@ use micro_mq_actors::sessions::{MemoryBackend, ObserveSessions, SessionBackend};
 use micro_mq_actors::settings::Settings;
 use micro_mq_actors::topics::ObserveTrie;
 use micro_mq_actors::worker::NodeShared;
-use micro_mq_actors::{Listener, ListenerKind, Node, NodeOptions, RunningNode};
+use micro_mq_actors::{Listener, ListenerKind, Node, NodeOptions, RunningNode, WebSocketOptions};
 use mqtt_codec::{ConnAck, Connect, ProtocolVersion, ReasonCode};
 
 use super::{Client, DEADLINE, connect};
@@ -79,7 +79,7 @@ impl TestNode {
         backend: impl FnOnce() -> Rc<RefCell<dyn SessionBackend>> + Send + 'static,
     ) -> Self {
         let provider = Provider::from_settings(&auth).expect("a provider");
-        Self::start_asking_on(workers, settings, auth, provider, backend).await
+        Self::start_listening(workers, settings, auth, provider, WebSocketOptions::default(), backend).await
     }
 
     /// Asking another provider than the settings name.
@@ -91,14 +91,24 @@ impl TestNode {
     ) -> Self {
         let backend =
             || -> Rc<RefCell<dyn SessionBackend>> { Rc::new(RefCell::new(MemoryBackend::default())) };
-        Self::start_asking_on(workers, settings, auth, provider, backend).await
+        Self::start_listening(workers, settings, auth, provider, WebSocketOptions::default(), backend).await
     }
 
-    async fn start_asking_on(
+    /// One worker, default settings, and a WebSocket listener with other options.
+    pub(crate) async fn start_with_websocket(options: WebSocketOptions) -> Self {
+        let backend =
+            || -> Rc<RefCell<dyn SessionBackend>> { Rc::new(RefCell::new(MemoryBackend::default())) };
+        let auth = AuthSettings::default();
+        let provider = Provider::from_settings(&auth).expect("a provider");
+        Self::start_listening(1, settings(), auth, provider, options, backend).await
+    }
+
+    async fn start_listening(
         workers: usize,
         mut settings: Settings,
         auth: AuthSettings,
         provider: Provider,
+        websocket: WebSocketOptions,
         backend: impl FnOnce() -> Rc<RefCell<dyn SessionBackend>> + Send + 'static,
     ) -> Self {
         watch_panics();
@@ -110,7 +120,7 @@ impl TestNode {
         };
         let listeners = vec![
             listener("tcp", ListenerKind::Tcp),
-            listener("websocket", ListenerKind::WebSocket { path: "/mqtt".to_owned() }),
+            listener("websocket", ListenerKind::WebSocket(Arc::new(websocket))),
         ];
         let options = NodeOptions { settings, auth, listeners };
         let node = Node::start_on(options, provider, backend).await.expect("a node on free ports starts");

@@ -20,7 +20,7 @@ fn offering(protocols: &str) -> String {
 async fn answer(request: &[u8]) -> (Result<Transport, HandshakeError>, String) {
     let (node, mut client) = connection();
     client.write_all(request).unwrap();
-    let result = within(super::super::websocket(node, &settings())).await;
+    let result = accept(node).await;
     let answer = meanwhile(move || {
         let mut answer = String::new();
         let mut byte = [0];
@@ -122,7 +122,7 @@ async fn headers_are_limited() {
     let long = format!("GET /mqtt HTTP/1.1\r\nCookie: {}", "x".repeat(100_000));
     let (node, mut client) = connection();
     let client = meanwhile(move || client.write_all(long.as_bytes()));
-    let error = within(super::super::websocket(node, &settings())).await.unwrap_err();
+    let error = accept(node).await.unwrap_err();
     assert!(matches!(error, HandshakeError::HeadersTooLarge), "{error}");
     let _ = client.await; // how much of it could be written is the system's affair
 
@@ -137,7 +137,7 @@ async fn client_that_closes_early_is_an_error() {
     let (node, mut client) = connection();
     client.write_all(b"GET /mqtt").unwrap();
     client.shutdown(Shutdown::Write).unwrap();
-    let error = within(super::super::websocket(node, &settings())).await.unwrap_err();
+    let error = accept(node).await.unwrap_err();
     assert!(matches!(error, HandshakeError::Incomplete { received: 9 }), "{error}");
 }
 
@@ -150,14 +150,14 @@ async fn request_may_come_byte_by_byte_and_the_first_message_with_it() {
         }
         client
     });
-    within(super::super::websocket(node, &settings())).await.unwrap();
+    accept(node).await.unwrap();
     drop(client.await);
 
     let (node, mut client) = connection();
     let mut bytes = offering("mqtt").into_bytes();
     bytes.extend_from_slice(&[0x82, 0x82, 0, 0, 0, 0, 0xc0, 0x00, 0x82, 0x82, 0, 0, 0]);
     client.write_all(&bytes).unwrap();
-    let mut transport = within(super::super::websocket(node, &settings())).await.unwrap();
+    let mut transport = accept(node).await.unwrap();
     assert_eq!(read_exactly(&mut transport, 2).await, b"\xc0\x00");
     client.write_all(&[0, 0xe0, 0x00]).unwrap();
     assert_eq!(read_exactly(&mut transport, 2).await, b"\xe0\x00");

@@ -241,7 +241,7 @@ async fn frames_against_the_protocol_are_refused() {
 
 #[actix::test]
 async fn too_large_messages_are_refused_before_they_are_received() {
-    let limit = settings().message_bytes_max as u64;
+    let limit = MESSAGE_BYTES_MAX as u64;
     let mut header = vec![BINARY, 0x80 | 127];
     header.extend_from_slice(&(limit + 1).to_be_bytes());
     header.extend_from_slice(&[0; 4]);
@@ -267,10 +267,14 @@ async fn peer_that_reads_late_still_learns_what_it_did_wrong() {
     send_raw(&mut client, &frame(TEXT, b"hello"));
     let error = read(&mut transport, &mut [0; 64]).await.expect_err("text");
     assert_eq!(error.kind(), ErrorKind::InvalidData);
+    let rest = rest_of_block(written);
+    let all = written + rest.len();
     let client = meanwhile(move || {
-        assert!(receive_exactly(&mut client, written) == repeated_pattern(written));
+        assert!(receive_exactly(&mut client, all) == repeated_pattern(all));
         receive_close(&mut client)
     });
+    // A frame that was begun is completed.
+    write(&mut transport, &rest).await;
     shutdown(&mut transport).await;
     assert_eq!(client.await, CloseCode::Unsupported);
 }
@@ -399,33 +403,59 @@ async fn many_and_long_slices_are_written_in_turns() {
 async fn full_socket_takes_more_once_the_peer_reads() {
     let (mut transport, mut client) = websocket().await;
     let written = write_until_full(&mut transport).await;
-    let client = meanwhile(move || receive_exactly(&mut client, written + 7));
-    write(&mut transport, b"the end").await;
-    assert!(client.await == [repeated_pattern(written), b"the end".to_vec()].concat());
+    let rest = rest_of_block(written);
+    let all = written + rest.len();
+    let client = meanwhile(move || receive_exactly(&mut client, all + 7));
+    write(&mut transport, &[&rest, &b"the end"[..]].concat()).await;
+    assert!(client.await == [repeated_pattern(all), b"the end".to_vec()].concat());
 }
 
-/// The node only reads; still the rest of its message and the pong behind it go out once there is room.
+/// A pong does not land in the middle of a frame.
 #[actix::test]
-async fn pong_that_waits_for_room_wakes_the_reader() {
+async fn pong_waits_for_the_end_of_a_frame() {
     let (mut transport, mut client) = websocket().await;
     let written = write_until_full(&mut transport).await;
+    let rest = rest_of_block(written);
+    let all = written + rest.len();
     client.send(Message::Ping(Bytes::from_static(b"p"))).unwrap();
+    client.send(Message::binary(&b"read"[..])).unwrap();
+    assert_eq!(read_exactly(&mut transport, 4).await, b"read");
     let client = meanwhile(move || {
-        let received = receive_exactly(&mut client, written);
-        let pong = client.read().unwrap();
-        client.send(Message::binary(&b"got it"[..])).unwrap();
-        (received, pong)
+        let received = receive_exactly(&mut client, all);
+        (received, client.read().unwrap())
     });
-    assert_eq!(read_exactly(&mut transport, 6).await, b"got it");
+    write(&mut transport, &rest).await;
     let (received, pong) = client.await;
-    assert!(received == repeated_pattern(written));
+    assert!(received == repeated_pattern(all));
     assert_eq!(pong, Message::Pong(Bytes::from_static(b"p")));
+}
+
+/// Who does not go on with a packet can only cut the connection off.
+#[actix::test]
+async fn shutdown_within_a_frame_is_no_close_frame() {
+    let (mut transport, mut client) = websocket().await;
+    let written = write_until_full(&mut transport).await;
+    shutdown(&mut transport).await;
+    meanwhile(move || {
+        let mut received = 0;
+        loop {
+            match client.read() {
+                Ok(Message::Binary(bytes)) => received += bytes.len(),
+                Ok(other) => panic!("{other} in place of a binary message"),
+                Err(_) => break,
+            }
+        }
+        assert!(received <= written, "{received} of {written}");
+    })
+    .await;
 }
 
 #[actix::test]
 async fn pings_of_a_peer_that_reads_nothing_do_not_pile_up() {
     let (mut transport, mut client) = websocket().await;
     let written = write_until_full(&mut transport).await;
+    let rest = rest_of_block(written);
+    let all = written + rest.len();
     const PINGS: usize = 20_000;
     let (all_pings_seen, seen) = std::sync::mpsc::channel();
     let client = meanwhile(move || {
@@ -434,7 +464,7 @@ async fn pings_of_a_peer_that_reads_nothing_do_not_pile_up() {
         }
         send_raw(&mut client, &frame(BINARY, b"now I read"));
         seen.recv_timeout(DEADLINE).unwrap();
-        assert!(receive_exactly(&mut client, written) == repeated_pattern(written));
+        assert!(receive_exactly(&mut client, all) == repeated_pattern(all));
         let mut pongs = Vec::new();
         loop {
             match client.read().unwrap() {
@@ -446,6 +476,7 @@ async fn pings_of_a_peer_that_reads_nothing_do_not_pile_up() {
     });
     assert_eq!(read_exactly(&mut transport, 10).await, b"now I read");
     all_pings_seen.send(()).unwrap();
+    write(&mut transport, &rest).await;
     shutdown(&mut transport).await;
     let pongs = client.await;
     assert!(pongs.len() < PINGS / 10, "{} pongs were kept", pongs.len());
@@ -456,7 +487,7 @@ async fn pings_of_a_peer_that_reads_nothing_do_not_pile_up() {
 // === from worker to worker ===
 
 /// At the time of the hand-over there are bytes on all ways: in the socket, in the frame decoder, in the message being
-/// handed out, and behind a full socket.
+/// handed out, and in the middle of a frame that is sent.
 #[actix::test]
 async fn another_worker_goes_on_where_the_first_stopped() {
     let (mut transport, mut client) = websocket().await;
@@ -467,8 +498,10 @@ async fn another_worker_goes_on_where_the_first_stopped() {
     send_raw(&mut client, &message[100..]);
 
     let detached = transport.detach().unwrap();
+    let rest = rest_of_block(written);
+    let all = written + rest.len();
     let client = meanwhile(move || {
-        assert!(receive_exactly(&mut client, written) == repeated_pattern(written));
+        assert!(receive_exactly(&mut client, all) == repeated_pattern(all));
         assert_eq!(receive_exactly(&mut client, 13), b"written there");
         receive_close(&mut client)
     });
@@ -476,6 +509,7 @@ async fn another_worker_goes_on_where_the_first_stopped() {
         let mut transport = Transport::attach(detached).unwrap();
         assert_eq!(read_exactly(&mut transport, 10).await, b"read there");
         assert_eq!(read_exactly(&mut transport, 200).await, pattern(200));
+        write(&mut transport, &rest).await;
         write(&mut transport, b"written there").await;
         shutdown(&mut transport).await;
         assert_eq!(read(&mut transport, &mut [0; 8]).await.unwrap(), 0);

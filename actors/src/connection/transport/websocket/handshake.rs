@@ -14,7 +14,7 @@ use tungstenite::handshake::server::{Request, Response, create_response, write_r
 use tungstenite::http::{HeaderValue, StatusCode};
 
 use super::super::{Transport, tcp};
-use super::{WebSocket, WebSocketSettings};
+use super::{WebSocket, WebSocketOptions};
 
 /// Bytes of the request and its headers; cookies of a browser are the largest part of what is usual.
 const REQUEST_BYTES_MAX: usize = 8192;
@@ -84,9 +84,10 @@ impl HandshakeError {
 
 /// Takes an accepted TCP connection over and performs the server's part of the WebSocket handshake.
 ///
-/// The client must ask for `settings.path` and offer `mqtt` or `mqttv3.1`, of which the first in its list is chosen
+/// The client must ask for `options.path` and offer `mqtt` or `mqttv3.1`, of which the first in its list is chosen
 /// [MQTT-6.0.0-3] [MQTT-6.0.0-4]. What it sends behind its request is kept. There is no deadline here; the caller sets
-/// one.
+/// one. A message, or frame, of more than `message_bytes_max` is refused later: at least the maximum packet size, as many
+/// clients send a packet as one message.
 ///
 /// # Errors
 /// See [`HandshakeError`]. The connection is closed then, after the answer.
@@ -98,18 +99,20 @@ impl HandshakeError {
 /// Dropping the future closes the connection.
 pub async fn websocket(
     stream: std::net::TcpStream,
-    settings: &WebSocketSettings,
+    options: &WebSocketOptions,
+    message_bytes_max: usize,
 ) -> Result<Transport, HandshakeError> {
     let stream = tcp::register(stream)?;
     let mut received = Vec::new();
     let accepted = match read_request(&stream, &mut received).await {
-        Ok(request) => accept(&request, settings),
+        Ok(request) => accept(&request, options),
         Err(error) => Err(error),
     };
     match accepted {
         Ok(response) => {
             write_all(&stream, &response).await?;
-            Ok(Transport::WebSocket(Box::new(WebSocket::new(stream, received, settings))))
+            let socket = WebSocket::new(stream, received, options.packets_per_frame, message_bytes_max);
+            Ok(Transport::WebSocket(Box::new(socket)))
         }
         Err(error) => {
             refuse(stream, &error).await;
@@ -147,9 +150,9 @@ async fn read_request(stream: &TcpStream, received: &mut Vec<u8>) -> Result<Requ
 }
 
 /// The answer to a request, if it asks for what is offered here.
-fn accept(request: &Request, settings: &WebSocketSettings) -> Result<Vec<u8>, HandshakeError> {
+fn accept(request: &Request, options: &WebSocketOptions) -> Result<Vec<u8>, HandshakeError> {
     let path = request.uri().path();
-    if path != settings.path {
+    if path != options.path {
         return Err(HandshakeError::UnknownPath(path.chars().take(PATH_CHARACTERS_SHOWN).collect()));
     }
     let mut response: Response = create_response(request).map_err(|error| match error {

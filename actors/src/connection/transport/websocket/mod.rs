@@ -1,9 +1,11 @@
 //! MQTT over WebSocket: the bytes of binary messages, joined to one stream.
 //!
-//! The framing of what is received and the control frames are `tungstenite`'s; binary frames are sent past its buffers.
+//! The framing of what is received and the control frames are `tungstenite`'s; binary frames are sent past its buffers, as
+//! [`framing`] lays them out.
 //! Invariant: whatever is accepted for sending is written in the order of acceptance, and a control frame never lands
 //! inside a binary frame (the socket sees to both).
 
+mod framing;
 mod handshake;
 mod refusal;
 mod socket;
@@ -24,6 +26,7 @@ use self::socket::Socket;
 
 use crate::worker::go_on_behind_sockets;
 
+pub use framing::PacketsPerFrame;
 pub use handshake::{HandshakeError, websocket};
 pub use refusal::WebSocketRefusal;
 
@@ -41,12 +44,17 @@ const MESSAGES_PER_READ: usize = 256;
 
 /// How a WebSocket listener behaves.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WebSocketSettings {
+pub struct WebSocketOptions {
     /// The path of the URL at which MQTT is spoken, such as `/mqtt`. A query behind it is ignored.
     pub path: String,
-    /// Bytes of the largest message, and frame, accepted from a client: at least the maximum packet size, as many
-    /// clients send a packet as one message.
-    pub message_bytes_max: usize,
+    /// How many packets a binary frame of the node holds. A client may cut them as it likes.
+    pub packets_per_frame: PacketsPerFrame,
+}
+
+impl Default for WebSocketOptions {
+    fn default() -> Self {
+        Self { path: "/mqtt".to_owned(), packets_per_frame: PacketsPerFrame::default() }
+    }
 }
 
 /// How a client broke the WebSocket protocol, or MQTT's use of it. A close frame tells it.
@@ -93,14 +101,19 @@ pub struct WebSocket {
 
 impl WebSocket {
     /// A WebSocket whose handshake is done; `received` is what it read behind the request.
-    fn new(stream: TcpStream, received: Vec<u8>, settings: &WebSocketSettings) -> Self {
-        let socket = Socket::new(stream, received.len());
+    fn new(
+        stream: TcpStream,
+        received: Vec<u8>,
+        packets_per_frame: PacketsPerFrame,
+        message_bytes_max: usize,
+    ) -> Self {
+        let socket = Socket::new(stream, received.len(), packets_per_frame);
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER_BYTES)
             .write_buffer_size(0)
             .max_write_buffer_size(CONTROL_FRAMES_BYTES_MAX)
-            .max_message_size(Some(settings.message_bytes_max))
-            .max_frame_size(Some(settings.message_bytes_max));
+            .max_message_size(Some(message_bytes_max))
+            .max_frame_size(Some(message_bytes_max));
         Self {
             protocol: tungstenite::WebSocket::from_partially_read(
                 socket,
@@ -158,11 +171,15 @@ impl WebSocket {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.protocol.get_mut().will_wake(cx);
+        // A frame is completed before anything else, a close frame included, is sent.
+        if self.protocol.get_ref().is_within_frame() {
+            return pending(self.protocol.get_mut().send(slices));
+        }
         pending(self.flush().and_then(|()| {
             if self.ended || !self.protocol.can_write() {
                 return Err(io::ErrorKind::BrokenPipe.into());
             }
-            self.protocol.get_mut().send_message(slices)
+            self.protocol.get_mut().send(slices)
         }))
     }
 
@@ -173,7 +190,9 @@ impl WebSocket {
 
     pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.protocol.get_mut().will_wake(cx);
-        pending(self.close().and_then(|()| self.protocol.get_mut().shutdown()))
+        // There is no close frame in the middle of another; the peer sees that it was cut off.
+        let closed = if self.protocol.get_ref().is_within_frame() { Ok(()) } else { self.close() };
+        pending(closed.and_then(|()| self.protocol.get_mut().shutdown()))
     }
 
     pub(super) fn detach(&mut self) -> io::Result<()> {

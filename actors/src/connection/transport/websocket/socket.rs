@@ -4,43 +4,36 @@
 //! task that polled last that tokio will wake. So a pong that finds the socket full while a message is read wakes that
 //! task as well, when there is room.
 
+use std::cell::RefCell;
 use std::io::{self, IoSlice, Read, Write};
 use std::mem;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use bytes::{Buf, Bytes};
 use tokio::io::AsyncWrite;
 use tokio::net::TcpStream;
-use tungstenite::protocol::frame::FrameHeader;
-use tungstenite::protocol::frame::coding::{Data, OpCode};
 
 use super::super::tcp;
+use super::framing::{Framer, PacketsPerFrame};
 use crate::worker::go_on_behind_sockets;
-
-/// Bytes of one message sent; more becomes further messages, as packets and messages need not coincide. It bounds the
-/// memory that a peer who does not read can occupy here.
-const SENT_MESSAGE_BYTES_MAX: usize = 64 * 1024;
-
-/// A frame header as a server writes it: opcode, length, and no mask.
-const HEADER_BYTES_MAX: usize = 2 + 8;
-
-/// Slices of one `writev`, the frame header among them.
-const SLICES_MAX: usize = 64;
 
 /// System calls of one turn of reading: a flood of frames that make no message must not keep the thread.
 const READS_PER_TURN: u32 = 4;
 
-/// A TCP connection that is registered with a runtime, or on its way to another, and the rest of a message for which it
-/// had no room.
+thread_local! {
+    /// Where short frames are put together. All WebSockets of a thread share it, each for one system call.
+    static COPIES: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A TCP connection that is registered with a runtime, or on its way to another.
 #[derive(Debug)]
 pub(super) struct Socket {
     stream: Stream,
     /// The task that polled last.
     waker: Waker,
-    /// The rest of a binary frame that was written in part. It goes out before anything else does.
-    unsent: Bytes,
+    /// A binary frame that was written in part: its rest goes out before anything else does.
+    framer: Framer,
     /// Bytes that the peer sent since this was last reset.
     received: u64,
     /// System calls that this turn may still read by.
@@ -57,11 +50,11 @@ enum Stream {
 
 impl Socket {
     /// A socket from which the handshake has read `received` bytes that were not its own.
-    pub(super) fn new(stream: TcpStream, received: usize) -> Self {
+    pub(super) fn new(stream: TcpStream, received: usize, packets_per_frame: PacketsPerFrame) -> Self {
         Self {
             stream: Stream::Attached(stream),
             waker: Waker::noop().clone(),
-            unsent: Bytes::new(),
+            framer: Framer::new(packets_per_frame),
             received: received as u64,
             reads_left: READS_PER_TURN,
         }
@@ -72,7 +65,7 @@ impl Socket {
         Self {
             stream: mem::replace(&mut self.stream, Stream::Taken),
             waker: mem::replace(&mut self.waker, Waker::noop().clone()),
-            unsent: mem::take(&mut self.unsent),
+            framer: mem::take(&mut self.framer),
             received: 0,
             reads_left: self.reads_left,
         }
@@ -121,73 +114,43 @@ impl Socket {
         Err(io::ErrorKind::NotConnected.into())
     }
 
-    /// Sends the slices as one binary message, or their beginning if they are long, and returns how many of their bytes
-    /// that was. What the socket has no room for is kept; if it has room for nothing, nothing is accepted.
-    ///
-    /// The frame goes from the caller's slices to the socket, without a copy: `tungstenite` would make two, and keep
-    /// the larger of all buffers that it ever needed for that.
-    pub(super) fn send_message(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        debug_assert!(self.unsent.is_empty(), "flushed before");
-        let mut payload = 0;
-        let mut frame = [IoSlice::new(&[]); SLICES_MAX];
-        let mut count = 1;
-        for slice in slices.iter().filter(|slice| !slice.is_empty()) {
-            let length = slice.len().min(SENT_MESSAGE_BYTES_MAX - payload);
-            if length == 0 || count == SLICES_MAX {
-                break;
-            }
-            frame[count] = IoSlice::new(&slice[..length]);
-            count += 1;
-            payload += length;
-        }
-        if payload == 0 {
-            return Ok(0);
-        }
-        let header = FrameHeader { opcode: OpCode::Data(Data::Binary), ..FrameHeader::default() };
-        let mut room = [0; HEADER_BYTES_MAX];
-        let mut unused = &mut room[..];
-        header.format(payload as u64, &mut unused).map_err(io::Error::other)?;
-        let length = HEADER_BYTES_MAX - unused.len();
-        frame[0] = IoSlice::new(&room[..length]);
-        let frame = &frame[..count];
+    /// Whether the peer is in the middle of a binary frame, the rest of which is still to be offered.
+    pub(super) fn is_within_frame(&self) -> bool {
+        self.framer.is_within_frame()
+    }
 
-        let (stream, mut cx) = self.polled()?;
-        let mut written = unblocked(Pin::new(stream).poll_write_vectored(&mut cx, frame))?;
-        if written == 0 {
-            return Err(io::ErrorKind::WriteZero.into());
-        }
-        let missing = length + payload - written;
-        if missing > 0 {
-            let mut unsent = Vec::with_capacity(missing);
-            for slice in frame {
-                let skipped = written.min(slice.len());
-                written -= skipped;
-                unsent.extend_from_slice(&slice[skipped..]);
+    /// Sends the slices in binary frames, or the beginning of them, and returns how many of their bytes that was. Nothing
+    /// is kept: what follows has to be offered next.
+    pub(super) fn send(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        COPIES.with_borrow_mut(|copies| {
+            loop {
+                let framer = self.framer;
+                let (stream, mut cx) = self.polled()?;
+                // Nothing is copied for a socket that is known to be full.
+                unblocked(stream.poll_write_ready(&mut cx))?;
+                let layout = framer.lay_out(slices, copies);
+                if layout.is_empty() {
+                    return Ok(0);
+                }
+                let poll =
+                    layout.write(copies, |frames| Pin::new(stream).poll_write_vectored(&mut cx, frames));
+                let written = unblocked(poll)?;
+                if written == 0 {
+                    return Err(io::ErrorKind::WriteZero.into());
+                }
+                // If there was room for nothing but a part of a frame header, the next call says that there is none.
+                let taken = self.framer.advance(&layout, written);
+                if taken > 0 {
+                    return Ok(taken);
+                }
             }
-            self.unsent = unsent.into();
-        }
-        Ok(payload)
+        })
     }
 
     /// Ready when the peer was sent FIN.
     pub(super) fn shutdown(&mut self) -> io::Result<()> {
         let (stream, mut cx) = self.polled()?;
         unblocked(Pin::new(stream).poll_shutdown(&mut cx))
-    }
-
-    fn send_unsent(&mut self) -> io::Result<()> {
-        while !self.unsent.is_empty() {
-            let Stream::Attached(stream) = &mut self.stream else {
-                return Err(io::ErrorKind::NotConnected.into());
-            };
-            let mut cx = Context::from_waker(&self.waker);
-            match unblocked(Pin::new(stream).poll_write(&mut cx, &self.unsent))? {
-                0 => return Err(io::ErrorKind::WriteZero.into()),
-                written => self.unsent.advance(written),
-            }
-        }
-        self.unsent = Bytes::new(); // an empty rest would still hold the memory of the whole
-        Ok(())
     }
 
     fn polled(&mut self) -> io::Result<(&mut TcpStream, Context<'_>)> {
@@ -215,13 +178,16 @@ impl Read for Socket {
 
 impl Write for Socket {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.send_unsent()?; // a pong or close frame never lands inside a binary frame
+        if self.is_within_frame() {
+            // A pong or close frame never lands inside a binary frame.
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
         let (stream, mut cx) = self.polled()?;
         unblocked(Pin::new(stream).poll_write(&mut cx, bytes))
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.send_unsent()
+        Ok(())
     }
 }
 
