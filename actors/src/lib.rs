@@ -25,7 +25,7 @@ pub mod topics;
 pub mod worker;
 
 pub use admin::{AdminHandle, ClientLedger, NodeLedger, Unanswered};
-pub use connection::transport::{PacketsPerFrame, WebSocketOptions};
+pub use connection::transport::{AllowedOrigins, OriginError, PacketsPerFrame, WebSocketOptions};
 pub use connection::{Listener, ListenerKind};
 pub use node::{BindError, Node, NodeOptions, RunningNode, ShutdownReport, StartError, bind_errors, workers};
 pub use settings::Settings;

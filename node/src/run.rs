@@ -109,6 +109,7 @@ fn options(config: &NodeConfig, room: Room) -> NodeOptions {
             ListenerKind::Websocket => micro_mq_actors::ListenerKind::WebSocket(Arc::new(WebSocketOptions {
                 path: listener.path.clone(),
                 packets_per_frame: listener.packets_per_frame,
+                origins: listener.origins.clone(),
             })),
         },
         address: listener.bind,

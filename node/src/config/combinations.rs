@@ -9,7 +9,8 @@ use super::error::Problem;
 use super::tables::{ALLOW_ADMIN_WORDS, ALLOW_ANONYMOUS_WORDS, ListenerKind};
 
 /// Keys that mean something for WebSockets alone, and what they say.
-const WEBSOCKET_KEYS: [(&str, &str); 2] = [("path", "a path"), ("packets_per_frame", "frames")];
+const WEBSOCKET_KEYS: [(&str, &str); 3] =
+    [("path", "a path"), ("packets_per_frame", "frames"), ("origins", "origins")];
 
 pub(super) fn check(effective: &Effective) -> Vec<Problem> {
     let mut problems = Vec::new();

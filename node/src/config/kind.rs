@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use micro_mq_actors::AllowedOrigins;
 use toml::Value;
 
 /// Type and range of a value.
@@ -39,12 +40,15 @@ pub enum Kind {
 pub enum Item {
     /// The name of a host, without a port.
     HostName,
+    /// What web pages may open a WebSocket.
+    Origin,
 }
 
 impl Item {
     fn fits(self, text: &str) -> bool {
         match self {
             Self::HostName => is_host_name(text),
+            Self::Origin => AllowedOrigins::of([text]).is_ok(),
         }
     }
 
@@ -52,6 +56,7 @@ impl Item {
     fn described(self) -> &'static str {
         match self {
             Self::HostName => "host names without port, such as [\"broker.example\"]",
+            Self::Origin => "origins such as [\"https://example.org\"], or same_host, null or any",
         }
     }
 }

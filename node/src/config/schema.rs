@@ -41,6 +41,7 @@ const LISTENER: &[(&str, Kind)] = &[
     ("bind", Kind::Address),
     ("path", Kind::Path),
     ("packets_per_frame", Kind::OneOf(&["one", "many"])),
+    ("origins", Kind::ListOf(Item::Origin)),
     ("enabled", Kind::Flag),
 ];
 

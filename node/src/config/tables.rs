@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use auth_actor::AuthSettings;
-use micro_mq_actors::PacketsPerFrame;
 use micro_mq_actors::settings::{MqttSettings, SessionSettings, Settings, WorkerSettings};
+use micro_mq_actors::{AllowedOrigins, PacketsPerFrame};
 use serde::Deserialize;
 
 /// The words that let anybody on the network connect without authentication.
@@ -79,6 +79,10 @@ pub struct ListenerConfig {
     /// "one".
     #[serde(default)]
     pub packets_per_frame: PacketsPerFrame,
+    /// Web pages that may connect, others get 403: origins and the words "same_host", "null" and "any". Only for
+    /// "websocket". Default ["same_host"].
+    #[serde(default)]
+    pub origins: AllowedOrigins,
     /// Whether the listener is opened. Default true.
     #[serde(default = "default_enabled")]
     pub enabled: bool,

@@ -236,6 +236,11 @@ fn a_word_that_is_none_of_its_key_is_refused() {
         "listener.websocket.packets_per_frame: must be \"one\" or \"many\", not \"2\"",
     );
     check_set(
+        "listener.websocket.origins=same_host, *.example.org",
+        "listener.websocket.origins: must be a list of origins such as [\"https://example.org\"], or same_host, null or \
+         any, not of \"*.example.org\"",
+    );
+    check_set(
         "mqtt.response_information=replies/#",
         "mqtt.response_information: must be the beginning of a topic name, without wildcards, not \"replies/#\"",
     );
@@ -289,6 +294,10 @@ fn listeners_that_cannot_be_are_refused() {
     check_file(
         "[listener.tcp]\npath = \"/x\"\n",
         "listener.tcp.path: only a listener of type \"websocket\" has a path",
+    );
+    check_file(
+        "[listener.tcp]\norigins = [\"any\"]\n",
+        "listener.tcp.origins: only a listener of type \"websocket\" has origins",
     );
     check_file(
         "[listener.tcp]\npackets_per_frame = \"many\"\n",

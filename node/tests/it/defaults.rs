@@ -7,8 +7,8 @@ use micro_mq::config::schema::SECTIONS;
 use micro_mq::config::{
     AdminConfig, DEFAULTS, ListenerConfig, ListenerKind, LogConfig, NodeConfig, SecurityConfig, Sources,
 };
-use micro_mq_actors::PacketsPerFrame;
 use micro_mq_actors::settings::{MqttSettings, SessionSettings, Settings, WorkerSettings};
+use micro_mq_actors::{AllowedOrigins, PacketsPerFrame};
 
 use crate::fields;
 
@@ -18,6 +18,7 @@ fn listener(kind: ListenerKind, bind: &str) -> ListenerConfig {
         bind: bind.parse().unwrap(),
         path: "/mqtt".to_owned(),
         packets_per_frame: PacketsPerFrame::One,
+        origins: AllowedOrigins::default(),
         enabled: true,
     }
 }

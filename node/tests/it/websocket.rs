@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 
 use actix_rt::time::timeout;
-use micro_mq_actors::{PacketsPerFrame, WebSocketOptions};
+use micro_mq_actors::{AllowedOrigins, PacketsPerFrame, WebSocketOptions};
 use mqtt_codec::ProtocolVersion::{V5, V31, V311};
 use mqtt_codec::QoS::{AtLeastOnce, AtMostOnce};
 use mqtt_codec::{Limits, Packet, ProtocolVersion, Publish, ReasonCode, Sender, decode, encode};
@@ -66,6 +66,16 @@ impl WebSocket {
             "GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
              Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
              Sec-WebSocket-Protocol: {sub_protocol}\r\n\r\n"
+        );
+        self.send_bytes(request.as_bytes()).await;
+    }
+
+    /// The request of a browser, with more headers.
+    async fn request_by(&mut self, host: &str, headers: &str) {
+        let request = format!(
+            "GET /mqtt HTTP/1.1\r\nHost: {host}\r\nConnection: keep-alive\r\nConnection: Upgrade\r\n\
+             Upgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Protocol: mqtt\r\n{headers}\r\n"
         );
         self.send_bytes(request.as_bytes()).await;
     }
@@ -341,6 +351,49 @@ fn many_packets_per_frame() {
         socket.send_packets(&vec![Packet::PingReq; 10]).await;
         let (_, payload) = socket.next_frame().await.expect("a frame");
         assert_eq!(socket.decoded(&payload), vec![Packet::PingResp; 10]);
+        node.stop().await;
+    });
+}
+
+/// A browser says which page it is at: by default one of the same host may connect, and on loopback none whose name only
+/// leads there. Who is no browser says nothing.
+#[test]
+fn web_pages() {
+    const FORBIDDEN: &str = "HTTP/1.1 403 ";
+    const ACCEPTED: &str = "HTTP/1.1 101 ";
+    let check = async |node: &TestNode, origin: &str, host: &str, expected: &str| {
+        let mut socket = WebSocket::open(node).await;
+        socket.request_by(host, &format!("Origin: {origin}\r\n")).await;
+        let answer = socket.http_answer().await;
+        assert!(answer.starts_with(expected), "{origin} asks {host}: {answer}");
+    };
+    on_nodes(settings(), async |node| {
+        let port = node.websocket_address().port();
+        check(node, "http://localhost:3000", &format!("localhost:{port}"), ACCEPTED).await;
+        check(node, "https://127.0.0.1", &format!("127.0.0.1:{port}"), ACCEPTED).await;
+        check(node, "http://example.org", &format!("localhost:{port}"), FORBIDDEN).await;
+        check(node, "http://rebinding.example", &format!("rebinding.example:{port}"), FORBIDDEN).await;
+        check(node, "null", "localhost", FORBIDDEN).await;
+    });
+    actix_rt::System::new().block_on(async {
+        for (origins, admitted, refused) in [
+            (&["https://example.org"][..], "https://example.org", "http://localhost"),
+            (&["same_host", "null"], "null", "https://example.org"),
+        ] {
+            let origins = AllowedOrigins::of(origins.iter().copied()).unwrap();
+            let node =
+                TestNode::start_with_websocket(WebSocketOptions { origins, ..WebSocketOptions::default() })
+                    .await;
+            check(&node, admitted, "localhost", ACCEPTED).await;
+            check(&node, refused, "localhost", FORBIDDEN).await;
+            node.stop().await;
+        }
+        let origins = AllowedOrigins::of(["any"]).unwrap();
+        let node =
+            TestNode::start_with_websocket(WebSocketOptions { origins, ..WebSocketOptions::default() }).await;
+        for origin in ["http://rebinding.example", "null", "https://example.org"] {
+            check(&node, origin, "rebinding.example", ACCEPTED).await;
+        }
         node.stop().await;
     });
 }

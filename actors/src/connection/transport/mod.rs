@@ -21,7 +21,8 @@ use tokio::io::AsyncWrite;
 use tokio::net::TcpStream;
 
 pub use websocket::{
-    HandshakeError, PacketsPerFrame, WebSocket, WebSocketError, WebSocketOptions, WebSocketRefusal, websocket,
+    AllowedOrigins, HandshakeError, OriginError, PacketsPerFrame, WebSocket, WebSocketError,
+    WebSocketOptions, WebSocketRefusal, websocket,
 };
 
 /// What carries the MQTT packets of a network connection.

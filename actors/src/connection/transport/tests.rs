@@ -2,6 +2,7 @@
 //! waits at most for `DEADLINE`.
 
 mod handshake;
+mod headers;
 mod tcp;
 mod websocket;
 

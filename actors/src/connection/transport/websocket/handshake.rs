@@ -10,19 +10,14 @@ use tokio::net::TcpStream;
 use tungstenite::Error;
 use tungstenite::error::{CapacityError, ProtocolError};
 use tungstenite::handshake::machine::TryParse;
-use tungstenite::handshake::server::{Request, Response, create_response, write_response};
-use tungstenite::http::{HeaderValue, StatusCode};
+use tungstenite::handshake::server::Request;
+use tungstenite::http::StatusCode;
 
 use super::super::{Transport, tcp};
-use super::{WebSocket, WebSocketOptions};
+use super::{WebSocket, WebSocketOptions, request};
 
 /// Bytes of the request and its headers; cookies of a browser are the largest part of what is usual.
 const REQUEST_BYTES_MAX: usize = 8192;
-
-/// What a reader needs of a path that is wrong.
-const PATH_CHARACTERS_SHOWN: usize = 128;
-
-const PROTOCOL: &str = "sec-websocket-protocol";
 
 /// Why a connection did not become a WebSocket. Where there is a [`status`](Self::status), the client was told.
 #[derive(Debug, thiserror::Error)]
@@ -49,11 +44,14 @@ pub enum HandshakeError {
     #[error("no websocket at path {0:?}")]
     UnknownPath(String),
     /// Plain HTTP, or another version of WebSocket than 13. Status 426.
-    #[error("http request is not an upgrade to websocket version 13")]
-    UpgradeRequired(#[source] Error),
-    /// An upgrade with a missing or wrong key. Status 400.
-    #[error("websocket handshake is malformed")]
-    Malformed(#[source] Error),
+    #[error("http request is not an upgrade to websocket version 13: {0}")]
+    UpgradeRequired(&'static str),
+    /// A header that is missing, wrong, or there more than once: the key, the host, the origin. Status 400.
+    #[error("websocket handshake is malformed: {0}")]
+    Malformed(String),
+    /// A web page that may not connect. Status 403.
+    #[error("origin {0:?} is not among the origins of this listener")]
+    ForeignOrigin(String),
     /// The client offers neither `mqtt` nor `mqttv3.1` as sub-protocol [MQTT-6.0.0-3]. Status 400.
     #[error("websocket sub-protocol mqtt is not among those offered: {0:?} [MQTT-6.0.0-3]")]
     NoMqtt(String),
@@ -65,6 +63,7 @@ impl HandshakeError {
         match self {
             Self::Io(_) | Self::Incomplete { .. } => None,
             Self::NotHttp(_) | Self::Malformed(_) | Self::NoMqtt(_) => Some(StatusCode::BAD_REQUEST),
+            Self::ForeignOrigin(_) => Some(StatusCode::FORBIDDEN),
             Self::UnknownPath(_) => Some(StatusCode::NOT_FOUND),
             Self::WrongMethod => Some(StatusCode::METHOD_NOT_ALLOWED),
             Self::UpgradeRequired(_) => Some(StatusCode::UPGRADE_REQUIRED),
@@ -85,9 +84,9 @@ impl HandshakeError {
 /// Takes an accepted TCP connection over and performs the server's part of the WebSocket handshake.
 ///
 /// The client must ask for `options.path` and offer `mqtt` or `mqttv3.1`, of which the first in its list is chosen
-/// [MQTT-6.0.0-3] [MQTT-6.0.0-4]. What it sends behind its request is kept. There is no deadline here; the caller sets
-/// one. A message, or frame, of more than `message_bytes_max` is refused later: at least the maximum packet size, as many
-/// clients send a packet as one message.
+/// [MQTT-6.0.0-3] [MQTT-6.0.0-4], and a browser must be at a page that may connect. What it sends behind its request is
+/// kept. There is no deadline here; the caller sets one. A message, or frame, of more than `message_bytes_max` is refused
+/// later: at least the maximum packet size, as many clients send a packet as one message.
 ///
 /// # Errors
 /// See [`HandshakeError`]. The connection is closed then, after the answer.
@@ -103,14 +102,15 @@ pub async fn websocket(
     message_bytes_max: usize,
 ) -> Result<Transport, HandshakeError> {
     let stream = tcp::register(stream)?;
+    let reached = stream.local_addr()?.ip();
     let mut received = Vec::new();
-    let accepted = match read_request(&stream, &mut received).await {
-        Ok(request) => accept(&request, options),
+    let answer = match read_request(&stream, &mut received).await {
+        Ok(request) => request::answer(&request, options, reached),
         Err(error) => Err(error),
     };
-    match accepted {
-        Ok(response) => {
-            write_all(&stream, &response).await?;
+    match answer {
+        Ok(answer) => {
+            write_all(&stream, &answer).await?;
             let socket = WebSocket::new(stream, received, options.packets_per_frame, message_bytes_max);
             Ok(Transport::WebSocket(Box::new(socket)))
         }
@@ -147,41 +147,6 @@ async fn read_request(stream: &TcpStream, received: &mut Vec<u8>) -> Result<Requ
             Err(error) => return Err(HandshakeError::NotHttp(error)),
         }
     }
-}
-
-/// The answer to a request, if it asks for what is offered here.
-fn accept(request: &Request, options: &WebSocketOptions) -> Result<Vec<u8>, HandshakeError> {
-    let path = request.uri().path();
-    if path != options.path {
-        return Err(HandshakeError::UnknownPath(path.chars().take(PATH_CHARACTERS_SHOWN).collect()));
-    }
-    let mut response: Response = create_response(request).map_err(|error| match error {
-        Error::Protocol(
-            ProtocolError::MissingConnectionUpgradeHeader
-            | ProtocolError::MissingUpgradeWebSocketHeader
-            | ProtocolError::MissingSecWebSocketVersionHeader,
-        ) => HandshakeError::UpgradeRequired(error),
-        error => HandshakeError::Malformed(error),
-    })?;
-    response.headers_mut().insert(PROTOCOL, HeaderValue::from_static(sub_protocol(request)?));
-    let mut bytes = Vec::new();
-    write_response(&mut bytes, &response).map_err(HandshakeError::Malformed)?;
-    Ok(bytes)
-}
-
-/// The first of the client's sub-protocols that is MQTT.
-fn sub_protocol(request: &Request) -> Result<&'static str, HandshakeError> {
-    let offers = request.headers().get_all(PROTOCOL);
-    offers
-        .iter()
-        .filter_map(|offer| offer.to_str().ok())
-        .flat_map(|offer| offer.split(','))
-        .find_map(|offer| ["mqtt", "mqttv3.1"].into_iter().find(|mqtt| *mqtt == offer.trim()))
-        .ok_or_else(|| {
-            let offers: Vec<_> =
-                offers.iter().map(|offer| String::from_utf8_lossy(offer.as_bytes())).collect();
-            HandshakeError::NoMqtt(offers.join(", "))
-        })
 }
 
 /// Answers in HTTP and closes.

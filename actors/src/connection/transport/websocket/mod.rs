@@ -7,7 +7,9 @@
 
 mod framing;
 mod handshake;
+mod origin;
 mod refusal;
+mod request;
 mod socket;
 #[cfg(test)]
 mod tests;
@@ -28,6 +30,7 @@ use crate::worker::go_on_behind_sockets;
 
 pub use framing::PacketsPerFrame;
 pub use handshake::{HandshakeError, websocket};
+pub use origin::{AllowedOrigins, OriginError};
 pub use refusal::WebSocketRefusal;
 
 /// Bytes that an idle WebSocket holds to read into, and the most that one system call reads.
@@ -49,11 +52,17 @@ pub struct WebSocketOptions {
     pub path: String,
     /// How many packets a binary frame of the node holds. A client may cut them as it likes.
     pub packets_per_frame: PacketsPerFrame,
+    /// The web pages that may connect.
+    pub origins: AllowedOrigins,
 }
 
 impl Default for WebSocketOptions {
     fn default() -> Self {
-        Self { path: "/mqtt".to_owned(), packets_per_frame: PacketsPerFrame::default() }
+        Self {
+            path: "/mqtt".to_owned(),
+            packets_per_frame: PacketsPerFrame::default(),
+            origins: AllowedOrigins::default(),
+        }
     }
 }
 

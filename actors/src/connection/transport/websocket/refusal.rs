@@ -33,8 +33,10 @@ refusals! {
     HeadersTooLarge => "headers_too_large",
     /// No upgrade to WebSocket 13.
     NoUpgrade => "no_upgrade",
-    /// An upgrade with a missing or wrong key.
+    /// An upgrade with a header that is missing, wrong, or there more than once.
     Malformed => "malformed_upgrade",
+    /// A web page that may not connect.
+    ForeignOrigin => "foreign_origin",
     /// The sub-protocol is not offered.
     NoMqtt => "no_mqtt",
     /// A text message in place of a binary one.
@@ -58,6 +60,7 @@ impl WebSocketRefusal {
             HandshakeError::UnknownPath(_) => Self::UnknownPath,
             HandshakeError::UpgradeRequired(_) => Self::NoUpgrade,
             HandshakeError::Malformed(_) => Self::Malformed,
+            HandshakeError::ForeignOrigin(_) => Self::ForeignOrigin,
             HandshakeError::NoMqtt(_) => Self::NoMqtt,
         })
     }
