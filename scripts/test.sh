@@ -5,14 +5,14 @@
 #   scripts/test.sh --only SUITE        one suite; may be repeated
 #
 # Suites: scripts (the tests of the scripts and of what the documents say, and that docs/conformance.md is complete),
-# unit (cargo test of the workspace, doc tests included), corpora (the fuzzers' inputs), clients (the four below),
-# mosquitto (mosquitto_pub, _sub, _rr and a mosquitto bridge), python (paho-mqtt, aiomqtt), node (MQTT.js), rust
-# (rumqttc).
+# unit (cargo test of the workspace, doc tests included), corpora (the fuzzers' inputs), clients (the six below),
+# mosquitto (mosquitto_pub, _sub, _rr and a mosquitto bridge), paho_c (Paho C's programs), python (paho-mqtt, aiomqtt),
+# node (MQTT.js), rust (rumqttc), go (autopaho).
 #
 # All of them run although one failed; the last lines name what failed and what did not run, and the status is 0 if
-# nothing did. On Debian, programs that are missing are installed with apt-get, and start no service; Python and npm
-# packages go to a cache outside the checkout: $MICRO_MQ_CACHE, by default ~/.cache/micro-mq. With MICRO_MQ_TEST_TCP=HOST:PORT (and
-# MICRO_MQ_TEST_WS=URL) set, the clients test that broker, any MQTT 5 broker, instead of a node of their own.
+# nothing did. On Debian, programs that are missing are installed with apt-get, and start no service; Python, npm and Go
+# packages go to a cache outside the checkout: $MICRO_MQ_CACHE, by default ~/.cache/micro-mq. With
+# MICRO_MQ_TEST_TCP=HOST:PORT (and MICRO_MQ_TEST_WS=URL) set, the clients test that broker, any MQTT 5 broker, instead of a node of their own.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -27,15 +27,15 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 usage() { sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$root/scripts/test.sh"; }
 
-client_suites=(mosquitto python node rust)
+client_suites=(mosquitto paho_c python node rust go)
 suites=()
 while (($# > 0)); do
     case "$1" in
     --only)
         case "${2:-}" in
         clients) suites+=("${client_suites[@]}") ;;
-        scripts | unit | corpora | mosquitto | python | node | rust) suites+=("$2") ;;
-        *) fail "unknown suite '${2:-}' (scripts, unit, corpora, clients, mosquitto, python, node, rust)" ;;
+        scripts | unit | corpora | mosquitto | paho_c | python | node | rust | go) suites+=("$2") ;;
+        *) fail "unknown suite '${2:-}' (scripts, unit, corpora, clients, ${client_suites[*]})" ;;
         esac
         shift 2
         ;;
@@ -83,6 +83,12 @@ suite_rust() {
     # A workspace of its own, so that the node's build does not carry the client's dependencies.
     CARGO_TARGET_DIR="$cache_folder/target-client-tests" \
         cargo test --no-fail-fast --locked --manifest-path tests/clients/rust/Cargo.toml
+}
+
+suite_go() {
+    # Nothing but what go.sum names is fetched, the compiler is the one that is there, and the cache can be deleted.
+    (cd tests/clients/go && GOMODCACHE="$cache_folder/go/modules" GOCACHE="$cache_folder/go/build" \
+        GOFLAGS="-mod=readonly -modcacherw" GOTOOLCHAIN=local CGO_ENABLED=0 go test -count=1 -v ./...)
 }
 
 on_exit() {
@@ -158,8 +164,8 @@ for suite in "${clients[@]}"; do
         continue
     fi
     case "$suite" in
-    mosquitto | python) run_or_say_why "$suite" suite_pytest "$suite" ;;
-    node | rust) run_or_say_why "$suite" "suite_$suite" ;;
+    mosquitto | paho_c | python) run_or_say_why "$suite" suite_pytest "$suite" ;;
+    node | rust | go) run_or_say_why "$suite" "suite_$suite" ;;
     esac
 done
 ((failed_total == failed_before)) || show_broker_log

@@ -7,7 +7,7 @@ missing_packages() {
     has cc && has make || echo build-essential
     for suite in "$@"; do
         case "$suite" in
-        python | mosquitto)
+        python | mosquitto | paho_c)
             # Debian splits the module that a virtual environment needs from the interpreter.
             has python3 && python3 -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv
             ;;
@@ -15,11 +15,17 @@ missing_packages() {
             has node || echo nodejs
             has npm || echo npm
             ;;
+        go)
+            has go || echo golang-go
+            ;;
         rmqttd) has protoc || printf '%s\n' protobuf-compiler libprotobuf-dev ;; # to be built
         instructions)
             has valgrind || echo valgrind
             ;;
         esac
+        if [ "$suite" = paho_c ]; then
+            has paho_c_pub && has paho_c_sub && has paho_cs_sub || echo paho.mqtt.c-examples
+        fi
         if [ "$suite" = mosquitto ]; then
             # Debian installs the broker into /usr/sbin, which a user's PATH may lack.
             has mosquitto || [ -x /usr/sbin/mosquitto ] || echo mosquitto

@@ -32,6 +32,12 @@ RUNNERS = {
         (1, 1),
         ["two"],
     ),
+    "go": (
+        "=== RUN   TestX\n=== RUN   TestX/tcp\n--- FAIL: TestX (0.02s)\n    --- FAIL: TestX/tcp (0.01s)\n--- PASS: TestY (0.26s)\n"
+        "FAIL\nFAIL\tmicro-mq-client-tests\t0.305s\n",
+        (1, 1),
+        ["TestX"],
+    ),
     "one of these scripts": (
         "test c::d ... FAILED\ntest result: FAILED. 7 passed; 1 failed\nfailed: unit: c::d\n"
         "did not run: node: missing npm\n90 passed, 2 failed\n",
