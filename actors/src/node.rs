@@ -19,7 +19,7 @@ use crate::admin::AdminHandle;
 use crate::connection::{Listener, Listening, accept, decode_limits};
 use crate::kept::NodeKept;
 use crate::metrics::{ActorKind, Metrics, WorkerStats};
-use crate::retained::{Retained, RetainedMessages};
+use crate::retained::{PublishOrder, Retained, RetainedMessages};
 use crate::sessions::{MemoryBackend, PublishWills, SessionBackend, SessionStore, Sessions, ShutDown};
 use crate::settings::{Settings, WorkerSettings};
 use crate::supervision::{Place, Ward, look_after};
@@ -234,7 +234,7 @@ pub(crate) fn shared(
         asking: Asking::new(auth, provider.live_policy()),
         policy: provider.live_policy(),
         control_stats: WorkerStats::default(),
-        retained_stamp: AtomicU64::new(0),
+        order: PublishOrder::default(),
         retained_messages: RetainedMessages::new(&settings.session, Arc::clone(&waitlist)),
         waitlist,
         kept,

@@ -4,27 +4,27 @@
 //! worker's, shared by all of its connections; what an idle connection holds is its socket and little else.
 //! Invariant: it touches its session only as long as the session's epoch is its own.
 
+use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::rc::Rc;
 use std::task::{Context as TaskContext, Poll};
 
 use actix::prelude::*;
 use auth_actor::Exchange;
-use mqtt_codec::{Packet, ReasonCode, SubAck};
+use mqtt_codec::{Packet, ReasonCode};
 use tokio::time::Instant;
 
 use super::changes::PendingChange;
 use super::context::{self, ConnectionContext};
 use super::effects::{Effects, Ending};
 use super::held::Held;
-use super::messages::{Close, Newcomer, TrieLost};
+use super::messages::{Close, GiveWay, Newcomer, TrieLost};
 use super::outbox::SLICES_PER_WRITE;
 use super::partial::Partial;
 use super::parting::Parting;
 use super::permit::ConnectionPermit;
 use super::protocol::Protocol;
 use super::questions::Asked;
-use super::retained::{self, RetainedPieces};
 use super::transport::Transport;
 use crate::message::Batch;
 use crate::metrics::ActorKind;
@@ -37,9 +37,8 @@ const WRITES_PER_TURN: usize = 8;
 /// What few connections have at a time.
 #[derive(Debug, Default)]
 pub(super) struct Rare {
-    pub(super) changes: Vec<PendingChange>,
-    /// SUBACKs that wait for the first retained messages.
-    pub(super) answers: Vec<(u32, SubAck)>,
+    /// In the order of their packets, which is that of the answers.
+    pub(super) changes: VecDeque<PendingChange>,
     /// Names the latest of the changes.
     latest_token: u32,
     /// A batch found no room at another worker; the session has it.
@@ -55,6 +54,8 @@ pub(super) struct Rare {
     pub(super) authenticates: Option<Asked>,
     /// Set when the other end closed or the protocol was broken, to be dealt with at the end of the turn.
     pub(super) ending: Option<Ending>,
+    /// Another network connection waits for the session.
+    pub(super) gives_way: bool,
     /// The other end takes nothing any more. What it sent before is read to its end, which may be a DISCONNECT.
     pub(super) broken: bool,
 }
@@ -69,14 +70,13 @@ impl Rare {
     /// Whether nothing is left here.
     fn is_over(&self) -> bool {
         self.changes.is_empty()
-            && self.answers.is_empty()
             && self.incomplete.is_none()
             && self.exchange.is_none()
             && self.ending.is_none()
             && self.held.is_none()
             && self.asked.is_none()
             && self.authenticates.is_none()
-            && !(self.held_up || self.broken)
+            && !(self.held_up || self.gives_way || self.broken)
     }
 }
 
@@ -163,8 +163,8 @@ impl Connection {
     ) -> Option<Ending> {
         let now = Instant::now();
         if !self.note_waker(task) {
-            // Taken over: the home's message with the outbox is on its way.
-            return None;
+            // The session is gone, and with it all reason to be here.
+            return Some(Ending::because(ReasonCode::SessionTakenOver));
         }
         if let Some(ending) = self.rare.as_mut().and_then(|rare| rare.ending.take()) {
             return Some(ending);
@@ -172,7 +172,11 @@ impl Connection {
         if let Some(ending) = self.look_after_held(now) {
             return Some(ending);
         }
-        if !self.route_what_was_held_up(task) {
+        let is_routed = self.route_what_was_held_up(task);
+        if self.gives_way() {
+            return Some(self.give_way(context, task, now, fx));
+        }
+        if !is_routed {
             self.write(task, now);
             return None;
         }
@@ -227,7 +231,7 @@ impl Connection {
     }
 
     /// Carries out what the steps asked for: answers, changes of subscriptions, questions, and the batch to route.
-    fn carry_out(
+    pub(super) fn carry_out(
         &mut self,
         context: &ConnectionContext,
         task: &mut TaskContext<'_>,
@@ -319,7 +323,7 @@ impl Connection {
         }
     }
 
-    fn hold_up(&mut self, batch: Box<Batch>) {
+    pub(super) fn hold_up(&mut self, batch: Box<Batch>) {
         let mut sessions = self.worker.sessions.borrow_mut();
         if let Some(online) = sessions.get_mut(self.key).and_then(|session| session.online.as_mut()) {
             online.rare.get_or_insert_default().held_up = Some(batch);
@@ -422,19 +426,6 @@ impl Connection {
         self.rare = None;
         self.parting = Some(Box::new(Parting::new(outbox, ending.by_client)));
     }
-
-    // === retained ===
-
-    fn ask_for_retained(&mut self, context: &ConnectionContext) {
-        let replay = {
-            let mut sessions = self.worker.sessions.borrow_mut();
-            let session = sessions.get_mut(self.key);
-            session.and_then(|session| retained::next_replay(session, self.epoch, &self.worker.node.settings))
-        };
-        if let Some((asked_at, replay)) = replay {
-            retained::ask(&self.worker.node, context.address(), None, asked_at, vec![replay]);
-        }
-    }
 }
 
 impl Actor for Connection {
@@ -445,39 +436,18 @@ impl Handler<Close> for Connection {
     type Result = ();
 
     fn handle(&mut self, close: Close, _context: &mut Self::Context) {
-        if self.parting.is_some() {
-            return;
-        }
-        let ending = Ending::because(close.reason);
-        match close.parted {
-            Some(online) => {
-                self.worker.counters.count_end(close.reason);
-                self.begin_parting(Some(*online), &ending);
-            }
-            None => self.rare().ending = Some(ending),
+        if self.parting.is_none() {
+            self.rare().ending = Some(Ending::because(close.reason));
         }
     }
 }
 
-impl Handler<RetainedPieces> for Connection {
+impl Handler<GiveWay> for Connection {
     type Result = ();
 
-    fn handle(&mut self, answer: RetainedPieces, _context: &mut Self::Context) {
-        if !self.holds_session() {
-            return;
-        }
-        let now = Instant::now();
-        let Some(token) = answer.token else {
-            for asked in answer.pieces {
-                self.worker.take_next_piece(self.key, answer.asked_at, asked, now);
-            }
-            return;
-        };
-        let answers = &mut self.rare().answers;
-        if let Some(at) = answers.iter().position(|(waiting, _)| *waiting == token) {
-            let (_, packet) = answers.remove(at);
-            self.send(&Packet::SubAck(packet));
-            self.worker.take_first_pieces(self.key, answer, now);
+    fn handle(&mut self, _: GiveWay, _context: &mut Self::Context) {
+        if self.parting.is_none() {
+            self.rare().gives_way = true;
         }
     }
 }

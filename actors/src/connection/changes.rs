@@ -1,6 +1,8 @@
-//! SUBSCRIBE and UNSUBSCRIBE: sent to every topic trie they concern, answered when all have said that they are in force.
+//! SUBSCRIBE and UNSUBSCRIBE: sent to every topic trie they concern, answered when all have said that they are in force,
+//! one behind the other.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::rc::Rc;
 
 use actix::prelude::*;
@@ -10,20 +12,24 @@ use super::actor::Connection;
 use super::context::ConnectionContext;
 use super::effects::{Change, Granted};
 use super::messages::ChangeInForce;
-use super::retained;
-use crate::sessions::{AskedAt, Replay, client_hash};
-use crate::topics::{Join, Reply, Subscribe, Unsubscribe, group_home, shared_part};
+use crate::sessions::client_hash;
+use crate::topics::{Added, Join, Reply, Subscribe, Unsubscribe, group_home, shared_part};
 
-/// A SUBSCRIBE or UNSUBSCRIBE that is not in force everywhere.
+/// A SUBSCRIBE or UNSUBSCRIBE that is not answered.
 #[derive(Debug)]
 pub(super) struct PendingChange {
     token: u32,
     answers_missing: usize,
+    /// The numbers of the subscriptions whose retained messages are to be sent.
+    replays: Range<u64>,
+    /// Its answer waits for the first of those.
+    asked: bool,
     change: Change,
 }
 
 impl Connection {
-    /// Sends a change to every trie it concerns; it is answered when all have said that it is in force.
+    /// Sends a change to every trie it concerns; it is answered when all have said that it is in force, in the order of
+    /// the changes.
     pub(super) fn change(&mut self, context: &ConnectionContext, change: Change) {
         let worker = Rc::clone(&self.worker);
         let token = self.rare().next_token();
@@ -48,12 +54,9 @@ impl Connection {
                 by_home.len()
             }
         };
-        let pending = PendingChange { token, answers_missing, change };
-        if answers_missing == 0 {
-            self.answer_change(context, token, pending.change);
-        } else {
-            self.rare().changes.push(pending);
-        }
+        let pending = PendingChange { token, answers_missing, replays: 0..0, asked: false, change };
+        self.rare().changes.push_back(pending);
+        self.answer_changes(context);
     }
 
     fn subscribe(&self, granted: &[Granted], reply: &Reply) -> usize {
@@ -63,17 +66,21 @@ impl Connection {
         let Some(session) = sessions.get_mut(self.key) else { return 0 };
         let client = client_hash(session.client_identifier());
         let (mut plain, mut shared) = (VecDeque::new(), vec![VecDeque::new(); peers.len()]);
-        for Granted { filter, subscription, .. } in granted {
+        for Granted { filter, subscription, replay } in granted {
             worker.note_subscribed(session, filter, Some(*subscription));
-            let entry = (filter.clone(), *subscription);
-            match shared_part(filter) {
-                Some(_) => shared[usize::from(group_home(filter, peers.len()))].push_back(entry),
-                None => plain.push_back(entry),
+            let (filter, subscription) = (filter.clone(), *subscription);
+            match shared_part(&filter) {
+                Some(_) => {
+                    let home = usize::from(group_home(&filter, peers.len()));
+                    shared[home].push_back((filter, subscription));
+                }
+                None => plain.push_back(Added { filter, subscription, replay: *replay }),
             }
         }
         let mut asked = 0;
         if !plain.is_empty() {
-            let message = Subscribe { client, session: self.key, filters: plain, reply: Some(reply.clone()) };
+            let (session, reply) = (self.key, Some(reply.clone()));
+            let message = Subscribe { client, session, filters: plain, replays: 0..0, reply };
             worker.tell_trie(worker.id, message);
             asked += 1;
         }
@@ -88,46 +95,65 @@ impl Connection {
         asked
     }
 
-    /// SUBACK or UNSUBACK. A SUBACK waits for the first retained messages, so that they stand before whatever is
-    /// published because of it.
-    fn answer_change(&mut self, context: &ConnectionContext, token: u32, change: Change) {
-        match change {
-            Change::Subscribe { packet_identifier, granted, reasons, reason_string } => {
+    /// SUBACK and UNSUBACK, as far as the changes are in force. A SUBACK waits for the first retained messages, so that
+    /// they stand before whatever is published because of it.
+    pub(super) fn answer_changes(&mut self, context: &ConnectionContext) {
+        while let Some(first) = self.rare.as_ref().and_then(|rare| rare.changes.front()) {
+            if first.answers_missing > 0 || first.asked {
+                return;
+            }
+            let replays = first.replays.clone();
+            if !replays.is_empty() && self.ask_for_first_pieces(context, &replays) {
+                if let Some(first) = self.rare().changes.front_mut() {
+                    first.asked = true;
+                }
+                return;
+            }
+            self.answer_first_change();
+            self.note_answered(&replays);
+        }
+    }
+
+    /// Whether all SUBSCRIBE and UNSUBSCRIBE packets are answered.
+    pub(super) fn awaits_no_change(&self) -> bool {
+        self.rare.as_ref().is_none_or(|rare| rare.changes.is_empty())
+    }
+
+    /// The first retained messages for a SUBSCRIBE are here, and are sent behind its SUBACK. Returns the numbers of its
+    /// subscriptions, which are answered when that is done.
+    pub(super) fn answer_first_pieces(&mut self) -> Option<Range<u64>> {
+        let first = self.rare.as_ref()?.changes.front().filter(|first| first.asked)?;
+        let replays = first.replays.clone();
+        self.answer_first_change();
+        Some(replays)
+    }
+
+    /// From now on another subscription with an equal topic filter replaces these.
+    pub(super) fn note_answered(&self, replays: &Range<u64>) {
+        let mut sessions = self.worker.sessions.borrow_mut();
+        let waiting = sessions.get_mut(self.key).and_then(|session| session.replays.as_mut());
+        if let Some(waiting) = waiting.filter(|_| !replays.is_empty()) {
+            waiting.pending.answer(replays);
+        }
+    }
+
+    fn answer_first_change(&mut self) {
+        let Some(first) = self.rare().changes.pop_front() else { return };
+        match first.change {
+            Change::Subscribe { packet_identifier, reasons, reason_string, .. } => {
                 let properties = reason_string.map(|text| {
                     Box::new(mqtt_codec::AckProperties {
                         reason_string: Some(text),
                         user_properties: Vec::new(),
                     })
                 });
-                let answer = SubAck { packet_identifier, properties, reason_codes: reasons };
-                let replays = granted.into_iter().filter(|granted| granted.replay);
-                let replays = replays.map(|Granted { filter, subscription, .. }| Replay {
-                    filter,
-                    subscription,
-                    after: None,
-                });
-                let replays: Vec<Replay> = replays.collect();
-                if replays.is_empty() || !retained::is_any_kept(&self.worker.node) {
-                    return self.send(&Packet::SubAck(answer));
-                }
-                let Some(asked_at) = self.ask_for_first() else { return };
-                retained::ask(&self.worker.node, context.address(), Some(token), asked_at, replays);
-                self.rare().answers.push((token, answer));
+                self.send(&Packet::SubAck(SubAck { packet_identifier, properties, reason_codes: reasons }));
             }
             Change::Unsubscribe { packet_identifier, reasons, .. } => {
                 let packet = UnsubAck { packet_identifier, properties: None, reason_codes: reasons };
                 self.send(&Packet::UnsubAck(packet));
             }
         }
-    }
-}
-
-impl Connection {
-    fn ask_for_first(&self) -> Option<AskedAt> {
-        let mut sessions = self.worker.sessions.borrow_mut();
-        let replays = sessions.get_mut(self.key)?.replays.get_or_insert_default();
-        replays.first_asked += 1;
-        Some(replays.ask())
     }
 }
 
@@ -139,11 +165,13 @@ impl Handler<ChangeInForce> for Connection {
             return;
         }
         let Some(rare) = &mut self.rare else { return };
-        let Some(at) = rare.changes.iter().position(|change| change.token == in_force.token) else { return };
-        rare.changes[at].answers_missing -= 1;
-        if rare.changes[at].answers_missing == 0 {
-            let pending = rare.changes.remove(at);
-            self.answer_change(context, pending.token, pending.change);
+        let Some(change) = rare.changes.iter_mut().find(|change| change.token == in_force.token) else {
+            return;
+        };
+        change.answers_missing -= 1;
+        if !in_force.replays.is_empty() {
+            change.replays = in_force.replays;
         }
+        self.answer_changes(context);
     }
 }

@@ -1,12 +1,14 @@
 //! What a connection is told.
 
+use std::ops::Range;
+
 use actix::prelude::*;
 use auth_actor::{ExchangeOutcome, Given, Wishes};
 use mqtt_codec::{Connect, ReasonCode};
 
 use super::permit::ConnectionPermit;
 use super::transport::Transport;
-use crate::sessions::{Epoch, Online, SessionKey};
+use crate::sessions::{Epoch, SessionKey};
 
 /// A network connection that its session's home takes in.
 pub struct Newcomer {
@@ -30,9 +32,13 @@ pub struct Newcomer {
 pub struct Close {
     /// What a 5.0 client is told.
     pub reason: ReasonCode,
-    /// What the session's home took from the session already; none if the connection still holds it.
-    pub parted: Option<Box<Online>>,
 }
+
+/// Another network connection takes the session over: this one takes in what its socket already holds, which was sent
+/// before, and parts [MQTT-3.1.4-3].
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct GiveWay;
 
 /// A change of subscriptions is in force at one of the workers it concerned.
 #[derive(Debug, Message)]
@@ -40,6 +46,8 @@ pub struct Close {
 pub struct ChangeInForce {
     /// Which one.
     pub token: u32,
+    /// The numbers of the subscriptions whose retained messages are to be sent.
+    pub replays: Range<u64>,
 }
 
 /// The auth actor's answer to the question that a packet waits for.

@@ -6,6 +6,7 @@ mod changes;
 mod context;
 mod deferral;
 mod effects;
+mod giving_way;
 mod handshake;
 mod held;
 mod limits;
@@ -26,7 +27,7 @@ pub use effects::Effects;
 pub use handshake::{Refusal, refuse};
 pub use limits::decode_limits;
 pub use listening::{Listener, ListenerKind};
-pub use messages::{Authorized, ChangeInForce, Close, Newcomer, Reauthenticated, TrieLost};
+pub use messages::{Authorized, ChangeInForce, Close, GiveWay, Newcomer, Reauthenticated, TrieLost};
 pub use permit::ConnectionPermit;
 pub use retained::RetainedPieces;
 

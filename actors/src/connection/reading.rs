@@ -37,9 +37,10 @@ const BATCH_BYTES_MAX: usize = 256 * 1024;
 impl Connection {
     /// Whether the client is not read because the node is not done with what it sent before.
     pub(super) fn waits_for_node(&self) -> bool {
-        let waits = self.rare.as_ref().is_some_and(|rare| {
-            rare.held_up || rare.asked.is_some() || rare.changes.len() + rare.answers.len() >= CHANGES_MAX
-        });
+        let waits = self
+            .rare
+            .as_ref()
+            .is_some_and(|rare| rare.held_up || rare.asked.is_some() || rare.changes.len() >= CHANGES_MAX);
         waits || self.is_held()
     }
 
@@ -146,7 +147,11 @@ impl Connection {
         for _ in 0..READS_PER_TURN {
             // The rest of a large packet is read by as much as there is room for: it is not stepped through yet.
             let read_bytes = if self.partial.len() < READ_BYTES { READ_BYTES } else { scratch.len() };
-            let read = match self.transport.poll_read(task, &mut scratch[..read_bytes]) {
+            let mut read = self.transport.poll_read(task, &mut scratch[..read_bytes]);
+            if read.is_pending() && self.gives_way() {
+                read = self.transport.poll_read_unheard(task, &mut scratch[..read_bytes]);
+            }
+            let read = match read {
                 Poll::Pending if self.is_broken() => {
                     return Some(Ending::because(ReasonCode::UnspecifiedError));
                 }
@@ -221,13 +226,10 @@ impl Connection {
         let node = &worker.node;
         self.partial_is_ready = false;
         let in_force = node.policy.in_force();
-        let next_stamp = || node.next_retained_stamp();
         let version = self.protocol.version();
         self.goes_on = false;
-        let (changes, answers) = match &self.rare {
-            Some(rare) => (rare.changes.len(), rare.answers.len()),
-            None => (0, 0),
-        };
+        let changes = self.rare.as_ref().map_or(0, |rare| rare.changes.len());
+        let waits_for_changes = changes > 0 && !self.gives_way();
         let (mut refused, again) = (None, self.was_refused());
         let stepped = worker
             .with_desk(self.key, now, |session, desk| {
@@ -236,7 +238,6 @@ impl Connection {
                     counters: &worker.counters,
                     authorizes: in_force.policy.authorizes,
                     revision: in_force.revision,
-                    next_stamp: &next_stamp,
                     retained: &node.retained_messages,
                     again,
                 };
@@ -252,10 +253,10 @@ impl Connection {
                         break;
                     }
                     // A PUBLISH is to find the subscriptions that its client asked for before.
-                    let comes_behind =
-                        header.packet_type == PacketType::Publish && (changes > 0 || !fx.changes.is_empty());
+                    let comes_behind = header.packet_type == PacketType::Publish
+                        && (waits_for_changes || !fx.changes.is_empty());
                     let is_enough = fx.cost >= COST_PER_TURN
-                        || changes + answers + fx.changes.len() >= CHANGES_MAX
+                        || changes + fx.changes.len() >= CHANGES_MAX
                         || fx.batch.text_bytes() >= BATCH_BYTES_MAX;
                     if comes_behind || is_enough {
                         self.partial_is_ready = true;

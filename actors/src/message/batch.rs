@@ -5,6 +5,7 @@ use mqtt_codec::{PacketIdentifier, QoS, ReasonCode};
 use tokio::time::Instant;
 
 use super::{Payload, Publication, SHARED_PAYLOAD_BYTES};
+use crate::retained::Stamping;
 use crate::sessions::SessionKey;
 use crate::worker::{Passage, Weight};
 
@@ -30,6 +31,7 @@ pub struct Item {
     long: Option<u32>,
     qos: QoS,
     retain: bool,
+    /// Where it stands among all publishes, if the batch has retained ones.
     stamp: u64,
     expires_at: Option<Instant>,
     /// What the publisher is to be answered.
@@ -42,6 +44,11 @@ impl Item {
     /// Whether there is a message to route, and not only an answer to give in its turn.
     pub fn is_routed(&self) -> bool {
         self.ack.is_none_or(|ack| ack.settled.is_none())
+    }
+
+    /// Whether the message is to be kept as the retained one of its topic name.
+    pub fn is_kept(&self) -> bool {
+        self.retain && self.is_routed()
     }
 }
 
@@ -60,6 +67,8 @@ pub struct Batch {
     pub publisher_hash: u64,
     /// Whether its retained publishes were admitted: there is room for them.
     pub admitted: bool,
+    /// Where the publishes stand among all, if none of them is retained.
+    pub stamp: u64,
     /// Its place among what its publisher may have on its way.
     pub(crate) passage: Option<Passage>,
 }
@@ -129,6 +138,18 @@ impl Batch {
         &self.items
     }
 
+    /// Gives each publish its place among all. Returns the first stamp of a retained one.
+    pub fn stamp_each(&mut self, stamping: &Stamping<'_>) -> u64 {
+        let mut first = None;
+        for item in &mut self.items {
+            item.stamp = stamping.next(item.is_kept());
+            if item.is_kept() {
+                first.get_or_insert(item.stamp);
+            }
+        }
+        first.unwrap_or_default()
+    }
+
     /// The same, to note in each which workers have a match.
     pub fn items_mut(&mut self) -> &mut [Item] {
         &mut self.items
@@ -165,6 +186,7 @@ impl Batch {
     pub fn clear(&mut self) {
         self.passage = None;
         self.admitted = false;
+        self.stamp = 0;
         self.topics.clear();
         self.text.clear();
         self.long.clear();
@@ -196,7 +218,7 @@ impl Batch {
             expires_at: item.expires_at,
             publisher: self.publisher,
             publisher_hash: self.publisher_hash,
-            stamp: item.stamp,
+            stamp: item.stamp.max(self.stamp),
         }
     }
 }

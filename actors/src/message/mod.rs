@@ -67,7 +67,8 @@ pub struct Publication<'a> {
     /// A hash of the publisher's client identifier, 0 for `$SYS`: for shared subscriptions that choose by it, and for no
     /// local of retained messages, which outlive the session that they came from.
     pub publisher_hash: u64,
-    /// Where it stands among all retained publishes of the node; 0 if it is not one.
+    /// Where it stands among all publishes of the node ([`PublishOrder`](crate::retained::PublishOrder)); 0 until it
+    /// is routed, and when it is given out as a retained message.
     pub stamp: u64,
 }
 

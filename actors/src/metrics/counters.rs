@@ -82,8 +82,6 @@ counters! {
     between_workers_full,
     /// Times a client was not read because its own outbox was full (`outbox_bytes_max`).
     reading_paused_outbox,
-    /// Pieces of retained messages that were fetched anew, since too much would have had to be remembered for them.
-    retained_fetched_anew,
     /// Publishes with RETAIN refused, and wills routed and not kept, at `retained_messages_max` or `retained_bytes_max`.
     retained_refused,
     /// The same at `retained_messages_per_client_max` or `retained_bytes_per_client_max`.

@@ -108,17 +108,6 @@ pub struct Piece {
     pub rest: Rest,
 }
 
-impl Piece {
-    /// A topic name behind which one has to go on who sends it, all of it or as much as there is room for.
-    pub fn place_behind(&self) -> Option<&str> {
-        match &self.rest {
-            Rest::Behind(topic) => Some(topic),
-            Rest::All => self.messages.last().map(|message| message.topic()),
-            Rest::Nothing => self.messages.iter().nth_back(1).map(|message| message.topic()),
-        }
-    }
-}
-
 /// What a piece leaves.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Rest {

@@ -5,6 +5,7 @@
 //! protocol between threads. The sessions themselves lie in the worker's table and outlive this actor.
 
 use std::cell::Cell;
+use std::collections::VecDeque;
 use std::num::{NonZeroU16, NonZeroU32};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use actix::WeakAddr;
 use actix::prelude::*;
 use auth_actor::{Outcome, QuestionKind};
+use hashbrown::HashMap;
 use mqtt_codec::{ConnAck, ConnAckProperties, Connect, Packet, ProtocolVersion, QoS, ReasonCode};
 use tokio::time::Instant;
 use tracing::{debug, warn};
@@ -24,12 +26,14 @@ use super::online::{Online, OutgoingAliases, RareOnline, Reading};
 use super::session::{NEVER_EXPIRES, Session, Will};
 use super::store::{Commit, Load};
 use super::subscriptions::subscription_bytes;
-use crate::connection::{Close, Connection, Newcomer, Refusal, refuse, transport::Transport};
+use crate::connection::{
+    Close, Connection, ConnectionPermit, GiveWay, Newcomer, Refusal, refuse, transport::Transport,
+};
 use crate::kept::Share;
 use crate::message::{Payload, Publication};
 use crate::metrics::ActorKind;
 use crate::topics::shared_part;
-use crate::worker::{TICK, Timer, Touch, Worker};
+use crate::worker::{NodeShared, TICK, Timer, Touch, Worker};
 
 /// Room for a burst of reconnecting clients; connections are bounded by `connections_max`.
 const MAILBOX_CAPACITY: usize = 4096;
@@ -37,6 +41,9 @@ const MAILBOX_CAPACITY: usize = 4096;
 /// See the module.
 pub struct Sessions {
     worker: Rc<Worker>,
+    /// Who waits for a session until the network connection that holds it has given way; as many as there are network
+    /// connections at most.
+    waiting: HashMap<SessionKey, VecDeque<Admission>>,
     /// A batch of changes is with the session store.
     committing: Rc<Cell<bool>>,
 }
@@ -44,7 +51,7 @@ pub struct Sessions {
 impl Sessions {
     /// For the sessions of one worker.
     pub fn new(worker: Rc<Worker>) -> Self {
-        Self { worker, committing: Rc::default() }
+        Self { worker, waiting: HashMap::new(), committing: Rc::default() }
     }
 
     fn on_tick(&mut self) {
@@ -133,9 +140,8 @@ impl Sessions {
         });
     }
 
-    /// Takes a network connection in: ends, takes over or resumes the session it asks for, and answers its CONNECT.
+    /// Judges a network connection, and takes it in when nobody holds the session it asks for any more.
     fn admit(&mut self, admit: Admit) {
-        let now = Instant::now();
         let worker = Rc::clone(&self.worker);
         let transport = match admit.transport {
             Handed::Here(transport) => transport,
@@ -152,8 +158,7 @@ impl Sessions {
         let settings = &worker.node.settings;
         let expiry_interval = expiry_interval(&connect, settings.mqtt.session_expiry_interval_max_seconds);
         let keep_alive = effective_keep_alive(&connect, settings.mqtt.server_keep_alive_seconds);
-        let mut online = new_online(&connect, keep_alive, settings, now);
-        let limit = online.maximum_packet_size;
+        let limit = maximum_packet_size(&connect);
         let answer = ConnAck {
             session_present: false,
             reason_code: ReasonCode::Success,
@@ -167,7 +172,6 @@ impl Sessions {
                 keep_alive,
             ),
         };
-        let mut answer = Packet::ConnAck(Box::new(answer));
         let found = worker.sessions.borrow().find(&connect.client_identifier);
         let user_name = admit.identity.user_name.as_deref();
         let will = connect.will.as_ref();
@@ -177,29 +181,92 @@ impl Sessions {
             will.share = Share::take(&worker.node.kept, will.queued_bytes());
         }
         // All that refuses comes before anything is touched, so that a refusal leaves everything as it was.
-        let refusal = if worker.stopping.get() {
-            Some(Refusal { version, reason: ReasonCode::ServerUnavailable, limit })
+        let place = if worker.stopping.get() {
+            Err(Refusal { version, reason: ReasonCode::ServerUnavailable, limit })
         } else if admit.revision != worker.node.policy.revision() {
             // Users and rules were read anew on the way here: it may come again, and is judged by those.
             worker.node.asking.outcomes().count(QuestionKind::Login, Outcome::Outdated, 1);
-            Some(Refusal { version, reason: ReasonCode::ServerUnavailable, limit })
-        } else if mqtt_codec::encoded_bytes(&answer, version) > limit as usize {
+            Err(Refusal { version, reason: ReasonCode::ServerUnavailable, limit })
+        } else if mqtt_codec::encoded_bytes(&Packet::ConnAck(Box::new(answer.clone())), version)
+            > limit as usize
+        {
             // Not even the CONNACK fits what the client takes: there is nothing to say to it.
-            Some(Refusal { version, reason: ReasonCode::PacketTooLarge, limit: 0 })
+            Err(Refusal { version, reason: ReasonCode::PacketTooLarge, limit: 0 })
         } else if will.as_ref().is_some_and(|will| will.share.is_none()) {
             worker.counters.wills_full.add(1);
-            Some(Refusal { version, reason: ReasonCode::QuotaExceeded, limit })
-        } else if !self.count_session(found.is_some()) {
-            worker.counters.sessions_full.add(1);
-            Some(Refusal { version, reason: ReasonCode::QuotaExceeded, limit })
+            Err(Refusal { version, reason: ReasonCode::QuotaExceeded, limit })
         } else {
-            None
+            SessionPlace::take(&worker.node, found.is_some()).ok_or_else(|| {
+                worker.counters.sessions_full.add(1);
+                Refusal { version, reason: ReasonCode::QuotaExceeded, limit }
+            })
         };
-        if let Some(refusal) = refusal {
-            return refuse(transport, refusal, Rc::clone(&worker), admit.permit);
+        let place = match place {
+            Ok(place) => place,
+            Err(refusal) => return refuse(transport, refusal, worker, admit.permit),
+        };
+        self.take_over(Admission {
+            transport,
+            connect,
+            rest: admit.rest,
+            user_name: admit.identity.user_name,
+            revision: admit.revision,
+            will,
+            permit: admit.permit,
+            answer,
+            expiry_interval,
+            keep_alive,
+            place,
+        });
+    }
+
+    /// Takes a network connection in, at once or, if another one holds its session, when that has given way
+    /// [MQTT-3.1.4-3].
+    fn take_over(&mut self, admission: Admission) {
+        let found = self.worker.sessions.borrow().find(&admission.connect.client_identifier);
+        match found {
+            Some(key) if self.is_to_give_way(key) => {
+                self.waiting.entry(key).or_default().push_back(admission);
+            }
+            found => self.take_in(found, admission),
+        }
+    }
+
+    /// Asks the network connection that holds a session to part from it. False if there is none.
+    fn is_to_give_way(&self, key: SessionKey) -> bool {
+        let mut sessions = self.worker.sessions.borrow_mut();
+        let Some(online) = sessions.get_mut(key).and_then(|session| session.online.as_ref()) else {
+            return false;
+        };
+        if self.waiting.contains_key(&key) {
+            return true;
+        }
+        self.worker.counters.takeovers.add(1);
+        // One that is gone says so when it is dropped.
+        if let Some(connection) = online.connection.as_ref().and_then(WeakAddr::upgrade) {
+            connection.do_send(GiveWay);
+        }
+        true
+    }
+
+    /// Ends or resumes the session that a network connection asks for, which nobody holds, and answers its CONNECT.
+    fn take_in(&mut self, found: Option<SessionKey>, admission: Admission) {
+        let now = Instant::now();
+        let worker = Rc::clone(&self.worker);
+        let Admission { transport, connect, rest, user_name, will, permit, mut answer, .. } = admission;
+        let (expiry_interval, keep_alive) = (admission.expiry_interval, admission.keep_alive);
+        let version = connect.version;
+        let limit = maximum_packet_size(&connect);
+        let is_outdated = admission.revision != worker.node.policy.revision();
+        if worker.stopping.get() || is_outdated {
+            if is_outdated {
+                worker.node.asking.outcomes().count(QuestionKind::Login, Outcome::Outdated, 1);
+            }
+            let refusal = Refusal { version, reason: ReasonCode::ServerUnavailable, limit };
+            return refuse(transport, refusal, worker, permit);
         }
         let existing = found.filter(|key| {
-            self.take_over(*key, now);
+            self.end_absence(*key, now);
             // Without an expiry it ended with its network connection.
             worker.sessions.borrow().contains(*key)
         });
@@ -214,15 +281,15 @@ impl Sessions {
             worker.end_session(key, now);
         }
         let existing = existing.filter(|_| !connect.clean_start);
-        if existing.is_some() {
+        match existing {
             // It goes on in its own place, and needs none beside it.
-            worker.node.sessions.fetch_sub(1, Ordering::Relaxed);
+            Some(_) => drop(admission.place),
+            None => admission.place.keep(),
         }
-        if let Packet::ConnAck(answer) = &mut answer {
-            answer.session_present = existing.is_some();
-        }
+        answer.session_present = existing.is_some();
+        let mut online = new_online(&connect, keep_alive, &worker.node.settings, now);
         online.outbox.append_with(&mut worker.pool.borrow_mut(), |out| {
-            let encoded = mqtt_codec::encode(&answer, version, limit, out);
+            let encoded = mqtt_codec::encode(&Packet::ConnAck(Box::new(answer)), version, limit, out);
             debug_assert!(encoded.is_ok(), "its size was judged");
         });
         let (key, epoch) = {
@@ -234,7 +301,7 @@ impl Sessions {
             session.epoch = session.epoch.wrapping_add(1);
             session.version = version;
             session.expiry_interval = expiry_interval;
-            session.set_user_name(user_name);
+            session.set_user_name(user_name.as_deref());
             session.replace_will(will);
             session.absence = None;
             worker.note_expiry(session);
@@ -248,7 +315,7 @@ impl Sessions {
         }
         worker.counters.packets_sent.add(1);
         worker.counters.connects_accepted.add(1);
-        let newcomer = Newcomer { key, epoch, transport, rest: admit.rest, permit: admit.permit, connect };
+        let newcomer = Newcomer { key, epoch, transport, rest, permit, connect };
         let connection = Connection::start_on(Rc::clone(&worker), newcomer);
         if let Some(online) =
             worker.sessions.borrow_mut().get_mut(key).and_then(|session| session.online.as_mut())
@@ -258,18 +325,8 @@ impl Sessions {
         worker.tell_groups(key);
     }
 
-    /// Parts a session from the network connection that holds it, if one does [MQTT-3.1.4-3].
-    fn take_over(&self, key: SessionKey, now: Instant) {
-        let epoch = self.worker.sessions.borrow().get(key).map_or(0, |session| session.epoch);
-        if let Some(online) = self.worker.part(key, epoch, true, now) {
-            self.worker.counters.takeovers.add(1);
-            if let Some(connection) = online.connection.as_ref().and_then(WeakAddr::upgrade) {
-                let close = Close { reason: ReasonCode::SessionTakenOver, parted: Some(Box::new(online)) };
-                connection.do_send(close);
-            } else if let Some(session) = self.worker.sessions.borrow_mut().get_mut(key) {
-                session.close_outbox(online.outbox, &self.worker.ledger);
-            }
-        }
+    /// Deals with what is due of a session that is offline, before it goes on or ends.
+    fn end_absence(&self, key: SessionKey, now: Instant) {
         // A delayed will is cancelled by the resumption that follows, one without delay is published now.
         self.worker.settle_parting(key, now);
         // What was due before counts, though its tick did not come yet [MQTT-3.1.3-9] [MQTT-4.1.0-2].
@@ -278,17 +335,6 @@ impl Sessions {
         if let Some(epoch) = due {
             self.worker.offline_due(key, epoch, now);
         }
-    }
-
-    /// Takes a place among the node's sessions, if there is one; for a client that has a session there is, since that ends
-    /// or goes on.
-    fn count_session(&self, has_one: bool) -> bool {
-        let (sessions, max) = (&self.worker.node.sessions, self.worker.node.settings.session.sessions_max);
-        sessions
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |held| {
-                (held < max || has_one).then_some(held + 1)
-            })
-            .is_ok()
     }
 
     fn properties(
@@ -328,6 +374,49 @@ impl Sessions {
     }
 }
 
+/// A network connection that nothing speaks against any more.
+struct Admission {
+    transport: Transport,
+    connect: Box<Connect>,
+    rest: Vec<u8>,
+    user_name: Option<String>,
+    /// Of the rules that it was judged by.
+    revision: u64,
+    will: Option<Box<Will>>,
+    permit: ConnectionPermit,
+    answer: ConnAck,
+    expiry_interval: u32,
+    keep_alive: u16,
+    place: SessionPlace,
+}
+
+/// A place among the node's sessions, until a session has it or it is not needed.
+struct SessionPlace(Option<Arc<NodeShared>>);
+
+impl SessionPlace {
+    /// Takes a place, if there is one; for a client that has a session there is, since that ends or goes on.
+    fn take(node: &Arc<NodeShared>, has_one: bool) -> Option<Self> {
+        let max = node.settings.session.sessions_max;
+        let taken = node.sessions.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |held| {
+            (held < max || has_one).then_some(held + 1)
+        });
+        taken.is_ok().then(|| Self(Some(Arc::clone(node))))
+    }
+
+    /// A session has it, and gives it back when it ends.
+    fn keep(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for SessionPlace {
+    fn drop(&mut self) {
+        if let Some(node) = &self.0 {
+            node.sessions.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
 /// What of an [`Admit`] its CONNACK tells.
 struct AdmitRest<'a> {
     assigned: bool,
@@ -352,6 +441,11 @@ fn effective_keep_alive(connect: &Connect, max: u16) -> u16 {
     if connect.version == ProtocolVersion::V5 && max > 0 && (asked == 0 || asked > max) { max } else { asked }
 }
 
+/// In bytes; `u32::MAX` if the client named none.
+fn maximum_packet_size(connect: &Connect) -> u32 {
+    connect.properties.maximum_packet_size.map_or(u32::MAX, NonZeroU32::get)
+}
+
 fn new_online(
     connect: &Connect,
     keep_alive: u16,
@@ -366,7 +460,7 @@ fn new_online(
         waker: None,
         connection: None,
         last_received: now,
-        maximum_packet_size: asked.maximum_packet_size.map_or(u32::MAX, NonZeroU32::get),
+        maximum_packet_size: maximum_packet_size(connect),
         inflight_max: receive_maximum.min(settings.session.inflight_max),
         unanswered: 0,
         keep_alive_seconds: keep_alive,
@@ -405,7 +499,7 @@ fn stored_will(
 /// Asks a network connection to end, with this reason for the client.
 pub(crate) fn close(online: &Online, reason: ReasonCode) {
     if let Some(connection) = online.connection.as_ref().and_then(WeakAddr::upgrade) {
-        connection.do_send(Close { reason, parted: None });
+        connection.do_send(Close { reason });
     }
 }
 
@@ -435,10 +529,11 @@ impl Sessions {
     /// Brings sessions back that are kept and not in the table: those of an earlier life of the process.
     fn restore(&mut self, stored: Vec<(Arc<str>, super::store::StoredSession)>, now: Instant) {
         for (client_identifier, stored) in stored {
-            if self.worker.sessions.borrow().find(&client_identifier).is_some() || !self.count_session(false)
-            {
+            if self.worker.sessions.borrow().find(&client_identifier).is_some() {
                 continue;
             }
+            let Some(place) = SessionPlace::take(&self.worker.node, false) else { continue };
+            place.keep();
             let (key, epoch) = {
                 let mut sessions = self.worker.sessions.borrow_mut();
                 let session = sessions.create(&client_identifier, ProtocolVersion::V5);
@@ -487,9 +582,13 @@ impl Handler<Left> for Sessions {
     type Result = ();
 
     fn handle(&mut self, left: Left, _ctx: &mut Self::Context) {
-        let stats = self.worker.stats(ActorKind::Sessions);
+        let worker = Rc::clone(&self.worker);
+        let stats = worker.stats(ActorKind::Sessions);
         let timer = stats.handle(stats.send());
         self.worker.settle_parting(left.session, Instant::now());
+        for admission in self.waiting.remove(&left.session).into_iter().flatten() {
+            self.take_over(admission);
+        }
         stats.handled(timer);
     }
 }
@@ -572,7 +671,7 @@ impl Handler<PublishSys> for Sessions {
                 expires_at: None,
                 publisher: None,
                 publisher_hash: 0,
-                stamp: self.worker.node.next_retained_stamp(),
+                stamp: 0,
             };
             batch.push(&publication, None);
         }

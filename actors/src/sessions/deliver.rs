@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::frames::{FrameCache, Sending};
 use super::inflight::{Entry, Owed};
 use super::queue::{Identifiers, Queued};
+use super::replay::QueueEnds;
 use super::session::{Outgoing, Session};
 use crate::ledger::{DropReason, Ledger};
 use crate::message::{Publication, StoredMessage};
@@ -82,12 +83,16 @@ impl Session {
         desk: &mut Desk<'_>,
     ) -> Offered {
         self.tally.matched += 1;
-        if publication.stamp != 0
-            && let Some(replays) = &mut self.replays
-        {
-            replays.note(publication.topic, publication.stamp);
-        }
         let qos = publication.qos.min(wanted.qos);
+        if self.replays.is_some() && self.online.is_some() {
+            let is_held = self.holds(publication, wanted.group);
+            let waits_apart = is_apart(qos, desk.settings);
+            if waits_apart && (is_held || self.holds_at_most_once()) {
+                return self.hold_at_most_once(queued(publication, qos, wanted, stored), desk);
+            } else if is_held {
+                return self.enqueue(queued(publication, qos, wanted, stored), desk);
+            }
+        }
         if qos == QoS::AtMostOnce && !self.queues_at_most_once(desk.settings) {
             return self.send_at_most_once(publication, wanted, desk);
         }
@@ -101,6 +106,125 @@ impl Session {
             return self.send(publication, qos, wanted.retain, &wanted.identifiers, kept, desk);
         }
         self.enqueue(queued(publication, qos, wanted, stored), desk)
+    }
+
+    /// Takes a retained message for a new subscription: it is sent, or waits ahead of what was published behind that.
+    /// False, and nothing is counted, if there is no room for it.
+    pub fn replay(
+        &mut self,
+        publication: &Publication<'_>,
+        wanted: &Wanted,
+        ends: QueueEnds,
+        stored: &mut Option<Arc<StoredMessage>>,
+        desk: &mut Desk<'_>,
+    ) -> bool {
+        let qos = publication.qos.min(wanted.qos);
+        if !self.has_room_ahead(publication, qos, desk.settings, desk.ledger) {
+            return self.enqueue_ahead(queued(publication, qos, wanted, stored), ends, desk);
+        }
+        self.tally.matched += 1;
+        desk.ledger.matched.add(1);
+        desk.frames.forget();
+        if qos == QoS::AtMostOnce {
+            self.send_at_most_once(publication, wanted, desk);
+        } else {
+            let keep = self.is_durable();
+            let kept = keep.then(|| Box::new(queued(publication, qos, wanted, stored)));
+            self.send(publication, qos, wanted.retain, &wanted.identifiers, kept, desk);
+        }
+        desk.frames.forget();
+        true
+    }
+
+    fn enqueue_ahead(&mut self, queued: Queued, ends: QueueEnds, desk: &mut Desk<'_>) -> bool {
+        let kept = &desk.ledger.kept;
+        let has_room = self.has_queue_room(queued.qos, queued.message.queued_bytes(), desk);
+        let outgoing = self.outgoing.as_mut().filter(|_| has_room);
+        let is_kept = outgoing.is_some_and(|outgoing| match is_apart(queued.qos, desk.settings) {
+            true => outgoing.held_at_most_once.insert(ends.at_most_once, queued, kept),
+            false => outgoing.queue.insert(ends.others, queued, kept),
+        });
+        if is_kept {
+            self.tally.matched += 1;
+            desk.ledger.matched.add(1);
+        }
+        is_kept
+    }
+
+    fn has_queue_room(&self, qos: QoS, bytes: usize, desk: &Desk<'_>) -> bool {
+        let limits = &desk.settings.session;
+        let messages = self.beside_queue((0, 0)).0;
+        let fits = self.outgoing.as_ref().is_none_or(|outgoing| {
+            outgoing.queued() + messages < limits.queue_messages_max && self.fits(outgoing, bytes, limits)
+        });
+        fits && desk.ledger.kept.has_room_for(qos, bytes)
+    }
+
+    /// Keeps QoS 0 until what was retained before it is sent. No older one is dropped in its place.
+    fn hold_at_most_once(&mut self, queued: Queued, desk: &mut Desk<'_>) -> Offered {
+        let bytes = queued.message.queued_bytes();
+        if !self.has_queue_room(queued.qos, bytes, desk) {
+            let is_node_full = !desk.ledger.kept.has_room_for(queued.qos, bytes);
+            let reason = if is_node_full { DropReason::NodeQueueFull } else { DropReason::QueueFull };
+            return self.dropped(reason, desk);
+        }
+        let will = self.will.as_deref();
+        let outgoing = self.outgoing.get_or_insert_with(|| Outgoing::beside(will));
+        outgoing.held_at_most_once.push(queued, &desk.ledger.kept);
+        Offered::Queued
+    }
+
+    /// Whether a message waits until what was retained before it is sent. Those of groups do not: nothing is retained for
+    /// a shared subscription.
+    fn holds(&self, publication: &Publication<'_>, group: Option<GroupKey>) -> bool {
+        group.is_none() && self.replays.as_ref().is_some_and(|replays| replays.hold(publication))
+    }
+
+    /// Whether QoS 0 waits until what was retained before it is sent; what comes behind waits behind it.
+    fn holds_at_most_once(&self) -> bool {
+        self.outgoing.as_ref().is_some_and(|outgoing| !outgoing.held_at_most_once.is_empty())
+    }
+
+    /// Whether all that comes before retained messages is sent: what waits, if anything does, waits for those.
+    pub fn is_through_to_replays(&self) -> bool {
+        self.outgoing.as_ref().is_none_or(|outgoing| {
+            outgoing.resend.is_empty()
+                && self.is_held(outgoing.queue.front())
+                && self.is_held(outgoing.held_at_most_once.front())
+        })
+    }
+
+    fn is_held(&self, first: Option<&Queued>) -> bool {
+        first.is_none_or(|first| self.holds(&first.message.publication(), first.group))
+    }
+
+    fn has_room_ahead(
+        &self,
+        publication: &Publication<'_>,
+        qos: QoS,
+        settings: &Settings,
+        ledger: &Ledger,
+    ) -> bool {
+        let Some(online) = &self.online else { return false };
+        let waiting = online.outbox.waiting_bytes();
+        if qos == QoS::AtMostOnce {
+            return has_room_for_at_most_once(waiting, publication, settings)
+                && self.outgoing.as_ref().is_none_or(|outgoing| match is_apart(qos, settings) {
+                    true => self.is_held(outgoing.held_at_most_once.front()),
+                    false => self.is_held(outgoing.queue.front()),
+                });
+        }
+        let kept_bytes = if self.is_durable() { publication.queued_bytes() } else { 0 };
+        waiting < settings.node.outbox_bytes_max
+            && online.inflight_max > 0
+            && (kept_bytes == 0 || ledger.kept.has_room(kept_bytes))
+            && self.outgoing.as_ref().is_none_or(|outgoing| {
+                outgoing.resend.is_empty()
+                    && self.is_held(outgoing.queue.front())
+                    && outgoing.inflight.has_place(online.inflight_max)
+                    // One at a time always, or what waits for it would fill the place that it needs.
+                    && (outgoing.inflight.is_empty() || self.fits(outgoing, kept_bytes, &settings.session))
+            })
     }
 
     /// Whether QoS 0 waits in the queue: while the session is offline, and then behind what waits from that time.
@@ -118,14 +242,8 @@ impl Session {
             && self.outgoing.as_ref().is_none_or(|outgoing| {
                 outgoing.queue.is_empty()
                     && outgoing.resend.is_empty()
-                    && outgoing.inflight.on_wire() < usize::from(online.inflight_max)
-                    && outgoing.inflight.len() < usize::from(u16::MAX) - 1
-                    && fits(
-                        outgoing,
-                        self.beside_queue((0, 0)).1,
-                        kept_bytes,
-                        self.queue_bytes_max(&settings.session),
-                    )
+                    && outgoing.inflight.has_place(online.inflight_max)
+                    && self.fits(outgoing, kept_bytes, &settings.session)
             })
     }
 
@@ -151,9 +269,13 @@ impl Session {
             || ledger.kept.has_room(bytes)
                 && self.outgoing.as_ref().is_none_or(|outgoing| {
                     let (messages, beside) = self.beside_queue(paid);
-                    outgoing.queue.len() + messages < limits.queue_messages_max
+                    outgoing.queued() + messages < limits.queue_messages_max
                         && fits(outgoing, beside, bytes, self.queue_bytes_max(limits))
                 })
+    }
+
+    fn fits(&self, outgoing: &Outgoing, bytes: usize, limits: &SessionSettings) -> bool {
+        fits(outgoing, self.beside_queue((0, 0)).1, bytes, self.queue_bytes_max(limits))
     }
 
     fn queue_bytes_max(&self, limits: &SessionSettings) -> usize {
@@ -233,7 +355,7 @@ impl Session {
         let mut outgoing = self.outgoing.take().unwrap_or_else(|| Outgoing::beside(self.will.as_deref()));
         let (messages, beside) = self.beside_queue((0, 0));
         let full = |outgoing: &Outgoing| {
-            outgoing.queue.len() + messages >= limits.queue_messages_max
+            outgoing.queued() + messages >= limits.queue_messages_max
                 || !fits(outgoing, beside, bytes, bytes_max)
         };
         let kept = &desk.ledger.kept;
@@ -271,14 +393,13 @@ impl Session {
     /// Sends what waits, as far as the client's receive maximum and the outbox have room: first what has to be sent
     /// again, then the queue. Returns whether anything was appended.
     pub fn pump(&mut self, desk: &mut Desk<'_>) -> bool {
-        let mut appended = false;
+        let mut appended = self.replays.is_some() && self.pump_at_most_once(desk);
         while let Some(online) = &self.online {
             let Some(outgoing) = &mut self.outgoing else { break };
             if online.outbox.waiting_bytes() >= desk.settings.node.outbox_bytes_max {
                 break;
             }
-            let window = outgoing.inflight.on_wire() < usize::from(online.inflight_max)
-                && outgoing.inflight.len() < usize::from(u16::MAX) - 1;
+            let window = outgoing.inflight.has_place(online.inflight_max);
             if let Some(identifier) = outgoing.resend.front().copied() {
                 let is_full = outgoing.inflight.on_wire() >= usize::from(online.inflight_max);
                 if is_full && !outgoing.owes_release(identifier) {
@@ -291,13 +412,37 @@ impl Session {
                 outgoing.resend.pop_front();
                 self.send_again(identifier, desk);
             } else {
-                match outgoing.queue.front() {
-                    Some(first) if window || first.qos == QoS::AtMostOnce => {}
-                    _ => break,
+                let Some(first) = outgoing.queue.front() else { break };
+                let message = first.message.publication();
+                let is_held = first.group.is_none()
+                    && self.replays.as_ref().is_some_and(|replays| replays.hold(&message));
+                if is_held || !(window || first.qos == QoS::AtMostOnce) {
+                    break;
                 }
                 let queued = outgoing.queue.pop(&desk.ledger.kept).expect("there is a first");
                 self.send_queued(queued, desk);
             }
+            appended = true;
+        }
+        appended
+    }
+
+    /// The same for QoS 0 that waited for retained messages, as far as these are sent.
+    fn pump_at_most_once(&mut self, desk: &mut Desk<'_>) -> bool {
+        let mut appended = false;
+        while let (Some(online), Some(outgoing)) = (&self.online, &self.outgoing)
+            && let Some(first) = outgoing.held_at_most_once.front()
+        {
+            let message = first.message.publication();
+            let waiting = online.outbox.waiting_bytes();
+            if self.holds(&message, first.group)
+                || !has_room_for_at_most_once(waiting, &message, desk.settings)
+            {
+                break;
+            }
+            let queued =
+                self.outgoing.as_mut().and_then(|outgoing| outgoing.held_at_most_once.pop(&desk.ledger.kept));
+            self.send_queued(queued.expect("there is a first"), desk);
             appended = true;
         }
         appended
@@ -480,11 +625,21 @@ impl Session {
         }
     }
 
+    /// The network connection is gone, and with it the QoS 0 that waited for retained messages.
+    pub fn drop_held_at_most_once(&mut self, ledger: &Ledger) {
+        let Some(outgoing) = &mut self.outgoing else { return };
+        let held = outgoing.held_at_most_once.extract(&ledger.kept, |_| true).len() as u64;
+        if held > 0 {
+            self.tally.drop_n(DropReason::ConnectionClosed, held);
+            ledger.drop_n(DropReason::ConnectionClosed, held);
+        }
+    }
+
     /// The session ends: what still waits for it is dropped.
     pub fn drop_waiting(&mut self, ledger: &Ledger) {
         if let Some(mut outgoing) = self.outgoing.take() {
             outgoing.inflight.kept().for_each(|kept| ledger.kept.leave(&kept.message));
-            let waiting = (outgoing.inflight.len() + outgoing.queue.len()) as u64;
+            let waiting = outgoing.waiting();
             if waiting > 0 {
                 self.tally.drop_n(DropReason::SessionGone, waiting);
                 ledger.drop_n(DropReason::SessionGone, waiting);
@@ -494,9 +649,20 @@ impl Session {
     }
 }
 
+/// Whether messages wait for retained ones beside the queue: QoS 0, unless that waits in the queue for sessions that are
+/// offline, and so in order with the others.
+fn is_apart(qos: QoS, settings: &Settings) -> bool {
+    qos == QoS::AtMostOnce && !settings.session.queue_qos0_offline
+}
+
+/// One message is always taken, however large: a limit below its size must not make it undeliverable.
+fn has_room_for_at_most_once(waiting: usize, publication: &Publication<'_>, settings: &Settings) -> bool {
+    waiting == 0 || waiting + publication.stored_bytes() <= settings.node.outbox_bytes_max
+}
+
 /// Whether so many more bytes find room. One message always does: a limit below its size must not make it undeliverable.
 fn fits(outgoing: &Outgoing, beside: usize, bytes: usize, bytes_max: usize) -> bool {
-    let held = outgoing.queue.bytes() + outgoing.inflight_bytes;
+    let held = outgoing.bytes();
     held == 0 || held + outgoing.will_bytes + beside + bytes <= bytes_max
 }
 

@@ -75,6 +75,11 @@ impl Inflight {
         self.live == 0
     }
 
+    /// Whether another one may be sent, with so many places in the client's receive maximum.
+    pub fn has_place(&self, inflight_max: u16) -> bool {
+        self.on_wire < usize::from(inflight_max) && self.len() < usize::from(u16::MAX) - 1
+    }
+
     /// Those of them that take a place in the client's receive maximum [MQTT-4.9.0-2].
     pub fn on_wire(&self) -> usize {
         self.on_wire

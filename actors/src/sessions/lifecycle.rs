@@ -11,7 +11,7 @@ use super::online::Online;
 use super::session::{NEVER_EXPIRES, Parting, Session};
 use super::store::{Change, SessionChange};
 use super::subscriptions::Subscription;
-use crate::topics::{GivenBack, Join, MemberState, Subscribe, Unsubscribe, group_home, shared_part};
+use crate::topics::{Added, GivenBack, Join, MemberState, Subscribe, Unsubscribe, group_home, shared_part};
 use crate::worker::{Timer, Worker};
 
 impl Worker {
@@ -28,9 +28,9 @@ impl Worker {
         }
         if let Some(replays) = &mut session.replays {
             replays.asked = false;
-            replays.first_asked = 0;
-            replays.forget_seen();
+            replays.pending.answer_all();
         }
+        session.drop_held_at_most_once(&self.ledger);
         drop(sessions);
         if let Some(batch) = online.take_held_up() {
             // Taken from the client already, and a QoS 2 message is not routed when it is sent again: one batch per
@@ -209,7 +209,11 @@ impl Worker {
             let (shared, plain): (VecDeque<_>, VecDeque<_>) =
                 entries.partition(|(filter, _)| shared_part(filter).is_some());
             if !plain.is_empty() {
-                self.tell_trie(home, Subscribe { client, session: key, filters: plain, reply: None });
+                let filters = plain.into_iter();
+                let filters = filters
+                    .map(|(filter, subscription)| Added { filter, subscription, replay: false })
+                    .collect();
+                self.tell_trie(home, Subscribe { client, session: key, filters, replays: 0..0, reply: None });
             }
             if let Some(load) = session.load.clone().filter(|_| !shared.is_empty()) {
                 let (online, durable) = (session.online.is_some(), session.is_durable());

@@ -28,7 +28,7 @@ pub use key::{Epoch, SessionKey, client_hash, home_worker};
 pub use messages::*;
 pub use online::{Online, OutgoingAliases, RareOnline, Reading};
 pub use queue::{Identifiers, Queue, Queued};
-pub use replay::{Age, AskedAt, Replay, Replays};
+pub use replay::{QueueEnds, Replay, Replays};
 pub use session::{Absence, NEVER_EXPIRES, Outgoing, Parting, Session, Will};
 pub use store::{
     Change, Commit, Load, MemoryBackend, ObserveStore, SessionBackend, SessionChange, SessionStore,

@@ -53,6 +53,8 @@ pub struct Queued {
 pub struct Queue {
     waiting: VecDeque<Queued>,
     bytes: usize,
+    /// How many were ever appended.
+    appended: u64,
     /// When the first of them expires, or an earlier moment.
     earliest_expiry: Option<Instant>,
     swept_at: Option<Instant>,
@@ -79,11 +81,35 @@ impl Queue {
 
     /// Appends.
     pub fn push(&mut self, queued: Queued, kept: &Kept) {
+        self.count(&queued, kept);
+        self.appended += 1;
+        self.waiting.push_back(queued);
+    }
+
+    fn count(&mut self, queued: &Queued, kept: &Kept) {
         kept.enter(&queued.message);
         self.bytes += queued.message.queued_bytes();
         let expiry = queued.message.publication().expires_at;
         self.earliest_expiry = [self.earliest_expiry, expiry].into_iter().flatten().min();
-        self.waiting.push_back(queued);
+    }
+
+    /// Names the present end, for what is to come ahead of all that is appended from now on.
+    pub fn end(&self) -> u64 {
+        self.appended
+    }
+
+    /// Puts a message ahead of all that was appended since `end`, and behind everything else. False if too many others
+    /// would have to move for it.
+    pub fn insert(&mut self, end: u64, queued: Queued, kept: &Kept) -> bool {
+        const MOVED_MAX: usize = 512;
+        let behind = (self.appended - end).min(self.waiting.len() as u64) as usize;
+        let ahead = self.waiting.len() - behind;
+        if ahead.min(behind) > MOVED_MAX {
+            return false;
+        }
+        self.count(&queued, kept);
+        self.waiting.insert(ahead, queued);
+        true
     }
 
     /// The message that waits longest.

@@ -62,6 +62,8 @@ pub struct Outgoing {
     pub inflight: Inflight,
     /// Not sent.
     pub queue: Queue,
+    /// QoS 0 that waits until what was retained before it is sent; beside the others, which may wait for the client.
+    pub held_at_most_once: Queue,
     /// Those in flight that are still to be sent again on this network connection, in order.
     pub resend: VecDeque<PacketIdentifier>,
     /// Whether the PUBRELs among them were brought forward, since the client's receive maximum does not hold them back.
@@ -76,6 +78,21 @@ impl Outgoing {
     /// None, beside this will.
     pub fn beside(will: Option<&Will>) -> Box<Self> {
         Box::new(Self { will_bytes: will.map_or(0, Will::queued_bytes), ..Self::default() })
+    }
+
+    /// How many there are.
+    pub fn waiting(&self) -> u64 {
+        (self.inflight.len() + self.queued()) as u64
+    }
+
+    /// How many of them are not sent.
+    pub fn queued(&self) -> usize {
+        self.queue.len() + self.held_at_most_once.len()
+    }
+
+    /// Their bytes, as far as they are kept.
+    pub fn bytes(&self) -> usize {
+        self.queue.bytes() + self.held_at_most_once.bytes() + self.inflight_bytes
     }
 
     /// Whether what a packet identifier in flight waits for is the PUBCOMP to a PUBREL.
@@ -240,6 +257,6 @@ impl Session {
     pub fn waiting(&self) -> u64 {
         let outbox = self.online.as_ref().map_or(0, |online| u64::from(online.outbox.waiting_qos0()));
         let outgoing = self.outgoing.as_ref();
-        outbox + outgoing.map_or(0, |outgoing| (outgoing.inflight.len() + outgoing.queue.len()) as u64)
+        outbox + outgoing.map_or(0, |outgoing| outgoing.waiting())
     }
 }

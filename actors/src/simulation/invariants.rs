@@ -12,6 +12,7 @@ use crate::kept::{BODY_BYTES, PLACE_BYTES, kept_bytes};
 use crate::ledger::DropReason;
 use crate::message::StoredMessage;
 use crate::metrics::ActorKind;
+use crate::retained::Moment;
 use crate::sessions::{Session, SessionKey};
 use crate::topics::{Group, GroupKey, Subscriber, Trie, group_home, shared_part};
 use crate::worker::Worker;
@@ -137,6 +138,7 @@ fn check_session(worker: &Worker, session: &Session, judge: &mut Judge) {
         judge.equal(of("expiry and due will while online"), session.next_due(), None);
     }
     if let Some(outgoing) = &session.outgoing {
+        outgoing.held_at_most_once.check().unwrap_or_else(|wrong| judge.wrong.push(of(&wrong)));
         outgoing.queue.check().unwrap_or_else(|wrong| judge.wrong.push(of(&wrong)));
         outgoing.inflight.check().unwrap_or_else(|wrong| judge.wrong.push(of(&wrong)));
         let kept = outgoing.inflight.kept().map(|kept| kept.message.queued_bytes()).sum();
@@ -253,7 +255,7 @@ fn filters(worker: &Worker) -> Filters {
             if shared_part(filter).is_none() {
                 let (session, identifier, options) =
                     (session.key, subscription.identifier, subscription.options);
-                let subscriber = Subscriber { session, identifier, options };
+                let subscriber = Subscriber { session, identifier, options, since: Moment::default() };
                 filters.entry(Arc::clone(filter)).or_default().0.push(subscriber);
             }
         }
@@ -277,6 +279,8 @@ async fn check_trie(node: &SimulatedNode, worker: &Worker, judge: &mut Judge) {
         for (filter, expected) in expected {
             let (mut subscribers, mut groups) = trie.subscribers(&filter);
             subscribers.sort_by_key(|subscriber| subscriber.session);
+            // The sessions do not know when their subscriptions began.
+            subscribers.iter_mut().for_each(|subscriber| subscriber.since = Moment::default());
             groups.sort_unstable();
             judge.equal(format_args!("{filter} in the trie of worker {id}"), (subscribers, groups), expected);
         }
@@ -327,7 +331,10 @@ fn check_kept(node: &SimulatedNode, judge: &mut Judge) {
     for worker in &node.workers {
         for session in worker.sessions.borrow().iter() {
             let outgoing = session.outgoing.iter();
-            let kept = outgoing.flat_map(|outgoing| outgoing.inflight.kept().chain(outgoing.queue.iter()));
+            let kept = outgoing.flat_map(|outgoing| {
+                let queued = outgoing.queue.iter().chain(outgoing.held_at_most_once.iter());
+                outgoing.inflight.kept().chain(queued)
+            });
             kept.for_each(|kept| add(&kept.message));
         }
         for group in worker.groups.borrow().iter() {

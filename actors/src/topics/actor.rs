@@ -7,9 +7,11 @@
 //! Invariant: the directory names this worker for a filter before a `Subscribe` or `Join` is answered.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::panic::{self, AssertUnwindSafe};
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, Waker};
 
 use actix::fut::ActorFuture;
@@ -28,6 +30,7 @@ use super::trie::{Subscriber, Trie};
 use super::{group_home, shared_part};
 use crate::connection::{ChangeInForce, Close};
 use crate::metrics::{ActorKind, ActorStats};
+use crate::retained::Moment;
 use crate::sessions::{Lost, SessionKey, Subscription, TrieStarted, close};
 use crate::worker::{Worker, go_on_behind_sockets};
 
@@ -140,6 +143,7 @@ impl TopicTrie {
                         session: session.key,
                         identifier: subscription.identifier,
                         options: subscription.options,
+                        since: Moment::default(),
                     };
                     if trie.insert(filter, subscriber) {
                         worker.node.directory.add(filter, worker.id);
@@ -288,17 +292,28 @@ impl TopicTrie {
     fn subscribe(&mut self, mut subscribe: Subscribe, budget: &mut usize) -> Option<Subscribe> {
         let session = subscribe.session;
         if self.worker.sessions.borrow().contains(session) {
-            while let Some((filter, subscription)) = subscribe.filters.pop_front() {
+            while let Some(Added { filter, subscription, replay }) = subscribe.filters.pop_front() {
+                let node = &self.worker.node;
                 let Subscription { options, identifier } = subscription;
-                if self.trie.insert(&filter, Subscriber { session, identifier, options }) {
-                    self.worker.node.directory.add(&filter, self.worker.id);
+                let subscriber = Subscriber { session, identifier, options, since: Moment::default() };
+                let since = self.trie.insert_since(&filter, subscriber, |is_new| {
+                    if is_new {
+                        node.directory.add(&filter, self.worker.id);
+                    }
+                    // What is published behind this moment finds the filter.
+                    node.order.now()
+                });
+                self.worker.newest_subscription.set(since);
+                if replay && !node.retained_messages.is_empty() {
+                    let number = self.worker.replay(session, Arc::clone(&filter), subscription, since);
+                    subscribe.note_replay(number);
                 }
                 if is_spent(budget, cost_of(&filter)) && !subscribe.filters.is_empty() {
                     return Some(subscribe);
                 }
             }
         }
-        in_force(subscribe.reply);
+        in_force(subscribe.reply, subscribe.replays);
         None
     }
 
@@ -329,7 +344,7 @@ impl TopicTrie {
                 return Some(join);
             }
         }
-        in_force(join.reply);
+        in_force(join.reply, 0..0);
         None
     }
 
@@ -356,7 +371,7 @@ impl TopicTrie {
                 return Some(unsubscribe);
             }
         }
-        in_force(unsubscribe.reply);
+        in_force(unsubscribe.reply, 0..0);
         None
     }
 
@@ -418,9 +433,9 @@ fn is_spent(budget: &mut usize, cost: usize) -> bool {
     *budget == 0
 }
 
-fn in_force(reply: Option<Reply>) {
+fn in_force(reply: Option<Reply>, replays: Range<u64>) {
     if let Some(Reply { connection, token }) = reply {
-        connection.do_send(ChangeInForce { token });
+        connection.do_send(ChangeInForce { token, replays });
     }
 }
 
@@ -456,7 +471,7 @@ impl TopicTrie {
             }
         }
         if let Some(Reply { connection, .. }) = self.replying.take() {
-            connection.do_send(Close { reason: ReasonCode::ImplementationSpecificError, parted: None });
+            connection.do_send(Close { reason: ReasonCode::ImplementationSpecificError });
         }
         if let Some(publisher) = self.answering.take() {
             let sessions = self.worker.sessions.borrow();

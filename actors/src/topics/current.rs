@@ -10,6 +10,7 @@ use mqtt_codec::matches;
 
 use super::trie::{Matches, Subscriber};
 use crate::message::{Batch, Item, StoredMessage};
+use crate::retained::RetainedPassage;
 use crate::worker::Room;
 
 /// Items with the same topic name that are delivered together: so many more than its budget a turn may deliver.
@@ -50,6 +51,8 @@ pub(super) struct Current {
     pub(super) withheld: bool,
     /// What it takes of this worker's [`Inbound`](crate::worker::Inbound).
     pub(super) room: Option<Room>,
+    /// Ends when the batch is delivered.
+    pub(super) passage: Option<Box<RetainedPassage>>,
 }
 
 impl Current {
@@ -68,6 +71,7 @@ impl Current {
             stored: Vec::new(),
             withheld: position.withheld,
             room: position.room,
+            passage: None,
         }
     }
 

@@ -88,6 +88,7 @@ impl LookAhead {
 
 #[cfg(test)]
 mod tests {
+    use crate::retained::Moment;
     use mqtt_codec::QoS;
 
     use super::*;
@@ -98,7 +99,12 @@ mod tests {
     const OWN: u64 = 0b10;
 
     fn subscriber(index: u32) -> Subscriber {
-        Subscriber { session: key(index), identifier: 0, options: options(QoS::AtMostOnce) }
+        Subscriber {
+            session: key(index),
+            identifier: 0,
+            options: options(QoS::AtMostOnce),
+            since: Moment::default(),
+        }
     }
 
     fn trie() -> Trie {

@@ -1,6 +1,7 @@
 //! What a topic trie is asked.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 
 use actix::prelude::*;
@@ -10,6 +11,7 @@ use super::burden::Load;
 use super::shared::{GivenBack, GroupKey};
 use crate::connection::Connection;
 use crate::message::{Ack, Batch, StoredMessage};
+use crate::retained::RetainedPassage;
 use crate::sessions::{SessionKey, Subscription, Wanted};
 use crate::worker::{Room, Weight};
 
@@ -34,6 +36,8 @@ pub struct Route {
     pub sent_at: Option<Instant>,
     /// What it takes on its way.
     pub room: Room,
+    /// Its place among the retained publishes on their way to this worker; none if it has none.
+    pub passage: Option<Box<RetainedPassage>>,
 }
 
 /// What publishers of another worker have for this one's subscribers.
@@ -52,10 +56,31 @@ pub struct Subscribe {
     pub client: u64,
     /// Whose they are.
     pub session: SessionKey,
-    /// Topic filters and options.
-    pub filters: VecDeque<(Arc<str>, Subscription)>,
+    /// What is left to add.
+    pub filters: VecDeque<Added>,
+    /// The numbers of those whose retained messages are to be sent.
+    pub replays: Range<u64>,
     /// Told when they are in force.
     pub reply: Option<Reply>,
+}
+
+impl Subscribe {
+    /// A subscription has something to be replayed, which has this number.
+    pub(super) fn note_replay(&mut self, number: u64) {
+        let begin = if self.replays.is_empty() { number } else { self.replays.start };
+        self.replays = begin..number + 1;
+    }
+}
+
+/// A subscription to be added.
+#[derive(Debug)]
+pub struct Added {
+    /// Topic filter.
+    pub filter: Arc<str>,
+    /// Options and identifier.
+    pub subscription: Subscription,
+    /// Whether retained messages are to be sent.
+    pub replay: bool,
 }
 
 /// Adds memberships of one session in shared groups whose home is here, or changes them.

@@ -81,6 +81,7 @@ impl Router {
             room: Some(route.room),
         });
         current.matches = self.spare.pop().unwrap_or_default();
+        current.passage = route.passage;
         current
     }
 
@@ -228,6 +229,16 @@ impl Router {
         }
         current.stored.clear();
         current.stored.resize(current.run, None);
+        let stamp = current.batch.publication(current.item).stamp;
+        if stamp <= self.worker.newest_subscription.get().stamp() {
+            // What is older than a subscription comes through it as a retained message, if at all.
+            current.run = 1;
+            if let Some(position) = &mut self.position {
+                position.run = 1;
+            }
+            current.stored.truncate(1);
+            current.matches.subscribers.retain(|subscriber| subscriber.since.stamp() < stamp);
+        }
         let subscribers = &mut current.matches.subscribers;
         let publisher = current.batch.publisher;
         if publisher.is_some() {

@@ -7,6 +7,7 @@ use mqtt_codec::SubscriptionOptions;
 
 use super::path_trie::{LockStep, PathTrie, Walk};
 use super::shared::GroupKey;
+use crate::retained::Moment;
 use crate::sessions::SessionKey;
 
 /// One session's subscription to one topic filter.
@@ -18,6 +19,16 @@ pub struct Subscriber {
     pub identifier: u32,
     /// Its options.
     pub options: SubscriptionOptions,
+    /// When it began: what was published before does not come through it.
+    pub since: Moment,
+}
+
+impl Subscriber {
+    /// Takes the options of one with an equal topic filter. It goes on without a gap, so it began when it began
+    /// [MQTT-3.8.4-3].
+    fn replace(&mut self, other: Self) {
+        *self = Self { since: self.since, ..other };
+    }
 }
 
 /// Filters that the table of those without wildcards has room for, however few it holds.
@@ -55,12 +66,12 @@ impl Subscribers {
     fn insert(&mut self, subscriber: Subscriber) {
         match self {
             Self::None => *self = Self::One(subscriber),
-            Self::One(one) if one.session == subscriber.session => *one = subscriber,
+            Self::One(one) if one.session == subscriber.session => one.replace(subscriber),
             Self::One(one) => {
                 *self = Self::Many(Box::new(Many { list: vec![*one, subscriber], index: None }))
             }
             Self::Many(many) => match many.position(subscriber.session) {
-                Some(at) => many.list[at] = subscriber,
+                Some(at) => many.list[at].replace(subscriber),
                 None => many.push(subscriber),
             },
         }
@@ -244,6 +255,19 @@ impl Trie {
         (removed, gone)
     }
 
+    /// Adds or replaces a subscription; `since` says when it begins, told whether the filter is new here. Returns that.
+    pub(super) fn insert_since(
+        &mut self,
+        filter: &Arc<str>,
+        subscriber: Subscriber,
+        since: impl FnOnce(bool) -> Moment,
+    ) -> Moment {
+        let entry = self.entry(filter);
+        let since = since(entry.is_empty());
+        entry.subscribers.insert(Subscriber { since, ..subscriber });
+        since
+    }
+
     /// Adds a shared group. Returns whether the filter is new here.
     pub fn insert_group(&mut self, filter: &Arc<str>, group: GroupKey) -> bool {
         let entry = self.entry(filter);
@@ -339,7 +363,12 @@ mod tests {
     }
 
     fn subscriber(index: u32) -> Subscriber {
-        Subscriber { session: key(index), identifier: 0, options: SubscriptionOptions::from_bits(0).unwrap() }
+        Subscriber {
+            session: key(index),
+            identifier: 0,
+            options: SubscriptionOptions::from_bits(0).unwrap(),
+            since: Moment::default(),
+        }
     }
 
     fn found(trie: &Trie, topic: &str) -> Vec<u32> {

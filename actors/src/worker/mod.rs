@@ -40,7 +40,11 @@ use crate::connection::{Effects, TrieLost, outbox::Outbox};
 use crate::ledger::{DropReason, Ledger};
 use crate::message::{Batch, Publication, StoredMessage};
 use crate::metrics::{ActorKind, ActorStats, Counters};
-use crate::sessions::{Desk, Epoch, FrameCache, Offered, SessionChange, SessionKey, Wanted, WillsInDoubt};
+use crate::retained::Moment;
+use crate::sessions::{
+    Desk, Epoch, FrameCache, Offered, QueueEnds, Replay, SessionChange, SessionKey, Subscription, Wanted,
+    WillsInDoubt,
+};
 use crate::topics::{GiveBack, GivenBack, Groups};
 
 /// What one turn of a connection reads at most, in bytes: shared by all connections of the worker.
@@ -76,6 +80,8 @@ pub struct Worker {
     pub changes: RefCell<Vec<SessionChange>>,
     /// Wills that were allowed by earlier rules, until they are judged by those in force.
     pub wills_in_doubt: RefCell<WillsInDoubt>,
+    /// When the latest subscription began.
+    pub newest_subscription: Cell<Moment>,
     /// Set when the node shuts down: no client is taken in any more.
     pub stopping: Cell<bool>,
     batches: RefCell<BatchPool>,
@@ -102,6 +108,7 @@ impl Worker {
             effects: RefCell::default(),
             changes: RefCell::default(),
             wills_in_doubt: RefCell::default(),
+            newest_subscription: Cell::default(),
             stopping: Cell::new(false),
             batches: RefCell::default(),
             departures: RefCell::new(Departures::new(node.peers.len())),
@@ -188,6 +195,26 @@ impl Worker {
             }
         });
         debug_assert!(offered.is_some(), "the caller looked the session up");
+    }
+
+    /// Notes that retained messages are to be sent for a subscription. Returns its number among those of the session.
+    pub fn replay(
+        &self,
+        key: SessionKey,
+        filter: Arc<str>,
+        subscription: Subscription,
+        since: Moment,
+    ) -> u64 {
+        let mut sessions = self.sessions.borrow_mut();
+        let Some(session) = sessions.get_mut(key) else { return 0 };
+        let ends = session.outgoing.as_ref().map_or_else(QueueEnds::default, |outgoing| QueueEnds {
+            at_most_once: outgoing.held_at_most_once.end(),
+            others: outgoing.queue.end(),
+        });
+        let replay = Replay { filter, subscription, after: None, since, ends };
+        // The network connection that subscribed may be gone, and another one hold the session.
+        self.wakes.borrow_mut().touch(session.online.as_mut(), key);
+        session.replays.get_or_insert_default().pending.push_back(replay)
     }
 
     /// A network connection is over: of the QoS 0 messages in its outbox, those written whole are delivered and the

@@ -5,7 +5,7 @@ use std::task::Waker;
 
 use tokio::time::Instant;
 
-use super::Worker;
+use super::{Peer, Worker};
 use crate::connection::Limit;
 use crate::message::{Batch, Payload, Publication, StoredMessage};
 use crate::metrics::ActorKind;
@@ -24,19 +24,26 @@ impl Worker {
     pub fn route(&self, mut batch: Batch, waker: Option<&Waker>) -> Result<(), Box<Batch>> {
         let own = 1u64 << self.id;
         let mut targets = self.look_up(&mut batch);
-        let is_retained =
-            |index: &usize| batch.items()[*index].is_routed() && batch.publication(*index).stamp != 0;
-        let retained = (0..batch.items().len()).filter(is_retained).count();
+        let retained = batch.items().iter().filter(|item| item.is_kept()).count();
         if let Some(waker) = waker
             && !self.has_room(targets, waker)
         {
             return Err(Box::new(batch));
         }
-        if retained > 0 {
+        let order = &self.node.order;
+        // To the end: a subscription finds all of this done, or comes before all of it.
+        let stamping = (retained > 0).then(|| order.stamping());
+        let mut first_stamp = 0;
+        if let Some(stamping) = &stamping {
+            first_stamp = batch.stamp_each(stamping);
             self.keep_retained(&batch, retained);
-            // Anew: a subscriber whose filter came in between may have asked for retained messages already.
+            // Anew: a subscriber whose filter came in between asks for retained messages up to an earlier stamp.
             targets |= self.look_up(&mut batch);
+        } else {
+            batch.stamp = order.stamp();
         }
+        let passage =
+            |peer: &Peer| stamping.as_ref().map(|_| Box::new(peer.retained_underway.enter(first_stamp)));
         let local = targets & own != 0;
         let batch = Arc::new(batch);
         for (worker, peer) in self.node.peers.iter().enumerate() {
@@ -46,13 +53,15 @@ impl Worker {
             }
             let room = peer.inbound.enter(batch.weight(worker as u16, false));
             let sent_at = peer.stats.of(ActorKind::TopicTrie).send();
-            let route = Route { batch: Arc::clone(&batch), home: false, sent_at, room };
+            let passage = passage(peer);
+            let route = Route { batch: Arc::clone(&batch), home: false, sent_at, room, passage };
             self.departures.borrow_mut().add(worker, route);
         }
         if local {
             let room = self.peer().inbound.enter(batch.weight(self.id, true));
             let sent_at = self.stats(ActorKind::TopicTrie).send();
-            self.peer().trie.do_send(Route { batch, home: true, sent_at, room });
+            let passage = passage(self.peer());
+            self.peer().trie.do_send(Route { batch, home: true, sent_at, room, passage });
         } else {
             self.answer_for_others(&batch);
         }
@@ -123,10 +132,9 @@ impl Worker {
     /// Kept before it is routed: whoever subscribes behind the routing finds it. What was not admitted, since nobody could
     /// be told of a limit any more, is routed all the same and counted.
     fn keep_retained(&self, batch: &Batch, count: usize) {
-        let publications = (0..batch.items().len()).map(|index| batch.publication(index));
-        let messages = publications.filter(|publication| publication.stamp != 0);
+        let kept = batch.items().iter().enumerate().filter(|(_, item)| item.is_kept());
         let messages: Vec<_> =
-            messages.map(|publication| Arc::new(StoredMessage::new(&publication))).collect();
+            kept.map(|(index, _)| Arc::new(StoredMessage::new(&batch.publication(index)))).collect();
         debug_assert_eq!(messages.len(), count);
         let kept = &self.node.retained_messages;
         if batch.admitted {
@@ -140,11 +148,9 @@ impl Worker {
 
     /// A panic lost a batch before it set out: its retained publishes have no places any more.
     pub(crate) fn forget_admitted(&self, batch: &Batch) {
-        let publications = (0..batch.items().len()).map(|index| batch.publication(index));
+        let kept = batch.items().iter().enumerate().filter(|(_, item)| item.is_kept());
         self.node.retained_messages.with_store(|store| {
-            for publication in publications.filter(|publication| publication.stamp != 0) {
-                store.forget_admitted(publication.topic);
-            }
+            kept.for_each(|(index, _)| store.forget_admitted(batch.topic(index)));
         });
     }
 
@@ -174,7 +180,7 @@ impl Worker {
                 expires_at: lifetime.map(|lifetime| now + lifetime),
                 publisher: Some(publisher),
                 publisher_hash: client_hash,
-                stamp: if will.retain { self.node.next_retained_stamp() } else { 0 },
+                stamp: 0,
             },
             None,
         );

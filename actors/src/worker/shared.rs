@@ -11,7 +11,7 @@ use super::waitlist::Waitlist;
 use crate::kept::NodeKept;
 use crate::ledger::Ledger;
 use crate::metrics::{ActorKind, ActorStats, Counters, WorkerStats};
-use crate::retained::{Retained, RetainedMessages};
+use crate::retained::{PublishOrder, Retained, RetainedMessages, RetainedUnderway};
 use crate::sessions::{SessionStore, Sessions};
 use crate::settings::Settings;
 use crate::supervision::Place;
@@ -27,6 +27,8 @@ pub struct Peer {
     pub sessions: Place<Sessions>,
     /// Messages on their way to it.
     pub inbound: Arc<Inbound>,
+    /// Retained ones among them.
+    pub retained_underway: Arc<RetainedUnderway>,
     /// Its page of the ledger.
     pub ledger: Arc<Ledger>,
     /// Its counters.
@@ -42,6 +44,7 @@ impl Peer {
             trie: Place::default(),
             sessions: Place::default(),
             inbound: Arc::new(Inbound::new(&settings.node)),
+            retained_underway: Arc::default(),
             ledger: Arc::new(Ledger::of(kept)),
             counters: Arc::default(),
             stats: WorkerStats::default(),
@@ -81,8 +84,8 @@ pub struct NodeShared {
     pub policy: LivePolicy,
     /// The figures of the actors of the control thread.
     pub control_stats: WorkerStats,
-    /// The stamp of the latest retained publish.
-    pub retained_stamp: AtomicU64,
+    /// The order of all publishes.
+    pub order: PublishOrder,
     /// The retained messages.
     pub retained_messages: RetainedMessages,
     /// Publishers that wait for room at a limit.
@@ -121,11 +124,6 @@ impl NodeShared {
         let stats = self.control_stats.of(ActorKind::Auth);
         let _handling = Handling { stats, began: stats.handle(stats.send()) };
         self.asking.ask(self.auth.addr(), asker, question).await
-    }
-
-    /// Answers with the next stamp of a retained publish.
-    pub fn next_retained_stamp(&self) -> u64 {
-        self.retained_stamp.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1
     }
 }
 

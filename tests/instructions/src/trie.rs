@@ -3,6 +3,7 @@
 use std::hint::black_box;
 use std::sync::Arc;
 
+use micro_mq_actors::retained::Moment;
 use micro_mq_actors::sessions::SessionKey;
 use micro_mq_actors::topics::{Directory, LookUps, Matches, Subscriber, Trie};
 use mqtt_codec::SubscriptionOptions;
@@ -58,7 +59,7 @@ fn names(filters: &[Arc<str>]) -> Vec<String> {
 
 fn subscriber(index: usize) -> Subscriber {
     let session = SessionKey { index: index as u32 % 1000, generation: 0, worker: 0 };
-    Subscriber { session, identifier: 0, options: SubscriptionOptions::default() }
+    Subscriber { session, identifier: 0, options: SubscriptionOptions::default(), since: Moment::default() }
 }
 
 fn insert_all(trie: &mut Trie, filters: &[Arc<str>]) {

@@ -37,8 +37,6 @@ pub(crate) struct Step<'a, 'd> {
     pub authorizes: bool,
     /// Raised when permissions change.
     pub revision: u64,
-    /// Gives the next stamp of a retained publish.
-    pub next_stamp: &'a dyn Fn() -> u64,
     /// Where what is published with RETAIN is admitted, or refused.
     pub retained: &'a RetainedMessages,
     /// Whether the packet was refused before, and counted then.

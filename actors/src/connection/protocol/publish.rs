@@ -165,7 +165,7 @@ impl Protocol {
             expires_at: lifetime.map(|seconds| step.now() + Duration::from_secs(seconds.into())),
             publisher: Some(session.key),
             publisher_hash: 0,
-            stamp: if publish.retain { (step.next_stamp)() } else { 0 },
+            stamp: 0,
         };
         Self::admit(&publication, publish.packet_identifier, session, step).map_err(Refused::ByLimit)?;
         if let Some(packet_identifier) = publish.packet_identifier {

@@ -8,7 +8,6 @@ mod publish;
 mod refusals;
 mod subscribe;
 
-use std::cell::Cell;
 use std::sync::Arc;
 
 use mqtt_codec::{
@@ -31,7 +30,6 @@ pub(super) struct Client {
     fx: Effects,
     authorizes: bool,
     revision: u64,
-    stamp: Cell<u64>,
     retained: RetainedMessages,
     again: bool,
 }
@@ -54,7 +52,6 @@ impl Client {
             fx: Effects::default(),
             authorizes: false,
             revision: 1,
-            stamp: Cell::new(0),
             again: false,
         }
     }
@@ -78,10 +75,6 @@ impl Client {
         let limits = Limits::default();
         let decoded = decode(bytes, self.protocol.version(), Sender::Client, &limits);
         let (packet, _) = decoded.expect("it is well formed").expect("it is whole");
-        let next_stamp = || {
-            self.stamp.set(self.stamp.get() + 1);
-            self.stamp.get()
-        };
         let office = &mut self.office;
         let mut desk = crate::sessions::Desk {
             settings: &office.settings,
@@ -95,7 +88,6 @@ impl Client {
             counters: &office.counters,
             authorizes: self.authorizes,
             revision: self.revision,
-            next_stamp: &next_stamp,
             retained: &self.retained,
             again: self.again,
         };

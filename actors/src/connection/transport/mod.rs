@@ -93,6 +93,20 @@ impl Transport {
         }
     }
 
+    /// The same, once nothing is left to read as far as the runtime knows: what has arrived since it last looked at the
+    /// sockets. `Pending` wakes nobody.
+    ///
+    /// # Errors
+    /// Those of [`poll_read`](Self::poll_read).
+    pub fn poll_read_unheard(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Tcp(stream) => tcp::poll_read_unheard(stream, buffer),
+            Self::WebSocket(stream) => stream.poll_read_unheard(cx, buffer),
+            #[cfg(feature = "simulation")]
+            Self::Memory(_) => Poll::Pending,
+        }
+    }
+
     /// Writes MQTT bytes, and returns how many of them were accepted.
     ///
     /// A WebSocket puts whole packets into binary frames. What the socket has no room for is not kept: whoever begins a

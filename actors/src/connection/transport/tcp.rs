@@ -1,9 +1,10 @@
 //! What TCP and the socket below a WebSocket have in common.
 
-use std::io;
+use std::io::{self, Read as _};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -24,4 +25,12 @@ pub(super) fn poll_read(
     let mut buffer = ReadBuf::new(buffer);
     ready!(Pin::new(stream).poll_read(cx, &mut buffer))?;
     Poll::Ready(Ok(buffer.filled().len()))
+}
+
+/// Reads what the kernel has, though the runtime has not heard of it: it looks at the sockets now and then.
+pub(super) fn poll_read_unheard(stream: &TcpStream, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+    match (&*SockRef::from(stream)).read(buffer) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+        read => Poll::Ready(read),
+    }
 }

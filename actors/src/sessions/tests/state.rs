@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 
 use crate::sessions::inflight::{Entry, Inflight, Owed};
-use crate::sessions::{Age, IncomingIdentifiers, Replays, client_hash, home_worker};
+use crate::sessions::{IncomingIdentifiers, client_hash, home_worker};
 use crate::testing::id;
 
 proptest! {
@@ -42,40 +42,6 @@ fn incoming_identifiers_after_a_burst() {
             assert_eq!(incoming.remove(id(identifier)), Some(round));
         }
         assert_eq!((incoming.count(), incoming.contains(id(1))), (0, false));
-    }
-}
-
-/// Whether the client has something newer, if the message was asked for before anything was noted.
-pub(super) fn is_outdated(replays: &Replays, topic: &str, stamp: u64) -> bool {
-    replays.age(topic, stamp, Replays::default().ask()) == Age::Outdated
-}
-
-/// Only what is sent while retained messages are on their way can be newer than those.
-#[test]
-fn replays_remember_while_they_fetch() {
-    let mut replays = Replays::default();
-    replays.note("t", 5);
-    assert!(!is_outdated(&replays, "t", 4), "nothing was on its way");
-    for fetching in [
-        |replays: &mut Replays| replays.asked = true,
-        |replays: &mut Replays| {
-            replays.first_asked = 1;
-        },
-    ] {
-        let mut replays = Replays::default();
-        fetching(&mut replays);
-        replays.note("t", 5);
-        assert!(is_outdated(&replays, "t", 4));
-        assert!(!is_outdated(&replays, "t", 5));
-        assert!(!is_outdated(&replays, "u", 4));
-        replays.note("t", 9);
-        assert!(is_outdated(&replays, "t", 8));
-        // There is still a piece on its way.
-        replays.forget_seen();
-        assert!(is_outdated(&replays, "t", 8));
-        (replays.asked, replays.first_asked) = (false, 0);
-        replays.forget_seen();
-        assert!(!is_outdated(&replays, "t", 8));
     }
 }
 

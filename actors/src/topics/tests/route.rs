@@ -8,6 +8,7 @@ use mqtt_codec::{ProtocolVersion, QoS};
 
 use crate::message::Batch;
 use crate::node::shared;
+use crate::retained::Moment;
 use crate::settings::Settings;
 use crate::testing::{Instant, online, options, publication};
 use crate::topics::messages::Route;
@@ -44,7 +45,12 @@ fn many_filters_of_one_session() {
             levels.map(|(at, level)| if mask >> at & 1 == 1 { "+" } else { level }).collect();
         trie.insert(
             &levels.join("/").into(),
-            Subscriber { session, identifier: 0, options: options(QoS::AtMostOnce) },
+            Subscriber {
+                session,
+                identifier: 0,
+                options: options(QoS::AtMostOnce),
+                since: Moment::default(),
+            },
         );
     }
     let mut batch = Batch::default();
@@ -52,10 +58,12 @@ fn many_filters_of_one_session() {
         batch.push(&publication(topic, "x", QoS::AtMostOnce), None);
     }
     batch.items_mut().iter_mut().for_each(|item| item.workers = 1);
+    batch.stamp = worker.node.order.stamp();
 
     let mut router = Router::new(Rc::clone(&worker));
     let room = worker.peer().inbound.enter(batch.weight(worker.id, true));
-    let mut current = router.begin(Route { batch: Arc::new(batch), home: true, sent_at: None, room });
+    let route = Route { batch: Arc::new(batch), home: true, sent_at: None, room, passage: None };
+    let mut current = router.begin(route);
     let mut made = 0;
     let mut pieces = 0;
     loop {

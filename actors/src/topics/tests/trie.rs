@@ -4,12 +4,18 @@ use mqtt_codec::{QoS, TopicFilter};
 use proptest::prelude::*;
 use std::sync::Arc;
 
+use crate::retained::Moment;
 use crate::sessions::SessionKey;
 use crate::testing::{key, options};
 use crate::topics::{GroupKey, Matches, Subscriber, Trie, group_home, shared_part};
 
 fn subscriber(index: u32, identifier: u32) -> Subscriber {
-    Subscriber { session: key(index), identifier, options: options(QoS::AtLeastOnce) }
+    Subscriber {
+        session: key(index),
+        identifier,
+        options: options(QoS::AtLeastOnce),
+        since: Moment::default(),
+    }
 }
 
 fn group(index: u32) -> GroupKey {

@@ -9,7 +9,8 @@ use std::num::NonZeroU32;
 use super::Client;
 use crate::connection::effects::{COST_OF_PACKET, Change, Granted};
 use crate::connection::protocol::Stepped;
-use crate::sessions::{Replay, Subscription};
+use crate::retained::Moment;
+use crate::sessions::{QueueEnds, Replay, Subscription};
 use crate::testing::{id, options};
 use ProtocolVersion::V5;
 use QoS::{AtLeastOnce, AtMostOnce, ExactlyOnce};
@@ -243,8 +244,15 @@ fn unsubscribe() {
     let subscription = *client.session.subscriptions.get("a").unwrap();
     let replays = client.session.replays.get_or_insert_default();
     for filter in ["a", "c"] {
-        replays.pending.push_back(Replay { filter: filter.into(), subscription, after: None });
+        replays.pending.push_back(Replay {
+            filter: filter.into(),
+            subscription,
+            after: None,
+            since: Moment::default(),
+            ends: QueueEnds::default(),
+        });
     }
+    replays.pending.answer_all();
     let filters = ["A", "a", "b", "$share/g/b", "a"].map(|filter| SubscriptionFilter::parse(filter).unwrap());
     let unsubscribe =
         Unsubscribe { packet_identifier: id(6), user_properties: Vec::new(), filters: filters.to_vec() };

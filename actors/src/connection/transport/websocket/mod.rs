@@ -174,6 +174,17 @@ impl WebSocket {
         Poll::Ready(Ok(filled))
     }
 
+    pub(super) fn poll_read_unheard(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        self.protocol.get_mut().reads_unheard(true);
+        let read = self.poll_read(cx, buffer);
+        self.protocol.get_mut().reads_unheard(false);
+        read
+    }
+
     pub(super) fn poll_write_vectored(
         &mut self,
         cx: &mut Context<'_>,

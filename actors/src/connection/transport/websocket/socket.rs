@@ -38,6 +38,8 @@ pub(super) struct Socket {
     received: u64,
     /// System calls that this turn may still read by.
     reads_left: u32,
+    /// What the runtime has not heard of yet is read as well.
+    reads_unheard: bool,
 }
 
 #[derive(Debug)]
@@ -57,6 +59,7 @@ impl Socket {
             framer: Framer::new(packets_per_frame),
             received: received as u64,
             reads_left: READS_PER_TURN,
+            reads_unheard: false,
         }
     }
 
@@ -68,6 +71,7 @@ impl Socket {
             framer: mem::take(&mut self.framer),
             received: 0,
             reads_left: self.reads_left,
+            reads_unheard: self.reads_unheard,
         }
     }
 
@@ -80,6 +84,11 @@ impl Socket {
     pub(super) fn begin_reading(&mut self, cx: &Context<'_>) {
         self.will_wake(cx);
         self.reads_left = READS_PER_TURN;
+    }
+
+    /// Whether to read, from now on, what the runtime has not heard of yet.
+    pub(super) fn reads_unheard(&mut self, reads: bool) {
+        self.reads_unheard = reads;
     }
 
     /// Bytes that the peer sent, from the first one after the handshake, or since `take`.
@@ -169,8 +178,13 @@ impl Read for Socket {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         self.reads_left -= 1;
+        let reads_unheard = self.reads_unheard;
         let (stream, mut cx) = self.polled()?;
-        let length = unblocked(tcp::poll_read(stream, &mut cx, buffer))?;
+        let mut read = tcp::poll_read(stream, &mut cx, buffer);
+        if read.is_pending() && reads_unheard {
+            read = tcp::poll_read_unheard(stream, buffer);
+        }
+        let length = unblocked(read)?;
         self.received += length as u64;
         Ok(length)
     }
