@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::admin::AdminHandle;
-use crate::connection::{Listener, Listening, accept, decode_limits};
+use crate::connection::{Journal, Listener, Listening, accept, decode_limits};
 use crate::kept::NodeKept;
 use crate::metrics::{ActorKind, Metrics, WorkerStats};
 use crate::retained::{PublishOrder, Retained, RetainedMessages};
@@ -244,6 +244,7 @@ pub(crate) fn shared(
         assigned: AtomicU64::new(1),
         assigned_key: std::hash::RandomState::new(),
         throttles: Throttles::default(),
+        journal: Journal::new(settings.node.client_lines_per_second_max),
         started: Instant::now(),
         settings: Arc::new(settings),
     }
@@ -425,9 +426,11 @@ impl RunningNode {
                 }
             };
             match reloaded {
-                Ok(Ok(())) => info!("the file of users and rules was read anew"),
+                // Whoever read it has said what.
+                Ok(Ok(())) => {}
                 Ok(Err(error)) => {
-                    warn!(%error, "the file of users and rules could not be read anew; the old one holds")
+                    let cause = std::error::Error::source(&error).map(tracing::field::display);
+                    warn!(%error, cause, "users and rules could not be read anew; the old ones hold");
                 }
                 Err(_) => warn!("the auth actor did not answer"),
             }
@@ -462,6 +465,7 @@ impl RunningNode {
         if !ended(self.auth_arbiter, AUTH_PATIENCE).await {
             warn!("the provider of auth.provider holds its thread up; the node ends without it");
         }
+        self.shared.journal.tell_left_out();
         info!(connections_cut, "the node has shut down");
         ShutdownReport { connections_cut }
     }

@@ -230,7 +230,11 @@ pub struct WorkerSettings {
     pub deliveries_per_turn: usize,
     /// How long a shutdown may take to tell clients and flush outboxes, in milliseconds. Default 5000.
     pub shutdown_grace_ms: u64,
-    /// How often each kind of actor logs its figures, in seconds. 0: never. Default 60.
+    /// Lines of the log about clients that connect, disconnect and are refused, in one second; what is left out is counted
+    /// and said in one line. 0: none. Default 100.
+    pub client_lines_per_second_max: u32,
+    /// How often figures are logged, in seconds: a line of the node, and one of each kind of actor that did something. 0:
+    /// never. Default 60.
     pub metrics_interval_seconds: u32,
 }
 
@@ -248,6 +252,7 @@ impl Default for WorkerSettings {
             queued_bytes_max: 1024 * 1024 * 1024,
             deliveries_per_turn: 2048,
             shutdown_grace_ms: 5000,
+            client_lines_per_second_max: 100,
             metrics_interval_seconds: 60,
         }
     }

@@ -20,7 +20,7 @@ use crate::sessions::{
 };
 use crate::settings::Settings;
 use crate::topics::GroupKey;
-use crate::worker::{BufferPool, Touch};
+use crate::worker::{BufferPool, ByteCount, Recent, Since, Touch};
 
 pub(crate) fn key(index: u32) -> SessionKey {
     SessionKey { index, generation: 1, worker: 0 }
@@ -64,7 +64,9 @@ pub(crate) fn online(version: ProtocolVersion) -> Online {
         outbox: Outbox::default(),
         waker: None,
         connection: None,
-        last_received: Instant::now(),
+        last_received: Recent::new(Instant::now(), Instant::now()),
+        connected_at: Since::new(Instant::now(), Instant::now()),
+        bytes_sent: ByteCount::default(),
         maximum_packet_size: u32::MAX,
         inflight_max: u16::MAX,
         unanswered: 0,

@@ -4,7 +4,6 @@
 //! nobody waits for any more is dropped with all that it holds.
 
 use actix::{Actor, Context, Handler, Message, ResponseFuture};
-use tracing::info;
 
 use crate::asking::{Asked, Question};
 use crate::{AuthError, Provider};
@@ -77,11 +76,6 @@ impl Handler<Reload> for Auth {
     type Result = ResponseFuture<Result<(), AuthError>>;
 
     fn handle(&mut self, _: Reload, _ctx: &mut Self::Context) -> Self::Result {
-        let reloaded = self.provider.reload();
-        Box::pin(async move {
-            reloaded.await?;
-            info!("users and rules read anew");
-            Ok(())
-        })
+        self.provider.reload()
     }
 }

@@ -59,10 +59,10 @@ pub(crate) fn divide(settings: &WorkerSettings, listeners: usize) -> Result<Room
     // The folder that tells is one of them.
     let open = fs::read_dir("/proc/self/fd").map_or(OPEN_AT_START, |files| files.count() as u64 - 1);
     let workers = micro_mq_actors::workers(settings) as u64;
-    // Beside the workers': the main thread's, the control thread's, the admin listener's, and that of signals.
+    // Beside the workers': those of the main thread, control, the auth actor, the admin listener and signals.
     let own = open
         + FILES_OF_PROCESS
-        + (4 + workers) * FILES_OF_RUNTIME
+        + (5 + workers) * FILES_OF_RUNTIME
         + workers * (listeners as u64 + PASSING_OF_WORKER);
     Room::of(limit, own, settings.open_files_reserved)
 }

@@ -18,6 +18,7 @@ use super::changes::PendingChange;
 use super::context::{self, ConnectionContext};
 use super::effects::{Effects, Ending};
 use super::held::Held;
+use super::journal::Farewell;
 use super::messages::{Close, GiveWay, Newcomer, TrieLost};
 use super::outbox::SLICES_PER_WRITE;
 use super::partial::Partial;
@@ -29,7 +30,7 @@ use super::transport::Transport;
 use crate::message::Batch;
 use crate::metrics::ActorKind;
 use crate::sessions::{Epoch, Left, Online, SessionKey};
-use crate::worker::{IncompleteBytes, Underway, Worker, go_on_behind_sockets};
+use crate::worker::{ByteCount, IncompleteBytes, Underway, Worker, go_on_behind_sockets};
 
 /// How often one turn goes on writing what the session's queue still holds before others have their turn.
 const WRITES_PER_TURN: usize = 8;
@@ -93,6 +94,8 @@ pub struct Connection {
     pub(super) parting: Option<Box<Parting>>,
     /// What it has published and is not routed; none if that is nothing.
     pub(super) underway: Option<Underway>,
+    /// Bytes received.
+    pub(super) bytes_received: ByteCount,
     /// Bytes in `partial` may hold a whole packet.
     pub(super) partial_is_ready: bool,
     /// The last step stopped at a bound of its own: the next turn goes on by itself.
@@ -104,6 +107,8 @@ impl Connection {
     pub fn start_on(worker: Rc<Worker>, newcomer: Newcomer) -> Addr<Self> {
         worker.stats(ActorKind::Connection).started();
         newcomer.permit.keep();
+        let mut bytes_received = ByteCount::default();
+        bytes_received.add(newcomer.bytes_received);
         context::start(Self {
             key: newcomer.key,
             epoch: newcomer.epoch,
@@ -111,6 +116,7 @@ impl Connection {
             partial_is_ready: !newcomer.rest.is_empty(),
             partial: Partial::of(newcomer.rest),
             protocol: Protocol::new(&newcomer.connect),
+            bytes_received,
             goes_on: false,
             rare: None,
             parting: None,
@@ -381,6 +387,7 @@ impl Connection {
                     Poll::Ready(written) => {
                         let written = written?;
                         worker.counters.bytes_sent.add(written as u64);
+                        online.bytes_sent.add(written as u64);
                         let delivered = u64::from(online.outbox.advance(desk.pool, written));
                         session.tally.delivered += delivered;
                         desk.ledger.delivered.add(delivered);
@@ -412,19 +419,22 @@ impl Connection {
         let now = Instant::now();
         self.worker.counters.count_end(ending.reason);
         let online = self.worker.part(self.key, self.epoch, ending.publish_will, now);
-        if online.is_some() {
+        let mut farewell = None;
+        if let Some(online) = &online {
+            farewell = self.worker.farewell(self.key, online, &ending, now);
             self.worker.peer().sessions.do_send(Left { session: self.key });
         }
-        self.begin_parting(online, &ending);
+        self.begin_parting(online, farewell, &ending);
     }
 
-    fn begin_parting(&mut self, online: Option<Online>, ending: &Ending) {
+    fn begin_parting(&mut self, online: Option<Online>, farewell: Option<Box<Farewell>>, ending: &Ending) {
+        let bytes_sent = online.as_ref().map_or(ByteCount::default(), |online| online.bytes_sent);
         let mut outbox = online.map(|online| online.outbox).unwrap_or_default();
         let (version, limit) = (self.protocol.version(), self.protocol.maximum_packet_size());
         outbox.append_with(&mut self.worker.pool.borrow_mut(), |out| ending.packet(version, limit, out));
         self.partial = Partial::default();
         self.rare = None;
-        self.parting = Some(Box::new(Parting::new(outbox, ending.by_client)));
+        self.parting = Some(Box::new(Parting::new(outbox, ending.by_client, farewell, bytes_sent)));
     }
 }
 
@@ -468,12 +478,17 @@ impl Drop for Connection {
         self.worker.stats(ActorKind::Connection).ended();
         ConnectionPermit::give_back(&self.worker.node);
         // After a panic the session is still held, and an outbox may not be settled.
-        if let Some(online) = self.worker.part(self.key, self.epoch, true, Instant::now()) {
+        let now = Instant::now();
+        if let Some(online) = self.worker.part(self.key, self.epoch, true, now) {
+            let ending = Ending::because(ReasonCode::ImplementationSpecificError);
+            if let Some(farewell) = self.worker.farewell(self.key, &online, &ending, now) {
+                farewell.say(self.bytes_received, online.bytes_sent);
+            }
             self.worker.peer().sessions.do_send(Left { session: self.key });
             self.worker.close_outbox(self.key, online.outbox);
         }
         if let Some(parting) = self.parting.take() {
-            self.worker.close_outbox(self.key, parting.into_outbox());
+            self.worker.close_outbox(self.key, parting.end(self.bytes_received));
         }
     }
 }

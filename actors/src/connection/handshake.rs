@@ -64,6 +64,12 @@ impl From<std::io::Error> for Turned {
 /// A client that has sent its CONNECT and is who it says.
 struct Settled {
     connect: Box<Connect>,
+    judged: Judged,
+}
+
+/// What a CONNECT that is accepted was judged to be.
+struct Judged {
+    /// Whether the node assigned its client identifier.
     assigned: bool,
     identity: Identity,
     authentication_data: Option<Vec<u8>>,
@@ -82,6 +88,10 @@ struct Handshake {
     limit: u32,
     /// When the client must have sent what is waited for. The time that questions take is not counted against it.
     deadline: Instant,
+    /// Bytes received.
+    bytes: u64,
+    /// The CONNECT that is refused, once it was read.
+    refused: Option<Box<Connect>>,
 }
 
 /// A network connection that was accepted.
@@ -99,6 +109,7 @@ pub(crate) struct Accepted {
 /// Runs the whole of it.
 pub(crate) async fn run(worker: Rc<Worker>, accepted: Accepted) {
     let Accepted { transport, received, peer, permit, deadline } = accepted;
+    let received_bytes = received.len() as u64;
     let mut handshake = Handshake {
         worker: Rc::clone(&worker),
         transport,
@@ -107,12 +118,14 @@ pub(crate) async fn run(worker: Rc<Worker>, accepted: Accepted) {
         peer,
         limit: u32::MAX,
         deadline,
+        bytes: received_bytes,
+        refused: None,
     };
-    let settled = match handshake.settle().await {
+    let Settled { connect, judged } = match handshake.settle().await {
         Ok(settled) => settled,
         Err(Turned::Away) => return,
         Err(Turned::Refused(version, reason)) => {
-            debug!(?peer, reason = ?reason, "a CONNECT was refused");
+            worker.tell_refused(handshake.refused.as_deref(), peer, reason);
             let refusal = Refusal { version, reason, limit: handshake.limit };
             return refuse_now(handshake.transport, refusal, &worker, permit).await;
         }
@@ -122,7 +135,7 @@ pub(crate) async fn run(worker: Rc<Worker>, accepted: Accepted) {
         }
     };
     worker.counters.packets_received.add(1);
-    let home = home_worker(&settled.connect.client_identifier, worker.node.peers.len());
+    let home = home_worker(&connect.client_identifier, worker.node.peers.len());
     let transport = if home == usize::from(worker.id) {
         Handed::Here(handshake.transport)
     } else {
@@ -133,12 +146,13 @@ pub(crate) async fn run(worker: Rc<Worker>, accepted: Accepted) {
     };
     worker.node.peers[home].sessions.do_send(Admit {
         transport,
-        connect: settled.connect,
-        assigned: settled.assigned,
+        connect,
+        assigned: judged.assigned,
         rest: handshake.received,
-        identity: settled.identity,
-        authentication_data: settled.authentication_data,
-        revision: settled.revision,
+        bytes_received: handshake.bytes,
+        identity: judged.identity,
+        authentication_data: judged.authentication_data,
+        revision: judged.revision,
         permit,
     });
 }
@@ -146,6 +160,16 @@ pub(crate) async fn run(worker: Rc<Worker>, accepted: Accepted) {
 impl Handshake {
     async fn settle(&mut self) -> Result<Settled, Turned> {
         let mut connect = self.read_connect().await?;
+        match self.judge(&mut connect).await {
+            Ok(judged) => Ok(Settled { connect, judged }),
+            Err(turned) => {
+                self.refused = Some(connect);
+                Err(turned)
+            }
+        }
+    }
+
+    async fn judge(&mut self, connect: &mut Connect) -> Result<Judged, Turned> {
         let version = connect.version;
         self.limit = connect.properties.maximum_packet_size.map_or(u32::MAX, |max| max.get());
         let refused = |reason| Turned::Refused(version, reason);
@@ -159,20 +183,20 @@ impl Handshake {
         if assigned && !may_be_assigned {
             return Err(refused(ReasonCode::ClientIdentifierNotValid));
         }
-        self.judge_will(&connect).map_err(refused)?;
+        self.judge_will(connect).map_err(refused)?;
         if assigned {
             connect.client_identifier = self.assign_identifier();
         }
         for _ in 0..JUDGED_MAX {
             let in_force = self.worker.node.policy.in_force();
             let (identity, authentication_data) = match connect.properties.authentication_method.clone() {
-                Some(method) => Box::pin(self.exchange(&connect, method)).await?,
-                None => (self.authenticate(&connect, in_force).await?, None),
+                Some(method) => Box::pin(self.exchange(connect, method)).await?,
+                None => (self.authenticate(connect, in_force).await?, None),
             };
-            self.authorize_will(&connect, &identity, in_force).await?;
+            self.authorize_will(connect, &identity, in_force).await?;
             let revision = in_force.revision;
             if self.worker.node.policy.revision() == revision {
-                return Ok(Settled { connect, assigned, identity, authentication_data, revision });
+                return Ok(Judged { assigned, identity, authentication_data, revision });
             }
             if connect.properties.authentication_method.is_some() {
                 // The client would have to prove once more who it is, and is not told to before its CONNACK.
@@ -221,6 +245,7 @@ impl Handshake {
             return Err(Turned::Away);
         };
         self.worker.counters.bytes_received.add(read as u64);
+        self.bytes += read as u64;
         if read == 0 { Err(Turned::Away) } else { Ok(()) }
     }
 
@@ -267,7 +292,7 @@ impl Handshake {
     /// version.
     fn judge_error(&mut self, error: DecodeError, named: Option<ProtocolVersion>) -> Turned {
         let counters = &self.worker.counters;
-        debug!(peer = ?self.peer, %error, "a CONNECT or an AUTH behind it could not be read");
+        debug!(peer = self.peer.map(tracing::field::display), %error, "a CONNECT or an AUTH behind it could not be read");
         let reason = error.reason_code();
         match reason {
             ReasonCode::PacketTooLarge => counters.packets_too_large.add(1),

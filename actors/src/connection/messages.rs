@@ -20,6 +20,8 @@ pub struct Newcomer {
     pub transport: Transport,
     /// Bytes that came behind the CONNECT.
     pub rest: Vec<u8>,
+    /// Bytes received from it so far.
+    pub bytes_received: u64,
     /// Its place among the node's network connections.
     pub permit: ConnectionPermit,
     /// Its CONNECT.

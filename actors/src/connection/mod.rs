@@ -9,6 +9,7 @@ mod effects;
 mod giving_way;
 mod handshake;
 mod held;
+mod journal;
 mod limits;
 mod listening;
 mod messages;
@@ -23,8 +24,9 @@ mod retained;
 pub mod transport;
 
 pub use actor::Connection;
-pub use effects::Effects;
+pub use effects::{Effects, Ending};
 pub use handshake::{Refusal, refuse};
+pub use journal::{Farewell, Journal};
 pub use limits::decode_limits;
 pub use listening::{Listener, ListenerKind};
 pub use messages::{Authorized, ChangeInForce, Close, GiveWay, Newcomer, Reauthenticated, TrieLost};

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use actix_rt::time::{Sleep, sleep};
 
+use super::journal::Farewell;
 use super::outbox::{Outbox, SLICES_PER_WRITE};
 use super::transport::Transport;
 use crate::sessions::SessionKey;
-use crate::worker::Worker;
+use crate::worker::{ByteCount, Worker};
 
 /// How long a client may take to read what is left for it, and to close its own end.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -23,14 +24,27 @@ pub(super) struct Parting {
     at_once: bool,
     is_shut: bool,
     patience: Pin<Box<Sleep>>,
+    /// What is said of it when it is over; none if that is nothing.
+    farewell: Option<Box<Farewell>>,
+    bytes_sent: ByteCount,
 }
 
 impl Parting {
-    pub(super) fn new(outbox: Outbox, at_once: bool) -> Self {
-        Self { outbox, at_once, is_shut: false, patience: Box::pin(sleep(PATIENCE)) }
+    pub(super) fn new(
+        outbox: Outbox,
+        at_once: bool,
+        farewell: Option<Box<Farewell>>,
+        bytes_sent: ByteCount,
+    ) -> Self {
+        let patience = Box::pin(sleep(PATIENCE));
+        Self { outbox, at_once, is_shut: false, patience, farewell, bytes_sent }
     }
 
-    pub(super) fn into_outbox(self) -> Outbox {
+    /// It is over. What was not written is the caller's.
+    pub(super) fn end(self, bytes_received: ByteCount) -> Outbox {
+        if let Some(farewell) = self.farewell {
+            farewell.say(bytes_received, self.bytes_sent);
+        }
         self.outbox
     }
 
@@ -54,6 +68,7 @@ impl Parting {
                 Poll::Ready(_) => return Poll::Ready(()),
             };
             worker.counters.bytes_sent.add(written as u64);
+            self.bytes_sent.add(written as u64);
             let delivered = u64::from(self.outbox.advance(&mut worker.pool.borrow_mut(), written));
             worker.ledger.delivered.add(delivered);
             if let Some(session) = worker.sessions.borrow_mut().get_mut(key) {

@@ -15,7 +15,7 @@ use super::partial::Partial;
 use super::protocol::{Step, Stepped, Violation};
 use super::transport::WebSocketRefusal;
 use crate::sessions::Reading;
-use crate::worker::{IncompleteBytes, SCRATCH_BYTES, Worker, go_on_behind_sockets};
+use crate::worker::{IncompleteBytes, Recent, SCRATCH_BYTES, Worker, go_on_behind_sockets};
 
 /// Reads of one turn. The second usually finds nothing, without a system call, and leaves the waker with the socket.
 const READS_PER_TURN: usize = 2;
@@ -110,6 +110,7 @@ impl Connection {
             Poll::Pending | Poll::Ready(Ok(0)) => {}
             Poll::Ready(Ok(read)) => {
                 worker.counters.bytes_received.add(read as u64);
+                self.bytes_received.add(read as u64);
                 self.partial.extend_from_slice(&scratch[..read]);
                 self.partial_is_ready = true;
                 return None;
@@ -164,6 +165,7 @@ impl Connection {
                 }
             };
             worker.counters.bytes_received.add(read as u64);
+            self.bytes_received.add(read as u64);
             if let Some(ending) = self.take_in(&scratch[..read], now, fx) {
                 return Some(ending);
             }
@@ -183,9 +185,10 @@ impl Connection {
     fn take_in(&mut self, received: &[u8], now: Instant, fx: &mut Effects) -> Option<Ending> {
         let ending = self.step_into(received, now, fx);
         if !self.partial.is_empty() && received.len() >= SIGN_OF_LIFE_BYTES {
+            let heard = Recent::new(self.worker.node.started, now);
             let mut sessions = self.worker.sessions.borrow_mut();
             if let Some(online) = sessions.get_mut(self.key).and_then(|session| session.online.as_mut()) {
-                online.last_received = now;
+                online.last_received = heard;
             }
         }
         ending
@@ -227,6 +230,7 @@ impl Connection {
         self.partial_is_ready = false;
         let in_force = node.policy.in_force();
         let version = self.protocol.version();
+        let heard = Recent::new(node.started, now);
         self.goes_on = false;
         let changes = self.rare.as_ref().map_or(0, |rare| rare.changes.len());
         let waits_for_changes = changes > 0 && !self.gives_way();
@@ -268,7 +272,7 @@ impl Connection {
                         .inspect_err(|error| count_decode_error(&worker, error.reason_code()))?;
                     if let Some(online) = &mut session.online {
                         // A whole packet is a sign of life, the beginning of one is not [MQTT-3.1.2-22].
-                        online.last_received = now;
+                        online.last_received = heard;
                     }
                     match self.protocol.on_packet(packet, session, &mut step, fx)? {
                         Stepped::Done => {}

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use tokio::time::Instant;
-use tracing::info;
 
+use super::log::Logged;
 use super::prometheus;
 use super::snapshot::{Snapshot, gather};
-use super::stats::{ActorKind, quantile};
+use super::stats::ActorKind;
 use super::sys::SysTopics;
 use crate::sessions::PublishSys;
 use crate::worker::NodeShared;
@@ -29,12 +29,13 @@ pub struct Metrics {
     node: Arc<NodeShared>,
     sys: SysTopics,
     sys_at: Instant,
+    logged: Logged,
 }
 
 impl Metrics {
     /// For the figures of one node.
     pub fn new(node: Arc<NodeShared>) -> Self {
-        Self { node, sys: SysTopics::default(), sys_at: Instant::now() }
+        Self { node, sys: SysTopics::default(), sys_at: Instant::now(), logged: Logged::default() }
     }
 
     fn gathered(&self, then: impl FnOnce(&mut Self, Snapshot) + 'static, ctx: &mut Context<Self>) {
@@ -58,24 +59,6 @@ impl Metrics {
     }
 }
 
-fn log(seen: &Snapshot) {
-    let micros = |counts: &[u64], q| quantile(counts, q).map(|duration| duration.as_micros() as u64);
-    for (kind, figures) in &seen.actors {
-        info!(
-            actor = kind.label(),
-            live = figures.live,
-            queued = figures.queued(),
-            handled = figures.handled,
-            restarts = figures.restarts,
-            waiting_p50_us = micros(&figures.waiting, 0.5),
-            waiting_p99_us = micros(&figures.waiting, 0.99),
-            handling_p50_us = micros(&figures.handling, 0.5),
-            handling_p99_us = micros(&figures.handling, 0.99),
-            "actors"
-        );
-    }
-}
-
 impl Actor for Metrics {
     type Context = Context<Self>;
 
@@ -83,7 +66,9 @@ impl Actor for Metrics {
         let settings = Arc::clone(&self.node.settings);
         if settings.node.metrics_interval_seconds > 0 {
             let interval = Duration::from_secs(settings.node.metrics_interval_seconds.into());
-            ctx.run_interval(interval, |metrics, ctx| metrics.gathered(|_, seen| log(&seen), ctx));
+            ctx.run_interval(interval, |metrics, ctx| {
+                metrics.gathered(|metrics, seen| metrics.logged.log(&seen), ctx)
+            });
         }
         if settings.mqtt.sys_interval_seconds > 0 {
             let publish = |metrics: &mut Self, seen: Snapshot| metrics.publish_sys(&seen);

@@ -53,6 +53,8 @@ counters! {
     connections_full,
     /// Times that a network connection could not be accepted: no file, or no memory, was left.
     accept_errors,
+    /// Clients of whose coming, going or refusal no line was written (`client_lines_per_second_max`).
+    client_lines_left_out,
     /// CONNECTs refused at `sessions_max`.
     sessions_full,
     /// CONNECTs refused at `queued_bytes_max`, for their will.

@@ -2,6 +2,7 @@
 
 mod actor;
 mod counters;
+mod log;
 mod prometheus;
 mod snapshot;
 mod stats;

@@ -33,7 +33,7 @@ use crate::kept::Share;
 use crate::message::{Payload, Publication};
 use crate::metrics::ActorKind;
 use crate::topics::shared_part;
-use crate::worker::{NodeShared, TICK, Timer, Touch, Worker};
+use crate::worker::{ByteCount, NodeShared, Recent, Since, TICK, Timer, Touch, Worker};
 
 /// Room for a burst of reconnecting clients; connections are bounded by `connections_max`.
 const MAILBOX_CAPACITY: usize = 4096;
@@ -68,6 +68,9 @@ impl Sessions {
         self.go_on_with_wills();
         let late = self.worker.wills_in_doubt.borrow_mut().take_late(now);
         late.into_iter().for_each(|admit| self.turn_away(admit));
+        if self.worker.id == 0 {
+            self.worker.node.journal.look(now);
+        }
         self.commit();
     }
 
@@ -90,6 +93,7 @@ impl Sessions {
         let limit = admit.connect.properties.maximum_packet_size.map_or(u32::MAX, NonZeroU32::get);
         let refusal =
             Refusal { version: admit.connect.version, reason: ReasonCode::ServerUnavailable, limit };
+        self.worker.tell_refused(Some(&admit.connect), transport.peer_address(), refusal.reason);
         refuse(transport, refusal, Rc::clone(&self.worker), admit.permit);
     }
 
@@ -98,20 +102,22 @@ impl Sessions {
         let Some(session) = sessions.get_mut(key).filter(|session| session.epoch == epoch) else { return };
         let Some(online) = &mut session.online else { return };
         let patience = keep_alive_patience(online.keep_alive_seconds);
-        let mut due = online.last_received + patience;
-        if due <= now && online.reading != Reading::GoesOn {
+        let started = self.worker.node.started;
+        let mut silence = online.last_received.elapsed(started, now);
+        if silence >= patience && online.reading != Reading::GoesOn {
             // The node does not read it, so its silence proves nothing before its actor has looked.
             online.reading = Reading::Doubted;
-            online.last_received = now;
+            online.last_received = Recent::new(started, now);
+            silence = Duration::ZERO;
             if let Some(waker) = &online.waker {
                 waker.wake_by_ref();
             }
-            due = now + patience;
         }
-        if due <= now {
+        if silence >= patience {
             self.worker.counters.keep_alive_timeouts.add(1);
             close(online, ReasonCode::KeepAliveTimeout);
         } else {
+            let due = now + (patience - silence);
             self.worker.timers.borrow_mut().set(due, Timer::KeepAlive(key, epoch));
         }
     }
@@ -203,12 +209,16 @@ impl Sessions {
         };
         let place = match place {
             Ok(place) => place,
-            Err(refusal) => return refuse(transport, refusal, worker, admit.permit),
+            Err(refusal) => {
+                worker.tell_refused(Some(&connect), transport.peer_address(), refusal.reason);
+                return refuse(transport, refusal, worker, admit.permit);
+            }
         };
         self.take_over(Admission {
             transport,
             connect,
             rest: admit.rest,
+            bytes_received: admit.bytes_received,
             user_name: admit.identity.user_name,
             revision: admit.revision,
             will,
@@ -263,6 +273,7 @@ impl Sessions {
                 worker.node.asking.outcomes().count(QuestionKind::Login, Outcome::Outdated, 1);
             }
             let refusal = Refusal { version, reason: ReasonCode::ServerUnavailable, limit };
+            worker.tell_refused(Some(&connect), transport.peer_address(), refusal.reason);
             return refuse(transport, refusal, worker, permit);
         }
         let existing = found.filter(|key| {
@@ -287,7 +298,7 @@ impl Sessions {
             None => admission.place.keep(),
         }
         answer.session_present = existing.is_some();
-        let mut online = new_online(&connect, keep_alive, &worker.node.settings, now);
+        let mut online = new_online(&connect, keep_alive, &worker.node, now);
         online.outbox.append_with(&mut worker.pool.borrow_mut(), |out| {
             let encoded = mqtt_codec::encode(&Packet::ConnAck(Box::new(answer)), version, limit, out);
             debug_assert!(encoded.is_ok(), "its size was judged");
@@ -315,7 +326,17 @@ impl Sessions {
         }
         worker.counters.packets_sent.add(1);
         worker.counters.connects_accepted.add(1);
-        let newcomer = Newcomer { key, epoch, transport, rest, permit, connect };
+        let carrier = (transport.kind(), || transport.peer_address());
+        worker.tell_connected(&connect, existing.is_some(), carrier, user_name.as_deref(), now);
+        let newcomer = Newcomer {
+            key,
+            epoch,
+            transport,
+            rest,
+            bytes_received: admission.bytes_received,
+            permit,
+            connect,
+        };
         let connection = Connection::start_on(Rc::clone(&worker), newcomer);
         if let Some(online) =
             worker.sessions.borrow_mut().get_mut(key).and_then(|session| session.online.as_mut())
@@ -379,6 +400,7 @@ struct Admission {
     transport: Transport,
     connect: Box<Connect>,
     rest: Vec<u8>,
+    bytes_received: u64,
     user_name: Option<String>,
     /// Of the rules that it was judged by.
     revision: u64,
@@ -446,12 +468,8 @@ fn maximum_packet_size(connect: &Connect) -> u32 {
     connect.properties.maximum_packet_size.map_or(u32::MAX, NonZeroU32::get)
 }
 
-fn new_online(
-    connect: &Connect,
-    keep_alive: u16,
-    settings: &crate::settings::Settings,
-    now: Instant,
-) -> Online {
+fn new_online(connect: &Connect, keep_alive: u16, node: &NodeShared, now: Instant) -> Online {
+    let settings = &node.settings;
     let asked = &connect.properties;
     let aliases = asked.topic_alias_maximum.unwrap_or(0).min(settings.mqtt.topic_alias_maximum_outgoing);
     let receive_maximum = asked.receive_maximum.map_or(u16::MAX, NonZeroU16::get);
@@ -459,7 +477,9 @@ fn new_online(
         outbox: crate::connection::outbox::Outbox::default(),
         waker: None,
         connection: None,
-        last_received: now,
+        last_received: Recent::new(node.started, now),
+        connected_at: Since::new(node.started, now),
+        bytes_sent: ByteCount::default(),
         maximum_packet_size: maximum_packet_size(connect),
         inflight_max: receive_maximum.min(settings.session.inflight_max),
         unanswered: 0,

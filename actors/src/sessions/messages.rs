@@ -30,6 +30,8 @@ pub struct Admit {
     pub assigned: bool,
     /// Bytes that came behind the CONNECT.
     pub rest: Vec<u8>,
+    /// Bytes received from it so far.
+    pub bytes_received: u64,
     /// Who the client showed itself to be.
     pub identity: Identity,
     /// The last authentication data of an enhanced authentication, for the CONNACK.

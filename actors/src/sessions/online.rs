@@ -5,12 +5,11 @@ use mqtt_codec::ProtocolVersion;
 use std::collections::HashMap;
 use std::num::NonZeroU16;
 use std::task::Waker;
-use tokio::time::Instant;
 
 use super::frames::OutgoingAlias;
 use crate::connection::{Connection, outbox::Outbox};
 use crate::message::Batch;
-use crate::worker::Touch;
+use crate::worker::{ByteCount, Recent, Since, Touch};
 
 /// Topic aliases that the node set on this network connection.
 #[derive(Debug)]
@@ -36,7 +35,11 @@ pub struct Online {
     /// The network connection's actor, to close it.
     pub connection: Option<WeakAddr<Connection>>,
     /// When the last packet came [MQTT-3.1.2-22].
-    pub last_received: Instant,
+    pub last_received: Recent,
+    /// When the network connection was taken in.
+    pub connected_at: Since,
+    /// Bytes written to it.
+    pub bytes_sent: ByteCount,
     /// The client's maximum packet size, in bytes; `u32::MAX` if it named none.
     pub maximum_packet_size: u32,
     /// QoS 1 and 2 messages that may be unacknowledged at a time: the client's receive maximum or our own limit.

@@ -4,6 +4,7 @@
 //! panic finds the sessions as they were.
 
 mod buffers;
+mod compact;
 mod departures;
 mod inbound;
 mod incomplete;
@@ -17,6 +18,7 @@ mod waitlist;
 mod wakes;
 
 pub use buffers::{BatchPool, BufferPool};
+pub use compact::{ByteCount, Recent, Since};
 pub(crate) use departures::Departures;
 pub use inbound::{Inbound, Room, Weight};
 pub(crate) use incomplete::IncompleteBytes;

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::inbound::Inbound;
 use super::waitlist::Waitlist;
+use crate::connection::Journal;
 use crate::kept::NodeKept;
 use crate::ledger::Ledger;
 use crate::metrics::{ActorKind, ActorStats, Counters, WorkerStats};
@@ -104,6 +105,8 @@ pub struct NodeShared {
     pub assigned_key: std::hash::RandomState,
     /// Lines of the log that come once a second at most.
     pub throttles: Throttles,
+    /// What the log says of clients.
+    pub journal: Journal,
     /// When the node started.
     pub started: tokio::time::Instant,
 }

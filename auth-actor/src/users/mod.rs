@@ -19,6 +19,8 @@ pub use write::{check_file, list_users, remove_user, set_password};
 pub(crate) struct UserFile {
     users: HashMap<String, User>,
     pub(crate) rules: Rules,
+    /// How many there are.
+    rule_count: usize,
     decoys: Decoys,
 }
 

@@ -11,7 +11,7 @@ use std::{fs, io};
 use argon2::{ARGON2ID_IDENT, Params, PasswordHash, Version};
 use serde::Deserialize;
 use toml::Spanned;
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::decoys::Models;
 use super::{User, UserFile};
@@ -69,6 +69,12 @@ impl UserFile {
         if fs::metadata(file).is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0) {
             warn!(file = %file.display(), "the file of users can be read by every user of this machine");
         }
+        info!(
+            file = %file.display(),
+            users = checked.users.len(),
+            rules = checked.rule_count,
+            "users and rules were read"
+        );
         Ok(checked)
     }
 
@@ -124,7 +130,8 @@ impl UserFile {
             });
         }
 
-        Ok(Self { users, rules: Rules::new(rules, written.default), decoys: models.into_decoys()? })
+        let (rule_count, rules) = (rules.len(), Rules::new(rules, written.default));
+        Ok(Self { users, rules, rule_count, decoys: models.into_decoys()? })
     }
 
     /// The prepared names of all users, sorted.

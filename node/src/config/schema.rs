@@ -104,6 +104,7 @@ const NODE: &[(&str, Kind)] = &[
     ("queued_bytes_max", at_least(0)),
     ("deliveries_per_turn", at_least(1)),
     ("shutdown_grace_ms", milliseconds(0)),
+    ("client_lines_per_second_max", seconds()),
     ("metrics_interval_seconds", seconds()),
 ];
 

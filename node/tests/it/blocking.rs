@@ -20,15 +20,30 @@ pub(crate) struct BlockingClient {
 impl BlockingClient {
     /// Connects; none if the node closes the network connection without an answer.
     pub(crate) fn try_connect(address: SocketAddr, connect: Connect) -> Option<Self> {
-        let stream = TcpStream::connect_timeout(&address, DEADLINE).expect("a listener");
-        stream.set_read_timeout(Some(DEADLINE)).expect("a timeout");
-        let mut client = Self { stream, received: Vec::new(), version: connect.version };
-        client.send(Packet::Connect(Box::new(connect)));
+        let mut client = Self::open(address, connect);
         match client.next_or_end()? {
             Packet::ConnAck(answer) => assert_eq!(answer.reason_code, ReasonCode::Success),
             other => panic!("{other:?}"),
         }
         Some(client)
+    }
+
+    /// Sends its CONNECT.
+    fn open(address: SocketAddr, connect: Connect) -> Self {
+        let stream = TcpStream::connect_timeout(&address, DEADLINE).expect("a listener");
+        stream.set_read_timeout(Some(DEADLINE)).expect("a timeout");
+        let mut client = Self { stream, received: Vec::new(), version: connect.version };
+        client.send(Packet::Connect(Box::new(connect)));
+        client
+    }
+
+    /// The reason code of the CONNACK of a CONNECT that is refused.
+    pub(crate) fn refused(address: SocketAddr, connect: Connect) -> ReasonCode {
+        let mut client = Self::open(address, connect);
+        match client.next_or_end() {
+            Some(Packet::ConnAck(answer)) => answer.reason_code,
+            other => panic!("{other:?}"),
+        }
     }
 
     pub(crate) fn connect(address: SocketAddr, connect: Connect) -> Self {

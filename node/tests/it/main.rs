@@ -15,6 +15,7 @@ mod harness;
 mod keep_alive;
 mod ledger;
 mod limits;
+mod log_lines;
 mod messages;
 mod open_files;
 mod properties;

@@ -11,7 +11,7 @@ impl Protocol {
             let text = "AUTH without an authentication method in CONNECT [MQTT-4.12.0-6]";
             return Err(Violation::new(ReasonCode::ProtocolError, text));
         };
-        if auth.properties.authentication_method.as_deref() != Some(method) {
+        if auth.properties.authentication_method.as_ref() != Some(&**method) {
             let text = "AUTH with another authentication method than CONNECT [MQTT-4.12.0-5]";
             return Err(Violation::new(ReasonCode::ProtocolError, text));
         }

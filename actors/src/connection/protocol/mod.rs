@@ -79,7 +79,7 @@ pub(crate) struct Protocol {
     aliases: IncomingAliases,
     authorizations: Authorizations,
     /// The authentication method of the CONNECT, which every AUTH must repeat [MQTT-4.12.0-5].
-    authentication_method: Option<Box<str>>,
+    authentication_method: Option<Box<String>>,
 }
 
 impl Protocol {
@@ -92,7 +92,7 @@ impl Protocol {
             maximum_packet_size: properties.maximum_packet_size.map_or(u32::MAX, |max| max.get()),
             aliases: IncomingAliases::default(),
             authorizations: Authorizations::default(),
-            authentication_method: properties.authentication_method.as_deref().map(Into::into),
+            authentication_method: properties.authentication_method.clone().map(Box::new),
         }
     }
 
@@ -105,7 +105,7 @@ impl Protocol {
     }
 
     pub(crate) fn authentication_method(&self) -> Option<&str> {
-        self.authentication_method.as_deref()
+        self.authentication_method.as_deref().map(String::as_str)
     }
 
     /// The auth actor's answer to the question of the packet that is stepped again.
