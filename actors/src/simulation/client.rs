@@ -6,12 +6,15 @@ use std::task::{Context, Poll, Waker};
 use mqtt_codec::Packet;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 
+use super::interleaving::News;
 use super::wire::Wire;
 
 /// Sends and receives without waiting, and judges what it receives.
 #[derive(Debug)]
 pub struct SimulatedClient {
     stream: DuplexStream,
+    /// Where the node is told late of what there is.
+    news: Option<News>,
     wire: Wire,
     /// Sent, and not yet taken by the pipe.
     unsent: Vec<u8>,
@@ -20,8 +23,8 @@ pub struct SimulatedClient {
 }
 
 impl SimulatedClient {
-    pub(super) fn new(stream: DuplexStream) -> Self {
-        Self { stream, wire: Wire::default(), unsent: Vec::new(), bytes_received: 0, is_over: false }
+    pub(super) fn new(stream: DuplexStream, news: Option<News>) -> Self {
+        Self { stream, news, wire: Wire::default(), unsent: Vec::new(), bytes_received: 0, is_over: false }
     }
 
     /// Sends bytes. What finds no room, since the node does not read, goes with the next call of this method or of
@@ -43,6 +46,9 @@ impl SimulatedClient {
                 Poll::Ready(Ok(written)) if written > 0 => {
                     self.wire.note_sent(&self.unsent[..written]);
                     self.unsent.drain(..written);
+                    if let Some(news) = &self.news {
+                        news.note_written();
+                    }
                 }
                 // The node has closed: nobody will read it.
                 Poll::Ready(_) => self.unsent.clear(),

@@ -2,8 +2,8 @@
 //! of instructions. Only with the feature `simulation`.
 //!
 //! Actors, messages and the way from the first byte of a network connection to its CONNECT are those of every node;
-//! network connections are pipes inside of the process, and all workers take turns on one thread, so that the same
-//! script always gives the same run.
+//! network connections are pipes inside of the process, and all workers take turns on one thread, in the order in which
+//! they are woken or in one that a seed draws ([`Conditions`]), so that the same script always gives the same run.
 //!
 //! ```
 //! use micro_mq_actors::{Settings, simulation::Simulation};
@@ -22,6 +22,7 @@
 //! ```
 
 mod client;
+mod interleaving;
 mod invariants;
 mod node;
 mod wire;
@@ -38,6 +39,16 @@ use auth_actor::Policy;
 
 use crate::settings::Settings;
 
+/// What a simulated node has to live with.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Conditions {
+    /// The auth actor is asked although it allows everything: packets wait for its answer.
+    pub asks: bool,
+    /// Workers take turns in an order that this draws, stand still now and then, and are told late of what clients sent;
+    /// without it all go on in the order in which they are woken.
+    pub interleaved_by: Option<u64>,
+}
+
 /// A node, and the thread's runtime that it lives on. A thread can have one at a time.
 #[derive(Debug)]
 pub struct Simulation {
@@ -47,28 +58,27 @@ pub struct Simulation {
 }
 
 impl Simulation {
-    /// Starts a node with these settings; 0 workers are 1. Everybody may do everything.
+    /// Starts a node with these settings; 0 workers are 1. Everybody may do everything, and all take turns in the order
+    /// in which they are woken.
     ///
     /// # Panics
     /// When the operating system gives no runtime.
     pub fn start(settings: Settings) -> Self {
-        Self::start_with(settings, Policy { authenticates: false, authorizes: false })
+        Self::start_with(settings, Conditions::default())
     }
 
-    /// The same, but the auth actor is asked nevertheless: packets wait for its answer.
+    /// The same under these conditions.
     ///
     /// # Panics
     /// As [`start`](Self::start).
-    pub fn start_asking(settings: Settings) -> Self {
-        Self::start_with(settings, Policy { authenticates: true, authorizes: true })
-    }
-
-    fn start_with(settings: Settings, policy: Policy) -> Self {
+    pub fn start_with(settings: Settings, conditions: Conditions) -> Self {
+        let Conditions { asks, interleaved_by } = conditions;
+        let policy = Policy { authenticates: asks, authorizes: asks };
         let system = actix_rt::System::with_tokio_rt(|| {
             let mut builder = tokio::runtime::Builder::new_current_thread();
             builder.enable_time().start_paused(true).build().expect("a runtime without I/O needs nothing")
         });
-        let node = system.block_on(SimulatedNode::start(settings, policy));
+        let node = system.block_on(SimulatedNode::start(settings, policy, interleaved_by));
         Self { node, system }
     }
 

@@ -11,8 +11,9 @@ use tokio::task::yield_now;
 use tokio::time::{Instant, advance, sleep};
 
 use super::client::SimulatedClient;
+use super::interleaving::Interleaving;
 use super::invariants::{self, Broken};
-use crate::connection::transport::Transport;
+use crate::connection::transport::{MemoryStream, Transport};
 use crate::connection::{Accepted, begin, connect_patience, run_handshake};
 use crate::metrics::LedgerTotals;
 use crate::node::{shared, start_auth, start_control, start_metrics, start_worker};
@@ -28,6 +29,8 @@ const PIPE_BYTES: usize = 64 * 1024;
 const INSTANT: Duration = Duration::from_millis(1);
 /// More turns of everybody than what one moment sets off takes.
 const TURNS_PER_INSTANT: usize = 32;
+/// More than it takes until a task that goes on behind a look at the sockets is ready again.
+const TURNS_PER_DETOUR: usize = 4;
 /// A little more than a client that is told to go may take to do so.
 const PARTING_PATIENCE: Duration = Duration::from_millis(1200);
 /// How often that is waited for: while some go, the time of others may come.
@@ -38,6 +41,8 @@ pub struct SimulatedNode {
     pub(super) shared: Arc<NodeShared>,
     pub(super) workers: Vec<Rc<Worker>>,
     stop: watch::Sender<bool>,
+    /// None: all take turns in the order in which they are woken.
+    interleaving: Option<Rc<Interleaving>>,
     /// How often the topic trie of each worker was made to panic.
     pub(super) broken_tries: RefCell<Vec<u64>>,
 }
@@ -49,19 +54,31 @@ impl std::fmt::Debug for SimulatedNode {
 }
 
 impl SimulatedNode {
-    pub(super) async fn start(settings: Settings, policy: Policy) -> Self {
+    pub(super) async fn start(settings: Settings, policy: Policy, seed: Option<u64>) -> Self {
         let auth = AuthSettings { provider: ProviderKind::Mock, mock_allow: true, ..AuthSettings::default() };
         let provider = Provider::from_settings(&auth).expect("it needs nothing");
         provider.live_policy().advance(policy);
         let workers = settings.node.workers.max(1);
         let shared = Arc::new(shared(settings, &auth, &provider, workers));
         let backend = Rc::new(RefCell::new(MemoryBackend::default()));
+        let interleaving = seed.map(|seed| Rc::new(Interleaving::new(workers, seed)));
+        let here = |worker| interleaving.as_ref().map(|interleaving| interleaving.enter(worker));
+        let place = here(None);
         start_control(&shared, backend);
         start_auth(&shared, provider);
-        let workers = (0..workers).map(|id| start_worker(id as u16, &shared)).collect();
-        let broken_tries = RefCell::new(vec![0; shared.peers.len()]);
         start_metrics(&shared, &Arc::new(Place::default()));
-        let node = Self { shared, workers, stop: watch::channel(false).0, broken_tries };
+        drop(place);
+        let start = |id| {
+            let _place = here(Some(id));
+            start_worker(id as u16, &shared)
+        };
+        let workers = (0..workers).map(start).collect();
+        if let Some(interleaving) = &interleaving {
+            actix_rt::spawn(Rc::clone(interleaving).drive());
+        }
+        let broken_tries = RefCell::new(vec![0; shared.peers.len()]);
+        let stop = watch::channel(false).0;
+        let node = Self { shared, workers, stop, interleaving, broken_tries };
         node.settle().await;
         node
     }
@@ -80,28 +97,53 @@ impl SimulatedNode {
     /// When there is no such worker, or without room.
     pub fn connect_with(&self, worker: usize, pipe_bytes: usize) -> SimulatedClient {
         let (ours, theirs) = tokio::io::duplex(pipe_bytes);
+        let socket = self.interleaving.as_ref().map(|interleaving| interleaving.socket());
+        let (readiness, news) = socket.unzip();
+        let _place = self.interleaving.as_ref().map(|interleaving| interleaving.enter(Some(worker)));
         begin(&self.workers[worker], self.stop.subscribe(), |worker, permit| {
             let deadline = Instant::now() + connect_patience(&worker);
-            let transport = Transport::Memory(theirs);
+            let transport = Transport::Memory(Box::new(MemoryStream::new(theirs, readiness)));
             run_handshake(worker, Accepted { transport, received: Vec::new(), peer: None, permit, deadline })
         });
-        SimulatedClient::new(ours)
+        SimulatedClient::new(ours, news)
     }
 
     /// Returns when nobody has anything left to do but to wait for the clock or for a client. A millisecond passes.
     pub async fn settle(&self) {
+        if let Some(interleaving) = &self.interleaving {
+            interleaving.hurry(true);
+        }
         // A clock that stands still goes on only when no task of the thread can.
         sleep(INSTANT).await;
         // What is due at the very moment at which that ends is dealt with in this moment as well.
-        for _ in 0..TURNS_PER_INSTANT {
+        let Some(interleaving) = &self.interleaving else {
+            for _ in 0..TURNS_PER_INSTANT {
+                yield_now().await;
+            }
+            return;
+        };
+        let mut idle = 0;
+        while idle < TURNS_PER_DETOUR {
+            idle = if interleaving.is_busy() { 0 } else { idle + 1 };
             yield_now().await;
         }
+        interleaving.hurry(false);
+    }
+
+    /// Lets the node go on by one step, which on a node whose workers are interleaved is one of them that goes on.
+    pub async fn step(&self) {
+        yield_now().await;
     }
 
     /// Lets time pass at once: what becomes due in between is late, as on a machine that stood still, and in order.
     pub async fn jump(&self, time: Duration) {
         advance(time).await;
         self.settle().await;
+    }
+
+    /// The same, and does not wait for what that brings.
+    pub async fn rush(&self, time: Duration) {
+        advance(time).await;
     }
 
     /// Lets time pass step by step, everything in its time.
@@ -117,6 +159,11 @@ impl SimulatedNode {
         self.broken_tries.borrow_mut()[worker] += 1;
         self.shared.peers[worker].trie.do_send(InjectPanic::InHandler);
         self.pass(2 * LOOK_INTERVAL).await;
+    }
+
+    /// Whether its workers take turns in an order that a seed draws.
+    pub fn is_interleaved(&self) -> bool {
+        self.interleaving.is_some()
     }
 
     /// How many workers it has.

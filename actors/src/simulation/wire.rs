@@ -23,8 +23,10 @@ pub struct Wire {
     is_last: bool,
     /// PUBACK and PUBREC that the node owes, in order [MQTT-4.6.0-2, MQTT-4.6.0-3].
     answers: VecDeque<(PacketType, PacketIdentifier)>,
-    /// Other answers that it owes, SUBACK and UNSUBACK with their number of reason codes.
-    others: Vec<(PacketType, Option<PacketIdentifier>, usize)>,
+    /// SUBACK and UNSUBACK that it owes, in order, with their number of reason codes.
+    changes: VecDeque<(PacketType, PacketIdentifier, usize)>,
+    /// Other answers that it owes.
+    others: Vec<(PacketType, Option<PacketIdentifier>)>,
     /// What the client owes for each PUBLISH of the node.
     unacknowledged: BTreeMap<u16, PacketType>,
     /// What the client acknowledged before it read the PUBLISH, which may be on its way.
@@ -49,7 +51,7 @@ impl Wire {
 
     /// Whether the node owes an answer to something that the client sent.
     pub fn is_anything_owed(&self) -> bool {
-        !self.answers.is_empty() || !self.others.is_empty()
+        !self.answers.is_empty() || !self.changes.is_empty() || !self.others.is_empty()
     }
 
     /// PUBLISH packets with QoS 1 or 2 of this network connection that the client has not acknowledged to the end.
@@ -93,22 +95,22 @@ impl Wire {
                 let answer = if qos == QoS::ExactlyOnce { PacketType::PubRec } else { PacketType::PubAck };
                 self.answers.push_back((answer, identifier));
             }
-            Packet::PubRel(ack) => self.others.push((PacketType::PubComp, Some(ack.packet_identifier), 0)),
+            Packet::PubRel(ack) => self.others.push((PacketType::PubComp, Some(ack.packet_identifier))),
             Packet::Subscribe(subscribe) => {
-                let identifier = Some(subscribe.packet_identifier);
-                self.others.push((PacketType::SubAck, identifier, subscribe.filters.len()));
+                let answer = (PacketType::SubAck, subscribe.packet_identifier, subscribe.filters.len());
+                self.changes.push_back(answer);
             }
             Packet::Unsubscribe(unsubscribe) => {
-                let identifier = Some(unsubscribe.packet_identifier);
-                self.others.push((PacketType::UnsubAck, identifier, unsubscribe.filters.len()));
+                let answer = (PacketType::UnsubAck, unsubscribe.packet_identifier, unsubscribe.filters.len());
+                self.changes.push_back(answer);
             }
-            Packet::PingReq => self.others.push((PacketType::PingResp, None, 0)),
+            Packet::PingReq => self.others.push((PacketType::PingResp, None)),
             Packet::PubAck(ack) => self.settle(ack.packet_identifier, PacketType::PubAck),
             Packet::PubRec(ack) if ack.reason_code.is_error() => {
                 self.settle(ack.packet_identifier, PacketType::PubRec);
             }
             Packet::PubRec(ack) => {
-                self.others.push((PacketType::PubRel, Some(ack.packet_identifier), 0));
+                self.others.push((PacketType::PubRel, Some(ack.packet_identifier)));
                 if let Some(owes @ PacketType::PubRec) =
                     self.unacknowledged.get_mut(&ack.packet_identifier.get())
                 {
@@ -198,9 +200,9 @@ impl Wire {
                     return Err(format!("not the answer that is due; behind it {:?}", self.answers));
                 }
             }
-            Packet::PubComp(ack) => self.take_other(PacketType::PubComp, Some(ack.packet_identifier), 0)?,
+            Packet::PubComp(ack) => self.take_other(PacketType::PubComp, Some(ack.packet_identifier))?,
             Packet::PubRel(ack) => {
-                let answers = self.take_other(PacketType::PubRel, Some(ack.packet_identifier), 0);
+                let answers = self.take_other(PacketType::PubRel, Some(ack.packet_identifier));
                 // The first of a resumed session stand for what was received before.
                 if answers.is_err() {
                     if !self.session_present {
@@ -210,15 +212,16 @@ impl Wire {
                 }
             }
             Packet::SubAck(ack) => {
-                let count = ack.reason_codes.len();
-                self.take_other(PacketType::SubAck, Some(ack.packet_identifier), count)?;
+                let count = Some(ack.reason_codes.len());
+                self.take_change(PacketType::SubAck, ack.packet_identifier, count)?;
             }
             Packet::UnsubAck(ack) => {
+                // One of 3.x has no reason codes.
                 let of = self.connect.as_ref().filter(|connect| connect.version == ProtocolVersion::V5);
                 let count = of.map(|_| ack.reason_codes.len());
-                self.take_unsuback(ack.packet_identifier, count)?;
+                self.take_change(PacketType::UnsubAck, ack.packet_identifier, count)?;
             }
-            Packet::PingResp => self.take_other(PacketType::PingResp, None, 0)?,
+            Packet::PingResp => self.take_other(PacketType::PingResp, None)?,
             Packet::Disconnect(_) => self.is_last = true,
             _ => {}
         }
@@ -274,23 +277,27 @@ impl Wire {
         &mut self,
         packet_type: PacketType,
         identifier: Option<PacketIdentifier>,
-        count: usize,
     ) -> Result<(), String> {
-        let answer = (packet_type, identifier, count);
+        let answer = (packet_type, identifier);
         let at = self.others.iter().position(|other| *other == answer).ok_or("answers nothing")?;
         self.others.remove(at);
         Ok(())
     }
 
-    /// One of 3.x has no reason codes.
-    fn take_unsuback(&mut self, identifier: PacketIdentifier, count: Option<usize>) -> Result<(), String> {
-        let answers = |(packet_type, other, filters): &(PacketType, Option<PacketIdentifier>, usize)| {
-            *packet_type == PacketType::UnsubAck
-                && *other == Some(identifier)
-                && count.is_none_or(|count| count == *filters)
-        };
-        let at = self.others.iter().position(answers).ok_or("answers nothing")?;
-        self.others.remove(at);
-        Ok(())
+    /// In the order in which they were asked for: a client that pipelines sees them begin and end so.
+    fn take_change(
+        &mut self,
+        packet_type: PacketType,
+        identifier: PacketIdentifier,
+        count: Option<usize>,
+    ) -> Result<(), String> {
+        match self.changes.pop_front() {
+            Some((due, of, filters))
+                if (due, of) == (packet_type, identifier) && count.is_none_or(|count| count == filters) =>
+            {
+                Ok(())
+            }
+            due => Err(format!("not the answer that is due, {due:?}; behind it {:?}", self.changes)),
+        }
     }
 }

@@ -62,8 +62,7 @@ impl World<'_> {
 
     /// Connects, or takes over; the packets of a new session may come right behind.
     pub(crate) fn connect(&mut self, client: usize) {
-        if self.asks && self.clients[client].connected_in == self.round {
-            // The one with more questions to the auth actor may come later.
+        if self.overtakes && self.clients[client].connected_in == self.round {
             return;
         }
         self.clients[client].connected_in = self.round;
@@ -158,7 +157,7 @@ impl World<'_> {
 
     pub(crate) fn will(&mut self, client: usize) -> Will {
         let number = self.number() as usize;
-        let mut message = self.message(usize::MAX - number, "will");
+        let mut message = self.message(client, "will");
         message.payload = format!("w{client}-{number}").into();
         if self.clients[client].version != ProtocolVersion::V5 {
             message.expiry = None;

@@ -10,6 +10,11 @@ use super::world::{Asked, Candidate, MARGIN, World, how};
 
 impl World<'_> {
     pub(crate) fn retain(&mut self, topic: &'static str, candidate: Candidate) {
+        // Whoever is still to get what was retained may get this as it is published, and not what it supersedes.
+        for session in self.clients.iter_mut().filter_map(|client| client.session.as_mut()) {
+            let messages = &self.messages;
+            session.doubt(|copy| copy.replay.is_some() && messages[copy.message].topic == topic);
+        }
         let nothing = Candidate { message: None, instance: None, again: false, client: usize::MAX, round: 0 };
         self.retained.entry(topic).or_insert_with(|| vec![nothing]).push(candidate);
     }

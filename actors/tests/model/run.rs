@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use micro_mq_actors::Settings;
 use micro_mq_actors::settings::{QueueOverflow, SharedStrategy};
-use micro_mq_actors::simulation::Simulation;
+use micro_mq_actors::simulation::{Conditions, Simulation};
 use mqtt_codec::ProtocolVersion;
 
 use super::client::Client;
@@ -23,9 +23,9 @@ pub(crate) fn run(seed: u64, is_traced: bool) -> Result<(), String> {
     let mut random = Random::new(seed);
     let settings = settings(&mut random);
     // Where the auth actor is asked, publishes and subscriptions wait for its answer.
-    let simulation =
-        if random.percent(20) { Simulation::start_asking(settings) } else { Simulation::start(settings) };
-    simulation.run(async |node| {
+    let conditions =
+        Conditions { asks: random.percent(20), interleaved_by: random.percent(50).then(|| random.next()) };
+    Simulation::start_with(settings, conditions).run(async |node| {
         let mut world = World::new(node, random, is_traced);
         let outcome = world.play().await;
         match outcome {

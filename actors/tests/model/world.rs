@@ -64,8 +64,9 @@ pub(crate) struct World<'a> {
     pub(crate) merges: bool,
     /// Topic tries panic now and then.
     pub(crate) breaks: bool,
-    /// Every CONNECT, publish and subscription waits for the auth actor.
-    pub(crate) asks: bool,
+    /// Of two CONNECTs the one sent later may be there first: each asks the auth actor, and as many questions as it has
+    /// reasons to, or workers are interleaved.
+    pub(crate) overtakes: bool,
     pub(crate) is_traced: bool,
     /// What SUBACK and UNSUBACK must say, by packet identifier and network connection.
     pub(crate) changes: BTreeMap<(u16, u64), Vec<Option<ReasonCode>>>,
@@ -91,7 +92,7 @@ impl<'a> World<'a> {
                 || settings.session.queue_bytes_max < 100_000
                 || settings.node.outbox_bytes_max < 100_000,
             breaks,
-            asks: node.shared().policy.current().authorizes,
+            overtakes: node.shared().policy.current().authorizes || node.is_interleaved(),
             is_tight: settings.node.messages_between_workers_max < 1000,
             merges: settings.mqtt.merge_overlapping_subscriptions,
             is_traced,

@@ -7,6 +7,8 @@
 //! What this module promises to those who read packets from it: a call does a bounded amount of work, an idle transport
 //! holds little memory, and nothing that a peer sends makes it panic or spin.
 
+#[cfg(feature = "simulation")]
+mod memory;
 mod tcp;
 #[cfg(test)]
 mod tests;
@@ -20,6 +22,10 @@ use std::task::{Context, Poll};
 use tokio::io::AsyncWrite;
 use tokio::net::TcpStream;
 
+#[cfg(feature = "simulation")]
+pub use memory::MemoryStream;
+#[cfg(feature = "simulation")]
+pub(crate) use memory::{Poller, Readiness};
 pub use websocket::{
     AllowedOrigins, HandshakeError, OriginError, PacketsPerFrame, WebSocket, WebSocketError,
     WebSocketOptions, WebSocketRefusal, websocket,
@@ -49,7 +55,7 @@ pub enum Transport {
     WebSocket(Box<WebSocket>),
     /// A network connection inside of this process, for a simulated node.
     #[cfg(feature = "simulation")]
-    Memory(tokio::io::DuplexStream),
+    Memory(Box<MemoryStream>),
 }
 
 /// A transport that belongs to no runtime, on its way to another thread. Dropping it closes the connection.
@@ -61,7 +67,7 @@ enum DetachedKind {
     Tcp(std::net::TcpStream),
     WebSocket(Box<WebSocket>),
     #[cfg(feature = "simulation")]
-    Memory(tokio::io::DuplexStream),
+    Memory(Box<MemoryStream>),
 }
 
 /// Takes an accepted TCP connection over. The stream is set to non-blocking and `TCP_NODELAY`.
@@ -103,7 +109,7 @@ impl Transport {
             Self::Tcp(stream) => tcp::poll_read_unheard(stream, buffer),
             Self::WebSocket(stream) => stream.poll_read_unheard(cx, buffer),
             #[cfg(feature = "simulation")]
-            Self::Memory(_) => Poll::Pending,
+            Self::Memory(stream) => stream.poll_read_unheard(buffer),
         }
     }
 
@@ -204,7 +210,10 @@ impl Transport {
                 Self::WebSocket(stream)
             }
             #[cfg(feature = "simulation")]
-            DetachedKind::Memory(stream) => Self::Memory(stream),
+            DetachedKind::Memory(stream) => {
+                stream.attach();
+                Self::Memory(stream)
+            }
         })
     }
 
