@@ -149,7 +149,7 @@ impl Connection {
             // The rest of a large packet is read by as much as there is room for: it is not stepped through yet.
             let read_bytes = if self.partial.len() < READ_BYTES { READ_BYTES } else { scratch.len() };
             let mut read = self.transport.poll_read(task, &mut scratch[..read_bytes]);
-            if read.is_pending() && self.gives_way() {
+            if read.is_pending() && (self.gives_way() || self.is_broken()) {
                 read = self.transport.poll_read_unheard(task, &mut scratch[..read_bytes]);
             }
             let read = match read {

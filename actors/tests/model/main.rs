@@ -7,6 +7,7 @@ mod client;
 mod complete;
 mod crowd;
 mod ends;
+mod found;
 mod fuzzed;
 mod message;
 mod neighbours;
