@@ -256,9 +256,13 @@ impl Connection {
                     if end > bytes.len() {
                         break;
                     }
-                    // A PUBLISH is to find the subscriptions that its client asked for before.
-                    let comes_behind = header.packet_type == PacketType::Publish
-                        && (waits_for_changes || !fx.changes.is_empty());
+                    // A PUBLISH is to find the subscriptions that its client asked for before, and these are to begin
+                    // behind what it published before, which may have to wait for room.
+                    let comes_behind = match header.packet_type {
+                        PacketType::Publish => waits_for_changes || !fx.changes.is_empty(),
+                        PacketType::Subscribe | PacketType::Unsubscribe => !fx.batch.is_empty(),
+                        _ => false,
+                    };
                     let is_enough = fx.cost >= COST_PER_TURN
                         || changes + fx.changes.len() >= CHANGES_MAX
                         || fx.batch.text_bytes() >= BATCH_BYTES_MAX;

@@ -101,3 +101,27 @@ fn a_goodbye_counts_although_a_write_failed_first() {
         assert_eq!(received(&mut watcher), [""; 0], "order {seed}");
     });
 }
+
+/// What a client publishes before its SUBSCRIBE is before its subscription, though it has to wait for room.
+#[test]
+fn a_subscription_begins_behind_what_its_client_published_before() {
+    let mut settings = settings(2);
+    settings.node.messages_between_workers_max = 1;
+    under_many_orders(&settings, async |node, seed| {
+        let mut others = Vec::new();
+        for number in 0..3 {
+            let name = format!("other {number}");
+            others.push(client(node, number, &[connect(&name, None), subscribe("u")]).await);
+        }
+        let mut one = client(node, 0, &[connect("one", None)]).await;
+        for other in &mut others {
+            other.send(&encoded(&[publish("u", false), publish("u", false)]));
+        }
+        for _ in 0..seed % 8 {
+            node.step().await;
+        }
+        one.send(&encoded(&[publish("u", false), publish("t", false), subscribe("t")]));
+        node.settle().await;
+        assert_eq!(received(&mut one), [""; 0], "order {seed}");
+    });
+}
