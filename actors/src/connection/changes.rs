@@ -33,7 +33,7 @@ impl Connection {
     pub(super) fn change(&mut self, context: &ConnectionContext, change: Change) {
         let worker = Rc::clone(&self.worker);
         let token = self.rare().next_token();
-        let reply = Reply { connection: context.address(), token };
+        let reply = Reply { connection: context.address(), epoch: self.epoch, token };
         let answers_missing = match &change {
             Change::Subscribe { granted, .. } => self.subscribe(granted, &reply),
             Change::Unsubscribe { filters, .. } => {

@@ -313,6 +313,9 @@ impl TopicTrie {
                 }
             }
         }
+        if let Some(reply) = &subscribe.reply {
+            self.worker.note_unanswered(session, reply.epoch, &subscribe.replays);
+        }
         in_force(subscribe.reply, subscribe.replays);
         None
     }
@@ -434,7 +437,7 @@ fn is_spent(budget: &mut usize, cost: usize) -> bool {
 }
 
 fn in_force(reply: Option<Reply>, replays: Range<u64>) {
-    if let Some(Reply { connection, token }) = reply {
+    if let Some(Reply { connection, token, .. }) = reply {
         connection.do_send(ChangeInForce { token, replays });
     }
 }

@@ -12,7 +12,7 @@ use super::shared::{GivenBack, GroupKey};
 use crate::connection::Connection;
 use crate::message::{Ack, Batch, StoredMessage};
 use crate::retained::RetainedPassage;
-use crate::sessions::{SessionKey, Subscription, Wanted};
+use crate::sessions::{Epoch, SessionKey, Subscription, Wanted};
 use crate::worker::{Room, Weight};
 
 /// Who waits for a change of subscriptions to be in force.
@@ -20,6 +20,8 @@ use crate::worker::{Room, Weight};
 pub struct Reply {
     /// The network connection.
     pub connection: Addr<Connection>,
+    /// Which of its session's.
+    pub epoch: Epoch,
     /// Which of its SUBSCRIBE or UNSUBSCRIBE packets.
     pub token: u32,
 }

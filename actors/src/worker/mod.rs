@@ -32,6 +32,7 @@ pub use wakes::{Touch, Wakes};
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
@@ -217,6 +218,18 @@ impl Worker {
         // The network connection that subscribed may be gone, and another one hold the session.
         self.wakes.borrow_mut().touch(session.online.as_mut(), key);
         session.replays.get_or_insert_default().pending.push_back(replay)
+    }
+
+    /// A SUBSCRIBE with these replays is in force. Where its network connection has lost the session meanwhile nobody
+    /// answers it, and the retained messages go to whichever has it then.
+    pub fn note_unanswered(&self, key: SessionKey, asked_by: Epoch, replays: &Range<u64>) {
+        let mut sessions = self.sessions.borrow_mut();
+        let Some(session) = sessions.get_mut(key) else { return };
+        let is_answered = session.epoch == asked_by && session.online.is_some();
+        if let Some(waiting) = session.replays.as_mut().filter(|_| !is_answered && !replays.is_empty()) {
+            waiting.pending.answer(replays);
+            self.wakes.borrow_mut().touch(session.online.as_mut(), key);
+        }
     }
 
     /// A network connection is over: of the QoS 0 messages in its outbox, those written whole are delivered and the

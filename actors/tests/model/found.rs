@@ -125,3 +125,30 @@ fn a_subscription_begins_behind_what_its_client_published_before() {
         assert_eq!(received(&mut one), [""; 0], "order {seed}");
     });
 }
+
+/// A SUBSCRIBE that the old network connection left behind brings its retained messages to the new one, and nothing waits
+/// for ever behind them.
+#[test]
+fn retained_messages_come_to_whoever_has_the_session_when_the_subscription_begins() {
+    let mut settings = settings(1);
+    settings.node.deliveries_per_turn = 1;
+    under_many_orders(&settings, async |node, seed| {
+        let mut writer = client(node, 0, &[connect("writer", None), publish("t", true)]).await;
+        let mut busy = client(node, 0, &[connect("busy", None), subscribe("u")]).await;
+        let mut old = client(node, 0, &[connect("the one", None)]).await;
+        busy.send(&encoded(&vec![publish("u", false); 8]));
+        old.send(&encoded(&[subscribe("t")]));
+        for _ in 0..seed % 16 {
+            node.step().await;
+        }
+        let mut new = node.connect(0);
+        new.send(&encoded(&[connect("the one", None)]));
+        node.settle().await;
+        writer.send(&encoded(&[publish("t", false)]));
+        node.settle().await;
+        let (before, after) = (received(&mut old), received(&mut new));
+        assert_eq!(after.last().map(String::as_str), Some("live"), "order {seed}");
+        assert_eq!(before.len() + after.len(), 2, "order {seed}: {before:?}, {after:?}");
+        node.check().await.expect("the node agrees with itself");
+    });
+}
