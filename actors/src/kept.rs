@@ -11,6 +11,7 @@ use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 
 use mqtt_codec::QoS;
 
+use crate::ledger::Counter;
 use crate::message::StoredMessage;
 use crate::worker::Waitlist;
 
@@ -80,12 +81,15 @@ impl NodeKept {
 pub struct Kept {
     node: Arc<NodeKept>,
     unsettled: AtomicI64,
+    /// Messages that wait on this worker, counted where they begin and cease to: QoS 0 that is not written, QoS 1 and 2 in
+    /// flight or queued, kept or not, and those in shared groups.
+    pub waiting: Counter,
 }
 
 impl Kept {
     /// Nothing yet.
     pub fn new(node: &Arc<NodeKept>) -> Self {
-        Self { node: Arc::clone(node), unsettled: AtomicI64::new(0) }
+        Self { node: Arc::clone(node), unsettled: AtomicI64::new(0), waiting: Counter::default() }
     }
 
     /// A message took a place.

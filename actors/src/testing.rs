@@ -165,6 +165,7 @@ impl Office {
         let (bytes, delivered) = drain(&mut online.outbox, &mut self.pool);
         session.tally.delivered += u64::from(delivered);
         self.ledger.delivered.add(delivered.into());
+        self.ledger.kept.waiting.sub(delivered.into());
         packets(&bytes, online.version)
     }
 

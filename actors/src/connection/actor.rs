@@ -391,6 +391,7 @@ impl Connection {
                         let delivered = u64::from(online.outbox.advance(desk.pool, written));
                         session.tally.delivered += delivered;
                         desk.ledger.delivered.add(delivered);
+                        desk.ledger.kept.waiting.sub(delivered);
                         Ok::<_, std::io::Error>(written > 0)
                     }
                 }

@@ -71,6 +71,7 @@ impl Parting {
             self.bytes_sent.add(written as u64);
             let delivered = u64::from(self.outbox.advance(&mut worker.pool.borrow_mut(), written));
             worker.ledger.delivered.add(delivered);
+            worker.ledger.kept.waiting.sub(delivered);
             if let Some(session) = worker.sessions.borrow_mut().get_mut(key) {
                 session.tally.delivered += delivered;
             }

@@ -2,6 +2,7 @@
 
 use crate::connection::transport::WebSocketRefusal;
 use crate::ledger::Counter;
+use crate::topics::shared_part;
 
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {
@@ -9,6 +10,8 @@ macro_rules! counters {
         #[derive(Debug, Default)]
         pub struct Counters {
             $($(#[$doc])* pub $name: Counter,)+
+            /// What there is now.
+            pub held: Held,
             /// Network connections that ended, by reason code.
             ended: ByReason,
             /// WebSockets refused or closed for what their client did wrong.
@@ -104,6 +107,31 @@ counters! {
     payload_format_invalid,
     /// Subscriptions refused for want of permission.
     subscriptions_not_authorized,
+}
+
+/// What a worker has now, counted where that changes, so that nobody who asks makes it look through all of it.
+#[derive(Debug, Default)]
+pub struct Held {
+    /// Sessions that a network connection holds.
+    pub online: Counter,
+    /// Subscriptions of its sessions, shared ones included.
+    pub subscriptions: Counter,
+    /// Shared subscriptions of its sessions.
+    pub shared_subscriptions: Counter,
+}
+
+impl Held {
+    /// A session has a subscription more.
+    pub fn subscribed(&self, filter: &str) {
+        self.subscriptions.add(1);
+        self.shared_subscriptions.add(u64::from(shared_part(filter).is_some()));
+    }
+
+    /// A session has a subscription less.
+    pub fn unsubscribed(&self, filter: &str) {
+        self.subscriptions.sub(1);
+        self.shared_subscriptions.sub(u64::from(shared_part(filter).is_some()));
+    }
 }
 
 /// Counts by reason code.

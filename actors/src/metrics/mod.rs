@@ -9,6 +9,6 @@ mod stats;
 mod sys;
 
 pub use actor::{Metrics, Render, TakeSnapshot};
-pub use counters::Counters;
+pub use counters::{Counters, Held};
 pub use snapshot::{LedgerTotals, Snapshot, gather};
 pub use stats::{ActorFigures, ActorKind, ActorStats, Histogram, SAMPLE, WorkerStats, quantile};

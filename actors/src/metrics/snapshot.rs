@@ -11,7 +11,6 @@ use crate::connection::transport::WebSocketRefusal;
 use crate::kept::kept_bytes;
 use crate::ledger::{DropReason, Ledger};
 use crate::retained::{ObserveRetained, RetainedObservation};
-use crate::sessions::{ObserveSessions, SessionsObservation};
 use crate::worker::NodeShared;
 
 /// The ledger of the node: the pages of all workers together.
@@ -48,6 +47,7 @@ impl LedgerTotals {
         self.unmatched += page.unmatched.get();
         self.matched += page.matched.get();
         self.delivered += page.delivered.get();
+        self.queued += page.kept.waiting.get();
         if self.dropped.is_empty() {
             self.dropped = DropReason::ALL.iter().map(|reason| (*reason, 0)).collect();
         }
@@ -55,6 +55,19 @@ impl LedgerTotals {
             *count += page.dropped(*reason);
         }
     }
+}
+
+/// Sessions and what they have.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SessionCounts {
+    /// Sessions, online and offline.
+    pub sessions: usize,
+    /// Those that a network connection holds.
+    pub online: usize,
+    /// Subscriptions, shared ones included.
+    pub subscriptions: usize,
+    /// Shared subscriptions.
+    pub shared_subscriptions: usize,
 }
 
 /// See the module.
@@ -73,7 +86,7 @@ pub struct Snapshot {
     /// Bytes of their payloads.
     pub publish_bytes_sent: u64,
     /// Sessions.
-    pub sessions: SessionsObservation,
+    pub sessions: SessionCounts,
     /// Bytes of the messages that wait, and of wills.
     pub kept_bytes: u64,
     /// Retained messages.
@@ -101,7 +114,7 @@ impl Snapshot {
     }
 }
 
-/// Gathers them: what is counted is read, what has to be looked for is asked of its actor.
+/// Gathers them. All of it is counted where it changes: nobody looks through sessions or groups for it.
 pub async fn gather(node: &Arc<NodeShared>) -> Snapshot {
     let mut seen = Snapshot::default();
     if let Some(retained) = node.retained.addr()
@@ -110,19 +123,11 @@ pub async fn gather(node: &Arc<NodeShared>) -> Snapshot {
         seen.retained = observed;
     }
     for peer in &node.peers {
-        if let Some(sessions) = peer.sessions.addr()
-            && let Ok(observed) = sessions.send(ObserveSessions).await
-        {
-            let sum = &mut seen.sessions;
-            sum.sessions += observed.sessions;
-            sum.online += observed.online;
-            sum.waiting += observed.waiting;
-            sum.subscriptions += observed.subscriptions;
-            sum.shared_subscriptions += observed.shared_subscriptions;
-        }
-    }
-    for peer in &node.peers {
         seen.ledger.add(&peer.ledger);
+        let held = &peer.counters.held;
+        seen.sessions.online += held.online.get() as usize;
+        seen.sessions.subscriptions += held.subscriptions.get() as usize;
+        seen.sessions.shared_subscriptions += held.shared_subscriptions.get() as usize;
         seen.publishes_sent += peer.ledger.sent.get();
         seen.publish_bytes_sent += peer.ledger.sent_bytes.get();
         seen.between_workers += peer.inbound.waiting();
@@ -146,7 +151,8 @@ pub async fn gather(node: &Arc<NodeShared>) -> Snapshot {
         }
     }
     seen.kept_bytes = kept_bytes(&node.kept, node.peers.iter().map(|peer| &peer.ledger.kept));
-    seen.ledger.queued = seen.sessions.waiting;
+    // Workers count for themselves meanwhile.
+    seen.sessions.sessions = node.sessions.load(Relaxed).max(seen.sessions.online);
     seen.uptime = node.started.elapsed();
     seen.connections = node.connections.load(Relaxed);
     seen.auth_waiting = node.asking.waiting();
@@ -161,4 +167,32 @@ pub async fn gather(node: &Arc<NodeShared>) -> Snapshot {
         seen.actors.push((kind, figures));
     }
     seen
+}
+
+#[cfg(test)]
+mod tests {
+    use auth_actor::{AuthSettings, Provider};
+
+    use super::*;
+    use crate::settings::Settings;
+
+    /// However much there is, figures are read where it is counted: no actor of a worker is asked, not even there.
+    #[actix::test]
+    async fn nobody_looks_through_sessions_and_groups_for_figures() {
+        let provider = Provider::from_settings(&AuthSettings::default()).expect("anonymous needs nothing");
+        let auth = AuthSettings::default();
+        let node = Arc::new(crate::node::shared(Settings::default(), &auth, &provider, 2));
+        node.sessions.store(7, Relaxed);
+        for (peer, count) in node.peers.iter().zip([2, 3]) {
+            peer.counters.held.online.add(count);
+            (0..count).for_each(|_| peer.counters.held.subscribed("$share/g/t"));
+            peer.counters.held.subscribed("t");
+            peer.ledger.kept.waiting.add(10 * count);
+            peer.ledger.matched.add(10 * count);
+        }
+        let seen = gather(&node).await;
+        let sessions = SessionCounts { sessions: 7, online: 5, subscriptions: 7, shared_subscriptions: 5 };
+        assert_eq!(seen.sessions, sessions);
+        assert_eq!((seen.ledger.queued, seen.ledger.is_balanced()), (50, true));
+    }
 }

@@ -317,6 +317,7 @@ impl Sessions {
             session.absence = None;
             worker.note_expiry(session);
             session.online = Some(online);
+            worker.counters.held.online.add(1);
             session.resume_sending();
             (session.key, session.epoch)
         };
@@ -560,6 +561,8 @@ impl Sessions {
                 session.expiry_interval = stored.expiry_interval;
                 session.stored_expiry_interval = stored.expiry_interval;
                 session.subscriptions = stored.subscriptions.into_iter().collect();
+                let held = &self.worker.counters.held;
+                session.subscriptions.keys().for_each(|filter| held.subscribed(filter));
                 session.subscription_bytes =
                     session.subscriptions.keys().map(|filter| subscription_bytes(filter)).sum();
                 if session.subscriptions.keys().any(|filter| shared_part(filter).is_some()) {
@@ -704,19 +707,10 @@ impl Handler<ObserveSessions> for Sessions {
     type Result = MessageResult<ObserveSessions>;
 
     fn handle(&mut self, _: ObserveSessions, _ctx: &mut Self::Context) -> Self::Result {
-        let sessions = self.worker.sessions.borrow();
-        let mut seen = SessionsObservation { sessions: sessions.len(), ..Default::default() };
-        for session in sessions.iter() {
-            seen.online += usize::from(session.online.is_some());
-            seen.waiting += session.waiting();
-            seen.subscriptions += session.subscriptions.len();
-            if session.load.is_some() {
-                let shared = session.subscriptions.keys().filter(|filter| shared_part(filter).is_some());
-                seen.shared_subscriptions += shared.count();
-            }
-        }
-        seen.waiting += self.worker.groups.borrow().waiting();
-        MessageResult(seen)
+        MessageResult(SessionsObservation {
+            sessions: self.worker.sessions.borrow().len(),
+            online: self.worker.counters.held.online.get() as usize,
+        })
     }
 }
 

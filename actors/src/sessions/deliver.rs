@@ -317,6 +317,7 @@ impl Session {
         desk.frames.append(online, desk.pool, publication, sending, None, desk.now);
         desk.ledger.note_sent(publication.payload.len());
         online.outbox.note_qos0();
+        desk.ledger.kept.waiting.add(1);
         Offered::Sent
     }
 
@@ -343,6 +344,7 @@ impl Session {
             desk.ledger.kept.enter(&kept.message);
         }
         let identifier = outgoing.inflight.push(Entry { owed, on_wire: true, kept });
+        desk.ledger.kept.waiting.add(1);
         desk.frames.append(online, desk.pool, publication, sending, Some(identifier), desk.now);
         desk.ledger.note_sent(publication.payload.len());
         Offered::Sent
@@ -511,9 +513,10 @@ impl Session {
     }
 
     fn forget_inflight(&mut self, identifier: PacketIdentifier, ledger: &Ledger) {
-        if let Some(outgoing) = &mut self.outgoing
-            && let Some(Entry { kept: Some(kept), .. }) = outgoing.inflight.remove(identifier)
-        {
+        let Some(outgoing) = &mut self.outgoing else { return };
+        let Some(entry) = outgoing.inflight.remove(identifier) else { return };
+        ledger.kept.waiting.sub(1);
+        if let Some(kept) = entry.kept {
             outgoing.inflight_bytes -= kept.message.queued_bytes();
             ledger.kept.leave(&kept.message);
         }
@@ -604,6 +607,7 @@ impl Session {
             if matches && let Some(Entry { kept: Some(kept), .. }) = outgoing.inflight.remove(identifier) {
                 outgoing.inflight_bytes -= kept.message.queued_bytes();
                 ledger.kept.leave(&kept.message);
+                ledger.kept.waiting.sub(1);
                 returned.push(*kept);
             }
         }
@@ -617,6 +621,7 @@ impl Session {
     /// The network connection is gone: QoS 0 that was not written is lost.
     pub fn close_outbox(&mut self, outbox: crate::connection::outbox::Outbox, ledger: &Ledger) {
         let (written, lost) = outbox.finish();
+        ledger.kept.waiting.sub(u64::from(written + lost));
         self.tally.delivered += u64::from(written);
         ledger.delivered.add(u64::from(written));
         if lost > 0 {
@@ -639,6 +644,7 @@ impl Session {
     pub fn drop_waiting(&mut self, ledger: &Ledger) {
         if let Some(mut outgoing) = self.outgoing.take() {
             outgoing.inflight.kept().for_each(|kept| ledger.kept.leave(&kept.message));
+            ledger.kept.waiting.sub(outgoing.inflight.len() as u64);
             let waiting = outgoing.waiting();
             if waiting > 0 {
                 self.tally.drop_n(DropReason::SessionGone, waiting);

@@ -21,6 +21,7 @@ impl Worker {
         let mut sessions = self.sessions.borrow_mut();
         let session = sessions.get_mut(key).filter(|session| session.epoch == epoch)?;
         let mut online = session.online.take()?;
+        self.counters.held.online.sub(1);
         session.absence().parting = Some(Parting { publish_will, at: now });
         if let Some(outgoing) = &mut session.outgoing {
             outgoing.inflight.forget_wire();
@@ -127,6 +128,7 @@ impl Worker {
         let Some(mut session) = self.sessions.borrow_mut().remove(key) else { return };
         self.node.sessions.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
         let hash = client_hash(session.client_identifier());
+        session.subscriptions.keys().for_each(|filter| self.counters.held.unsubscribed(filter));
         // Members leave before their messages go back, so that no message comes to them again.
         let by_home = self.by_home(session.subscriptions.keys());
         for (home, filters) in by_home {

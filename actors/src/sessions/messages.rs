@@ -99,15 +99,9 @@ pub struct SessionsObservation {
     pub sessions: usize,
     /// Those that a network connection holds.
     pub online: usize,
-    /// Messages that wait: QoS 0 not yet written, QoS 1 and 2 in flight or queued, and those in shared groups.
-    pub waiting: u64,
-    /// Subscriptions, shared ones included.
-    pub subscriptions: usize,
-    /// Shared subscriptions.
-    pub shared_subscriptions: usize,
 }
 
-/// Asks for a [`SessionsObservation`].
+/// Asks for a [`SessionsObservation`]; answered behind everything sent before.
 #[derive(Debug, Message)]
 #[rtype(result = "SessionsObservation")]
 pub struct ObserveSessions;

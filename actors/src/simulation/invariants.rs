@@ -68,6 +68,7 @@ pub(super) async fn check(node: &SimulatedNode) -> Result<(), Broken> {
         for session in worker.sessions.borrow().iter() {
             check_session(worker, session, &mut judge);
         }
+        check_held(worker, &mut judge);
         check_groups(node, worker, &mut judge);
         check_trie(node, worker, &mut judge).await;
     }
@@ -349,6 +350,27 @@ fn check_kept(node: &SimulatedNode, judge: &mut Judge) {
     }
     let bytes = bytes + messages.values().sum::<usize>() + wills;
     judge.equal("bytes of messages waiting", counted_as_kept(node), bytes as u64);
+}
+
+/// What waits, and what there is, is counted as it is found by looking through everything.
+fn check_held(worker: &Worker, judge: &mut Judge) {
+    let id = worker.id;
+    let mut found = (worker.groups.borrow().waiting(), 0, 0, 0);
+    for session in worker.sessions.borrow().iter() {
+        found.0 += session.waiting();
+        found.1 += u64::from(session.online.is_some());
+        found.2 += session.subscriptions.len() as u64;
+        found.3 += session.subscriptions.keys().filter(|filter| shared_part(filter).is_some()).count() as u64;
+    }
+    let held = &worker.counters.held;
+    let counted = (
+        worker.ledger.kept.waiting.get(),
+        held.online.get(),
+        held.subscriptions.get(),
+        held.shared_subscriptions.get(),
+    );
+    let what = format_args!("messages waiting, sessions online, subscriptions, shared ones of worker {id}");
+    judge.equal(what, counted, found);
 }
 
 fn check_ledger(node: &SimulatedNode, judge: &mut Judge) {

@@ -181,8 +181,6 @@ impl SimulatedNode {
         let mut totals = LedgerTotals::default();
         for worker in &self.workers {
             totals.add(&worker.ledger);
-            totals.queued += worker.sessions.borrow().iter().map(|session| session.waiting()).sum::<u64>();
-            totals.queued += worker.groups.borrow().waiting();
         }
         totals
     }

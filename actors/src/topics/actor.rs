@@ -280,11 +280,7 @@ impl TopicTrie {
             let groups = self.worker.groups.borrow();
             if let Some((_, observer)) = self.observers.pop_front() {
                 // The asker may have gone: then nobody wants to know.
-                let _ = observer.send(TrieObservation {
-                    filters: self.trie.filters(),
-                    groups: groups.iter().count(),
-                    waiting_in_groups: groups.waiting(),
-                });
+                let _ = observer.send(TrieObservation { filters: self.trie.filters(), groups: groups.len() });
             }
         }
     }

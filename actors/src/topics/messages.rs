@@ -243,8 +243,6 @@ pub struct TrieObservation {
     pub filters: usize,
     /// Shared groups whose home is here.
     pub groups: usize,
-    /// Messages that wait in those groups.
-    pub waiting_in_groups: u64,
 }
 
 /// Asks for a [`TrieObservation`]; answered behind everything sent before.

@@ -229,7 +229,18 @@ impl Groups {
         Departure::Last(Box::new(gone))
     }
 
-    /// Messages that wait in all groups.
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.groups.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.groups.is_empty()
+    }
+
+    /// Messages that wait in all groups, which are looked through for that.
+    #[cfg(any(test, feature = "simulation"))]
     pub fn waiting(&self) -> u64 {
         self.iter().map(|group| group.queue.len() as u64).sum()
     }

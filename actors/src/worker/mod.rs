@@ -239,6 +239,7 @@ impl Worker {
             return session.close_outbox(outbox, &self.ledger);
         }
         let (written, lost) = outbox.finish();
+        self.ledger.kept.waiting.sub(u64::from(written + lost));
         self.ledger.delivered.add(u64::from(written));
         self.ledger.drop_n(DropReason::ConnectionClosed, u64::from(lost));
     }

@@ -320,7 +320,7 @@ fn acknowledgements_of_unknown_packet_identifiers() {
             client.ping().await;
             client.acknowledge(&got).await;
             client.expect_nothing().await;
-            assert_eq!(node.snapshot().await.sessions.waiting, 0);
+            assert_eq!(node.snapshot().await.ledger.queued, 0);
             client.disconnect().await;
         }
     });

@@ -152,7 +152,7 @@ impl Protocol {
                 fx.out.extend_from_slice(&[0xd0, 0]);
                 fx.out_packets += 1;
             }
-            Packet::Unsubscribe(unsubscribe) => self.on_unsubscribe(unsubscribe, session, fx),
+            Packet::Unsubscribe(unsubscribe) => self.on_unsubscribe(unsubscribe, session, step.counters, fx),
             Packet::Disconnect(disconnect) => {
                 self.on_disconnect(&disconnect, session, step.settings(), fx)?;
             }

@@ -10,6 +10,7 @@ use mqtt_codec::{
 
 use super::{Effects, Protocol, Step, Stepped, Violation};
 use crate::connection::effects::{COST_OF_PACKET, Change, Granted};
+use crate::metrics::Counters;
 use crate::sessions::{Session, Subscription, subscription_bytes};
 
 /// What a SUBSCRIBE or UNSUBSCRIBE costs, its filters apart, in packets of other types.
@@ -54,6 +55,7 @@ impl Protocol {
                     let replaced = session.subscriptions.insert(Arc::clone(&name), subscription).is_some();
                     if !replaced {
                         session.subscription_bytes += subscription_bytes(&name);
+                        step.counters.held.subscribed(&name);
                     }
                     let replay = match options.retain_handling {
                         RetainHandling::SendAtSubscribe => true,
@@ -92,7 +94,13 @@ impl Protocol {
         options
     }
 
-    pub(super) fn on_unsubscribe(&self, unsubscribe: Unsubscribe, session: &mut Session, fx: &mut Effects) {
+    pub(super) fn on_unsubscribe(
+        &self,
+        unsubscribe: Unsubscribe,
+        session: &mut Session,
+        counters: &Counters,
+        fx: &mut Effects,
+    ) {
         fx.cost += (CHANGE_PACKETS + unsubscribe.filters.len()) * COST_OF_PACKET;
         let (mut filters, mut reasons) = (Vec::new(), Vec::new());
         for filter in &unsubscribe.filters {
@@ -101,6 +109,7 @@ impl Protocol {
                 Some((name, _)) => {
                     session.subscription_bytes =
                         session.subscription_bytes.saturating_sub(subscription_bytes(&name));
+                    counters.held.unsubscribed(&name);
                     filters.push(name);
                     ReasonCode::Success
                 }

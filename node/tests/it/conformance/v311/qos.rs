@@ -109,7 +109,7 @@ fn sender_of_qos_2() {
         subscriber.ping().await;
         drop(subscriber);
         join_durable(node, "subscriber", RESUMED).await.expect_nothing().await;
-        assert_eq!(node.snapshot().await.sessions.waiting, 0);
+        assert_eq!(node.snapshot().await.ledger.queued, 0);
     });
 }
 

@@ -92,7 +92,7 @@ fn completes_what_was_begun() {
         client.expect_bytes(&ack(PUBREL, 4)).await;
         client.send_bytes(&ack(PUBCOMP, 4)).await;
         client.expect_nothing().await;
-        assert_eq!(node.snapshot().await.sessions.waiting, 0);
+        assert_eq!(node.snapshot().await.ledger.queued, 0);
     });
 }
 

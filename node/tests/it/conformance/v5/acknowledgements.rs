@@ -77,7 +77,7 @@ fn of_another_exchange() {
             client.send_bytes(&bytes).await;
             client.ping().await;
         }
-        assert_eq!(node.snapshot().await.sessions.waiting, 2, "both are still unacknowledged");
+        assert_eq!(node.snapshot().await.ledger.queued, 2, "both are still unacknowledged");
         client.send_bytes(&send(PUBACK, one)).await;
         client.send_bytes(&send(PUBREC, two)).await;
         client.expect_bytes(&send(PUBREL, two)).await;
@@ -86,10 +86,10 @@ fn of_another_exchange() {
         client.expect_bytes(&send(PUBREL, two)).await;
         client.send_bytes(&send(PUBACK, two)).await;
         client.ping().await;
-        assert_eq!(node.snapshot().await.sessions.waiting, 1, "the PUBCOMP is missing");
+        assert_eq!(node.snapshot().await.ledger.queued, 1, "the PUBCOMP is missing");
         client.send_bytes(&send(PUBCOMP, two)).await;
         client.ping().await;
-        assert_eq!(node.snapshot().await.sessions.waiting, 0);
+        assert_eq!(node.snapshot().await.ledger.queued, 0);
     });
 }
 

@@ -257,7 +257,7 @@ fn pubrel_needs_no_room() {
                 assert!(client.take_payload(payload).await.dup);
             }
             client.expect_nothing().await;
-            assert_eq!(node.snapshot().await.sessions.waiting, 0);
+            assert_eq!(node.snapshot().await.ledger.queued, 0);
             client.disconnect().await;
             node.connect(V5, "limited").await.disconnect().await;
         }

@@ -83,13 +83,13 @@ fn what_was_begun_is_completed() {
             publisher.publish("t", qos, "new").await;
         }
         client.expect_nothing().await;
-        assert_eq!(node.snapshot().await.sessions.waiting, 2);
+        assert_eq!(node.snapshot().await.ledger.queued, 2);
         client.acknowledge(&one).await;
         client.vanish().await;
         let mut client = node.resume(durable(V5, "leaving")).await;
         let again = client.take_payload("two").await;
         assert_eq!((again.packet_identifier, again.dup), (two.packet_identifier, true));
         client.expect_nothing().await;
-        assert_eq!(node.snapshot().await.sessions.waiting, 0);
+        assert_eq!(node.snapshot().await.ledger.queued, 0);
     });
 }
