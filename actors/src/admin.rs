@@ -17,7 +17,7 @@ use crate::worker::NodeShared;
 #[error("an actor of the node did not answer")]
 pub struct Unanswered;
 
-/// The ledger of the node.
+/// The ledger of the node: clients' messages, and apart from them the node's own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct NodeLedger {
     /// Publishes routed.
@@ -34,6 +34,9 @@ pub struct NodeLedger {
     pub dropped: BTreeMap<&'static str, u64>,
     /// Whether matched = delivered + queued + dropped; may be false while messages are on their way between actors.
     pub balanced: bool,
+    /// The same of the node's own messages, `$SYS`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub own: Option<Box<NodeLedger>>,
 }
 
 /// One client's part of it.
@@ -96,7 +99,8 @@ impl AdminHandle {
     pub async fn ledger(&self) -> Result<NodeLedger, Unanswered> {
         let metrics = self.metrics.addr().ok_or(Unanswered)?;
         let seen = metrics.send(TakeSnapshot).await.map_err(|_| Unanswered)?;
-        Ok(node_ledger(&seen.ledger))
+        let own = Some(Box::new(node_ledger(&seen.own_ledger)));
+        Ok(NodeLedger { own, ..node_ledger(&seen.ledger) })
     }
 
     /// One client's part of the ledger; none if it has no session.
@@ -131,6 +135,7 @@ fn node_ledger(totals: &LedgerTotals) -> NodeLedger {
         queued: totals.queued,
         dropped: totals.dropped.iter().map(|(reason, count)| (reason.label(), *count)).collect(),
         balanced: totals.is_balanced(),
+        own: None,
     }
 }
 

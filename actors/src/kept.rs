@@ -84,12 +84,19 @@ pub struct Kept {
     /// Messages that wait on this worker, counted where they begin and cease to: QoS 0 that is not written, QoS 1 and 2 in
     /// flight or queued, kept or not, and those in shared groups.
     pub waiting: Counter,
+    /// Those of them that are the node's own.
+    pub waiting_own: Counter,
 }
 
 impl Kept {
     /// Nothing yet.
     pub fn new(node: &Arc<NodeKept>) -> Self {
-        Self { node: Arc::clone(node), unsettled: AtomicI64::new(0), waiting: Counter::default() }
+        Self {
+            node: Arc::clone(node),
+            unsettled: AtomicI64::new(0),
+            waiting: Counter::default(),
+            waiting_own: Counter::default(),
+        }
     }
 
     /// A message took a place.
@@ -102,6 +109,24 @@ impl Kept {
     pub fn leave(&self, message: &StoredMessage) {
         let body = if message.release() { message.bytes() + BODY_BYTES } else { 0 };
         self.change(-signed(body + PLACE_BYTES));
+    }
+
+    /// Messages begin to wait, of the node's own if `own`.
+    #[inline]
+    pub fn wait_n(&self, n: u64, own: bool) {
+        self.waiting.add(n);
+        if own {
+            self.waiting_own.add(n);
+        }
+    }
+
+    /// Messages wait no longer; `own` of them are the node's own.
+    #[inline]
+    pub fn end_n(&self, n: u64, own: u64) {
+        self.waiting.sub(n);
+        if own > 0 {
+            self.waiting_own.sub(own);
+        }
     }
 
     /// Whether a message of so many bytes may take a place.

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use crate::connection::outbox::{Ended, Outbox};
 use crate::kept::{Kept, NodeKept};
 
 /// A counter with a single writer and any number of readers.
@@ -95,6 +96,34 @@ pub struct Ledger {
     /// Bytes of what waits.
     pub kept: Kept,
     dropped: [Counter; DROP_REASONS],
+    /// What of all this are the node's own messages, `$SYS`.
+    pub own: OwnMessages,
+}
+
+/// The node's own messages on one worker's page, which holds them too: the rest is of clients, and for each of both
+/// matched = delivered + queued + dropped. Those that wait are [`Kept::waiting_own`].
+#[derive(Debug, Default)]
+pub struct OwnMessages {
+    /// Publishes routed.
+    pub published: Counter,
+    /// Publishes that matched no subscription.
+    pub unmatched: Counter,
+    /// Matches.
+    pub matched: Counter,
+    /// Delivered.
+    pub delivered: Counter,
+    /// PUBLISH packets put into outboxes.
+    pub sent: Counter,
+    /// Bytes of their payloads.
+    pub sent_bytes: Counter,
+    dropped: [Counter; DROP_REASONS],
+}
+
+impl OwnMessages {
+    /// How many were dropped for this reason.
+    pub fn dropped(&self, reason: DropReason) -> u64 {
+        self.dropped[reason as usize].get()
+    }
 }
 
 impl Ledger {
@@ -103,17 +132,54 @@ impl Ledger {
         Self { kept: Kept::new(node), ..Self::default() }
     }
 
-    /// Counts a PUBLISH that was put into an outbox.
+    /// Counts a PUBLISH that was put into an outbox, one of the node's own if `own`.
     #[inline]
-    pub fn note_sent(&self, payload_bytes: usize) {
+    pub fn note_sent(&self, payload_bytes: usize, own: bool) {
         self.sent.add(1);
         self.sent_bytes.add(payload_bytes as u64);
+        if own {
+            self.own.sent.add(1);
+            self.own.sent_bytes.add(payload_bytes as u64);
+        }
     }
 
-    /// Counts `n` messages as dropped.
+    /// Counts `n` matches, of the node's own messages if `own`.
     #[inline]
-    pub fn drop_n(&self, reason: DropReason, n: u64) {
+    pub fn match_n(&self, n: u64, own: bool) {
+        self.matched.add(n);
+        if own {
+            self.own.matched.add(n);
+        }
+    }
+
+    /// Counts messages as delivered, of which `own` are the node's own.
+    #[inline]
+    pub fn deliver_n(&self, n: u64, own: u64) {
+        self.delivered.add(n);
+        if own > 0 {
+            self.own.delivered.add(own);
+        }
+    }
+
+    /// Counts `n` messages as dropped, of the node's own if `own`.
+    #[inline]
+    pub fn drop_n(&self, reason: DropReason, n: u64, own: bool) {
         self.dropped[reason as usize].add(n);
+        if own {
+            self.own.dropped[reason as usize].add(n);
+        }
+    }
+
+    /// A network connection is over: of the QoS 0 messages in its outbox, those written whole are delivered and the others
+    /// lost. Returns how many of each.
+    pub fn close(&self, outbox: Outbox) -> (u64, u64) {
+        let Ended { written, lost } = outbox.finish();
+        let all = written.all + lost.all;
+        self.kept.end_n(all.into(), (written.own + lost.own).into());
+        self.deliver_n(written.all.into(), written.own.into());
+        self.drop_n(DropReason::ConnectionClosed, (lost.all - lost.own).into(), false);
+        self.drop_n(DropReason::ConnectionClosed, lost.own.into(), true);
+        (written.all.into(), lost.all.into())
     }
 
     /// How many were dropped for this reason.

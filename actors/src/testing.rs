@@ -10,7 +10,7 @@ use mqtt_codec::{
     Connect, Limits, Packet, PacketIdentifier, ProtocolVersion, QoS, Sender, SubscriptionOptions, decode,
 };
 
-use crate::connection::outbox::{Outbox, SLICES_PER_WRITE};
+use crate::connection::outbox::{Outbox, Qos0, SLICES_PER_WRITE};
 use crate::kept::NodeKept;
 use crate::ledger::{DropReason, Ledger};
 use crate::message::{Payload, Publication};
@@ -34,7 +34,7 @@ pub(crate) fn group(index: u32) -> GroupKey {
     GroupKey { index, generation: 1, home: 0 }
 }
 
-/// A message as it is published: topic name, payload, QoS; nothing else about it is special.
+/// A message as a client publishes it: topic name, payload, QoS; nothing else about it is special.
 pub(crate) fn publication<'a>(topic: &'a str, payload: &'a str, qos: QoS) -> Publication<'a> {
     Publication {
         topic,
@@ -43,7 +43,7 @@ pub(crate) fn publication<'a>(topic: &'a str, payload: &'a str, qos: QoS) -> Pub
         qos,
         retain: false,
         expires_at: None,
-        publisher: None,
+        publisher: Some(key(u32::MAX)),
         publisher_hash: 0,
         stamp: 0,
     }
@@ -163,9 +163,9 @@ impl Office {
     pub(crate) fn read(&mut self, session: &mut Session) -> Vec<Packet> {
         let online = session.online.as_mut().expect("only a session online is read");
         let (bytes, delivered) = drain(&mut online.outbox, &mut self.pool);
-        session.tally.delivered += u64::from(delivered);
-        self.ledger.delivered.add(delivered.into());
-        self.ledger.kept.waiting.sub(delivered.into());
+        session.tally.delivered += u64::from(delivered.all);
+        self.ledger.deliver_n(delivered.all.into(), delivered.own.into());
+        self.ledger.kept.end_n(delivered.all.into(), delivered.own.into());
         packets(&bytes, online.version)
     }
 
@@ -189,8 +189,8 @@ impl Office {
 }
 
 /// Writes out all that waits. Returns it, and how many QoS 0 messages that completed.
-pub(crate) fn drain(outbox: &mut Outbox, pool: &mut BufferPool) -> (Vec<u8>, u32) {
-    let (mut bytes, mut delivered) = (Vec::new(), 0);
+pub(crate) fn drain(outbox: &mut Outbox, pool: &mut BufferPool) -> (Vec<u8>, Qos0) {
+    let (mut bytes, mut delivered) = (Vec::new(), Qos0::default());
     while !outbox.is_empty() {
         let mut slices = [std::io::IoSlice::new(&[]); SLICES_PER_WRITE];
         let count = outbox.slices(&mut slices);
@@ -198,7 +198,8 @@ pub(crate) fn drain(outbox: &mut Outbox, pool: &mut BufferPool) -> (Vec<u8>, u32
         slices[..count].iter().for_each(|slice| bytes.extend_from_slice(slice));
         let written = bytes.len() - before;
         assert!(written > 0, "{} bytes wait, and none is offered to write", outbox.waiting_bytes());
-        delivered += outbox.advance(pool, written);
+        let some = outbox.advance(pool, written);
+        delivered = Qos0 { all: delivered.all + some.all, own: delivered.own + some.own };
     }
     (bytes, delivered)
 }

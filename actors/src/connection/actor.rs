@@ -388,10 +388,10 @@ impl Connection {
                         let written = written?;
                         worker.counters.bytes_sent.add(written as u64);
                         online.bytes_sent.add(written as u64);
-                        let delivered = u64::from(online.outbox.advance(desk.pool, written));
-                        session.tally.delivered += delivered;
-                        desk.ledger.delivered.add(delivered);
-                        desk.ledger.kept.waiting.sub(delivered);
+                        let delivered = online.outbox.advance(desk.pool, written);
+                        session.tally.delivered += u64::from(delivered.all);
+                        desk.ledger.deliver_n(delivered.all.into(), delivered.own.into());
+                        desk.ledger.kept.end_n(delivered.all.into(), delivered.own.into());
                         Ok::<_, std::io::Error>(written > 0)
                     }
                 }

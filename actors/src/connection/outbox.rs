@@ -32,7 +32,43 @@ enum Data {
 struct Chunk {
     data: Data,
     /// QoS 0 messages that are written when this chunk is.
-    qos0: u32,
+    qos0: ChunkQos0,
+}
+
+/// Numbers of QoS 0 messages.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Qos0 {
+    /// All.
+    pub all: u32,
+    /// Those of them that are the node's own, `$SYS`.
+    pub own: u32,
+}
+
+/// The same of one chunk: of the smallest packets, of 5 bytes, it has no more.
+#[derive(Debug, Clone, Copy, Default)]
+struct ChunkQos0 {
+    all: u16,
+    own: u16,
+}
+
+impl Qos0 {
+    fn add(&mut self, chunk: ChunkQos0) {
+        self.all += u32::from(chunk.all);
+        self.own += u32::from(chunk.own);
+    }
+
+    fn less(self, other: Self) -> Self {
+        Self { all: self.all - other.all, own: self.own - other.own }
+    }
+}
+
+/// What became of the QoS 0 messages of an outbox that has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ended {
+    /// Written whole.
+    pub written: Qos0,
+    /// Not.
+    pub lost: Qos0,
 }
 
 impl Chunk {
@@ -50,11 +86,11 @@ pub struct Outbox {
     /// Written first; only there once there is more than `tail`.
     closed: Option<Box<VecDeque<Chunk>>>,
     tail: Vec<u8>,
-    tail_qos0: u32,
+    tail_qos0: ChunkQos0,
     /// QoS 0 messages in all of it.
-    qos0: u32,
+    qos0: Qos0,
     /// How much of the first chunk is written already.
-    written: usize,
+    written: u32,
     /// Bytes waiting.
     waiting: usize,
 }
@@ -72,7 +108,7 @@ impl Outbox {
 
     /// QoS 0 messages that wait here.
     pub fn waiting_qos0(&self) -> u32 {
-        self.qos0
+        self.qos0.all
     }
 
     /// Lets `encode` append whole frames.
@@ -92,17 +128,22 @@ impl Outbox {
     pub fn append_payload(&mut self, pool: &mut BufferPool, payload: Bytes) {
         self.close_tail(pool);
         self.waiting += payload.len();
-        let chunk = Chunk { data: Data::Payload(payload), qos0: 0 };
+        let chunk = Chunk { data: Data::Payload(payload), qos0: ChunkQos0::default() };
         self.closed.get_or_insert_default().push_back(chunk);
     }
 
-    /// Notes that the frame appended last (with its payload) was a QoS 0 message.
+    /// Notes that the frame appended last (with its payload) was a QoS 0 message, the node's own if `own`.
     #[inline]
-    pub fn note_qos0(&mut self) {
-        self.qos0 += 1;
-        match self.closed.as_mut().and_then(|closed| closed.back_mut()) {
-            Some(last) if self.tail.is_empty() => last.qos0 += 1,
-            _ => self.tail_qos0 += 1,
+    pub fn note_qos0(&mut self, own: bool) {
+        self.qos0.all += 1;
+        let chunk = match self.closed.as_mut().and_then(|closed| closed.back_mut()) {
+            Some(last) if self.tail.is_empty() => &mut last.qos0,
+            _ => &mut self.tail_qos0,
+        };
+        chunk.all += 1;
+        if own {
+            chunk.own += 1;
+            self.qos0.own += 1;
         }
     }
 
@@ -118,7 +159,7 @@ impl Outbox {
     /// The first bytes to write: fills `slices` and says how many there are.
     pub fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>; SLICES_PER_WRITE]) -> usize {
         let mut count = 0;
-        let mut skip = self.written;
+        let mut skip = self.written as usize;
         let closed = self.closed.iter().flat_map(|closed| closed.iter().map(Chunk::bytes));
         for bytes in closed.chain([self.tail.as_slice()]).take(SLICES_PER_WRITE) {
             if skip < bytes.len() {
@@ -131,18 +172,18 @@ impl Outbox {
     }
 
     /// Notes that the first `n` bytes are written; answers how many QoS 0 messages that completed.
-    pub fn advance(&mut self, pool: &mut BufferPool, n: usize) -> u32 {
+    pub fn advance(&mut self, pool: &mut BufferPool, n: usize) -> Qos0 {
         debug_assert!(n <= self.waiting);
         self.waiting -= n;
-        self.written += n;
-        let mut delivered = 0;
+        let mut written = self.written as usize + n;
+        let mut delivered = Qos0::default();
         if let Some(closed) = &mut self.closed {
             while let Some(first) = closed.front() {
-                if self.written < first.bytes().len() {
+                if written < first.bytes().len() {
                     break;
                 }
-                self.written -= first.bytes().len();
-                delivered += first.qos0;
+                written -= first.bytes().len();
+                delivered.add(first.qos0);
                 if let Some(Chunk { data: Data::Frames(buffer), .. }) = closed.pop_front() {
                     pool.give(buffer);
                 }
@@ -151,12 +192,14 @@ impl Outbox {
                 self.closed = None;
             }
         }
-        if self.closed.is_none() && self.written == self.tail.len() {
-            delivered += std::mem::take(&mut self.tail_qos0);
-            self.written = 0;
+        if self.closed.is_none() && written == self.tail.len() {
+            delivered.add(std::mem::take(&mut self.tail_qos0));
+            written = 0;
             pool.give(std::mem::take(&mut self.tail));
         }
-        self.qos0 -= delivered;
+        // Part of one chunk, which is no larger than two packets.
+        self.written = written as u32;
+        self.qos0 = self.qos0.less(delivered);
         delivered
     }
 
@@ -164,27 +207,29 @@ impl Outbox {
     #[cfg(feature = "simulation")]
     pub(crate) fn check(&self) -> Result<(), String> {
         let chunks = self.closed.iter().flat_map(|closed| closed.iter());
-        let (mut bytes, mut qos0) = (self.tail.len(), self.tail_qos0);
+        let (mut bytes, mut qos0) = (self.tail.len(), Qos0::default());
+        qos0.add(self.tail_qos0);
         for chunk in chunks {
             bytes += chunk.bytes().len();
-            qos0 += chunk.qos0;
+            qos0.add(chunk.qos0);
         }
-        let (found, counted) = ((bytes - self.written, qos0), (self.waiting, self.qos0));
+        let (found, counted) = ((bytes - self.written as usize, qos0), (self.waiting, self.qos0));
         match found == counted {
             true => Ok(()),
             false => Err(format!("{found:?} bytes and QoS 0 messages wait, {counted:?} are counted")),
         }
     }
 
-    /// Ends it: of the QoS 0 messages not yet counted as written, how many were written whole, and how many were not.
-    pub fn finish(self) -> (u32, u32) {
+    /// Ends it: of the QoS 0 messages not yet counted as written, which were written whole, and which were not.
+    pub fn finish(self) -> Ended {
         let first = match self.closed.as_ref().and_then(|closed| closed.front()) {
             Some(Chunk { data: Data::Payload(_), .. }) => &[],
             Some(chunk) => chunk.bytes(),
             None => self.tail.as_slice(),
         };
-        let written = whole_qos0_frames(first, self.written).min(self.qos0);
-        (written, self.qos0 - written)
+        let written = whole_qos0_frames(first, self.written as usize);
+        let written = Qos0 { all: written.all.min(self.qos0.all), own: written.own.min(self.qos0.own) };
+        Ended { written, lost: self.qos0.less(written) }
     }
 }
 
@@ -193,18 +238,27 @@ fn buffer(pool: &mut BufferPool) -> Vec<u8> {
 }
 
 /// How many QoS 0 PUBLISH packets among `frames` end within the first `written` bytes.
-fn whole_qos0_frames(frames: &[u8], written: usize) -> u32 {
-    let (mut at, mut count) = (0, 0);
+fn whole_qos0_frames(frames: &[u8], written: usize) -> Qos0 {
+    let (mut at, mut count) = (0, Qos0::default());
     while at < written {
         let Some(frame_bytes) = frame_bytes(&frames[at..]) else { break };
+        let frame = &frames[at..][..frame_bytes.min(frames.len() - at)];
         at += frame_bytes;
         if at > written {
             break;
         }
-        let first = frames[at - frame_bytes];
-        count += u32::from(first >> 4 == PUBLISH && first & 0b0110 == 0);
+        if frame[0] >> 4 == PUBLISH && frame[0] & 0b0110 == 0 {
+            count.all += 1;
+            count.own += u32::from(is_own(frame));
+        }
     }
     count
+}
+
+/// Whether a PUBLISH is the node's own: no client may publish to its topic names, and they stand in every packet.
+fn is_own(frame: &[u8]) -> bool {
+    let header_bytes = 2 + frame[1..].iter().take_while(|byte| **byte & 0x80 != 0).count();
+    frame.get(header_bytes + 2..).is_some_and(|topic| topic.starts_with(b"$SYS/"))
 }
 
 /// The length of the packet at the beginning of bytes that this node encoded itself; none if its fixed header is not whole.

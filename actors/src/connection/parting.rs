@@ -69,11 +69,11 @@ impl Parting {
             };
             worker.counters.bytes_sent.add(written as u64);
             self.bytes_sent.add(written as u64);
-            let delivered = u64::from(self.outbox.advance(&mut worker.pool.borrow_mut(), written));
-            worker.ledger.delivered.add(delivered);
-            worker.ledger.kept.waiting.sub(delivered);
+            let delivered = self.outbox.advance(&mut worker.pool.borrow_mut(), written);
+            worker.ledger.deliver_n(delivered.all.into(), delivered.own.into());
+            worker.ledger.kept.end_n(delivered.all.into(), delivered.own.into());
             if let Some(session) = worker.sessions.borrow_mut().get_mut(key) {
-                session.tally.delivered += delivered;
+                session.tally.delivered += u64::from(delivered.all);
             }
         }
         if !self.is_shut {

@@ -184,6 +184,7 @@ impl Batch {
 
     /// Empties it and keeps its memory for the next one.
     pub fn clear(&mut self) {
+        (self.publisher, self.epoch, self.publisher_hash) = (None, 0, 0);
         self.passage = None;
         self.admitted = false;
         self.stamp = 0;

@@ -73,6 +73,12 @@ pub struct Publication<'a> {
 }
 
 impl Publication<'_> {
+    /// Whether it is the node's own, `$SYS`, and no client's.
+    #[inline]
+    pub fn is_own(&self) -> bool {
+        self.publisher.is_none()
+    }
+
     /// Bytes that it takes in a queue.
     pub fn stored_bytes(&self) -> usize {
         self.topic.len() + self.properties.len() + self.payload.len()

@@ -72,6 +72,11 @@ impl StoredMessage {
         self.rare.as_ref().and_then(|rare| rare.long_payload.as_ref())
     }
 
+    /// Whether it is the node's own, `$SYS`, and no client's.
+    pub fn is_own(&self) -> bool {
+        self.publisher.is_none()
+    }
+
     /// Topic name.
     pub fn topic(&self) -> &str {
         &self.topic

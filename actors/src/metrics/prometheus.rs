@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Write};
 
 use auth_actor::QuestionKind;
 
-use super::snapshot::Snapshot;
+use super::snapshot::{LedgerTotals, Snapshot};
 use super::stats::quantile;
 
 struct Page(String);
@@ -144,8 +144,26 @@ fn ledger(page: &mut Page, seen: &Snapshot) {
         "reason",
         ledger.dropped.iter().map(|(reason, count)| (reason.label(), count)),
     );
+    own_ledger(page, &seen.own_ledger);
     page.single("publishes_sent_total", "counter", "PUBLISH packets put into outboxes.", seen.publishes_sent);
     page.single("publish_bytes_sent_total", "counter", "Bytes of their payloads.", seen.publish_bytes_sent);
+}
+
+/// The node's own messages, which the figures above do not count.
+fn own_ledger(page: &mut Page, own: &LedgerTotals) {
+    let counts = [
+        ("published", own.published),
+        ("unmatched", own.unmatched),
+        ("matched", own.matched),
+        ("delivered", own.delivered),
+        ("dropped", own.dropped_total()),
+    ];
+    page.labelled(
+        ("own_messages_total", "counter", "The node's own messages, $SYS, by what became of them."),
+        "fate",
+        counts,
+    );
+    page.single("own_messages_queued", "gauge", "The node's own messages that wait.", own.queued);
 }
 
 fn actors(page: &mut Page, seen: &Snapshot) {

@@ -41,18 +41,34 @@ impl LedgerTotals {
         self.matched == self.delivered + self.queued + self.dropped_total()
     }
 
-    /// Adds a worker's page.
+    /// Adds what a worker's page has of clients' messages.
     pub(crate) fn add(&mut self, page: &Ledger) {
-        self.published += page.published.get();
-        self.unmatched += page.unmatched.get();
-        self.matched += page.matched.get();
-        self.delivered += page.delivered.get();
-        self.queued += page.kept.waiting.get();
+        let own = &page.own;
+        self.published += page.published.get().saturating_sub(own.published.get());
+        self.unmatched += page.unmatched.get().saturating_sub(own.unmatched.get());
+        self.matched += page.matched.get().saturating_sub(own.matched.get());
+        self.delivered += page.delivered.get().saturating_sub(own.delivered.get());
+        self.queued += page.kept.waiting.get().saturating_sub(page.kept.waiting_own.get());
+        self.add_dropped(|reason| page.dropped(reason).saturating_sub(own.dropped(reason)));
+    }
+
+    /// Adds what a worker's page has of the node's own messages.
+    pub(crate) fn add_own(&mut self, page: &Ledger) {
+        let own = &page.own;
+        self.published += own.published.get();
+        self.unmatched += own.unmatched.get();
+        self.matched += own.matched.get();
+        self.delivered += own.delivered.get();
+        self.queued += page.kept.waiting_own.get();
+        self.add_dropped(|reason| own.dropped(reason));
+    }
+
+    fn add_dropped(&mut self, count_of: impl Fn(DropReason) -> u64) {
         if self.dropped.is_empty() {
             self.dropped = DropReason::ALL.iter().map(|reason| (*reason, 0)).collect();
         }
         for (reason, count) in &mut self.dropped {
-            *count += page.dropped(*reason);
+            *count += count_of(*reason);
         }
     }
 }
@@ -79,9 +95,11 @@ pub struct Snapshot {
     pub connections: usize,
     /// Messages on their way between workers.
     pub between_workers: usize,
-    /// The ledger.
+    /// The ledger of clients' messages.
     pub ledger: LedgerTotals,
-    /// PUBLISH packets put into outboxes.
+    /// That of the node's own, `$SYS`.
+    pub own_ledger: LedgerTotals,
+    /// PUBLISH packets of clients' messages put into outboxes.
     pub publishes_sent: u64,
     /// Bytes of their payloads.
     pub publish_bytes_sent: u64,
@@ -128,8 +146,10 @@ pub async fn gather(node: &Arc<NodeShared>) -> Snapshot {
         seen.sessions.online += held.online.get() as usize;
         seen.sessions.subscriptions += held.subscriptions.get() as usize;
         seen.sessions.shared_subscriptions += held.shared_subscriptions.get() as usize;
-        seen.publishes_sent += peer.ledger.sent.get();
-        seen.publish_bytes_sent += peer.ledger.sent_bytes.get();
+        seen.own_ledger.add_own(&peer.ledger);
+        seen.publishes_sent += peer.ledger.sent.get().saturating_sub(peer.ledger.own.sent.get());
+        seen.publish_bytes_sent +=
+            peer.ledger.sent_bytes.get().saturating_sub(peer.ledger.own.sent_bytes.get());
         seen.between_workers += peer.inbound.waiting();
         for (at, (name, count)) in peer.counters.all().into_iter().enumerate() {
             match seen.counters.get_mut(at) {

@@ -141,7 +141,8 @@ fn the_nodes_own_are_counted_apart() {
     let now = Instant::now();
     let mut store = store(1, 9);
     let own = |topic: &str| {
-        let message = Publication { retain: true, stamp: 1, ..publication(topic, "own", QoS::AtLeastOnce) };
+        let message = publication(topic, "own", QoS::AtLeastOnce);
+        let message = Publication { retain: true, stamp: 1, publisher: None, ..message };
         Arc::new(StoredMessage::new(&message))
     };
     for topic in ["$SYS/a", "$SYS/b", "$SYS/c"] {

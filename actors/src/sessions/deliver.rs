@@ -68,9 +68,9 @@ pub enum Acknowledged {
 }
 
 impl Session {
-    fn dropped(&mut self, reason: DropReason, desk: &Desk<'_>) -> Offered {
+    fn dropped(&mut self, reason: DropReason, own: bool, desk: &Desk<'_>) -> Offered {
         self.tally.drop_n(reason, 1);
-        desk.ledger.drop_n(reason, 1);
+        desk.ledger.drop_n(reason, 1, own);
         Offered::Dropped(reason)
     }
 
@@ -97,7 +97,7 @@ impl Session {
             return self.send_at_most_once(publication, wanted, desk);
         }
         if !self.is_durable() && self.online.is_none() {
-            return self.dropped(DropReason::SessionGone, desk);
+            return self.dropped(DropReason::SessionGone, publication.is_own(), desk);
         }
         let keep = self.is_durable() || wanted.group.is_some();
         let kept_bytes = if keep { publication.queued_bytes() } else { 0 };
@@ -123,7 +123,7 @@ impl Session {
             return self.enqueue_ahead(queued(publication, qos, wanted, stored), ends, desk);
         }
         self.tally.matched += 1;
-        desk.ledger.matched.add(1);
+        desk.ledger.match_n(1, publication.is_own());
         desk.frames.forget();
         if qos == QoS::AtMostOnce {
             self.send_at_most_once(publication, wanted, desk);
@@ -138,6 +138,7 @@ impl Session {
 
     fn enqueue_ahead(&mut self, queued: Queued, ends: QueueEnds, desk: &mut Desk<'_>) -> bool {
         let kept = &desk.ledger.kept;
+        let own = queued.message.is_own();
         let has_room = self.has_queue_room(queued.qos, queued.message.queued_bytes(), desk);
         let outgoing = self.outgoing.as_mut().filter(|_| has_room);
         let is_kept = outgoing.is_some_and(|outgoing| match is_apart(queued.qos, desk.settings) {
@@ -146,7 +147,7 @@ impl Session {
         });
         if is_kept {
             self.tally.matched += 1;
-            desk.ledger.matched.add(1);
+            desk.ledger.match_n(1, own);
         }
         is_kept
     }
@@ -166,7 +167,7 @@ impl Session {
         if !self.has_queue_room(queued.qos, bytes, desk) {
             let is_node_full = !desk.ledger.kept.has_room_for(queued.qos, bytes);
             let reason = if is_node_full { DropReason::NodeQueueFull } else { DropReason::QueueFull };
-            return self.dropped(reason, desk);
+            return self.dropped(reason, queued.message.is_own(), desk);
         }
         let will = self.will.as_deref();
         let outgoing = self.outgoing.get_or_insert_with(|| Outgoing::beside(will));
@@ -298,7 +299,7 @@ impl Session {
     ) -> Offered {
         let Some(online) = &mut self.online else {
             let reason = if self.is_durable() { DropReason::Offline } else { DropReason::SessionGone };
-            return self.dropped(reason, desk);
+            return self.dropped(reason, publication.is_own(), desk);
         };
         let sending = Sending {
             qos: QoS::AtMostOnce,
@@ -307,17 +308,18 @@ impl Session {
             identifiers: wanted.identifiers.as_slice(),
         };
         if desk.frames.check(online, publication, sending, desk.now).is_err() {
-            return self.dropped(DropReason::TooLargeForClient, desk);
+            return self.dropped(DropReason::TooLargeForClient, publication.is_own(), desk);
         }
         let waiting = online.outbox.waiting_bytes();
         // One message is always taken, however large: a limit below its size must not make it undeliverable.
         if waiting > 0 && waiting + publication.stored_bytes() > desk.settings.node.outbox_bytes_max {
-            return self.dropped(DropReason::OutboxFull, desk);
+            return self.dropped(DropReason::OutboxFull, publication.is_own(), desk);
         }
         desk.frames.append(online, desk.pool, publication, sending, None, desk.now);
-        desk.ledger.note_sent(publication.payload.len());
-        online.outbox.note_qos0();
-        desk.ledger.kept.waiting.add(1);
+        let own = publication.is_own();
+        desk.ledger.note_sent(publication.payload.len(), own);
+        online.outbox.note_qos0(own);
+        desk.ledger.kept.wait_n(1, own);
         Offered::Sent
     }
 
@@ -334,7 +336,7 @@ impl Session {
         let online = self.online.as_mut().expect("only called while online");
         let sending = Sending { qos, retain, dup: false, identifiers: identifiers.as_slice() };
         if desk.frames.check(online, publication, sending, desk.now).is_err() {
-            return self.dropped(DropReason::TooLargeForClient, desk);
+            return self.dropped(DropReason::TooLargeForClient, publication.is_own(), desk);
         }
         let owed = if qos == QoS::ExactlyOnce { Owed::PubRec } else { Owed::PubAck };
         let will = self.will.as_deref();
@@ -343,10 +345,11 @@ impl Session {
             outgoing.inflight_bytes += kept.message.queued_bytes();
             desk.ledger.kept.enter(&kept.message);
         }
-        let identifier = outgoing.inflight.push(Entry { owed, on_wire: true, kept });
-        desk.ledger.kept.waiting.add(1);
+        let own = publication.is_own();
+        let identifier = outgoing.inflight.push(Entry { owed, on_wire: true, own, kept });
+        desk.ledger.kept.wait_n(1, own);
         desk.frames.append(online, desk.pool, publication, sending, Some(identifier), desk.now);
-        desk.ledger.note_sent(publication.payload.len());
+        desk.ledger.note_sent(publication.payload.len(), own);
         Offered::Sent
     }
 
@@ -361,7 +364,7 @@ impl Session {
                 || !fits(outgoing, beside, bytes, bytes_max)
         };
         let kept = &desk.ledger.kept;
-        let qos = queued.qos;
+        let (qos, own) = (queued.qos, queued.message.is_own());
         let why_not = |outgoing: &Outgoing| match kept.has_room_for(qos, bytes) {
             _ if full(outgoing) => Some(DropReason::QueueFull),
             true => None,
@@ -369,8 +372,8 @@ impl Session {
         };
         let mut refused = why_not(&outgoing);
         if refused.is_some() {
-            for _ in outgoing.queue.take_expired(desk.now, kept) {
-                self.dropped(DropReason::Expired, desk);
+            for expired in outgoing.queue.take_expired(desk.now, kept) {
+                self.dropped(DropReason::Expired, expired.message.is_own(), desk);
             }
             refused = why_not(&outgoing);
         }
@@ -382,14 +385,14 @@ impl Session {
             && let Some(oldest) = outgoing.queue.pop(kept)
         {
             given_up += oldest.message.queued_bytes();
-            self.dropped(reason, desk);
+            self.dropped(reason, oldest.message.is_own(), desk);
             refused = why_not(&outgoing);
         }
         if refused.is_none() {
             outgoing.queue.push(queued, kept);
         }
         self.outgoing = Some(outgoing);
-        refused.map_or(Offered::Queued, |reason| self.dropped(reason, desk))
+        refused.map_or(Offered::Queued, |reason| self.dropped(reason, own, desk))
     }
 
     /// Sends what waits, as far as the client's receive maximum and the outbox have room: first what has to be sent
@@ -455,7 +458,7 @@ impl Session {
         let message = Arc::clone(&queued.message);
         let publication = message.publication();
         if publication.is_expired(desk.now) {
-            self.dropped(DropReason::Expired, desk);
+            self.dropped(DropReason::Expired, publication.is_own(), desk);
         } else if queued.qos == QoS::AtMostOnce {
             let wanted = Wanted {
                 qos: queued.qos,
@@ -498,37 +501,39 @@ impl Session {
                 if desk.frames.check(online, &publication, sending, desk.now).is_err() {
                     // The client came back with a smaller maximum packet size [MQTT-3.1.2-24].
                     self.forget_inflight(identifier, desk.ledger);
-                    self.dropped(DropReason::TooLargeForClient, desk);
+                    self.dropped(DropReason::TooLargeForClient, publication.is_own(), desk);
                 } else {
                     desk.frames.append(online, desk.pool, &publication, sending, Some(identifier), desk.now);
-                    desk.ledger.note_sent(publication.payload.len());
+                    desk.ledger.note_sent(publication.payload.len(), publication.is_own());
                 }
             }
             Some((_, None)) => {
                 // Became durable after it was sent: there is nothing to send again.
-                self.forget_inflight(identifier, desk.ledger);
-                self.dropped(DropReason::SessionGone, desk);
+                let own = self.forget_inflight(identifier, desk.ledger);
+                self.dropped(DropReason::SessionGone, own, desk);
             }
         }
     }
 
-    fn forget_inflight(&mut self, identifier: PacketIdentifier, ledger: &Ledger) {
-        let Some(outgoing) = &mut self.outgoing else { return };
-        let Some(entry) = outgoing.inflight.remove(identifier) else { return };
-        ledger.kept.waiting.sub(1);
+    /// Returns whether it was the node's own.
+    fn forget_inflight(&mut self, identifier: PacketIdentifier, ledger: &Ledger) -> bool {
+        let Some(outgoing) = &mut self.outgoing else { return false };
+        let Some(entry) = outgoing.inflight.remove(identifier) else { return false };
+        ledger.kept.end_n(1, u64::from(entry.own));
         if let Some(kept) = entry.kept {
             outgoing.inflight_bytes -= kept.message.queued_bytes();
             ledger.kept.leave(&kept.message);
         }
+        entry.own
     }
 
     fn settle(&mut self, identifier: PacketIdentifier, reason: ReasonCode, desk: &Desk<'_>) -> Acknowledged {
-        self.forget_inflight(identifier, desk.ledger);
+        let own = self.forget_inflight(identifier, desk.ledger);
         if reason.is_error() {
-            self.dropped(DropReason::RefusedByClient, desk);
+            self.dropped(DropReason::RefusedByClient, own, desk);
         } else {
             self.tally.delivered += 1;
-            desk.ledger.delivered.add(1);
+            desk.ledger.deliver_n(1, u64::from(own));
         }
         Acknowledged::Settled
     }
@@ -607,7 +612,7 @@ impl Session {
             if matches && let Some(Entry { kept: Some(kept), .. }) = outgoing.inflight.remove(identifier) {
                 outgoing.inflight_bytes -= kept.message.queued_bytes();
                 ledger.kept.leave(&kept.message);
-                ledger.kept.waiting.sub(1);
+                ledger.kept.end_n(1, u64::from(kept.message.is_own()));
                 returned.push(*kept);
             }
         }
@@ -620,23 +625,20 @@ impl Session {
 
     /// The network connection is gone: QoS 0 that was not written is lost.
     pub fn close_outbox(&mut self, outbox: crate::connection::outbox::Outbox, ledger: &Ledger) {
-        let (written, lost) = outbox.finish();
-        ledger.kept.waiting.sub(u64::from(written + lost));
-        self.tally.delivered += u64::from(written);
-        ledger.delivered.add(u64::from(written));
+        let (written, lost) = ledger.close(outbox);
+        self.tally.delivered += written;
         if lost > 0 {
-            self.tally.drop_n(DropReason::ConnectionClosed, u64::from(lost));
-            ledger.drop_n(DropReason::ConnectionClosed, u64::from(lost));
+            self.tally.drop_n(DropReason::ConnectionClosed, lost);
         }
     }
 
     /// The network connection is gone, and with it the QoS 0 that waited for retained messages.
     pub fn drop_held_at_most_once(&mut self, ledger: &Ledger) {
         let Some(outgoing) = &mut self.outgoing else { return };
-        let held = outgoing.held_at_most_once.extract(&ledger.kept, |_| true).len() as u64;
-        if held > 0 {
-            self.tally.drop_n(DropReason::ConnectionClosed, held);
-            ledger.drop_n(DropReason::ConnectionClosed, held);
+        let held = outgoing.held_at_most_once.extract(&ledger.kept, |_| true);
+        for queued in held {
+            self.tally.drop_n(DropReason::ConnectionClosed, 1);
+            ledger.drop_n(DropReason::ConnectionClosed, 1, queued.message.is_own());
         }
     }
 
@@ -644,13 +646,18 @@ impl Session {
     pub fn drop_waiting(&mut self, ledger: &Ledger) {
         if let Some(mut outgoing) = self.outgoing.take() {
             outgoing.inflight.kept().for_each(|kept| ledger.kept.leave(&kept.message));
-            ledger.kept.waiting.sub(outgoing.inflight.len() as u64);
-            let waiting = outgoing.waiting();
+            let mut queued = outgoing.queue.extract(&ledger.kept, |_| true);
+            queued.extend(outgoing.held_at_most_once.extract(&ledger.kept, |_| true));
+            let queued_own = queued.iter().filter(|queued| queued.message.is_own()).count();
+            let own = outgoing.inflight.own();
+            ledger.kept.end_n(outgoing.inflight.len() as u64, own as u64);
+            let waiting = (outgoing.inflight.len() + queued.len()) as u64;
             if waiting > 0 {
                 self.tally.drop_n(DropReason::SessionGone, waiting);
-                ledger.drop_n(DropReason::SessionGone, waiting);
+                let own = (own + queued_own) as u64;
+                ledger.drop_n(DropReason::SessionGone, waiting - own, false);
+                ledger.drop_n(DropReason::SessionGone, own, true);
             }
-            outgoing.queue.extract(&ledger.kept, |_| true);
         }
     }
 }

@@ -170,6 +170,10 @@ fn alias_that_fits(
     sending: Sending<'_>,
     now: Instant,
 ) -> OutgoingAlias {
+    if publication.is_own() {
+        // Its outbox tells the node's own messages by their topic names.
+        return OutgoingAlias::None;
+    }
     let alias = online.outgoing_alias(publication.topic);
     let frame = || packet(online, publication, sending, None, alias, now);
     match alias {

@@ -24,6 +24,8 @@ pub struct Entry {
     pub owed: Owed,
     /// Whether it was sent on the present network connection.
     pub on_wire: bool,
+    /// Whether it is the node's own message, and no client's.
+    pub own: bool,
     /// What is needed to send it again, or to give it back to a shared subscription; none for a session that ends with
     /// its network connection anyway.
     pub kept: Option<Box<Queued>>,
@@ -179,6 +181,11 @@ impl Inflight {
         aside.chain(ring).filter_map(PacketIdentifier::new).collect()
     }
 
+    /// Those of the node's own.
+    pub fn own(&self) -> usize {
+        self.all().filter(|entry| entry.own).count()
+    }
+
     fn all(&self) -> impl Iterator<Item = &Entry> {
         self.entries.iter().flatten().chain(self.set_aside.values().map(|(_, entry)| entry))
     }
@@ -216,7 +223,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn entry() -> Entry {
-        Entry { owed: Owed::PubAck, on_wire: true, kept: None }
+        Entry { owed: Owed::PubAck, on_wire: true, own: false, kept: None }
     }
 
     fn id(n: u16) -> PacketIdentifier {

@@ -88,7 +88,7 @@ impl Queue {
 
     fn count(&mut self, queued: &Queued, kept: &Kept) {
         kept.enter(&queued.message);
-        kept.waiting.add(1);
+        kept.wait_n(1, queued.message.is_own());
         self.bytes += queued.message.queued_bytes();
         let expiry = queued.message.publication().expires_at;
         self.earliest_expiry = [self.earliest_expiry, expiry].into_iter().flatten().min();
@@ -122,7 +122,7 @@ impl Queue {
     pub fn pop(&mut self, kept: &Kept) -> Option<Queued> {
         let queued = self.waiting.pop_front()?;
         kept.leave(&queued.message);
-        kept.waiting.sub(1);
+        kept.end_n(1, u64::from(queued.message.is_own()));
         self.bytes -= queued.message.queued_bytes();
         if self.waiting.is_empty() {
             self.waiting = VecDeque::new();
@@ -173,7 +173,8 @@ impl Queue {
                 left.push_back(queued);
             }
         }
-        kept.waiting.sub(out.len() as u64);
+        let own = out.iter().filter(|queued| queued.message.is_own()).count();
+        kept.end_n(out.len() as u64, own as u64);
         // One that is empty now holds no memory.
         self.waiting = if left.is_empty() { VecDeque::new() } else { left };
         out

@@ -374,9 +374,10 @@ fn check_held(worker: &Worker, judge: &mut Judge) {
 }
 
 fn check_ledger(node: &SimulatedNode, judge: &mut Judge) {
-    let totals = node.ledger();
-    if !totals.is_balanced() {
-        judge.wrong.push(format!("the ledger is not balanced: {totals:?}"));
+    for (whose, totals) in [("clients' messages", node.ledger()), ("the node's own", node.own_ledger())] {
+        if !totals.is_balanced() {
+            judge.wrong.push(format!("the ledger of {whose} is not balanced: {totals:?}"));
+        }
     }
 }
 

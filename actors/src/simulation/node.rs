@@ -185,6 +185,13 @@ impl SimulatedNode {
         totals
     }
 
+    /// That of the node's own messages.
+    pub fn own_ledger(&self) -> LedgerTotals {
+        let mut totals = LedgerTotals::default();
+        self.workers.iter().for_each(|worker| totals.add_own(&worker.ledger));
+        totals
+    }
+
     /// Whether a client has a session, be it online or not.
     pub fn has_session(&self, client_identifier: &str) -> bool {
         self.workers.iter().any(|worker| worker.sessions.borrow().find(client_identifier).is_some())

@@ -41,6 +41,7 @@ impl Router {
     fn deliver_to_subscribers(&mut self, current: &mut Current, budget: &mut usize, now: Instant) -> bool {
         let Self { worker, frames, .. } = self;
         let Current { batch, item, run, matches, next_subscriber, stored, .. } = current;
+        let own = batch.publisher.is_none();
         let merge = worker.node.settings.mqtt.merge_overlapping_subscriptions;
         let (single, several): ([_; 1], Vec<_>);
         let publications: &[Publication<'_>] = if *run == 1 {
@@ -70,7 +71,7 @@ impl Router {
             *next_subscriber += 1 + merged.len();
             *budget = budget.saturating_sub(*run);
             let Some(session) = sessions.get_mut(first.session) else { continue };
-            worker.ledger.matched.add(*run as u64);
+            worker.ledger.match_n(*run as u64, own);
             let all_but_retained = wanted(first, merged, false);
             let mut sent = 0;
             for ((publication, frames), stored) in
@@ -103,7 +104,7 @@ impl Router {
                     return false;
                 }
                 *next_group += 1;
-                self.worker.ledger.matched.add(1);
+                self.worker.ledger.match_n(1, publication.is_own());
                 let passing = Passing {
                     publication: &publication,
                     item: Some((batch, *item + *next_of_run)),

@@ -39,7 +39,7 @@ impl Router {
         let mut groups = worker.groups.borrow_mut();
         let Some(group) = groups.get_mut(key) else {
             // The last member left since it was looked up.
-            worker.ledger.drop_n(DropReason::SharedGroupEmpty, 1);
+            worker.ledger.drop_n(DropReason::SharedGroupEmpty, 1, passing.publication.is_own());
             return 1;
         };
         if !group.queue.is_empty() && passing.publication.qos > QoS::AtMostOnce {
@@ -121,16 +121,17 @@ impl Router {
         let publication = passing.publication;
         let limits = &self.worker.node.settings.session;
         let ledger = &self.worker.ledger;
+        let own = publication.is_own();
         let is_online = group.is_any_online();
         if publication.qos == QoS::AtMostOnce && (is_online || !limits.queue_qos0_offline) {
             let reason = if is_online { DropReason::OutboxFull } else { DropReason::Offline };
-            ledger.drop_n(reason, 1);
+            ledger.drop_n(reason, 1, own);
         } else if !is_online && !group.has_durable_member() {
-            ledger.drop_n(DropReason::SharedGroupEmpty, 1);
+            ledger.drop_n(DropReason::SharedGroupEmpty, 1, own);
         } else if !group.has_room(publication.queued_bytes(), limits) {
-            ledger.drop_n(DropReason::QueueFull, 1);
+            ledger.drop_n(DropReason::QueueFull, 1, own);
         } else if !ledger.kept.has_room_for(publication.qos, publication.queued_bytes()) {
-            ledger.drop_n(DropReason::NodeQueueFull, 1);
+            ledger.drop_n(DropReason::NodeQueueFull, 1, own);
         } else if let Some(payer) = group.payer(publication.queued_bytes(), limits) {
             let queued = Queued {
                 message: passing.stored(),
@@ -141,7 +142,7 @@ impl Router {
             };
             group.queue.push(queued, &payer, &ledger.kept);
         } else {
-            ledger.drop_n(DropReason::QueueFull, 1);
+            ledger.drop_n(DropReason::QueueFull, 1, own);
         }
     }
 
@@ -203,7 +204,7 @@ impl Router {
             let publication = message.publication();
             if publication.is_expired(now) {
                 *budget = budget.saturating_sub(1);
-                worker.ledger.drop_n(DropReason::Expired, 1);
+                worker.ledger.drop_n(DropReason::Expired, 1, publication.is_own());
                 group.queue.pop(&worker.ledger.kept);
                 continue;
             }
@@ -232,7 +233,7 @@ impl Router {
     pub(super) fn take_back(&mut self, group: GroupKey, queued: &Queued, now: Instant) -> usize {
         let publication = queued.message.publication();
         if publication.is_expired(now) {
-            self.worker.ledger.drop_n(DropReason::Expired, 1);
+            self.worker.ledger.drop_n(DropReason::Expired, 1, publication.is_own());
             return 1;
         }
         let stored = &mut Some(Arc::clone(&queued.message));
@@ -335,18 +336,18 @@ impl Router {
             Departure::NoMember => None,
             Departure::Last(mut group) => {
                 let dropped = group.queue.clear(&ledger.kept);
-                ledger.drop_n(DropReason::SharedGroupEmpty, dropped as u64);
+                ledger.drop_n(DropReason::SharedGroupEmpty, dropped as u64, group.is_own());
                 Some(group)
             }
             Departure::Member(_, group) if !group.has_durable_member() && !group.is_any_online() => {
                 let dropped = group.queue.clear(&ledger.kept);
-                ledger.drop_n(DropReason::SharedGroupEmpty, dropped as u64);
+                ledger.drop_n(DropReason::SharedGroupEmpty, dropped as u64, group.is_own());
                 None
             }
             Departure::Member(member, group) => {
                 let (looked_at, dropped) =
                     group.charge_others(&member.load, &node.settings.session, &ledger.kept);
-                ledger.drop_n(DropReason::QueueFull, dropped as u64);
+                ledger.drop_n(DropReason::QueueFull, dropped as u64, group.is_own());
                 *cost += looked_at / MESSAGES_PER_DELIVERY;
                 None
             }

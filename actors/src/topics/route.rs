@@ -261,6 +261,12 @@ impl Router {
                     worker.ledger.unmatched.add(u64::from(!matched && item.workers & others == 0));
                 }
             }
+            if current.batch.publisher.is_none() {
+                let items = current.batch.items().iter().zip(&current.matched);
+                let unmatched = items.filter(|(item, matched)| !**matched && item.workers & others == 0);
+                worker.ledger.own.unmatched.add(unmatched.count() as u64);
+                worker.ledger.own.published.add(current.matched.len() as u64);
+            }
             if !current.withheld
                 && let Some(publisher) = current.batch.publisher
             {

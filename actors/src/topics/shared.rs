@@ -55,6 +55,11 @@ impl Group {
         self.members.iter()
     }
 
+    /// Whether it is for the node's own messages, which no other filter matches: it has no others then.
+    pub fn is_own(&self) -> bool {
+        self.filter.starts_with("$SYS/")
+    }
+
     /// How many it has.
     pub fn member_count(&self) -> usize {
         self.members.len()

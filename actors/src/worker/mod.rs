@@ -40,7 +40,7 @@ use std::task::Waker;
 use tokio::time::Instant;
 
 use crate::connection::{Effects, TrieLost, outbox::Outbox};
-use crate::ledger::{DropReason, Ledger};
+use crate::ledger::Ledger;
 use crate::message::{Batch, Publication, StoredMessage};
 use crate::metrics::{ActorKind, ActorStats, Counters};
 use crate::retained::Moment;
@@ -238,10 +238,7 @@ impl Worker {
         if let Some(session) = self.sessions.borrow_mut().get_mut(key) {
             return session.close_outbox(outbox, &self.ledger);
         }
-        let (written, lost) = outbox.finish();
-        self.ledger.kept.waiting.sub(u64::from(written + lost));
-        self.ledger.delivered.add(u64::from(written));
-        self.ledger.drop_n(DropReason::ConnectionClosed, u64::from(lost));
+        self.ledger.close(outbox);
     }
 
     /// The topic trie's actor ended by a panic. What it had not begun is lost; its successor says so to all

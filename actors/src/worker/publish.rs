@@ -81,6 +81,10 @@ impl Worker {
         }
         self.ledger.published.add(published);
         self.ledger.unmatched.add(unmatched);
+        if batch.publisher.is_none() {
+            self.ledger.own.published.add(published);
+            self.ledger.own.unmatched.add(unmatched);
+        }
         if let Some(publisher) = batch.publisher
             && !acks.is_empty()
         {

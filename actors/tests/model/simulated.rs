@@ -46,14 +46,15 @@ fn publish(name: &str, payload: usize, identifier: Option<u16>) -> Packet {
 }
 
 fn subscribe(filter: &str) -> Packet {
+    subscribe_with(filter, QoS::AtLeastOnce)
+}
+
+fn subscribe_with(filter: &str, qos: QoS) -> Packet {
     Packet::Subscribe(mqtt_codec::Subscribe {
         packet_identifier: PacketIdentifier::MIN,
         subscription_identifier: None,
         user_properties: Vec::new(),
-        filters: vec![(
-            mqtt_codec::SubscriptionFilter::parse(filter).expect("a filter"),
-            QoS::AtLeastOnce.into(),
-        )],
+        filters: vec![(mqtt_codec::SubscriptionFilter::parse(filter).expect("a filter"), qos.into())],
     })
 }
 
@@ -182,5 +183,57 @@ fn the_load_of_a_member_counts_what_is_queued_for_it_outside_of_the_group() {
         writer.hang_up();
         member.hang_up();
         node.clear().await.unwrap();
+    });
+}
+
+/// What the node says of itself is in nobody's figures, and accounted for by itself: sent at once, queued for who is
+/// offline, by a shared group, retained, and lost with a network connection.
+#[test]
+fn the_nodes_own_messages_are_counted_apart() {
+    let mut settings = settings(2);
+    settings.mqtt.sys_interval_seconds = 1;
+    settings.node.outbox_bytes_max = 4096;
+    settings.session.queue_qos0_offline = true;
+    Simulation::start(settings).run(async |node| {
+        let mut lasting = named("lasting");
+        lasting.properties.session_expiry_interval = Some(3600);
+        lasting.properties.receive_maximum = std::num::NonZeroU16::new(2);
+        let mut lasting = connect(node, 0, lasting).await;
+        send(&mut lasting, &subscribe("$SYS/#"));
+        let mut slow = node.connect_with(1, 600);
+        send(&mut slow, &Packet::Connect(Box::new(named("slow"))));
+        send(&mut slow, &subscribe_with("$SYS/#", QoS::AtMostOnce));
+        let mut aliased = named("aliased");
+        aliased.properties.topic_alias_maximum = Some(10);
+        let mut aliased = connect(node, 1, aliased).await;
+        send(&mut aliased, &subscribe_with("$SYS/broker/#", QoS::AtMostOnce));
+        let mut member = connect(node, 1, named("member")).await;
+        send(&mut member, &subscribe("$share/g/$SYS/broker/uptime"));
+        let mut writer = connect(node, 0, named("writer")).await;
+        send(&mut writer, &subscribe("t"));
+        for identifier in 1..=20 {
+            send(&mut writer, &publish("t", 1, Some(identifier)));
+            node.pass(Duration::from_secs(1)).await;
+            if identifier % 5 == 0 {
+                let received = aliased.receive().unwrap();
+                assert!(!received.is_empty());
+                node.check().await.unwrap();
+            }
+        }
+        lasting.hang_up();
+        slow.hang_up();
+        node.pass(Duration::from_secs(10)).await;
+        node.check().await.unwrap();
+        let ledger = node.ledger();
+        assert_eq!((ledger.published, ledger.unmatched, ledger.matched), (20, 0, 20));
+        assert_eq!(ledger.delivered + ledger.queued, 20);
+        let own = node.own_ledger();
+        assert!(own.published > 20 && own.delivered > 0 && own.queued > 0, "{own:?}");
+        assert!(own.dropped_total() > 0, "{own:?}");
+        for client in [aliased, member, writer] {
+            client.hang_up();
+        }
+        node.settle().await;
+        node.check().await.unwrap();
     });
 }

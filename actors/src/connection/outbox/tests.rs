@@ -4,12 +4,17 @@ use super::*;
 use mqtt_codec::{ProtocolVersion, PublishFrame, QoS};
 use proptest::prelude::*;
 
+fn finish(outbox: Outbox) -> (u32, u32) {
+    let Ended { written, lost } = outbox.finish();
+    (written.all, lost.all)
+}
+
 fn publish(pool: &mut BufferPool, outbox: &mut Outbox, payload: usize) {
     outbox.append_with(pool, |out| {
         out.extend([0x30, payload as u8 + 3, 0, 1, b't']);
         out.extend(std::iter::repeat_n(b'x', payload));
     });
-    outbox.note_qos0();
+    outbox.note_qos0(false);
 }
 
 /// Appends a PUBLISH with a payload of so many bytes.
@@ -37,10 +42,10 @@ fn messages_count_as_delivered_when_everything_is_written() {
     publish(&mut pool, &mut outbox, 10);
     publish(&mut pool, &mut outbox, 10);
     assert_eq!(outbox.waiting_bytes(), 30);
-    assert_eq!(outbox.advance(&mut pool, 16), 0);
-    assert_eq!(outbox.advance(&mut pool, 14), 2);
+    assert_eq!(outbox.advance(&mut pool, 16).all, 0);
+    assert_eq!(outbox.advance(&mut pool, 14).all, 2);
     assert!(outbox.is_empty());
-    assert_eq!(outbox.finish(), (0, 0));
+    assert_eq!(finish(outbox), (0, 0));
 }
 
 /// Wherever the connection ends, just the frames before that are written.
@@ -53,7 +58,7 @@ fn at_its_end_only_whole_frames_count_as_written() {
         }
         outbox.advance(&mut pool, written);
         let whole = written as u32 / 15;
-        assert_eq!(outbox.finish(), (whole, 3 - whole), "{written}");
+        assert_eq!(finish(outbox), (whole, 3 - whole), "{written}");
     }
 }
 
@@ -63,15 +68,15 @@ fn a_linked_payload_is_written_behind_its_head_and_counts_with_it() {
     publish(&mut pool, &mut outbox, 1);
     outbox.append_with(&mut pool, |out| out.extend([0x30, 5, 0, 1, b't']));
     outbox.append_payload(&mut pool, Bytes::from_static(b"pq"));
-    outbox.note_qos0();
+    outbox.note_qos0(false);
     publish(&mut pool, &mut outbox, 1);
     let mut slices = [IoSlice::new(&[]); SLICES_PER_WRITE];
     let count = outbox.slices(&mut slices);
     let all: Vec<u8> = slices[..count].iter().flat_map(|slice| slice.iter().copied()).collect();
     assert_eq!(all, b"\x30\x04\x00\x01tx\x30\x05\x00\x01tpq\x30\x04\x00\x01tx");
-    assert_eq!(outbox.advance(&mut pool, 12), 1);
-    assert_eq!(outbox.advance(&mut pool, 1), 1);
-    assert_eq!(outbox.finish(), (0, 1));
+    assert_eq!(outbox.advance(&mut pool, 12).all, 1);
+    assert_eq!(outbox.advance(&mut pool, 1).all, 1);
+    assert_eq!(finish(outbox), (0, 1));
 }
 
 #[test]
@@ -89,9 +94,9 @@ fn a_slow_reader_gives_memory_back_chunk_by_chunk() {
     for _ in 0..10_000 {
         publish(&mut pool, &mut outbox, 100);
     }
-    let delivered = outbox.advance(&mut pool, 500_000);
+    let delivered = outbox.advance(&mut pool, 500_000).all;
     assert!(delivered > 4_000, "{delivered}");
-    let (written, dropped) = outbox.finish();
+    let (written, dropped) = finish(outbox);
     assert_eq!(delivered + written, 500_000 / 105);
     assert_eq!(delivered + written + dropped, 10_000);
 }
@@ -102,10 +107,10 @@ fn a_payload_counts_when_it_is_written() {
     let (mut pool, mut outbox) = (BufferPool::default(), Outbox::default());
     outbox.append_with(&mut pool, |out| out.extend([0x30, 5, 0, 1, b't']));
     outbox.append_payload(&mut pool, Bytes::from_static(b"pq"));
-    outbox.note_qos0();
+    outbox.note_qos0(false);
     assert_eq!((outbox.waiting_bytes(), outbox.waiting_qos0()), (7, 1));
-    assert_eq!(outbox.advance(&mut pool, 6), 0);
-    assert_eq!(outbox.advance(&mut pool, 1), 1);
+    assert_eq!(outbox.advance(&mut pool, 6).all, 0);
+    assert_eq!(outbox.advance(&mut pool, 1).all, 1);
     assert_eq!((outbox.is_empty(), outbox.waiting_qos0()), (true, 0));
 }
 
@@ -117,10 +122,10 @@ fn the_end_in_the_middle_of_a_payload() {
         outbox.append_with(&mut pool, |out| out.extend([0x30, 5, 0, 1, b't']));
         // Bytes that look like a message of their own.
         outbox.append_payload(&mut pool, Bytes::from_static(b"\x30\x00"));
-        outbox.note_qos0();
+        outbox.note_qos0(false);
         publish(&mut pool, &mut outbox, 1);
         outbox.advance(&mut pool, written);
-        assert_eq!(outbox.finish(), (0, 2), "{written}");
+        assert_eq!(finish(outbox), (0, 2), "{written}");
     }
 }
 
@@ -138,10 +143,10 @@ fn only_messages_of_qos_0_count() {
     for frame in frames {
         outbox.append_with(&mut pool, |out| out.extend(frame));
     }
-    outbox.note_qos0();
+    outbox.note_qos0(false);
     publish(&mut pool, &mut outbox, 1);
     outbox.advance(&mut pool, frames.concat().len());
-    assert_eq!(outbox.finish(), (1, 1));
+    assert_eq!(finish(outbox), (1, 1));
 }
 
 /// The lengths of frames take one to four bytes. The first of two is written, and all of the second but a byte.
@@ -157,10 +162,10 @@ fn frames_of_every_length() {
             both = out.len();
         });
         for _ in 0..2 {
-            outbox.note_qos0();
+            outbox.note_qos0(false);
         }
         outbox.advance(&mut pool, both - 1);
-        assert_eq!(outbox.finish(), (1, 1), "{payload}");
+        assert_eq!(finish(outbox), (1, 1), "{payload}");
         assert_eq!(both, 2 * first);
     }
 }
@@ -186,14 +191,14 @@ proptest! {
                 }
                 1 => {
                     outbox.append_with(&mut pool, |out| out.resize(out.len() + bytes, fill));
-                    outbox.note_qos0();
+                    outbox.note_qos0(false);
                     appended.resize(appended.len() + bytes, fill);
                     ends.push(appended.len());
                 }
                 2 => {
                     outbox.append_with(&mut pool, |out| out.push(fill));
                     outbox.append_payload(&mut pool, vec![fill; bytes].into());
-                    outbox.note_qos0();
+                    outbox.note_qos0(false);
                     appended.resize(appended.len() + bytes + 1, fill);
                     ends.push(appended.len());
                 }
@@ -205,7 +210,7 @@ proptest! {
                     prop_assert_eq!(offered.is_empty(), outbox.is_empty());
                     let n = offered.len().min(bytes);
                     written.extend(&offered[..n]);
-                    delivered += outbox.advance(&mut pool, n);
+                    delivered += outbox.advance(&mut pool, n).all;
                 }
             }
             prop_assert_eq!(outbox.waiting_bytes(), appended.len() - written.len());
@@ -221,7 +226,25 @@ proptest! {
         let (rest, more) = crate::testing::drain(&mut outbox, &mut pool);
         written.extend(rest);
         prop_assert!(written == appended);
-        prop_assert_eq!((delivered + more) as usize, ends.len());
+        prop_assert_eq!((delivered + more.all) as usize, ends.len());
         prop_assert!(outbox.closed.is_none() && outbox.tail.capacity() == 0, "an empty outbox holds no memory");
+    }
+}
+
+/// The node's own messages are told from clients', written or not, whole or in part.
+#[test]
+fn the_nodes_own_messages_are_told_from_others() {
+    let (own, other) = (b"\x30\x08\x00\x06$SYS/x", b"\x30\x08\x00\x06$SYS-x");
+    for written in 0..=30 {
+        let (mut outbox, mut pool) = (Outbox::default(), BufferPool::default());
+        for (frame, is_own) in [(own, true), (other, false), (own, true)] {
+            outbox.append_with(&mut pool, |out| out.extend_from_slice(frame));
+            outbox.note_qos0(is_own);
+        }
+        let advanced = outbox.advance(&mut pool, written);
+        let Ended { written: whole, lost } = outbox.finish();
+        let expected = [(0, 0), (1, 1), (2, 1), (3, 2)][written / 10];
+        assert_eq!((advanced.all + whole.all, advanced.own + whole.own), expected, "{written}");
+        assert_eq!((lost.all, lost.own), (3 - expected.0, 2 - expected.1), "{written}");
     }
 }

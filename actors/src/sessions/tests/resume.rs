@@ -163,7 +163,7 @@ fn the_end_of_an_outbox() {
     }
     // Each takes 7 bytes.
     let outbox = &mut session.online.as_mut().unwrap().outbox;
-    assert_eq!(outbox.advance(&mut office.pool, 10), 0);
+    assert_eq!(outbox.advance(&mut office.pool, 10).all, 0);
     lose(&mut session, &office);
     assert_eq!(session.tally.delivered, 1);
     assert_eq!(office.dropped(&session, DropReason::ConnectionClosed), 2);

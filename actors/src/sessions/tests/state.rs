@@ -58,7 +58,7 @@ fn a_client_identifier_has_one_home() {
 }
 
 fn entry(on_wire: bool) -> Entry {
-    Entry { owed: Owed::PubAck, on_wire, kept: None }
+    Entry { owed: Owed::PubAck, on_wire, own: false, kept: None }
 }
 
 proptest! {
