@@ -178,6 +178,7 @@ impl Sessions {
                 keep_alive,
             ),
         };
+        let answer = Packet::ConnAck(Box::new(answer));
         let found = worker.sessions.borrow().find(&connect.client_identifier);
         let user_name = admit.identity.user_name.as_deref();
         let will = connect.will.as_ref();
@@ -193,9 +194,7 @@ impl Sessions {
             // Users and rules were read anew on the way here: it may come again, and is judged by those.
             worker.node.asking.outcomes().count(QuestionKind::Login, Outcome::Outdated, 1);
             Err(Refusal { version, reason: ReasonCode::ServerUnavailable, limit })
-        } else if mqtt_codec::encoded_bytes(&Packet::ConnAck(Box::new(answer.clone())), version)
-            > limit as usize
-        {
+        } else if mqtt_codec::encoded_bytes(&answer, version) > limit as usize {
             // Not even the CONNACK fits what the client takes: there is nothing to say to it.
             Err(Refusal { version, reason: ReasonCode::PacketTooLarge, limit: 0 })
         } else if will.as_ref().is_some_and(|will| will.share.is_none()) {
@@ -214,7 +213,7 @@ impl Sessions {
                 return refuse(transport, refusal, worker, admit.permit);
             }
         };
-        self.take_over(Admission {
+        let admission = Admission {
             transport,
             connect,
             rest: admit.rest,
@@ -227,13 +226,13 @@ impl Sessions {
             expiry_interval,
             keep_alive,
             place,
-        });
+        };
+        self.take_over(found, admission);
     }
 
     /// Takes a network connection in, at once or, if another one holds its session, when that has given way
     /// [MQTT-3.1.4-3].
-    fn take_over(&mut self, admission: Admission) {
-        let found = self.worker.sessions.borrow().find(&admission.connect.client_identifier);
+    fn take_over(&mut self, found: Option<SessionKey>, admission: Admission) {
         match found {
             Some(key) if self.is_to_give_way(key) => {
                 self.waiting.entry(key).or_default().push_back(admission);
@@ -297,10 +296,12 @@ impl Sessions {
             Some(_) => drop(admission.place),
             None => admission.place.keep(),
         }
-        answer.session_present = existing.is_some();
+        if let Packet::ConnAck(answer) = &mut answer {
+            answer.session_present = existing.is_some();
+        }
         let mut online = new_online(&connect, keep_alive, &worker.node, now);
         online.outbox.append_with(&mut worker.pool.borrow_mut(), |out| {
-            let encoded = mqtt_codec::encode(&Packet::ConnAck(Box::new(answer)), version, limit, out);
+            let encoded = mqtt_codec::encode(&answer, version, limit, out);
             debug_assert!(encoded.is_ok(), "its size was judged");
         });
         let (key, epoch) = {
@@ -407,7 +408,7 @@ struct Admission {
     revision: u64,
     will: Option<Box<Will>>,
     permit: ConnectionPermit,
-    answer: ConnAck,
+    answer: Packet,
     expiry_interval: u32,
     keep_alive: u16,
     place: SessionPlace,
@@ -609,8 +610,11 @@ impl Handler<Left> for Sessions {
         let stats = worker.stats(ActorKind::Sessions);
         let timer = stats.handle(stats.send());
         self.worker.settle_parting(left.session, Instant::now());
-        for admission in self.waiting.remove(&left.session).into_iter().flatten() {
-            self.take_over(admission);
+        if !self.waiting.is_empty() {
+            for admission in self.waiting.remove(&left.session).into_iter().flatten() {
+                let found = worker.sessions.borrow().find(&admission.connect.client_identifier);
+                self.take_over(found, admission);
+            }
         }
         stats.handled(timer);
     }

@@ -142,6 +142,8 @@ fn sessions_of_the_backend_are_resumed() {
         kept.put("member", 3600, &[("$share/group/shared", QoS::AtLeastOnce)]);
         let node = kept.start(workers).await;
         node.until("the sessions are there", |seen| seen.sessions.sessions == 12).await;
+        // And in the tries of all workers.
+        node.settle().await;
         let mut publisher = node.connect(V5, "publisher").await;
         assert_eq!(publisher.publish("all/1", QoS::ExactlyOnce, "waits").await, ReasonCode::Success);
         assert_eq!(publisher.publish("shared", QoS::AtLeastOnce, "one").await, ReasonCode::Success);
