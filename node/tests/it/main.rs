@@ -18,6 +18,7 @@ mod limits;
 mod log_lines;
 mod messages;
 mod open_files;
+mod order;
 mod properties;
 mod retained;
 #[path = "../../../auth-actor/tests/it/scram_client.rs"]
