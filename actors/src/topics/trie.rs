@@ -55,6 +55,7 @@ enum Subscribers {
 }
 
 impl Subscribers {
+    #[inline]
     fn as_slice(&self) -> &[Subscriber] {
         match self {
             Self::None => &[],
@@ -345,8 +346,13 @@ impl Trie {
     }
 }
 
+#[inline]
 fn take(entry: &FilterEntry, subscribers: &mut Vec<Subscriber>, groups: &mut Vec<GroupKey>) {
-    subscribers.extend_from_slice(entry.subscribers.as_slice());
+    match &entry.subscribers {
+        Subscribers::None => {}
+        Subscribers::One(one) => subscribers.push(*one),
+        Subscribers::Many(many) => subscribers.extend_from_slice(&many.list),
+    }
     if let Some(here) = &entry.groups {
         groups.extend_from_slice(here);
     }

@@ -44,6 +44,7 @@ impl ChildTable {
     }
 
     /// The node with this hash that `is_it`.
+    #[inline]
     pub(super) fn find(&self, hash: u32, is_it: impl Fn(u32) -> bool) -> Option<u32> {
         let mut at = self.home(hash);
         loop {

@@ -85,7 +85,11 @@ impl<T> PathTrie<T> {
     }
 
     /// The level, which is not `+`, below a branch that has any.
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "once per level of a look-up; left to the compiler, it depends on what else is in the crate"
+    )]
+    #[inline(always)]
     fn child(&self, parent: u32, branch: &Branch, level: &[u8]) -> Option<u32> {
         let is_it = |node: u32| self.nodes[node].is_child(parent, level);
         if branch.only != NONE {

@@ -88,7 +88,11 @@ impl<T> PathTrie<T> {
 
     /// Looks at a node that stands for a level of the topic name by as many bytes of its text. Takes from `budget` what
     /// a leaf costs; a branch costs when it is opened.
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "once per place of a look-up; left to the compiler, it depends on what else is in the crate"
+    )]
+    #[inline(always)]
     pub(super) fn see(
         &self,
         at: u32,
