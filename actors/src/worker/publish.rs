@@ -71,13 +71,17 @@ impl Worker {
     /// Nobody of this worker wants any of a batch: it is counted, and answered in its turn. That needs no room here, and
     /// holds nothing of the batch, so a publisher to other workers is not held up by this one.
     fn answer_for_others(&self, batch: &Batch) {
-        let (mut published, mut unmatched, mut acks) = (0, 0, Vec::new());
+        let is_answered = batch.publisher.is_some() && batch.items().iter().any(|item| item.ack.is_some());
+        let mut acks = Vec::with_capacity(if is_answered { batch.items().len() } else { 0 });
+        let (mut published, mut unmatched) = (0, 0);
         for item in batch.items() {
             if item.is_routed() {
                 published += 1;
                 unmatched += u64::from(item.workers == 0);
             }
-            acks.extend(item.ack.map(|ack| (ack, item.workers != 0)));
+            if let Some(ack) = item.ack {
+                acks.push((ack, item.workers != 0));
+            }
         }
         self.ledger.published.add(published);
         self.ledger.unmatched.add(unmatched);
