@@ -227,11 +227,12 @@ impl TopicTrie {
         };
         let rest = match work {
             Work::Route(route) => {
-                let current = self.router.begin(route);
-                self.route(current, budget, now).map(|current| Work::Routing(Box::new(current)))
+                // In its place on the stack as a rule: most batches are done at once, and it is large.
+                let mut current = self.router.begin(route);
+                self.route(&mut current, budget, now).then(|| Work::Routing(Box::new(current)))
             }
-            Work::Routing(current) => {
-                self.route(*current, budget, now).map(|current| Work::Routing(Box::new(current)))
+            Work::Routing(mut current) => {
+                self.route(&mut current, budget, now).then_some(Work::Routing(current))
             }
             Work::GiveOut(group) => {
                 (!self.router.give_out(group, budget, now)).then_some(Work::GiveOut(group))
@@ -264,12 +265,12 @@ impl TopicTrie {
         rest
     }
 
-    fn route(&mut self, mut current: Current, budget: &mut usize, now: Instant) -> Option<Current> {
+    /// Routes a batch, and answers whether something is left of it.
+    fn route(&mut self, current: &mut Current, budget: &mut usize, now: Instant) -> bool {
         if self.panics_in_batch {
-            self.panic_in_batch(&mut current, now);
+            self.panic_in_batch(current, now);
         }
-        let progress = self.router.go_on(&mut current, &self.trie, budget, now);
-        (progress == Progress::MoreToDo).then_some(current)
+        self.router.go_on(current, &self.trie, budget, now) == Progress::MoreToDo
     }
 
     fn answer_observers(&mut self) {
