@@ -182,6 +182,12 @@ impl TestNode {
 
     /// All figures of the node.
     pub(crate) async fn snapshot(&self) -> Snapshot {
+        // What a client has received is counted when the turn is over that wrote it.
+        for peer in &self.shared().peers {
+            if let Some(sessions) = peer.sessions.addr() {
+                let _ = sessions.send(ObserveSessions).await;
+            }
+        }
         gather(self.shared()).await
     }
 
@@ -228,8 +234,9 @@ impl TestNode {
         ActorKind::ALL.iter().map(of).sum()
     }
 
-    /// The ledger, once it adds up.
+    /// The ledger, once what was sent between actors before has arrived and it adds up.
     pub(crate) async fn balanced_ledger(&self) -> LedgerTotals {
+        self.settle().await;
         self.until("the ledger balances", |seen| seen.between_workers == 0 && seen.ledger.is_balanced())
             .await
             .ledger
