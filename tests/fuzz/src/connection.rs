@@ -15,6 +15,9 @@ use crate::choices::Choices;
 use crate::packets;
 
 /// Clients at a time.
+const REFUSED_PUBLISH_TIMEOUT_MS: u64 = 2000;
+/// A little more than that.
+const HELD_AT_MOST: Duration = Duration::from_millis(REFUSED_PUBLISH_TIMEOUT_MS + 500);
 const CLIENTS: usize = 4;
 /// Steps of one input at most, so that none takes long.
 const STEPS_MAX: usize = 200;
@@ -118,7 +121,7 @@ fn settings() -> Settings {
     settings.session.retained_bytes_max = 4000;
     settings.session.retained_messages_per_client_max = 3;
     settings.session.retained_bytes_per_client_max = 3000;
-    settings.mqtt.refused_publish_timeout_ms = 2000;
+    settings.mqtt.refused_publish_timeout_ms = REFUSED_PUBLISH_TIMEOUT_MS;
     settings
 }
 
@@ -258,10 +261,8 @@ impl<'n, 'i> Run<'n, 'i> {
         (clients().map(SimulatedClient::bytes_received).sum(), clients().map(SimulatedClient::unsent).sum())
     }
 
-    /// Everybody receives, answers and sends what found no room until nothing moves any more; then nobody is owed
-    /// anything.
-    async fn end(mut self) {
-        tell!("the end");
+    /// Everybody receives, answers and sends what found no room until nothing moves any more.
+    async fn rest(&mut self) {
         loop {
             self.node.settle().await;
             let before = self.progress();
@@ -270,6 +271,15 @@ impl<'n, 'i> Run<'n, 'i> {
                 break;
             }
         }
+    }
+
+    /// Nothing moves any more; then nobody is owed anything.
+    async fn end(mut self) {
+        tell!("the end");
+        self.rest().await;
+        // Who is not read at a limit is answered when there is room, or sent away after this time.
+        self.node.pass(HELD_AT_MOST).await;
+        self.rest().await;
         self.check().await;
         for Client { client, .. } in self.clients.iter().flatten() {
             let owed = client.wire().is_anything_owed() && client.wire().is_connected();

@@ -8,6 +8,7 @@ use std::{
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 use micro_mq_actors::{
+    retained::Moment,
     sessions::SessionKey,
     topics::{Directory, GroupKey, LookUps, Matches, Subscriber, Trie},
 };
@@ -271,7 +272,12 @@ fn beginnings(filters: &[&str]) -> usize {
 fn subscriber(index: u32, worker: u16, bits: u8) -> Subscriber {
     let options = SubscriptionOptions::from_bits(bits & 0b01_1101).unwrap_or_default();
     let generation = u16::from(bits >> 7);
-    Subscriber { session: SessionKey { index, generation, worker }, identifier: bits.into(), options, since: Moment::default() }
+    Subscriber {
+        session: SessionKey { index, generation, worker },
+        identifier: bits.into(),
+        options,
+        since: Moment::default(),
+    }
 }
 
 /// A [`Holder`] in a form that has an order.
