@@ -15,10 +15,11 @@ use crate::choices::Choices;
 use crate::packets;
 
 /// Clients at a time.
+const CLIENTS: usize = 4;
+/// A 3.x client whose publish a limit refuses is sent away after this.
 const REFUSED_PUBLISH_TIMEOUT_MS: u64 = 2000;
 /// A little more than that.
 const HELD_AT_MOST: Duration = Duration::from_millis(REFUSED_PUBLISH_TIMEOUT_MS + 500);
-const CLIENTS: usize = 4;
 /// Steps of one input at most, so that none takes long.
 const STEPS_MAX: usize = 200;
 /// What a node that serves no client may hold more than it did when it was new.
