@@ -109,13 +109,13 @@ async fn handshake(
 ) {
     let patience = connect_patience(&worker);
     let mut deadline = Instant::now() + patience;
-    let (transport, received) = match kind {
+    let (transport, received, foreign) = match kind {
         ListenerKind::Tcp => match tcp(&worker, stream, deferred) {
             Ok((transport, received)) => {
                 if deferred && received.is_empty() {
                     deadline -= DEFERRAL;
                 }
-                (transport, received)
+                (transport, received, None)
             }
             Err(error) => {
                 debug!(%error, "a network connection was lost as it was accepted");
@@ -125,7 +125,13 @@ async fn handshake(
         ListenerKind::WebSocket(options) => {
             let message_bytes_max = worker.node.settings.mqtt.maximum_packet_size_bytes as usize;
             match timeout(patience, transport::websocket(stream, &options, message_bytes_max)).await {
-                Ok(Ok(transport)) => (transport, Vec::new()),
+                Ok(Ok((transport, foreign))) => {
+                    if let Some(foreign) = &foreign {
+                        worker.counters.count_websocket(Some(WebSocketRefusal::ForeignOrigin));
+                        debug!(%peer, %foreign, "the CONNECT of a web page will be refused");
+                    }
+                    (transport, Vec::new(), foreign)
+                }
                 Ok(Err(error)) => {
                     worker.counters.count_websocket(WebSocketRefusal::of_handshake(&error));
                     debug!(%peer, %error, "a WebSocket handshake failed");
@@ -138,7 +144,8 @@ async fn handshake(
             }
         }
     };
-    handshake::run(worker, Accepted { transport, received, peer: Some(peer), permit, deadline }).await;
+    handshake::run(worker, Accepted { transport, received, peer: Some(peer), permit, deadline, foreign })
+        .await;
 }
 
 /// With what it has sent so far, if it was left to the kernel until then: a first look at the socket would only tell that

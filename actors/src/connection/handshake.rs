@@ -22,7 +22,7 @@ use tokio::time::{Instant, timeout_at};
 use tracing::debug;
 
 use super::permit::ConnectionPermit;
-use super::transport::{Transport, WebSocketRefusal};
+use super::transport::{ForeignOrigin, Transport, WebSocketRefusal};
 use crate::sessions::{Admit, Handed, home_worker};
 use crate::worker::{IncompleteBytes, Worker};
 
@@ -88,6 +88,8 @@ struct Handshake {
     limit: u32,
     /// When the client must have sent what is waited for. The time that questions take is not counted against it.
     deadline: Instant,
+    /// The origin of the web page that connects, if that may not.
+    foreign: Option<ForeignOrigin>,
     /// Bytes received.
     bytes: u64,
     /// The CONNECT that is refused, once it was read.
@@ -104,11 +106,13 @@ pub(crate) struct Accepted {
     pub(crate) permit: ConnectionPermit,
     /// When the client must have sent its CONNECT, and what more its authentication asks of it.
     pub(crate) deadline: Instant,
+    /// The origin of the web page that connects, if that may not.
+    pub(crate) foreign: Option<ForeignOrigin>,
 }
 
 /// Runs the whole of it.
 pub(crate) async fn run(worker: Rc<Worker>, accepted: Accepted) {
-    let Accepted { transport, received, peer, permit, deadline } = accepted;
+    let Accepted { transport, received, peer, permit, deadline, foreign } = accepted;
     let received_bytes = received.len() as u64;
     let mut handshake = Handshake {
         worker: Rc::clone(&worker),
@@ -118,6 +122,7 @@ pub(crate) async fn run(worker: Rc<Worker>, accepted: Accepted) {
         peer,
         limit: u32::MAX,
         deadline,
+        foreign,
         bytes: received_bytes,
         refused: None,
     };
@@ -127,7 +132,8 @@ pub(crate) async fn run(worker: Rc<Worker>, accepted: Accepted) {
         Err(Turned::Refused(version, reason)) => {
             worker.tell_refused(handshake.refused.as_deref(), peer, reason);
             let refusal = Refusal { version, reason, limit: handshake.limit };
-            return refuse_now(handshake.transport, refusal, &worker, permit).await;
+            let words = handshake.foreign.map(|foreign| foreign.to_string());
+            return refuse_now(handshake.transport, refusal, words, &worker, permit).await;
         }
         Err(Turned::Late) => {
             worker.counters.connect_timeouts.add(1);
@@ -173,6 +179,9 @@ impl Handshake {
         let version = connect.version;
         self.limit = connect.properties.maximum_packet_size.map_or(u32::MAX, |max| max.get());
         let refused = |reason| Turned::Refused(version, reason);
+        if self.foreign.is_some() {
+            return Err(refused(ReasonCode::NotAuthorized));
+        }
         let assigned = connect.client_identifier.is_empty();
         let may_be_assigned = match version {
             ProtocolVersion::V5 => true,
@@ -498,17 +507,27 @@ async fn write_all(transport: &mut Transport, bytes: &[u8]) -> std::io::Result<(
 
 /// Answers a CONNECT with a refusal [MQTT-3.2.2-6] and closes.
 pub fn refuse(transport: Transport, refusal: Refusal, worker: Rc<Worker>, permit: ConnectionPermit) {
-    actix_rt::spawn(async move { refuse_now(transport, refusal, &worker, permit).await });
+    actix_rt::spawn(async move { refuse_now(transport, refusal, None, &worker, permit).await });
 }
 
-async fn refuse_now(mut transport: Transport, refusal: Refusal, worker: &Worker, permit: ConnectionPermit) {
+/// Refuses with `words` for the Reason String, which who takes no packet of that size goes without [MQTT-3.2.2-19].
+async fn refuse_now(
+    mut transport: Transport,
+    refusal: Refusal,
+    words: Option<String>,
+    worker: &Worker,
+    permit: ConnectionPermit,
+) {
     let Refusal { version, reason, limit } = refusal;
     worker.counters.connects_refused.add(1);
     worker.counters.count_end(reason);
-    let answer =
-        ConnAck { session_present: false, reason_code: reason, properties: ConnAckProperties::default() };
     let mut bytes = Vec::new();
-    if encode(&Packet::ConnAck(Box::new(answer)), version, limit, &mut bytes).is_err() {
+    let mut encoded = |words| {
+        let properties = ConnAckProperties { reason_string: words, ..Default::default() };
+        let answer = ConnAck { session_present: false, reason_code: reason, properties };
+        encode(&Packet::ConnAck(Box::new(answer)), version, limit, &mut bytes).is_ok()
+    };
+    if !(words.is_some() && encoded(words)) && !encoded(None) {
         // A client that takes no 5 bytes is told nothing [MQTT-3.1.2-24].
         return;
     }

@@ -103,7 +103,10 @@ impl SimulatedNode {
         begin(&self.workers[worker], self.stop.subscribe(), |worker, permit| {
             let deadline = Instant::now() + connect_patience(&worker);
             let transport = Transport::Memory(Box::new(MemoryStream::new(theirs, readiness)));
-            run_handshake(worker, Accepted { transport, received: Vec::new(), peer: None, permit, deadline })
+            run_handshake(
+                worker,
+                Accepted { transport, received: Vec::new(), peer: None, permit, deadline, foreign: None },
+            )
         });
         SimulatedClient::new(ours, news)
     }

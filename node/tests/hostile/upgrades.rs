@@ -45,8 +45,6 @@ fn requests() -> Vec<Wrong> {
         wrong("no host", changed("Host: localhost\r\n", ""), 400, "malformed_upgrade"),
         wrong("two hosts", with_headers("Host: localhost\r\n"), 400, "malformed_upgrade"),
         wrong("two versions", with_headers("Sec-WebSocket-Version: 13\r\n"), 400, "malformed_upgrade"),
-        wrong("another host's page", with_headers("Origin: http://example.org\r\n"), 403, "foreign_origin"),
-        wrong("a page of none", with_headers("Origin: null\r\n"), 403, "foreign_origin"),
         wrong("no sub-protocol", changed("Sec-WebSocket-Protocol: mqtt\r\n", ""), 400, "no_mqtt"),
         wrong("another sub-protocol", changed("Protocol: mqtt", "Protocol: soap"), 400, "no_mqtt"),
         wrong(

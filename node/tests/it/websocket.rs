@@ -359,13 +359,29 @@ fn many_packets_per_frame() {
 /// leads there. Who is no browser says nothing.
 #[test]
 fn web_pages() {
-    const FORBIDDEN: &str = "HTTP/1.1 403 ";
-    const ACCEPTED: &str = "HTTP/1.1 101 ";
-    let check = async |node: &TestNode, origin: &str, host: &str, expected: &str| {
-        let mut socket = WebSocket::open(node).await;
-        socket.request_by(host, &format!("Origin: {origin}\r\n")).await;
-        let answer = socket.http_answer().await;
-        assert!(answer.starts_with(expected), "{origin} asks {host}: {answer}");
+    const FORBIDDEN: ReasonCode = ReasonCode::NotAuthorized;
+    const ACCEPTED: ReasonCode = ReasonCode::Success;
+    // A browser tells its page nothing of a refusal in HTTP: the CONNECT is refused.
+    let check = async |node: &TestNode, origin: &str, host: &str, expected: ReasonCode| {
+        for version in [V31, V311, V5] {
+            let mut socket = WebSocket::open(node).await;
+            socket.request_by(host, &format!("Origin: {origin}\r\n")).await;
+            let answer = socket.http_answer().await;
+            assert!(answer.starts_with("HTTP/1.1 101 "), "{origin} asks {host}: {answer}");
+            socket.version = version;
+            socket.send_packets(&[Packet::Connect(Box::new(connect(version, "page")))]).await;
+            let Packet::ConnAck(answer) = socket.next().await else { panic!("no CONNACK") };
+            assert_eq!(answer.reason_code, expected, "{origin} asks {host}");
+            if expected == FORBIDDEN {
+                let words = (version == V5).then(|| {
+                    format!(
+                        "web pages of {origin:?} may not connect: they are not among the origins of this listener"
+                    )
+                });
+                assert_eq!(answer.properties.reason_string, words);
+                socket.expect_close(1000).await;
+            }
+        }
     };
     on_nodes(settings(), async |node| {
         let port = node.websocket_address().port();

@@ -27,7 +27,7 @@ pub use memory::MemoryStream;
 #[cfg(feature = "simulation")]
 pub(crate) use memory::{Poller, Readiness};
 pub use websocket::{
-    AllowedOrigins, HandshakeError, OriginError, PacketsPerFrame, WebSocket, WebSocketError,
+    AllowedOrigins, ForeignOrigin, HandshakeError, OriginError, PacketsPerFrame, WebSocket, WebSocketError,
     WebSocketOptions, WebSocketRefusal, websocket,
 };
 

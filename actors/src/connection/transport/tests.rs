@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use tungstenite::client::IntoClientRequest;
 
-use super::{HandshakeError, PacketsPerFrame, Transport, WebSocketOptions};
+use super::{ForeignOrigin, HandshakeError, PacketsPerFrame, Transport, WebSocketOptions};
 
 pub(super) const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -62,8 +62,8 @@ pub(super) fn options(packets_per_frame: PacketsPerFrame) -> WebSocketOptions {
     WebSocketOptions { packets_per_frame, ..WebSocketOptions::default() }
 }
 
-/// The node's part of a handshake, with default options.
-pub(super) async fn accept(node: TcpStream) -> Result<Transport, HandshakeError> {
+/// The node's part of a handshake, with default options: with the web page that may not connect.
+pub(super) async fn accept(node: TcpStream) -> Result<(Transport, Option<ForeignOrigin>), HandshakeError> {
     within(super::websocket(node, &WebSocketOptions::default(), MESSAGE_BYTES_MAX)).await
 }
 
@@ -82,7 +82,7 @@ pub(super) async fn websocket_on(
         tungstenite::client(request, client).unwrap().0
     });
     let options = options(packets_per_frame);
-    let transport = within(super::websocket(node, &options, MESSAGE_BYTES_MAX)).await.unwrap();
+    let (transport, _) = within(super::websocket(node, &options, MESSAGE_BYTES_MAX)).await.unwrap();
     (transport, client.await)
 }
 

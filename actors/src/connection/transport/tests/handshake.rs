@@ -2,7 +2,7 @@ use std::io::Write;
 use std::net::Shutdown;
 
 use super::*;
-use crate::connection::transport::{HandshakeError, TransportKind};
+use crate::connection::transport::{ForeignOrigin, HandshakeError, TransportKind};
 
 /// A request as a client makes it, with more or other headers.
 pub(super) fn request(line: &str, headers: &str) -> String {
@@ -17,7 +17,7 @@ pub(super) fn offering(protocols: &str) -> String {
 }
 
 /// Sends a request and returns what the node made of it, and all that the client got.
-async fn answer(request: &[u8]) -> (Result<Transport, HandshakeError>, String) {
+async fn answer(request: &[u8]) -> (Result<(Transport, Option<ForeignOrigin>), HandshakeError>, String) {
     let (node, mut client) = connection();
     client.write_all(request).unwrap();
     let result = accept(node).await;
@@ -47,14 +47,21 @@ pub(super) async fn check_refused(request: &str, status_line: &str) {
 }
 
 pub(super) async fn check_accepted(request: &str, sub_protocol: &str) {
+    assert_eq!(accepted(request, sub_protocol).await, None, "{request:?}");
+}
+
+/// The web page that made the request, where it may not connect.
+pub(super) async fn accepted(request: &str, sub_protocol: &str) -> Option<ForeignOrigin> {
     let (result, answer) = answer(request.as_bytes()).await;
-    assert_eq!(result.unwrap().kind(), TransportKind::WebSocket);
+    let (transport, foreign) = result.unwrap();
+    assert_eq!(transport.kind(), TransportKind::WebSocket);
     assert!(answer.starts_with("HTTP/1.1 101 Switching Protocols\r\n"), "{answer:?}");
     // The key's answer is that of RFC 6455, section 1.3.
     assert!(answer.contains("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"), "{answer:?}");
     let header = format!("Sec-WebSocket-Protocol: {sub_protocol}\r\n");
     assert_eq!(answer.matches("Protocol").count(), 2, "with that of the status: {answer:?}");
     assert!(answer.contains(&header), "{request:?} is answered {answer:?}");
+    foreign
 }
 
 /// [MQTT-6.0.0-3] [MQTT-6.0.0-4]
@@ -155,7 +162,7 @@ async fn request_may_come_byte_by_byte_and_the_first_message_with_it() {
     let mut bytes = offering("mqtt").into_bytes();
     bytes.extend_from_slice(&[0x82, 0x82, 0, 0, 0, 0, 0xc0, 0x00, 0x82, 0x82, 0, 0, 0]);
     client.write_all(&bytes).unwrap();
-    let mut transport = accept(node).await.unwrap();
+    let (mut transport, _) = accept(node).await.unwrap();
     assert_eq!(read_exactly(&mut transport, 2).await, b"\xc0\x00");
     client.write_all(&[0, 0xe0, 0x00]).unwrap();
     assert_eq!(read_exactly(&mut transport, 2).await, b"\xe0\x00");

@@ -14,7 +14,7 @@ use tungstenite::handshake::server::Request;
 use tungstenite::http::StatusCode;
 
 use super::super::{Transport, tcp};
-use super::{WebSocket, WebSocketOptions, request};
+use super::{ForeignOrigin, WebSocket, WebSocketOptions, request};
 
 /// Bytes of the request and its headers; cookies of a browser are the largest part of what is usual.
 const REQUEST_BYTES_MAX: usize = 8192;
@@ -49,9 +49,6 @@ pub enum HandshakeError {
     /// A header that is missing, wrong, or there more than once: the key, the host, the origin. Status 400.
     #[error("websocket handshake is malformed: {0}")]
     Malformed(String),
-    /// A web page that may not connect. Status 403.
-    #[error("origin {0:?} is not among the origins of this listener")]
-    ForeignOrigin(String),
     /// The client offers neither `mqtt` nor `mqttv3.1` as sub-protocol [MQTT-6.0.0-3]. Status 400.
     #[error("websocket sub-protocol mqtt is not among those offered: {0:?} [MQTT-6.0.0-3]")]
     NoMqtt(String),
@@ -63,7 +60,6 @@ impl HandshakeError {
         match self {
             Self::Io(_) | Self::Incomplete { .. } => None,
             Self::NotHttp(_) | Self::Malformed(_) | Self::NoMqtt(_) => Some(StatusCode::BAD_REQUEST),
-            Self::ForeignOrigin(_) => Some(StatusCode::FORBIDDEN),
             Self::UnknownPath(_) => Some(StatusCode::NOT_FOUND),
             Self::WrongMethod => Some(StatusCode::METHOD_NOT_ALLOWED),
             Self::UpgradeRequired(_) => Some(StatusCode::UPGRADE_REQUIRED),
@@ -84,8 +80,9 @@ impl HandshakeError {
 /// Takes an accepted TCP connection over and performs the server's part of the WebSocket handshake.
 ///
 /// The client must ask for `options.path` and offer `mqtt` or `mqttv3.1`, of which the first in its list is chosen
-/// [MQTT-6.0.0-3] [MQTT-6.0.0-4], and a browser must be at a page that may connect. What it sends behind its request is
-/// kept. There is no deadline here; the caller sets one. A message, or frame, of more than `message_bytes_max` is refused
+/// [MQTT-6.0.0-3] [MQTT-6.0.0-4]. What it sends behind its request is kept. The origin of a web page that may not connect
+/// comes along: its CONNECT is to be refused, since a browser tells a page nothing of a refusal in HTTP. There is no
+/// deadline here; the caller sets one. A message, or frame, of more than `message_bytes_max` is refused
 /// later: at least the maximum packet size, as many clients send a packet as one message.
 ///
 /// # Errors
@@ -100,7 +97,7 @@ pub async fn websocket(
     stream: std::net::TcpStream,
     options: &WebSocketOptions,
     message_bytes_max: usize,
-) -> Result<Transport, HandshakeError> {
+) -> Result<(Transport, Option<ForeignOrigin>), HandshakeError> {
     let stream = tcp::register(stream)?;
     let reached = stream.local_addr()?.ip();
     let mut received = Vec::new();
@@ -110,9 +107,9 @@ pub async fn websocket(
     };
     match answer {
         Ok(answer) => {
-            write_all(&stream, &answer).await?;
+            write_all(&stream, &answer.bytes).await?;
             let socket = WebSocket::new(stream, received, options.packets_per_frame, message_bytes_max);
-            Ok(Transport::WebSocket(Box::new(socket)))
+            Ok((Transport::WebSocket(Box::new(socket)), answer.foreign))
         }
         Err(error) => {
             refuse(stream, &error).await;

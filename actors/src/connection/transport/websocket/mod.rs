@@ -30,7 +30,7 @@ use crate::worker::go_on_behind_sockets;
 
 pub use framing::PacketsPerFrame;
 pub use handshake::{HandshakeError, websocket};
-pub use origin::{AllowedOrigins, OriginError};
+pub use origin::{AllowedOrigins, ForeignOrigin, OriginError};
 pub use refusal::WebSocketRefusal;
 
 /// Bytes that an idle WebSocket holds to read into, and the most that one system call reads.

@@ -24,6 +24,11 @@ pub struct AllowedOrigins {
 #[error("{0:?} is no origin such as \"https://example.org\", and not same_host, null or any")]
 pub struct OriginError(String);
 
+/// The origin of a web page that may not connect, as far as it is of use to a reader.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("web pages of {0:?} may not connect: they are not among the origins of this listener")]
+pub struct ForeignOrigin(pub(super) String);
+
 /// A page's scheme, host and port, as a browser writes them [RFC 6454, 6.2].
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Origin {

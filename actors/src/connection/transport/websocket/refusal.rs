@@ -60,7 +60,6 @@ impl WebSocketRefusal {
             HandshakeError::UnknownPath(_) => Self::UnknownPath,
             HandshakeError::UpgradeRequired(_) => Self::NoUpgrade,
             HandshakeError::Malformed(_) => Self::Malformed,
-            HandshakeError::ForeignOrigin(_) => Self::ForeignOrigin,
             HandshakeError::NoMqtt(_) => Self::NoMqtt,
         })
     }

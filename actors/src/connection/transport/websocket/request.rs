@@ -10,7 +10,7 @@ use tungstenite::handshake::server::Request;
 use tungstenite::http::HeaderValue;
 use tungstenite::http::uri::Authority;
 
-use super::{HandshakeError, WebSocketOptions};
+use super::{ForeignOrigin, HandshakeError, WebSocketOptions};
 
 /// What a reader needs of a path, or an origin, that is wrong.
 const CHARACTERS_SHOWN: usize = 128;
@@ -18,12 +18,19 @@ const CHARACTERS_SHOWN: usize = 128;
 /// Those that MQTT has registered [MQTT-6.0.0-3]; the second by those who speak 3.1.
 const SUB_PROTOCOLS: [&str; 2] = ["mqtt", "mqttv3.1"];
 
+/// What a request is answered.
+pub(super) struct Answer {
+    pub(super) bytes: Vec<u8>,
+    /// The origin of the web page that asks, if that may not connect.
+    pub(super) foreign: Option<ForeignOrigin>,
+}
+
 /// Judges a request that arrived at the address `reached`, and writes the answer.
 pub(super) fn answer(
     request: &Request,
     options: &WebSocketOptions,
     reached: IpAddr,
-) -> Result<Vec<u8>, HandshakeError> {
+) -> Result<Answer, HandshakeError> {
     let path = request.uri().path();
     if path != options.path {
         return Err(HandshakeError::UnknownPath(shown(path.as_bytes())));
@@ -42,18 +49,16 @@ pub(super) fn answer(
     }
     let key = single(request, "sec-websocket-key")?.filter(|key| is_key(key.as_bytes()));
     let key = key.ok_or_else(|| malformed("Sec-WebSocket-Key is not 16 bytes in base64"))?;
-    if let Some(origin) = single(request, "origin")?
-        && !options.origins.admit(origin.as_bytes(), &host, reached)
-    {
-        return Err(HandshakeError::ForeignOrigin(shown(origin.as_bytes())));
-    }
+    let foreign = single(request, "origin")?
+        .filter(|origin| !options.origins.admit(origin.as_bytes(), &host, reached))
+        .map(|origin| ForeignOrigin(shown(origin.as_bytes())));
     let answer = format!(
         "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Accept: {}\r\nSec-WebSocket-Protocol: {}\r\n\r\n",
         derive_accept_key(key.as_bytes()),
         sub_protocol(request)?
     );
-    Ok(answer.into_bytes())
+    Ok(Answer { bytes: answer.into_bytes(), foreign })
 }
 
 /// Whom the request is for. A target that names a host counts more than the header [RFC 9112, 3.2.2].
