@@ -22,7 +22,7 @@ use crate::metrics::{ActorKind, Metrics, WorkerStats};
 use crate::retained::{PublishOrder, Retained, RetainedMessages};
 use crate::sessions::{MemoryBackend, PublishWills, SessionBackend, SessionStore, Sessions, ShutDown};
 use crate::settings::{Settings, WorkerSettings};
-use crate::supervision::{Place, Ward, look_after};
+use crate::supervision::{Life, Place, look_after};
 use crate::topics::{Directory, ObserveTrie, TopicTrie, WORKERS_MAX};
 use crate::worker::{NodeShared, Peer, Throttles, Waitlist, Worker};
 
@@ -250,110 +250,88 @@ pub(crate) fn shared(
     }
 }
 
-/// Starts an actor, lets it be found, and gives back what looking after it needs.
-fn ward<A: Actor>(
+/// Starts an actor, counts it, lets it be found, and looks after it.
+fn start<A: Actor<Context = Context<A>>>(
     shared: &Arc<NodeShared>,
     kind: ActorKind,
-    place: impl Fn(&NodeShared) -> &Place<A> + Copy + 'static,
     stats: impl Fn(&NodeShared) -> &WorkerStats + 'static,
-    start: impl Fn() -> Addr<A> + 'static,
-    lost: impl Fn() + 'static,
-) -> Ward {
-    place(shared).set(start());
-    stats(shared).of(kind).started();
-    let (dead, revived) = (Arc::clone(shared), Arc::clone(shared));
-    Ward {
-        name: kind.label(),
-        is_dead: Box::new(move || place(&dead).is_dead()),
-        revive: Box::new(move || {
-            stats(&revived).of(kind).restarted();
-            lost();
-            let successor = start();
-            // Behind the start, which may take its time: what is sent until then is lost like what waited.
-            stats(&revived).of(kind).forget_waiting();
-            place(&revived).set(successor);
-        }),
-    }
+    make: impl Fn() -> A + 'static,
+    found: impl Fn(&NodeShared, Addr<A>) + 'static,
+) {
+    let shared = Arc::clone(shared);
+    look_after(kind.label(), make, move |life, addr| {
+        let stats = stats(&shared).of(kind);
+        match life {
+            Life::First => stats.started(),
+            Life::Further => {
+                stats.restarted();
+                // Behind the start, which may take its time: what is sent until then is lost like what waited.
+                stats.forget_waiting();
+            }
+        }
+        found(&shared, addr);
+    });
 }
 
 /// Starts the auth actor on this thread. It has one of its own: a provider that holds it up costs who asks, and neither
 /// the other actors of the node nor its figures.
 pub(crate) fn start_auth(shared: &Arc<NodeShared>, provider: Provider) {
-    let ward = ward(
+    start(
         shared,
         ActorKind::Auth,
-        |shared| &shared.auth,
         |shared| &shared.control_stats,
-        move || Auth::new(provider.clone()).start(),
-        || {},
+        move || Auth::new(provider.clone()),
+        |shared, addr| shared.auth.set(addr),
     );
-    actix_rt::spawn(look_after(vec![ward]));
 }
 
 /// Starts the actors of the control thread on this one, but the metrics actor.
 pub(crate) fn start_control(shared: &Arc<NodeShared>, backend: Rc<RefCell<dyn SessionBackend>>) {
-    let mut wards = Vec::new();
     let node = Arc::clone(shared);
-    wards.push(ward(
+    start(
         shared,
         ActorKind::Retained,
-        |shared| &shared.retained,
         |shared| &shared.control_stats,
-        move || Retained::new(Arc::clone(&node)).start(),
-        || {},
-    ));
+        move || Retained::new(Arc::clone(&node)),
+        |shared, addr| shared.retained.set(addr),
+    );
     let node = Arc::clone(shared);
-    wards.push(ward(
+    start(
         shared,
         ActorKind::SessionStore,
-        |shared| &shared.store,
         |shared| &shared.control_stats,
-        move || SessionStore::new(Arc::clone(&node), Rc::clone(&backend)).start(),
-        || {},
-    ));
-    actix_rt::spawn(look_after(wards));
+        move || SessionStore::new(Arc::clone(&node), Rc::clone(&backend)),
+        |shared, addr| shared.store.set(addr),
+    );
 }
 
 /// The metrics actor comes last: it asks all others.
 pub(crate) fn start_metrics(shared: &Arc<NodeShared>, metrics: &Arc<Place<Metrics>>) {
-    metrics.set(Metrics::new(Arc::clone(shared)).start());
-    shared.control_stats.of(ActorKind::Metrics).started();
-    let (dead, revived, node) = (Arc::clone(metrics), Arc::clone(metrics), Arc::clone(shared));
-    let ward = Ward {
-        name: ActorKind::Metrics.label(),
-        is_dead: Box::new(move || dead.is_dead()),
-        revive: Box::new(move || {
-            node.control_stats.of(ActorKind::Metrics).restarted();
-            node.control_stats.of(ActorKind::Metrics).forget_waiting();
-            revived.set(Metrics::new(Arc::clone(&node)).start());
-        }),
-    };
-    actix_rt::spawn(look_after(vec![ward]));
+    let (node, metrics) = (Arc::clone(shared), Arc::clone(metrics));
+    start(
+        shared,
+        ActorKind::Metrics,
+        |shared| &shared.control_stats,
+        move || Metrics::new(Arc::clone(&node)),
+        move |_, addr| metrics.set(addr),
+    );
 }
 
 /// Starts a worker with its actors on this thread.
 pub(crate) fn start_worker(id: u16, shared: &Arc<NodeShared>) -> Rc<Worker> {
     let worker = Worker::new(id, Arc::clone(shared));
     let place = usize::from(id);
-    let (trie, revived) = (Rc::clone(&worker), Rc::clone(&worker));
-    let trie = ward(
-        shared,
-        ActorKind::TopicTrie,
-        move |shared| &shared.peers[place].trie,
-        move |shared| &shared.peers[place].stats,
-        move || TopicTrie::new(Rc::clone(&trie)).start(),
-        move || revived.trie_was_lost(),
-    );
+    // Nobody looks after it: nothing ends it.
+    worker.peer().trie.set(TopicTrie::new(Rc::clone(&worker)).start());
+    worker.stats(ActorKind::TopicTrie).started();
     let sessions = Rc::clone(&worker);
-    let sessions = ward(
+    start(
         shared,
         ActorKind::Sessions,
-        move |shared| &shared.peers[place].sessions,
         move |shared| &shared.peers[place].stats,
-        move || Sessions::new(Rc::clone(&sessions)).start(),
-        || {},
+        move || Sessions::new(Rc::clone(&sessions)),
+        move |shared, addr| shared.peers[place].sessions.set(addr),
     );
-    actix_rt::spawn(look_after(vec![trie, sessions]));
     worker
 }
 

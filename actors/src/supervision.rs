@@ -3,16 +3,20 @@
 //! A panic in a handler closes an actor's mailbox for good, so its owner keeps a factory. What such an actor needs to
 //! go on (sessions, groups, retained messages) lives outside of it, with its thread.
 
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
 use actix::dev::ToEnvelope;
+use actix::fut::ActorFuture;
 use actix::prelude::*;
 use parking_lot::RwLock;
+use tokio::sync::Notify;
 use tracing::error;
 
-/// How soon a dead actor is noticed; also the pause before it is started anew, so that one which dies at its start does
-/// not spin.
-pub(crate) const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+/// From the end of an actor to the start of its successor, so that one which dies at its start does not spin.
+pub(crate) const REVIVAL_PAUSE: Duration = Duration::from_millis(50);
 
 /// Where an actor is found, whichever of its lives it is in.
 pub struct Place<A: Actor>(RwLock<Option<Addr<A>>>);
@@ -53,30 +57,56 @@ impl<A: Actor> Place<A> {
             addr.do_send(message);
         }
     }
+}
 
-    /// Whether the actor was started and is gone.
-    pub fn is_dead(&self) -> bool {
-        self.0.read().as_ref().is_some_and(|addr| !addr.connected())
+/// Lies in the context of an actor, and says that it is gone when that is dropped.
+struct LastWords(Rc<Notify>);
+
+impl Drop for LastWords {
+    fn drop(&mut self) {
+        self.0.notify_one();
     }
 }
 
-/// An actor that is looked after: how to see that it is gone, and how to start another.
-pub(crate) struct Ward {
-    /// Its kind, for the log.
-    pub(crate) name: &'static str,
-    /// Whether it is gone.
-    pub(crate) is_dead: Box<dyn Fn() -> bool>,
-    /// Starts another and counts it.
-    pub(crate) revive: Box<dyn Fn()>,
+impl<A: Actor> ActorFuture<A> for LastWords {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, _: &mut A, _: &mut A::Context, _: &mut TaskContext<'_>) -> Poll<()> {
+        Poll::Pending
+    }
 }
 
-/// Looks after the actors of this thread for as long as it runs.
-pub(crate) async fn look_after(wards: Vec<Ward>) {
-    loop {
-        actix_rt::time::sleep(LOOK_INTERVAL).await;
-        for ward in wards.iter().filter(|ward| (ward.is_dead)()) {
-            error!(actor = ward.name, "an actor panicked and is started anew");
-            (ward.revive)();
+/// Which of its lives an actor begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Life {
+    /// Nothing was before.
+    First,
+    /// Its predecessor panicked.
+    Further,
+}
+
+/// Starts an actor on this thread, and another whenever one ends, for as long as the thread runs. `found` lets it be
+/// found.
+pub(crate) fn look_after<A: Actor<Context = Context<A>>>(
+    name: &'static str,
+    make: impl Fn() -> A + 'static,
+    found: impl Fn(Life, Addr<A>) + 'static,
+) {
+    let died = Rc::new(Notify::new());
+    found(Life::First, start(make(), &died));
+    actix_rt::spawn(async move {
+        loop {
+            died.notified().await;
+            actix_rt::time::sleep(REVIVAL_PAUSE).await;
+            error!(actor = name, "an actor panicked and is started anew");
+            found(Life::Further, start(make(), &died));
         }
-    }
+    });
+}
+
+fn start<A: Actor<Context = Context<A>>>(actor: A, died: &Rc<Notify>) -> Addr<A> {
+    A::create(|context| {
+        context.spawn(LastWords(Rc::clone(died)));
+        actor
+    })
 }

@@ -19,7 +19,7 @@ use super::context::{self, ConnectionContext};
 use super::effects::{Effects, Ending};
 use super::held::Held;
 use super::journal::Farewell;
-use super::messages::{Close, GiveWay, Newcomer, TrieLost};
+use super::messages::{Close, GiveWay, Newcomer};
 use super::outbox::SLICES_PER_WRITE;
 use super::partial::Partial;
 use super::parting::Parting;
@@ -459,17 +459,6 @@ impl Handler<GiveWay> for Connection {
     fn handle(&mut self, _: GiveWay, _context: &mut Self::Context) {
         if self.parting.is_none() {
             self.rare().gives_way = true;
-        }
-    }
-}
-
-impl Handler<TrieLost> for Connection {
-    type Result = ();
-
-    fn handle(&mut self, lost: TrieLost, _context: &mut Self::Context) {
-        let waits = self.rare.as_ref().is_some_and(|rare| !rare.changes.is_empty());
-        if self.parting.is_none() && (lost.unanswered || waits) {
-            self.rare().ending = Some(Ending::because(ReasonCode::ImplementationSpecificError));
         }
     }
 }

@@ -69,11 +69,3 @@ pub struct Reauthenticated {
     /// What it said.
     pub outcome: Option<Given<ExchangeOutcome>>,
 }
-
-/// The worker's topic trie panicked and was started anew.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct TrieLost {
-    /// Whether publishes of this client wait for their acknowledgements.
-    pub unanswered: bool,
-}

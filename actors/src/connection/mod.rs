@@ -29,7 +29,7 @@ pub use handshake::{Refusal, refuse};
 pub use journal::{Farewell, Journal};
 pub use limits::decode_limits;
 pub use listening::{Listener, ListenerKind};
-pub use messages::{Authorized, ChangeInForce, Close, GiveWay, Newcomer, Reauthenticated, TrieLost};
+pub use messages::{Authorized, ChangeInForce, Close, GiveWay, Newcomer, Reauthenticated};
 pub use permit::ConnectionPermit;
 pub use retained::RetainedPieces;
 

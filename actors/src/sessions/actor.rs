@@ -620,14 +620,11 @@ impl Handler<Left> for Sessions {
     }
 }
 
-impl Handler<TrieStarted> for Sessions {
+impl Handler<TrieMadeAnew> for Sessions {
     type Result = ();
 
-    fn handle(&mut self, started: TrieStarted, _ctx: &mut Self::Context) {
-        if started.lost == Lost::Mailbox {
-            self.worker.tell_of_lost_trie(started.worker == self.worker.id);
-        }
-        self.worker.join_again(started.worker);
+    fn handle(&mut self, made: TrieMadeAnew, _ctx: &mut Self::Context) {
+        self.worker.join_again(made.worker);
     }
 }
 

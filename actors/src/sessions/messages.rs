@@ -60,23 +60,13 @@ pub struct WillsJudged;
 #[rtype(result = "()")]
 pub struct ShutDown;
 
-/// The topic trie of a worker was made anew after a panic.
+/// The topic trie of a worker was made anew after a panic: groups whose home it is may lack a member that was just
+/// joining.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct TrieStarted {
+pub struct TrieMadeAnew {
     /// Which worker's.
     pub worker: u16,
-    /// What it had been asked and no longer knows.
-    pub lost: Lost,
-}
-
-/// What a panic of a topic trie cost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lost {
-    /// Only what it was doing; whoever waits for that was told.
-    Nothing,
-    /// All it had not begun.
-    Mailbox,
 }
 
 /// Publishes, as at a lost connection, the wills of all clients, those that are delayed included: the node shuts down.

@@ -19,7 +19,7 @@ use crate::metrics::LedgerTotals;
 use crate::node::{shared, start_auth, start_control, start_metrics, start_worker};
 use crate::sessions::MemoryBackend;
 use crate::settings::Settings;
-use crate::supervision::{LOOK_INTERVAL, Place};
+use crate::supervision::Place;
 use crate::topics::InjectPanic;
 use crate::worker::{NodeShared, Worker};
 
@@ -154,14 +154,14 @@ impl SimulatedNode {
         sleep(time).await;
     }
 
-    /// Lets the topic trie of a worker panic, and waits until another has taken its place. At rest nothing is lost.
+    /// Lets the topic trie of a worker panic, and waits until it goes on. At rest nothing is lost.
     ///
     /// # Panics
     /// When there is no such worker.
     pub async fn break_trie(&self, worker: usize) {
         self.broken_tries.borrow_mut()[worker] += 1;
-        self.shared.peers[worker].trie.do_send(InjectPanic::InHandler);
-        self.pass(2 * LOOK_INTERVAL).await;
+        self.shared.peers[worker].trie.do_send(InjectPanic::InTurn);
+        self.settle().await;
     }
 
     /// Whether its workers take turns in an order that a seed draws.

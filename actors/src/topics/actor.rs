@@ -12,12 +12,12 @@ use std::panic::{self, AssertUnwindSafe};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context as TaskContext, Poll, Waker};
+use std::task::{Context as TaskContext, Poll, Waker, ready};
 
 use actix::fut::ActorFuture;
 use actix::prelude::*;
 use mqtt_codec::ReasonCode;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep, sleep};
 use tracing::error;
 
 use super::current::Current;
@@ -31,7 +31,8 @@ use super::{group_home, shared_part};
 use crate::connection::{ChangeInForce, Close};
 use crate::metrics::{ActorKind, ActorStats};
 use crate::retained::Moment;
-use crate::sessions::{Lost, SessionKey, Subscription, TrieStarted, close};
+use crate::sessions::{SessionKey, Subscription, TrieMadeAnew, close};
+use crate::supervision::REVIVAL_PAUSE;
 use crate::worker::{Worker, go_on_behind_sockets};
 
 /// Room for a burst of batches; the messages in them are bounded by `messages_between_workers_max`.
@@ -113,6 +114,8 @@ pub struct TopicTrie {
     answering: Option<SessionKey>,
     /// A test wants a panic within the next batch.
     panics_in_batch: bool,
+    /// A test wants a panic within the next recovery.
+    panics_in_recovery: bool,
 }
 
 impl TopicTrie {
@@ -131,6 +134,7 @@ impl TopicTrie {
             replying: None,
             answering: None,
             panics_in_batch: false,
+            panics_in_recovery: false,
         }
     }
 
@@ -449,11 +453,11 @@ impl TopicTrie {
     }
 
     /// A turn panicked. What it was doing is given up, and whoever waits for that is disconnected and will send again;
-    /// all that waits behind it is done as ever, by a trie made anew from the sessions.
+    /// all that waits behind it is done as ever, by a trie made anew from the sessions. What a panic in here leaves
+    /// undone is done by the next try.
     fn go_on_after_panic(&mut self) {
         error!("the topic trie panicked; it is made anew and goes on behind what it was doing");
-        self.stats().restarted();
-        self.stats().handled(None);
+        self.panic_in_recovery();
         self.trie = Self::all_subscriptions(&self.worker);
         let (router, current) = Router::after_panic(&mut self.router);
         self.router = router;
@@ -480,38 +484,61 @@ impl TopicTrie {
             }
         }
         self.worker.wake_all();
-        // Groups whose home this is may lack a member that was just joining.
-        self.announce(Lost::Nothing);
+        for peer in &self.worker.node.peers {
+            peer.sessions.do_send(TrieMadeAnew { worker: self.worker.id });
+        }
+        self.stats().handled(None);
+        self.stats().restarted();
     }
 
-    fn announce(&self, lost: Lost) {
-        for peer in &self.worker.node.peers {
-            peer.sessions.do_send(TrieStarted { worker: self.worker.id, lost });
+    #[expect(clippy::panic, reason = "this is what it is for")]
+    fn panic_in_recovery(&mut self) {
+        if std::mem::take(&mut self.panics_in_recovery) {
+            panic!("a panic was injected into a recovery");
         }
     }
 }
 
 /// Runs behind the mailbox, whenever the actor is woken.
-struct Turns;
+#[derive(Default)]
+struct Turns {
+    /// A turn panicked: what it left is put in order before the next.
+    is_broken: bool,
+    /// That panicked too, and is tried again after this.
+    pause: Option<Pin<Box<Sleep>>>,
+}
 
 impl ActorFuture<TopicTrie> for Turns {
     type Output = ();
 
     fn poll(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         trie: &mut TopicTrie,
         _ctx: &mut Context<TopicTrie>,
         task: &mut TaskContext<'_>,
     ) -> Poll<()> {
+        if let Some(pause) = &mut self.pause {
+            ready!(pause.as_mut().poll(task));
+            self.pause = None;
+        }
         trie.worker.departures.borrow_mut().note_trie(task.waker());
         // Not left to end the actor: its mailbox would be lost, with publishes that were acknowledged elsewhere. All that
         // a turn changes is made anew, or lies in cells that unwinding releases.
-        let turn = panic::catch_unwind(AssertUnwindSafe(|| trie.turn(task.waker())));
-        let more = turn.unwrap_or_else(|_| {
-            trie.go_on_after_panic();
-            true
-        });
-        if more {
+        let is_broken = &mut self.is_broken;
+        let turn = panic::catch_unwind(AssertUnwindSafe(|| {
+            if *is_broken {
+                trie.go_on_after_panic();
+                *is_broken = false;
+            }
+            trie.turn(task.waker())
+        }));
+        if turn.is_err() && std::mem::replace(is_broken, true) {
+            // So that a trie which cannot be put in order does not spin.
+            let mut pause = Box::pin(sleep(REVIVAL_PAUSE));
+            let is_over = pause.as_mut().poll(task).is_ready();
+            debug_assert!(!is_over, "it has just begun");
+            self.pause = Some(pause);
+        } else if turn.unwrap_or(true) {
             go_on_behind_sockets(task);
         }
         Poll::Pending
@@ -523,10 +550,7 @@ impl Actor for TopicTrie {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX_CAPACITY);
-        ctx.spawn(Turns);
-        if self.stats().figures().restarts > 0 {
-            self.announce(Lost::Mailbox);
-        }
+        ctx.spawn(Turns::default());
     }
 }
 
@@ -605,12 +629,11 @@ impl Handler<crate::simulation::Inspect> for TopicTrie {
 impl Handler<InjectPanic> for TopicTrie {
     type Result = ();
 
-    #[expect(clippy::panic, reason = "this is what the message is for")]
     fn handle(&mut self, inject: InjectPanic, _ctx: &mut Self::Context) {
-        match inject {
-            InjectPanic::InTurn => self.lanes.push(Owner::Node, Work::InjectPanic),
-            InjectPanic::InBatch => self.panics_in_batch = true,
-            InjectPanic::InHandler => panic!("a panic was injected into a handler of the topic trie"),
+        self.panics_in_batch |= inject == InjectPanic::InBatch;
+        self.panics_in_recovery |= inject == InjectPanic::InRecovery;
+        if inject != InjectPanic::InBatch {
+            self.lanes.push(Owner::Node, Work::InjectPanic);
         }
     }
 }

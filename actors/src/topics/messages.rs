@@ -223,7 +223,7 @@ pub struct Reclaim {
     pub groups: Vec<GroupKey>,
 }
 
-/// Panics in the handler, as a defect would: tests show with it that the node goes on.
+/// Panics, as a defect would: tests show with it that the node goes on.
 #[doc(hidden)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Message)]
 #[rtype(result = "()")]
@@ -232,8 +232,8 @@ pub enum InjectPanic {
     InTurn,
     /// Within the next batch of publishes, behind the first copy of its first message.
     InBatch,
-    /// Where it only takes messages in, which ends the actor.
-    InHandler,
+    /// Where the trie works, and once more where it is put in order afterwards.
+    InRecovery,
 }
 
 /// What a topic trie says of itself.

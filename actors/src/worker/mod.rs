@@ -39,7 +39,7 @@ use std::task::Waker;
 
 use tokio::time::Instant;
 
-use crate::connection::{Effects, TrieLost, outbox::Outbox};
+use crate::connection::{Effects, outbox::Outbox};
 use crate::ledger::Ledger;
 use crate::message::{Batch, Publication, StoredMessage};
 use crate::metrics::{ActorKind, ActorStats, Counters};
@@ -241,12 +241,6 @@ impl Worker {
         self.ledger.close(outbox);
     }
 
-    /// The topic trie's actor ended by a panic. What it had not begun is lost; its successor says so to all
-    /// (`TrieStarted`), and whoever waits for an answer is disconnected and will send again.
-    pub fn trie_was_lost(&self) {
-        self.wake_all();
-    }
-
     /// Wakes all connections: a panic may have lost which of them were appended to.
     pub fn wake_all(&self) {
         *self.wakes.borrow_mut() = Wakes::default();
@@ -272,16 +266,6 @@ impl Worker {
     /// What wakes the network connection that holds a session.
     pub(crate) fn waker_of(&self, key: SessionKey) -> Option<Waker> {
         self.sessions.borrow().get(key)?.online.as_ref()?.waker.clone()
-    }
-
-    /// Tells the connections of this worker that a trie was lost: its own, which also answers publishes, or another's.
-    pub fn tell_of_lost_trie(&self, own: bool) {
-        for session in self.sessions.borrow().iter() {
-            let Some(online) = &session.online else { continue };
-            if let Some(connection) = online.connection.as_ref().and_then(actix::WeakAddr::upgrade) {
-                connection.do_send(TrieLost { unanswered: own && online.unanswered > 0 });
-            }
-        }
     }
 
     /// Sends messages back to the homes of their groups: those of one session, or of several.
