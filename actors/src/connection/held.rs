@@ -63,7 +63,7 @@ impl Connection {
         let worker = &self.worker;
         worker.counters.publishers_held.add(1);
         let closes_at = now + patience(&worker.node.settings);
-        worker.timers.borrow_mut().set(closes_at, Timer::Refused(self.key, self.epoch));
+        worker.set_timer(now, closes_at, Timer::Refused(self.key, self.epoch));
         let waker = worker.waker_of(self.key).filter(|_| limit.may_pass());
         let place = waker.as_ref().map(|waker| worker.node.waitlist.wait(waker));
         if let Some(waker) = &waker {

@@ -5,7 +5,7 @@
 //! left out.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
 use std::time::Duration;
 
 use mqtt_codec::{Connect, ProtocolVersion, ReasonCode};
@@ -15,7 +15,7 @@ use tracing::{Level, enabled, info};
 use super::effects::Ending;
 use super::transport::TransportKind;
 use crate::sessions::{Online, SessionKey};
-use crate::worker::{ByteCount, Worker};
+use crate::worker::{ByteCount, Timer, Worker};
 
 /// What of a client identifier or user name a line shows, in bytes.
 const NAME_BYTES_MAX: usize = 256;
@@ -39,6 +39,8 @@ pub struct Journal {
     /// The second of the latest line, and how many there were in it.
     window: AtomicU64,
     left_out: [AtomicU64; 3],
+    /// Somebody will say what was left out.
+    is_awaited: AtomicBool,
 }
 
 impl Journal {
@@ -49,6 +51,7 @@ impl Journal {
             lines_per_second_max,
             window: AtomicU64::new(0),
             left_out: Default::default(),
+            is_awaited: AtomicBool::new(false),
         }
     }
 
@@ -72,10 +75,16 @@ impl Journal {
                 true
             }
             Err(_) => {
-                self.left_out[entry as usize].fetch_add(1, Relaxed);
+                self.left_out[entry as usize].fetch_add(1, SeqCst);
                 false
             }
         }
+    }
+
+    /// When this second is over, if somebody has to be there then to say what was left out of it, and nobody will.
+    fn next_look(&self, now: Instant) -> Option<Instant> {
+        let is_awaited = self.is_awaited.swap(true, SeqCst);
+        (!is_awaited).then(|| self.started + Duration::from_secs(self.second(now)))
     }
 
     /// Says what was left out of a second that is over.
@@ -87,10 +96,12 @@ impl Journal {
 
     /// Says what was left out.
     pub(crate) fn tell_left_out(&self) {
+        // What is left out behind this needs somebody anew.
+        self.is_awaited.store(false, SeqCst);
         if self.left_out.iter().all(|count| count.load(Relaxed) == 0) {
             return;
         }
-        let [connected, disconnected, refused] = self.left_out.each_ref().map(|count| count.swap(0, Relaxed));
+        let [connected, disconnected, refused] = self.left_out.each_ref().map(|count| count.swap(0, SeqCst));
         info!(
             connected,
             disconnected,
@@ -110,6 +121,9 @@ impl Worker {
         let may = journal.take(entry, now);
         if !may {
             self.counters.client_lines_left_out.add(1);
+            if let Some(at) = journal.next_look(now) {
+                self.set_timer(now, at, Timer::LinesLeftOut);
+            }
         }
         may
     }
@@ -285,6 +299,8 @@ mod tests {
         assert_eq!(taken(Duration::from_millis(999), Entry::Refused), 0);
         let left_out = || journal.left_out.each_ref().map(|count| count.load(Relaxed));
         assert_eq!(left_out(), [2, 0, 5]);
+        let next_look = || journal.next_look(begin + Duration::from_millis(999));
+        assert_eq!([next_look(), next_look()], [Some(begin + Duration::from_secs(1)), None]);
         journal.look(begin + Duration::from_millis(999));
         assert_eq!(left_out(), [2, 0, 5], "that second is not over");
         assert_eq!(taken(Duration::from_secs(1), Entry::Disconnected), 3);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::messages::RetainedMessages;
 use super::store::{EXAMINED_MAX, Piece, Rest};
@@ -16,7 +16,7 @@ use crate::worker::NodeShared;
 
 /// Topic names that are examined before those who publish have their turn at the store.
 pub(super) const LOCKED_MAX: usize = 64;
-/// How often what has expired is removed, and what passes between its parts.
+/// How often what has expired is removed, as long as there is something that will; and what passes between its parts.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 const SWEEP_PAUSE: Duration = Duration::from_millis(1);
 
@@ -56,11 +56,16 @@ impl Retained {
     pub fn new(node: Arc<NodeShared>) -> Self {
         Self { node }
     }
+}
 
-    /// Removes what has expired, a part at a time: others have their turn at this thread, and at the store.
-    fn sweep(&mut self, ctx: &mut Context<Self>) {
-        if self.node.retained_messages.with_store(|store| store.remove_expired(Instant::now())) {
-            ctx.run_later(SWEEP_PAUSE, Self::sweep);
+/// Removes what has expired, a part at a time: others have their turn at this thread, and at the store.
+async fn sweep(node: Arc<NodeShared>) {
+    let kept = &node.retained_messages;
+    loop {
+        kept.some_expire().await;
+        sleep(SWEEP_INTERVAL).await;
+        while kept.with_store(|store| store.remove_expired(Instant::now())) {
+            sleep(SWEEP_PAUSE).await;
         }
     }
 }
@@ -69,7 +74,7 @@ impl Actor for Retained {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.run_interval(SWEEP_INTERVAL, Self::sweep);
+        ctx.spawn(sweep(Arc::clone(&self.node)).into_actor(self));
     }
 }
 

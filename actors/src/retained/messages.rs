@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::charges::{Full, RetainedLimits};
@@ -22,6 +23,8 @@ pub struct RetainedMessages {
     store: Mutex<RetainedStore>,
     len: AtomicUsize,
     room: Arc<Waitlist>,
+    /// Told when there are messages that will expire, and were none.
+    expiring: Notify,
 }
 
 impl RetainedMessages {
@@ -31,6 +34,7 @@ impl RetainedMessages {
             store: Mutex::new(RetainedStore::new(RetainedLimits::of(settings))),
             len: AtomicUsize::new(0),
             room,
+            expiring: Notify::new(),
         }
     }
 
@@ -76,14 +80,25 @@ impl RetainedMessages {
     /// Lets `act` read the store, and remove what has expired. All publishers wait meanwhile: it is to be short.
     pub fn with_store<R>(&self, act: impl FnOnce(&mut RetainedStore) -> R) -> R {
         let mut store = self.store.lock();
-        let before = store.freed();
+        let (before, had_expiring) = (store.freed(), store.has_expiring());
         let result = act(&mut store);
+        let has_expiring = store.has_expiring();
         self.len.store(store.len(), Ordering::SeqCst);
         let has_freed = store.freed() != before;
         drop(store);
         if has_freed {
             self.room.room_was_made();
         }
+        if has_expiring && !had_expiring {
+            self.expiring.notify_one();
+        }
         result
+    }
+
+    /// Waits until there are messages that will expire; for one at a time.
+    pub(super) async fn some_expire(&self) {
+        while !self.store.lock().has_expiring() {
+            self.expiring.notified().await;
+        }
     }
 }

@@ -284,6 +284,11 @@ impl RetainedStore {
         true
     }
 
+    /// Whether there are messages that will expire.
+    pub fn has_expiring(&self) -> bool {
+        !self.by_expiry.is_empty()
+    }
+
     /// Removes what has expired, [`EXPIRED_MAX`] at most. Returns whether there may be more.
     pub fn remove_expired(&mut self, now: Instant) -> bool {
         (0..EXPIRED_MAX).all(|_| self.remove_first_expired(now))

@@ -7,17 +7,20 @@
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::num::{NonZeroU16, NonZeroU32};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::{Context as TaskContext, Poll, ready};
 use std::time::Duration;
 
 use actix::WeakAddr;
+use actix::fut::ActorFuture;
 use actix::prelude::*;
 use auth_actor::{Outcome, QuestionKind};
 use hashbrown::HashMap;
 use mqtt_codec::{ConnAck, ConnAckProperties, Connect, Packet, ProtocolVersion, QoS, ReasonCode};
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep, sleep_until};
 use tracing::{debug, warn};
 
 use super::key::{SessionKey, client_hash};
@@ -33,7 +36,7 @@ use crate::kept::Share;
 use crate::message::{Payload, Publication};
 use crate::metrics::ActorKind;
 use crate::topics::shared_part;
-use crate::worker::{ByteCount, NodeShared, Recent, Since, TICK, Timer, Touch, Worker};
+use crate::worker::{ByteCount, NodeShared, Recent, Since, Timer, Touch, Worker};
 
 /// Room for a burst of reconnecting clients; connections are bounded by `connections_max`.
 const MAILBOX_CAPACITY: usize = 4096;
@@ -54,7 +57,7 @@ impl Sessions {
         Self { worker, waiting: HashMap::new(), committing: Rc::default() }
     }
 
-    fn on_tick(&mut self) {
+    fn see_to_what_is_due(&mut self) {
         let now = Instant::now();
         let due = self.worker.timers.borrow_mut().take_due(now);
         for timer in due {
@@ -62,16 +65,14 @@ impl Sessions {
                 Timer::KeepAlive(key, epoch) => self.keep_alive_due(key, epoch, now),
                 Timer::Offline(key, epoch) => self.worker.offline_due(key, epoch, now),
                 Timer::Refused(key, epoch) => self.worker.wake(key, epoch),
+                Timer::Waiting => {
+                    let late = self.worker.wills_in_doubt.borrow_mut().take_late(now);
+                    late.into_iter().for_each(|admit| self.turn_away(admit));
+                }
+                Timer::LinesLeftOut => self.worker.node.journal.look(now),
+                Timer::Changes => self.commit(),
             }
         }
-        // What a predecessor that panicked left undone, above all.
-        self.go_on_with_wills();
-        let late = self.worker.wills_in_doubt.borrow_mut().take_late(now);
-        late.into_iter().for_each(|admit| self.turn_away(admit));
-        if self.worker.id == 0 {
-            self.worker.node.journal.look(now);
-        }
-        self.commit();
     }
 
     /// Asks for wills in doubt, and takes in who waited for those that are judged.
@@ -118,7 +119,7 @@ impl Sessions {
             close(online, ReasonCode::KeepAliveTimeout);
         } else {
             let due = now + (patience - silence);
-            self.worker.timers.borrow_mut().set(due, Timer::KeepAlive(key, epoch));
+            self.worker.set_timer(now, due, Timer::KeepAlive(key, epoch));
         }
     }
 
@@ -139,6 +140,7 @@ impl Sessions {
                 if !matches!(store.send(Commit { changes }).await, Ok(Ok(()))) {
                     warn!("the session store did not keep a batch of changes; it is sent again");
                     worker.changes.borrow_mut().splice(..0, again);
+                    worker.set_timer_next(Timer::Changes);
                     break;
                 }
             }
@@ -324,7 +326,7 @@ impl Sessions {
         };
         if keep_alive > 0 {
             let due = now + keep_alive_patience(keep_alive);
-            worker.timers.borrow_mut().set(due, Timer::KeepAlive(key, epoch));
+            worker.set_timer(now, due, Timer::KeepAlive(key, epoch));
         }
         worker.counters.packets_sent.add(1);
         worker.counters.connects_accepted.add(1);
@@ -525,14 +527,47 @@ pub(crate) fn close(online: &Online, reason: ReasonCode) {
     }
 }
 
+/// Runs behind the mailbox: sees to what is due, and sleeps until something is.
+struct WhatIsDue {
+    sleep: Pin<Box<Sleep>>,
+    /// Until when it sleeps.
+    until: Option<Instant>,
+}
+
+impl ActorFuture<Sessions> for WhatIsDue {
+    type Output = ();
+
+    fn poll(
+        mut self: Pin<&mut Self>,
+        sessions: &mut Sessions,
+        _ctx: &mut Context<Sessions>,
+        task: &mut TaskContext<'_>,
+    ) -> Poll<()> {
+        sessions.worker.note_alarm(task.waker());
+        loop {
+            let next = sessions.worker.timers.borrow().next_due();
+            let Some(due) = next else { return Poll::Pending };
+            if self.until != next {
+                self.sleep.as_mut().reset(due);
+                self.until = next;
+            }
+            ready!(self.sleep.as_mut().poll(task));
+            self.until = None;
+            sessions.see_to_what_is_due();
+        }
+    }
+}
+
 impl Actor for Sessions {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX_CAPACITY);
-        ctx.run_interval(TICK, |sessions, _| sessions.on_tick());
+        ctx.spawn(WhatIsDue { sleep: Box::pin(sleep_until(Instant::now())), until: None });
         let now = Instant::now();
         // What a predecessor that panicked left undone.
+        ctx.notify(WillsJudged);
+        self.commit();
         let keys = self.worker.sessions.borrow().keys();
         for key in keys {
             self.worker.settle_parting(key, now);

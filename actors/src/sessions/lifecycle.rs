@@ -72,7 +72,7 @@ impl Worker {
                 }
                 session.absence().expires_at = (session.expiry_interval != NEVER_EXPIRES)
                     .then(|| parting.at + Duration::from_secs(session.expiry_interval.into()));
-                self.set_offline_timer(session);
+                self.set_offline_timer(session, now);
             }
         }
         if let Some(will) = will_now {
@@ -89,9 +89,9 @@ impl Worker {
         self.sessions.borrow().get(key).map_or(0, |session| client_hash(session.client_identifier()))
     }
 
-    fn set_offline_timer(&self, session: &Session) {
+    fn set_offline_timer(&self, session: &Session, now: Instant) {
         if let Some(due) = session.next_due() {
-            self.timers.borrow_mut().set(due, Timer::Offline(session.key, session.epoch));
+            self.set_timer(now, due, Timer::Offline(session.key, session.epoch));
         }
     }
 
@@ -110,7 +110,7 @@ impl Worker {
                     session.absence().will_due = None;
                     will = session.replace_will(None);
                 }
-                self.set_offline_timer(session);
+                self.set_offline_timer(session, now);
             }
             expired
         };
@@ -238,7 +238,11 @@ impl Worker {
 
     fn note(&self, session: &Session, change: Change) {
         let client_identifier = session.client_identifier().into();
-        self.changes.borrow_mut().push(SessionChange { client_identifier, change });
+        let mut changes = self.changes.borrow_mut();
+        if changes.is_empty() {
+            self.set_timer_next(Timer::Changes);
+        }
+        changes.push(SessionChange { client_identifier, change });
     }
 
     /// Notes a subscription for the session store, if the session is durable.

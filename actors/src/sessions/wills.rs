@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::key::{Epoch, SessionKey};
 use super::messages::{Admit, WillsJudged};
 use super::session::Will;
-use crate::worker::{NodeShared, Worker};
+use crate::worker::{NodeShared, Timer, Worker};
 
 /// Wills of one worker that are with the auth actor at a time; the others wait for their turn.
 const ASKED_MAX: usize = 64;
@@ -187,7 +187,10 @@ impl Worker {
             let Some(doubt) = doubt else { return Some(admit) };
             wills.push(doubt);
         }
-        wills.wait(Instant::now() + self.node.asking.answer_timeout(), admit);
+        let now = Instant::now();
+        let deadline = now + self.node.asking.answer_timeout();
+        wills.wait(deadline, admit);
+        self.set_timer(now, deadline, Timer::Waiting);
         None
     }
 

@@ -71,8 +71,10 @@ pub struct Worker {
     pub wakes: RefCell<Wakes>,
     /// The read buffer.
     pub scratch: RefCell<Box<[u8]>>,
-    /// What becomes due.
+    /// What becomes due; set by [`set_timer`](Worker::set_timer).
     pub timers: RefCell<Timers>,
+    /// Wakes who sees to what is due.
+    alarm: RefCell<Option<Waker>>,
     /// This worker's page of the ledger.
     pub ledger: Arc<Ledger>,
     /// This worker's counters.
@@ -106,6 +108,7 @@ impl Worker {
             wakes: RefCell::default(),
             scratch: RefCell::new(vec![0; SCRATCH_BYTES].into_boxed_slice()),
             timers: RefCell::new(Timers::new(Instant::now())),
+            alarm: RefCell::default(),
             ledger,
             counters,
             effects: RefCell::default(),
@@ -137,6 +140,34 @@ impl Worker {
     /// Takes a batch back that nobody needs any more.
     pub fn recycle(&self, batch: Batch) {
         self.batches.borrow_mut().give(batch);
+    }
+
+    /// Sets a timer (see [`Timers::set`]).
+    pub fn set_timer(&self, now: Instant, at: Instant, timer: Timer) {
+        if self.timers.borrow_mut().set(now, at, timer) {
+            self.sound_alarm();
+        }
+    }
+
+    /// Sets a timer for the next tick (see [`Timers::set_next`]).
+    pub fn set_timer_next(&self, timer: Timer) {
+        if self.timers.borrow_mut().set_next(timer) {
+            self.sound_alarm();
+        }
+    }
+
+    fn sound_alarm(&self) {
+        if let Some(alarm) = &*self.alarm.borrow() {
+            alarm.wake_by_ref();
+        }
+    }
+
+    /// Notes who sees to what is due, to be woken when something is due sooner than all else.
+    pub(crate) fn note_alarm(&self, waker: &Waker) {
+        let mut alarm = self.alarm.borrow_mut();
+        if !alarm.as_ref().is_some_and(|noted| noted.will_wake(waker)) {
+            *alarm = Some(waker.clone());
+        }
     }
 
     /// Wakes connections whose outboxes were appended to: at the end of a run all of them, before only those with

@@ -1,4 +1,4 @@
-//! What becomes due on one worker: one timer wheel in place of a timer per connection.
+//! What becomes due on one worker, by ticks, in place of a timer per connection.
 //!
 //! An entry is never cancelled: whoever it is for looks, when it is due, whether it still means anything, and sets the
 //! next one. Pure: the present moment is an argument.
@@ -12,6 +12,7 @@ use crate::sessions::{Epoch, SessionKey};
 
 /// How exactly time is kept.
 pub const TICK: Duration = Duration::from_millis(100);
+const TICK_NANOS: u64 = TICK.as_nanos() as u64;
 /// Ten minutes: as long as an entry stays that means nothing any more, however far away it was set.
 const TICKS_AHEAD_MAX: u64 = 6000;
 
@@ -24,6 +25,12 @@ pub enum Timer {
     Offline(SessionKey, Epoch),
     /// To close a client that is not read since a limit refused its publish.
     Refused(SessionKey, Epoch),
+    /// To turn away a CONNECT that has waited for a will of its client to be judged for as long as it may.
+    Waiting,
+    /// To say of how many clients no line was written in a second.
+    LinesLeftOut,
+    /// To send the changes of durable sessions to the session store.
+    Changes,
 }
 
 /// See the module.
@@ -31,7 +38,7 @@ pub enum Timer {
 pub struct Timers {
     began: Instant,
     due: BTreeMap<u64, Vec<Timer>>,
-    /// The tick that what is due was taken out at last.
+    /// The tick at which what is due was taken out last.
     latest: u64,
 }
 
@@ -41,23 +48,48 @@ impl Timers {
         Self { began: now, due: BTreeMap::new(), latest: 0 }
     }
 
-    /// Sets a timer; it is due at the first tick at or after `at`, or in ten minutes if that is sooner.
-    pub fn set(&mut self, at: Instant, timer: Timer) {
-        let ticks = at.saturating_duration_since(self.began).as_nanos().div_ceil(TICK.as_nanos());
-        let ticks = u64::try_from(ticks).unwrap_or(u64::MAX).min(self.latest + TICKS_AHEAD_MAX);
-        self.due.entry(ticks).or_default().push(timer);
+    /// Sets a timer; it is due at the first tick at or after `at`. One of a session, which is set anew when it is due too
+    /// early, is due in ten minutes if that is sooner. Returns whether nothing else is due before.
+    pub fn set(&mut self, now: Instant, at: Instant, timer: Timer) -> bool {
+        let mut tick = self.nanos(at).div_ceil(TICK_NANOS);
+        if matches!(timer, Timer::KeepAlive(..) | Timer::Offline(..)) {
+            tick = tick.min(self.nanos(now) / TICK_NANOS + TICKS_AHEAD_MAX);
+        }
+        self.set_at(tick, timer)
+    }
+
+    /// Sets a timer for the tick behind the one at which what is due was taken out last; if that is over, it is due at
+    /// once. Returns whether nothing else is due before.
+    pub fn set_next(&mut self, timer: Timer) -> bool {
+        self.set_at(self.latest + 1, timer)
+    }
+
+    fn set_at(&mut self, tick: u64, timer: Timer) -> bool {
+        let is_first = self.due.first_key_value().is_none_or(|(first, _)| tick < *first);
+        self.due.entry(tick).or_default().push(timer);
+        is_first
+    }
+
+    /// When something is due next; none if there is nothing.
+    pub fn next_due(&self) -> Option<Instant> {
+        let (tick, _) = self.due.first_key_value()?;
+        Some(self.began + Duration::from_nanos(tick * TICK_NANOS))
     }
 
     /// Takes out what is due, and nothing else.
     pub fn take_due(&mut self, now: Instant) -> Vec<Timer> {
-        let elapsed = now.saturating_duration_since(self.began).as_nanos() / TICK.as_nanos();
-        let tick = u64::try_from(elapsed).unwrap_or(u64::MAX);
+        let tick = self.nanos(now) / TICK_NANOS;
         self.latest = tick;
         let mut due = Vec::new();
         while let Some(first) = self.due.first_entry().filter(|first| *first.key() <= tick) {
             due.append(&mut first.remove());
         }
         due
+    }
+
+    /// From the beginning to a moment, in nanoseconds: enough for some hundred years.
+    fn nanos(&self, at: Instant) -> u64 {
+        u64::try_from(at.saturating_duration_since(self.began).as_nanos()).unwrap_or(u64::MAX)
     }
 }
 
@@ -70,9 +102,16 @@ mod tests {
         let start = Instant::now();
         let mut timers = Timers::new(start);
         let key = SessionKey { index: 1, generation: 1, worker: 0 };
-        timers.set(start + Duration::from_millis(1234), Timer::Offline(key, 1));
+        assert_eq!(timers.next_due(), None);
+        assert!(timers.set(start, start + Duration::from_millis(1234), Timer::Offline(key, 1)));
+        assert!(
+            !timers.set(start, start + Duration::from_millis(1250), Timer::Offline(key, 2)),
+            "the same tick"
+        );
+        assert_eq!(timers.next_due(), Some(start + Duration::from_millis(1300)));
         assert!(timers.take_due(start + Duration::from_millis(1233)).is_empty());
-        assert_eq!(timers.take_due(start + Duration::from_millis(1300)), [Timer::Offline(key, 1)]);
+        let due = timers.take_due(start + Duration::from_millis(1300));
+        assert_eq!(due, [Timer::Offline(key, 1), Timer::Offline(key, 2)]);
         assert!(timers.take_due(start + Duration::from_secs(10)).is_empty());
     }
 
@@ -84,9 +123,11 @@ mod tests {
         let key = SessionKey { index: 1, generation: 1, worker: 0 };
         let (week, minute) = (Duration::from_secs(604_800), Duration::from_secs(60));
         assert!(timers.take_due(start + minute).is_empty());
-        timers.set(start + week, Timer::Offline(key, 1));
+        timers.set(start + minute, start + week, Timer::Offline(key, 1));
+        timers.set(start + minute, start + week, Timer::Refused(key, 1));
         assert!(timers.take_due(start + 10 * minute).is_empty());
         assert_eq!(timers.take_due(start + 11 * minute), [Timer::Offline(key, 1)]);
+        assert_eq!(timers.take_due(start + week), [Timer::Refused(key, 1)], "nobody sets it anew");
         assert!(timers.due.is_empty());
     }
 
@@ -98,14 +139,26 @@ mod tests {
         let mut timers = Timers::new(start);
         let timer = |index| Timer::KeepAlive(SessionKey { index, generation: 1, worker: 0 }, 7);
         for (ticks, index) in [(3, 3), (1, 1), (2, 2), (3, 33), (9, 9), (0, 0)] {
-            timers.set(at(ticks), timer(index));
+            timers.set(start, at(ticks), timer(index));
         }
         assert_eq!(timers.take_due(at(0)), [timer(0)]);
         assert_eq!(timers.take_due(at(3)), [timer(1), timer(2), timer(3), timer(33)]);
         // Late: due at once.
-        timers.set(at(1), timer(4));
+        assert!(timers.set(at(3), at(1), timer(4)), "nothing is due before");
         assert_eq!(timers.take_due(at(3)), [timer(4)]);
         assert!(timers.take_due(at(8)).is_empty());
         assert_eq!(timers.take_due(at(9)), [timer(9)]);
+    }
+
+    /// What is set for the next tick is due at once where time went on since the last one, and a tick later otherwise.
+    #[test]
+    fn once_a_tick() {
+        let start = Instant::now();
+        let mut timers = Timers::new(start);
+        assert!(timers.set_next(Timer::Changes));
+        assert_eq!(timers.take_due(start + 50 * TICK), [Timer::Changes]);
+        timers.set_next(Timer::Changes);
+        assert!(timers.take_due(start + 50 * TICK).is_empty());
+        assert_eq!(timers.next_due(), Some(start + 51 * TICK));
     }
 }

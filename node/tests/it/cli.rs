@@ -235,6 +235,11 @@ impl Running {
         url.split("//").nth(1).unwrap().split('/').next().unwrap().parse().unwrap()
     }
 
+    /// The number of its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn signal(&self, name: &str) {
         signal(name, self.child.id());
     }

@@ -12,6 +12,7 @@ mod connect;
 mod defaults;
 mod fields;
 mod harness;
+mod idle;
 mod keep_alive;
 mod ledger;
 mod limits;
