@@ -62,6 +62,18 @@ pub struct ClientLedger {
     pub dropped: BTreeMap<&'static str, u64>,
 }
 
+/// Whether a node serves everybody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Readiness {
+    /// It does.
+    Ready,
+    /// It has not loaded all the sessions that the store keeps: clients that may have one are refused, and nobody is
+    /// let in before it was tried.
+    SessionsNotLoaded,
+    /// It accepts no network connections any more.
+    ShutsDown,
+}
+
 /// See the module.
 #[derive(Debug, Clone)]
 pub struct AdminHandle {
@@ -79,9 +91,15 @@ impl AdminHandle {
         Self { shared, metrics, accepting }
     }
 
-    /// Whether the node accepts network connections.
-    pub fn ready(&self) -> bool {
-        self.accepting.load(Ordering::Acquire)
+    /// Whether the node serves everybody.
+    pub fn readiness(&self) -> Readiness {
+        if !self.accepting.load(Ordering::Acquire) {
+            Readiness::ShutsDown
+        } else if !self.shared.restoration.is_complete() {
+            Readiness::SessionsNotLoaded
+        } else {
+            Readiness::Ready
+        }
     }
 
     /// All figures in Prometheus' text format.

@@ -1,9 +1,9 @@
 //! The actors of a Micro MQ node, and the plain structs that think for them.
 //!
 //! A node has one thread per worker and one for control. On a worker live the [`connection`] actors, one
-//! [`topics::TopicTrie`] and one [`sessions::Sessions`]; on the control thread [`retained::Retained`],
-//! [`sessions::SessionStore`], [`metrics::Metrics`] and the auth actor. [`Node::start`] starts all of it. Nothing in
-//! here reads files, the environment or signals.
+//! [`topics::TopicTrie`] and one [`sessions::Sessions`]; on the control thread [`retained::Retained`] and
+//! [`metrics::Metrics`]. The auth actor has a thread of its own, and so has the backend of the
+//! [`sessions::SessionStore`]. [`Node::start`] starts all of it. Nothing in here reads files, the environment or signals.
 
 mod admin;
 pub mod connection;
@@ -24,7 +24,7 @@ mod throttle;
 pub mod topics;
 pub mod worker;
 
-pub use admin::{AdminHandle, ClientLedger, NodeLedger, Unanswered};
+pub use admin::{AdminHandle, ClientLedger, NodeLedger, Readiness, Unanswered};
 pub use connection::transport::{AllowedOrigins, OriginError, PacketsPerFrame, WebSocketOptions};
 pub use connection::{Listener, ListenerKind};
 pub use node::{BindError, Node, NodeOptions, RunningNode, ShutdownReport, StartError, bind_errors, workers};

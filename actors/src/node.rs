@@ -1,6 +1,5 @@
 //! A whole node: its threads, their actors, and how they start and stop.
 
-use std::cell::RefCell;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -20,7 +19,10 @@ use crate::connection::{Journal, Listener, Listening, accept, decode_limits};
 use crate::kept::NodeKept;
 use crate::metrics::{ActorKind, Metrics, WorkerStats};
 use crate::retained::{PublishOrder, Retained, RetainedMessages};
-use crate::sessions::{MemoryBackend, PublishWills, SessionBackend, SessionStore, Sessions, ShutDown};
+use crate::sessions::{
+    KeepChanges, MemoryBackend, PublishWills, Restoration, SessionBackend, SessionStore, Sessions, ShutDown,
+    start_store,
+};
 use crate::settings::{Settings, WorkerSettings};
 use crate::supervision::{Life, Place, look_after};
 use crate::topics::{Directory, ObserveTrie, TopicTrie, WORKERS_MAX};
@@ -61,6 +63,9 @@ pub enum StartError {
     /// More workers than the directory has bits for.
     #[error("node.workers: {0} is more than {WORKERS_MAX}")]
     TooManyWorkers(usize),
+    /// The session store has no thread.
+    #[error("the thread of the session store could not be started")]
+    StoreThread(#[source] io::Error),
     /// A thread ended before its actors were started.
     #[error("a thread of the node ended while it started")]
     ThreadEnded,
@@ -78,11 +83,19 @@ pub struct RunningNode {
     shared: Arc<NodeShared>,
     metrics: Arc<Place<Metrics>>,
     listeners: Vec<(String, SocketAddr)>,
-    /// Control and workers.
-    arbiters: Vec<Arbiter>,
-    auth_arbiter: Arbiter,
+    threads: Threads,
+    opened: watch::Receiver<bool>,
     stop: watch::Sender<bool>,
     accepting: Arc<AtomicBool>,
+}
+
+/// The threads of a node.
+struct Threads {
+    /// Control and workers.
+    arbiters: Vec<Arbiter>,
+    auth: Arbiter,
+    /// Completed when that of the session store ends.
+    store_ended: oneshot::Receiver<()>,
 }
 
 /// Starts nodes.
@@ -95,7 +108,7 @@ impl Node {
     /// # Errors
     /// When a port cannot be bound, or a thread cannot be started.
     pub async fn start(options: NodeOptions) -> Result<RunningNode, StartError> {
-        Self::start_with(options, || Rc::new(RefCell::new(MemoryBackend::default()))).await
+        Self::start_with(options, || Box::new(MemoryBackend::default())).await
     }
 
     /// The same, with another backend of the session store; it is made on the thread that uses it.
@@ -104,7 +117,7 @@ impl Node {
     /// As [`start`](Self::start).
     pub async fn start_with(
         options: NodeOptions,
-        backend: impl FnOnce() -> Rc<RefCell<dyn SessionBackend>> + Send + 'static,
+        backend: impl FnOnce() -> Box<dyn SessionBackend> + Send + 'static,
     ) -> Result<RunningNode, StartError> {
         let provider = Provider::from_settings(&options.auth)?;
         Self::start_on(options, provider, backend).await
@@ -117,7 +130,7 @@ impl Node {
     pub async fn start_on(
         options: NodeOptions,
         provider: Provider,
-        backend: impl FnOnce() -> Rc<RefCell<dyn SessionBackend>> + Send + 'static,
+        backend: impl FnOnce() -> Box<dyn SessionBackend> + Send + 'static,
     ) -> Result<RunningNode, StartError> {
         let workers = workers(&options.settings.node);
         if workers > WORKERS_MAX {
@@ -129,12 +142,13 @@ impl Node {
         // Nobody is let in before all workers can take clients over.
         let (open, opened) = watch::channel(false);
         let metrics = Arc::new(Place::default());
+        let store_ended = start_store(&shared, backend).map_err(StartError::StoreThread)?;
         let mut arbiters = vec![Arbiter::new()];
         let (ready, started) = oneshot::channel();
         arbiters[0].spawn_fn({
             let shared = Arc::clone(&shared);
             move || {
-                start_control(&shared, backend());
+                start_control(&shared);
                 // The one who waits may have given up; then nothing waits for this thread.
                 let _ = ready.send(());
             }
@@ -173,9 +187,17 @@ impl Node {
         });
         // Who is told that the node is ready may ask for its figures.
         started.await.map_err(|_| StartError::ThreadEnded)?;
-        open.send_replace(true);
+        arbiters[0].spawn({
+            let shared = Arc::clone(&shared);
+            async move {
+                // Sessions whose subscriptions are not known yet would miss what is published.
+                shared.restoration.until_tried().await;
+                open.send_replace(true);
+            }
+        });
         let accepting = Arc::new(AtomicBool::new(true));
-        Ok(RunningNode { shared, metrics, listeners, arbiters, auth_arbiter, stop, accepting })
+        let threads = Threads { arbiters, auth: auth_arbiter, store_ended };
+        Ok(RunningNode { shared, metrics, listeners, threads, opened, stop, accepting })
     }
 }
 
@@ -229,7 +251,8 @@ pub(crate) fn shared(
         directory: Directory::new(workers),
         peers: (0..workers).map(|_| Peer::new(&settings, &kept)).collect(),
         retained: Place::default(),
-        store: Place::default(),
+        store: SessionStore::default(),
+        restoration: Restoration::new(workers),
         auth: Place::default(),
         asking: Asking::new(auth, provider.live_policy()),
         policy: provider.live_policy(),
@@ -286,7 +309,7 @@ pub(crate) fn start_auth(shared: &Arc<NodeShared>, provider: Provider) {
 }
 
 /// Starts the actors of the control thread on this one, but the metrics actor.
-pub(crate) fn start_control(shared: &Arc<NodeShared>, backend: Rc<RefCell<dyn SessionBackend>>) {
+pub(crate) fn start_control(shared: &Arc<NodeShared>) {
     let node = Arc::clone(shared);
     start(
         shared,
@@ -294,14 +317,6 @@ pub(crate) fn start_control(shared: &Arc<NodeShared>, backend: Rc<RefCell<dyn Se
         |shared| &shared.control_stats,
         move || Retained::new(Arc::clone(&node)),
         |shared, addr| shared.retained.set(addr),
-    );
-    let node = Arc::clone(shared);
-    start(
-        shared,
-        ActorKind::SessionStore,
-        |shared| &shared.control_stats,
-        move || SessionStore::new(Arc::clone(&node), Rc::clone(&backend)),
-        |shared, addr| shared.store.set(addr),
     );
 }
 
@@ -362,6 +377,8 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 const RELOAD_PATIENCE: Duration = Duration::from_secs(5);
 /// How long the thread of the auth actor may take to end: as good as no time, unless its provider holds it up.
 const AUTH_PATIENCE: Duration = Duration::from_millis(200);
+/// The same for that of the session store; and how long it may take for the latest changes if the grace period is over.
+const STORE_PATIENCE: Duration = Duration::from_millis(200);
 
 /// Whether a thread that was stopped ends in time. One that does not is left behind: it ends with the process.
 async fn ended(arbiter: Arbiter, patience: Duration) -> bool {
@@ -374,10 +391,39 @@ async fn ended(arbiter: Arbiter, patience: Duration) -> bool {
     waiting.is_ok() && timeout(patience, ended).await.is_ok()
 }
 
+impl Threads {
+    async fn end(self, shared: &NodeShared, grace: Duration) {
+        for arbiter in self.arbiters.iter().chain([&self.auth]) {
+            arbiter.stop();
+        }
+        for arbiter in self.arbiters {
+            if !ended(arbiter, grace).await {
+                warn!("a thread of the node did not end in time");
+            }
+        }
+        if !ended(self.auth, AUTH_PATIENCE).await {
+            warn!("the provider of auth.provider holds its thread up; the node ends without it");
+        }
+        shared.store.end();
+        if timeout(STORE_PATIENCE, self.store_ended).await.is_err() {
+            warn!("the backend of the session store holds its thread up; the node ends without it");
+        }
+    }
+}
+
 impl RunningNode {
     /// Where it listens: each listener's name and address.
     pub fn listeners(&self) -> &[(String, SocketAddr)] {
         &self.listeners
+    }
+
+    /// Waits until it accepts network connections: until each worker has the sessions that the store keeps, or has heard
+    /// that they cannot be loaded.
+    pub async fn until_open(&self) {
+        // An error says that the node gave up: then it never does.
+        if self.opened.clone().wait_for(|opened| *opened).await.is_err() {
+            std::future::pending::<()>().await;
+        }
     }
 
     /// What its actors share.
@@ -417,7 +463,7 @@ impl RunningNode {
 
     /// Shuts down, in this order: (1) no new connections, (2) wills are published and routed, unless the settings say
     /// otherwise, (3) clients are told (0x8B) and outboxes flushed, until all are gone or the grace period ends,
-    /// (4) the threads end.
+    /// (4) the session store keeps what changed, (5) the threads end.
     pub async fn shutdown(self, grace: Duration) -> ShutdownReport {
         let deadline = Instant::now() + grace;
         self.accepting.store(false, Ordering::Release);
@@ -432,20 +478,27 @@ impl RunningNode {
             actix_rt::time::sleep(LOOK_INTERVAL).await;
         }
         let connections_cut = self.shared.connections.load(Ordering::Relaxed);
-        for arbiter in self.arbiters.iter().chain([&self.auth_arbiter]) {
-            arbiter.stop();
-        }
-        for arbiter in self.arbiters {
-            if !ended(arbiter, grace).await {
-                warn!("a thread of the node did not end in time");
-            }
-        }
-        if !ended(self.auth_arbiter, AUTH_PATIENCE).await {
-            warn!("the provider of auth.provider holds its thread up; the node ends without it");
-        }
+        self.keep_changes(deadline).await;
+        self.threads.end(&self.shared, grace).await;
         self.shared.journal.tell_left_out();
         info!(connections_cut, "the node has shut down");
         ShutdownReport { connections_cut }
+    }
+
+    /// Hands to the session store what it has not kept yet.
+    async fn keep_changes(&self, deadline: Instant) {
+        let asked: Vec<_> = self.shared.peers.iter().filter_map(|peer| peer.sessions.addr()).collect();
+        let asked: Vec<_> = asked.iter().map(|sessions| sessions.send(KeepChanges)).collect();
+        let kept = async {
+            for kept in asked {
+                // A thread that has ended has nothing to keep.
+                let _ = kept.await;
+            }
+        };
+        let patience = deadline.saturating_duration_since(Instant::now()).max(STORE_PATIENCE);
+        if timeout(patience, kept).await.is_err() {
+            warn!("the session store did not answer in time; it may not have kept the latest changes");
+        }
     }
 
     async fn publish_wills(&self, deadline: Instant) {

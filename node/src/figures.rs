@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use micro_mq_actors::{AdminHandle, Unanswered};
+use micro_mq_actors::{AdminHandle, Readiness, Unanswered};
 
 use crate::admin::{AdminError, AdminSource, Answer};
 use crate::logging::LogQueue;
@@ -21,8 +21,8 @@ impl Figures {
 }
 
 impl AdminSource for Figures {
-    fn ready(&self) -> bool {
-        self.actors.ready()
+    fn readiness(&self) -> Readiness {
+        self.actors.readiness()
     }
 
     fn metrics(&self) -> Answer<String> {

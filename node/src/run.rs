@@ -66,14 +66,23 @@ async fn serve(
         }
         None => None,
     };
-    info!(version = env!("CARGO_PKG_VERSION"), workers = node.shared().peers.len(), "the node is ready");
-    announce(config, node.listeners(), admin.as_ref().map(AdminServer::address));
-
-    while requests.next().await == Request::Reload {
-        match config.auth.provider {
-            ProviderKind::File => node.reload_auth(),
-            _ => info!("SIGHUP: nothing to read again, auth.provider is not \"file\""),
+    let ready = async {
+        node.until_open().await;
+        info!(version = env!("CARGO_PKG_VERSION"), workers = node.shared().peers.len(), "the node is ready");
+        announce(config, node.listeners(), admin.as_ref().map(AdminServer::address));
+        std::future::pending().await
+    };
+    let asked_to_stop = async {
+        while requests.next().await == Request::Reload {
+            match config.auth.provider {
+                ProviderKind::File => node.reload_auth(),
+                _ => info!("SIGHUP: nothing to read again, auth.provider is not \"file\""),
+            }
         }
+    };
+    tokio::select! {
+        () = ready => {}
+        () = asked_to_stop => {}
     }
 
     info!("shutting down");

@@ -60,6 +60,8 @@ counters! {
     client_lines_left_out,
     /// CONNECTs refused at `sessions_max`.
     sessions_full,
+    /// CONNECTs refused since the sessions that the store keeps are not loaded.
+    sessions_not_loaded,
     /// CONNECTs refused at `queued_bytes_max`, for their will.
     wills_full,
     /// Network connections without a complete CONNECT within `connect_timeout_ms`.

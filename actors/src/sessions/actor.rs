@@ -4,7 +4,6 @@
 //! Two connections with one client identifier always meet here, one after the other, so takeover and resumption need no
 //! protocol between threads. The sessions themselves lie in the worker's table and outlive this actor.
 
-use std::cell::Cell;
 use std::collections::VecDeque;
 use std::num::{NonZeroU16, NonZeroU32};
 use std::pin::Pin;
@@ -21,21 +20,18 @@ use auth_actor::{Outcome, QuestionKind};
 use hashbrown::HashMap;
 use mqtt_codec::{ConnAck, ConnAckProperties, Connect, Packet, ProtocolVersion, QoS, ReasonCode};
 use tokio::time::{Instant, Sleep, sleep_until};
-use tracing::{debug, warn};
+use tracing::debug;
 
 use super::key::{SessionKey, client_hash};
 use super::messages::*;
 use super::online::{Online, OutgoingAliases, RareOnline, Reading};
-use super::session::{NEVER_EXPIRES, Session, Will};
-use super::store::{Commit, Load};
-use super::subscriptions::subscription_bytes;
+use super::session::{Session, Will};
 use crate::connection::{
     Close, Connection, ConnectionPermit, GiveWay, Newcomer, Refusal, refuse, transport::Transport,
 };
 use crate::kept::Share;
 use crate::message::{Payload, Publication};
 use crate::metrics::ActorKind;
-use crate::topics::shared_part;
 use crate::worker::{ByteCount, NodeShared, Recent, Since, Timer, Touch, Worker};
 
 /// Room for a burst of reconnecting clients; connections are bounded by `connections_max`.
@@ -43,18 +39,16 @@ const MAILBOX_CAPACITY: usize = 4096;
 
 /// See the module.
 pub struct Sessions {
-    worker: Rc<Worker>,
+    pub(super) worker: Rc<Worker>,
     /// Who waits for a session until the network connection that holds it has given way; as many as there are network
     /// connections at most.
     waiting: HashMap<SessionKey, VecDeque<Admission>>,
-    /// A batch of changes is with the session store.
-    committing: Rc<Cell<bool>>,
 }
 
 impl Sessions {
     /// For the sessions of one worker.
     pub fn new(worker: Rc<Worker>) -> Self {
-        Self { worker, waiting: HashMap::new(), committing: Rc::default() }
+        Self { worker, waiting: HashMap::new() }
     }
 
     fn see_to_what_is_due(&mut self) {
@@ -70,7 +64,7 @@ impl Sessions {
                     late.into_iter().for_each(|admit| self.turn_away(admit));
                 }
                 Timer::LinesLeftOut => self.worker.node.journal.look(now),
-                Timer::Changes => self.commit(),
+                Timer::Changes => self.worker.keep_changes(),
             }
         }
     }
@@ -123,31 +117,6 @@ impl Sessions {
         }
     }
 
-    /// Sends the changes of durable sessions to the store, one batch after the other; what it could not keep is sent
-    /// again, before what changed since.
-    fn commit(&self) {
-        if self.worker.changes.borrow().is_empty() || self.committing.replace(true) {
-            return;
-        }
-        let (worker, committing) = (Rc::clone(&self.worker), Rc::clone(&self.committing));
-        actix_rt::spawn(async move {
-            while let Some(store) = worker.node.store.addr() {
-                let changes = std::mem::take(&mut *worker.changes.borrow_mut());
-                if changes.is_empty() {
-                    break;
-                }
-                let again = changes.clone();
-                if !matches!(store.send(Commit { changes }).await, Ok(Ok(()))) {
-                    warn!("the session store did not keep a batch of changes; it is sent again");
-                    worker.changes.borrow_mut().splice(..0, again);
-                    worker.set_timer_next(Timer::Changes);
-                    break;
-                }
-            }
-            committing.set(false);
-        });
-    }
-
     /// Judges a network connection, and takes it in when nobody holds the session it asks for any more.
     fn admit(&mut self, admit: Admit) {
         let worker = Rc::clone(&self.worker);
@@ -191,6 +160,10 @@ impl Sessions {
         }
         // All that refuses comes before anything is touched, so that a refusal leaves everything as it was.
         let place = if worker.stopping.get() {
+            Err(Refusal { version, reason: ReasonCode::ServerUnavailable, limit })
+        } else if !worker.is_restored() && (!connect.clean_start || expiry_interval > 0) {
+            // Its session may be kept and not be here: it may come again, and is not told that there is none.
+            worker.counters.sessions_not_loaded.add(1);
             Err(Refusal { version, reason: ReasonCode::ServerUnavailable, limit })
         } else if admit.revision != worker.node.policy.revision() {
             // Users and rules were read anew on the way here: it may come again, and is judged by those.
@@ -291,6 +264,9 @@ impl Sessions {
                 session.absence().will_due = will_due.or(session.will.is_some().then_some(now));
             }
             worker.end_session(key, now);
+        }
+        if !worker.is_restored() {
+            worker.note_outdated(&connect.client_identifier);
         }
         let existing = existing.filter(|_| !connect.clean_start);
         match existing {
@@ -417,11 +393,11 @@ struct Admission {
 }
 
 /// A place among the node's sessions, until a session has it or it is not needed.
-struct SessionPlace(Option<Arc<NodeShared>>);
+pub(super) struct SessionPlace(Option<Arc<NodeShared>>);
 
 impl SessionPlace {
     /// Takes a place, if there is one; for a client that has a session there is, since that ends or goes on.
-    fn take(node: &Arc<NodeShared>, has_one: bool) -> Option<Self> {
+    pub(super) fn take(node: &Arc<NodeShared>, has_one: bool) -> Option<Self> {
         let max = node.settings.session.sessions_max;
         let taken = node.sessions.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |held| {
             (held < max || has_one).then_some(held + 1)
@@ -430,7 +406,7 @@ impl SessionPlace {
     }
 
     /// A session has it, and gives it back when it ends.
-    fn keep(mut self) {
+    pub(super) fn keep(mut self) {
         self.0 = None;
     }
 }
@@ -567,50 +543,12 @@ impl Actor for Sessions {
         let now = Instant::now();
         // What a predecessor that panicked left undone.
         ctx.notify(WillsJudged);
-        self.commit();
+        self.worker.keep_changes();
         let keys = self.worker.sessions.borrow().keys();
         for key in keys {
             self.worker.settle_parting(key, now);
         }
-        let Some(store) = self.worker.node.store.addr() else { return };
-        let load = store.send(Load { worker: self.worker.id }).into_actor(self);
-        // Clients are admitted once the sessions they may resume are known.
-        ctx.wait(load.map(move |loaded, sessions, _| match loaded {
-            Ok(Ok(stored)) => sessions.restore(stored, now),
-            _ => warn!("the session store did not answer; sessions it may hold are not resumed"),
-        }));
-    }
-}
-
-impl Sessions {
-    /// Brings sessions back that are kept and not in the table: those of an earlier life of the process.
-    fn restore(&mut self, stored: Vec<(Arc<str>, super::store::StoredSession)>, now: Instant) {
-        for (client_identifier, stored) in stored {
-            if self.worker.sessions.borrow().find(&client_identifier).is_some() {
-                continue;
-            }
-            let Some(place) = SessionPlace::take(&self.worker.node, false) else { continue };
-            place.keep();
-            let (key, epoch) = {
-                let mut sessions = self.worker.sessions.borrow_mut();
-                let session = sessions.create(&client_identifier, ProtocolVersion::V5);
-                session.expiry_interval = stored.expiry_interval;
-                session.stored_expiry_interval = stored.expiry_interval;
-                session.subscriptions = stored.subscriptions.into_iter().collect();
-                let held = &self.worker.counters.held;
-                session.subscriptions.keys().for_each(|filter| held.subscribed(filter));
-                session.subscription_bytes =
-                    session.subscriptions.keys().map(|filter| subscription_bytes(filter)).sum();
-                if session.subscriptions.keys().any(|filter| shared_part(filter).is_some()) {
-                    session.load = Some(Arc::default());
-                }
-                session.absence().expires_at = (stored.expiry_interval != NEVER_EXPIRES)
-                    .then(|| now + Duration::from_secs(stored.expiry_interval.into()));
-                (session.key, session.epoch)
-            };
-            self.worker.subscribe_all(key);
-            self.worker.offline_due(key, epoch, now);
-        }
+        self.load(ctx);
     }
 }
 
@@ -711,7 +649,6 @@ impl Handler<ShutDown> for Sessions {
         for admit in waiting {
             self.admit(admit);
         }
-        self.commit();
     }
 }
 

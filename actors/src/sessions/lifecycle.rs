@@ -9,8 +9,6 @@ use tokio::time::Instant;
 use super::key::{Epoch, SessionKey, client_hash};
 use super::online::Online;
 use super::session::{NEVER_EXPIRES, Parting, Session};
-use super::store::{Change, SessionChange};
-use super::subscriptions::Subscription;
 use crate::topics::{Added, GivenBack, Join, MemberState, Subscribe, Unsubscribe, group_home, shared_part};
 use crate::worker::{Timer, Worker};
 
@@ -222,40 +220,6 @@ impl Worker {
                 let join = Join { client, session: key, filters: shared, online, durable, load, reply: None };
                 self.tell_trie(home, join);
             }
-        }
-    }
-
-    /// Notes for the session store how long a session is kept, or that it ends, if that changed.
-    pub fn note_expiry(&self, session: &mut Session) {
-        let expiry_interval = session.expiry_interval;
-        if session.stored_expiry_interval != expiry_interval {
-            session.stored_expiry_interval = expiry_interval;
-            let change =
-                if session.is_durable() { Change::Exists { expiry_interval } } else { Change::Ended };
-            self.note(session, change);
-        }
-    }
-
-    fn note(&self, session: &Session, change: Change) {
-        let client_identifier = session.client_identifier().into();
-        let mut changes = self.changes.borrow_mut();
-        if changes.is_empty() {
-            self.set_timer_next(Timer::Changes);
-        }
-        changes.push(SessionChange { client_identifier, change });
-    }
-
-    /// Notes a subscription for the session store, if the session is durable.
-    pub fn note_subscribed(&self, session: &Session, filter: &Arc<str>, subscription: Option<Subscription>) {
-        if session.is_durable() {
-            let filter = Arc::clone(filter);
-            self.note(
-                session,
-                match subscription {
-                    Some(subscription) => Change::Subscribed(filter, subscription),
-                    None => Change::Unsubscribed(filter),
-                },
-            );
         }
     }
 }

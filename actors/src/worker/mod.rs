@@ -37,6 +37,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
 
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::connection::{Effects, outbox::Outbox};
@@ -45,8 +46,8 @@ use crate::message::{Batch, Publication, StoredMessage};
 use crate::metrics::{ActorKind, ActorStats, Counters};
 use crate::retained::Moment;
 use crate::sessions::{
-    Desk, Epoch, FrameCache, Offered, QueueEnds, Replay, SessionChange, SessionKey, Subscription, Wanted,
-    WillsInDoubt,
+    Changes, Desk, Epoch, FrameCache, Offered, QueueEnds, Replay, Restoring, SessionKey, Subscription,
+    Wanted, WillsInDoubt,
 };
 use crate::topics::{GiveBack, GivenBack, Groups};
 
@@ -82,7 +83,11 @@ pub struct Worker {
     /// What the step of a connection asks for.
     pub effects: RefCell<Effects>,
     /// Changes of durable sessions on their way to the session store.
-    pub changes: RefCell<Vec<SessionChange>>,
+    pub changes: RefCell<Changes>,
+    /// Told when the store has kept all of them, or could not.
+    pub changes_settled: Notify,
+    /// How far the sessions have come back that the store keeps.
+    pub restoring: RefCell<Restoring>,
     /// Wills that were allowed by earlier rules, until they are judged by those in force.
     pub wills_in_doubt: RefCell<WillsInDoubt>,
     /// When the latest subscription began.
@@ -113,6 +118,8 @@ impl Worker {
             counters,
             effects: RefCell::default(),
             changes: RefCell::default(),
+            changes_settled: Notify::new(),
+            restoring: RefCell::default(),
             wills_in_doubt: RefCell::default(),
             newest_subscription: Cell::default(),
             stopping: Cell::new(false),

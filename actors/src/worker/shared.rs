@@ -13,7 +13,7 @@ use crate::kept::NodeKept;
 use crate::ledger::Ledger;
 use crate::metrics::{ActorKind, ActorStats, Counters, WorkerStats};
 use crate::retained::{PublishOrder, Retained, RetainedMessages, RetainedUnderway};
-use crate::sessions::{SessionStore, Sessions};
+use crate::sessions::{Restoration, SessionStore, Sessions};
 use crate::settings::Settings;
 use crate::supervision::Place;
 use crate::throttle::Throttle;
@@ -76,7 +76,9 @@ pub struct NodeShared {
     /// Gives out retained messages.
     pub retained: Place<Retained>,
     /// Keeps durable sessions.
-    pub store: Place<SessionStore>,
+    pub store: SessionStore,
+    /// How far those have come back that it keeps.
+    pub restoration: Restoration,
     /// Answers who may do what.
     pub auth: Place<Auth>,
     /// How that is asked, and what came of it.

@@ -7,6 +7,7 @@ use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Response, StatusCode};
+use micro_mq_actors::Readiness;
 use serde_json::{Value, json};
 use tracing::warn;
 
@@ -69,8 +70,11 @@ impl Resource {
 async fn answer(source: &dyn AdminSource, resource: Resource) -> Result<Response<Body>, AdminError> {
     Ok(match resource {
         Resource::Live => json(StatusCode::OK, &json!({ "status": "live" })),
-        Resource::Ready if source.ready() => json(StatusCode::OK, &json!({ "status": "ready" })),
-        Resource::Ready => json(StatusCode::SERVICE_UNAVAILABLE, &json!({ "status": "not ready" })),
+        Resource::Ready => match source.readiness() {
+            Readiness::Ready => json(StatusCode::OK, &json!({ "status": "ready" })),
+            Readiness::SessionsNotLoaded => not_ready("sessions are not loaded"),
+            Readiness::ShutsDown => not_ready("the node shuts down"),
+        },
         Resource::Metrics => {
             response(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", source.metrics().await?)
         }
@@ -80,6 +84,10 @@ async fn answer(source: &dyn AdminSource, resource: Resource) -> Result<Response
             None => error(StatusCode::NOT_FOUND, "no session has this client identifier"),
         },
     })
+}
+
+fn not_ready(reason: &str) -> Response<Body> {
+    json(StatusCode::SERVICE_UNAVAILABLE, &json!({ "reason": reason, "status": "not ready" }))
 }
 
 fn failed(path: &str, cause: &AdminError) -> Response<Body> {

@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::pin::Pin;
 
+use micro_mq_actors::Readiness;
+
 /// An answer that takes its time.
 pub type Answer<T> = Pin<Box<dyn Future<Output = Result<T, AdminError>> + Send>>;
 
@@ -11,8 +13,8 @@ pub type Answer<T> = Pin<Box<dyn Future<Output = Result<T, AdminError>> + Send>>
 /// The futures are polled on the thread of the admin server and dropped when it runs out of patience, so they hold
 /// nothing that a worker waits for.
 pub trait AdminSource: Send + Sync + 'static {
-    /// Whether the node accepts network connections: from its start until its shutdown begins.
-    fn ready(&self) -> bool;
+    /// Whether the node serves everybody.
+    fn readiness(&self) -> Readiness;
 
     /// All metrics in the text format of Prometheus, version 0.0.4.
     fn metrics(&self) -> Answer<String>;

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use micro_mq::admin::{AdminError, AdminListener, AdminServer, AdminSource, Answer};
+use micro_mq_actors::Readiness;
 use serde_json::{Value, json};
 
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -19,8 +20,9 @@ struct Source {
 }
 
 impl AdminSource for Source {
-    fn ready(&self) -> bool {
-        !self.stopping.load(Ordering::SeqCst)
+    fn readiness(&self) -> Readiness {
+        let is_stopping = self.stopping.load(Ordering::SeqCst);
+        if is_stopping { Readiness::ShutsDown } else { Readiness::Ready }
     }
 
     fn metrics(&self) -> Answer<String> {
@@ -125,7 +127,7 @@ fn a_node_that_is_not_ready_or_fails_says_so() {
     source.stopping.store(true, Ordering::SeqCst);
     source.failing.store(true, Ordering::SeqCst);
     check(&server, "GET", "/health/live", 200, r#"{"status":"live"}"#);
-    check(&server, "GET", "/health/ready", 503, r#"{"status":"not ready"}"#);
+    check(&server, "GET", "/health/ready", 503, r#"{"reason":"the node shuts down","status":"not ready"}"#);
     check(&server, "GET", "/metrics", 500, r#"{"error":"the node failed to answer"}"#);
     check(&server, "GET", "/api/v1/ledger", 503, r#"{"error":"the node cannot answer now"}"#);
     server.stop();

@@ -103,7 +103,7 @@ impl Workers {
     }
 
     fn changes(&self) -> Vec<Change> {
-        self.own().changes.borrow_mut().drain(..).map(|change| change.change).collect()
+        self.own().changes.borrow_mut().take().into_iter().map(|change| change.change).collect()
     }
 
     /// The session has these subscriptions, and the tries know.

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use auth_actor::{AuthSettings, Outcome, ProviderKind, QuestionKind};
+use micro_mq_actors::Readiness;
 use mqtt_codec::ProtocolVersion::{V5, V311};
 use mqtt_codec::QoS::{AtLeastOnce, AtMostOnce};
 use mqtt_codec::{Packet, ReasonCode};
@@ -39,7 +40,7 @@ async fn hang(asking: &Asking, name: &str) -> Vec<Client> {
 /// What an operator looks at.
 async fn look(node: &TestNode) {
     let admin = node.running().admin_source();
-    assert!(admin.ready());
+    assert_eq!(admin.readiness(), Readiness::Ready);
     let seen = actix_rt::time::timeout(DEADLINE, async {
         admin.ledger().await.unwrap();
         admin.client_ledger("publisher".to_owned()).await.unwrap().expect("its session");

@@ -1,9 +1,7 @@
 //! A node that is started, looked at, and stopped.
 
-use std::cell::RefCell;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::panic;
-use std::rc::Rc;
 use std::sync::{Arc, Mutex, Once};
 use std::time::{Duration, Instant};
 
@@ -68,7 +66,7 @@ pub(crate) struct TestNode {
 
 impl TestNode {
     pub(crate) async fn start_with(workers: usize, settings: Settings, auth: AuthSettings) -> Self {
-        Self::start_on(workers, settings, auth, || Rc::new(RefCell::new(MemoryBackend::default()))).await
+        Self::start_on(workers, settings, auth, || Box::new(MemoryBackend::default())).await
     }
 
     /// On another backend of the session store.
@@ -76,7 +74,7 @@ impl TestNode {
         workers: usize,
         settings: Settings,
         auth: AuthSettings,
-        backend: impl FnOnce() -> Rc<RefCell<dyn SessionBackend>> + Send + 'static,
+        backend: impl FnOnce() -> Box<dyn SessionBackend> + Send + 'static,
     ) -> Self {
         let provider = Provider::from_settings(&auth).expect("a provider");
         Self::start_listening(workers, settings, auth, provider, WebSocketOptions::default(), backend).await
@@ -89,15 +87,13 @@ impl TestNode {
         auth: AuthSettings,
         provider: Provider,
     ) -> Self {
-        let backend =
-            || -> Rc<RefCell<dyn SessionBackend>> { Rc::new(RefCell::new(MemoryBackend::default())) };
+        let backend = || -> Box<dyn SessionBackend> { Box::new(MemoryBackend::default()) };
         Self::start_listening(workers, settings, auth, provider, WebSocketOptions::default(), backend).await
     }
 
     /// One worker, default settings, and a WebSocket listener with other options.
     pub(crate) async fn start_with_websocket(options: WebSocketOptions) -> Self {
-        let backend =
-            || -> Rc<RefCell<dyn SessionBackend>> { Rc::new(RefCell::new(MemoryBackend::default())) };
+        let backend = || -> Box<dyn SessionBackend> { Box::new(MemoryBackend::default()) };
         let auth = AuthSettings::default();
         let provider = Provider::from_settings(&auth).expect("a provider");
         Self::start_listening(1, settings(), auth, provider, options, backend).await
@@ -109,7 +105,7 @@ impl TestNode {
         auth: AuthSettings,
         provider: Provider,
         websocket: WebSocketOptions,
-        backend: impl FnOnce() -> Rc<RefCell<dyn SessionBackend>> + Send + 'static,
+        backend: impl FnOnce() -> Box<dyn SessionBackend> + Send + 'static,
     ) -> Self {
         watch_panics();
         settings.node.workers = workers;

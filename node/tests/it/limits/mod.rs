@@ -25,7 +25,7 @@ async fn offline_subscriber(node: &TestNode, qos: QoS) {
     subscriber.vanish().await;
 }
 
-async fn refused(node: &TestNode, connect: Connect, reason: ReasonCode) {
+pub(crate) async fn refused(node: &TestNode, connect: Connect, reason: ReasonCode) {
     let mut client = node.open(connect.version).await;
     assert_eq!(client.handshake(connect).await.reason_code, reason);
     client.expect_closed().await;

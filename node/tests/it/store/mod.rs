@@ -1,15 +1,16 @@
-//! The session store: what is committed to its backend, and what a node resumes from it.
+//! The session store: what reaches its backend.
 
-use std::cell::RefCell;
+mod loading;
+
 use std::io;
-use std::rc::Rc;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use actix_rt::time::sleep;
 use auth_actor::AuthSettings;
 use micro_mq_actors::sessions::{
-    Change, MemoryBackend, SessionBackend, SessionChange, StoreError, StoredSession, Subscription,
+    Answer, Change, Home, MemoryBackend, Piece, SessionBackend, SessionChange, StoreError, Subscription,
 };
 use mqtt_codec::{Connect, Disconnect, DisconnectProperties, ProtocolVersion, QoS, ReasonCode};
 
@@ -30,55 +31,96 @@ struct Kept(Arc<Mutex<Inner>>);
 #[derive(Default)]
 struct Inner {
     memory: MemoryBackend,
-    /// How many commits fail from now on.
-    fails: usize,
-    /// Whether the next commit panics.
+    /// Whether the next batch panics.
     panics: bool,
-    /// How long a commit takes.
-    takes: Duration,
-    /// Commits that were begun.
-    begun: usize,
+    /// Whether batches wait to be answered by the test.
+    holds: bool,
+    held: Vec<(Arc<[SessionChange]>, Answer)>,
+    /// Efforts to make batches last.
+    flushes: usize,
+    /// Whether sessions cannot be read.
+    is_away: bool,
+    /// Each load waits for a word of the test.
+    gate: Option<Receiver<()>>,
+    /// Loads that were answered.
+    loads: usize,
+}
+
+fn away() -> StoreError {
+    StoreError::Unavailable(io::Error::other("away"))
 }
 
 impl SessionBackend for Kept {
-    fn commit(&mut self, changes: Vec<SessionChange>) -> Result<(), StoreError> {
-        let takes = {
-            let mut inner = self.0.lock().unwrap();
-            inner.begun += 1;
-            inner.takes
-        };
-        std::thread::sleep(takes);
+    fn append(&mut self, changes: Arc<[SessionChange]>, answer: Answer) {
         let mut inner = self.0.lock().unwrap();
         if std::mem::take(&mut inner.panics) {
             drop(inner);
             panic!("a panic was injected into the session store");
         }
-        if inner.fails > 0 {
-            inner.fails -= 1;
-            return Err(StoreError::Unavailable(io::Error::other("away")));
+        if inner.holds {
+            inner.held.push((changes, answer));
+        } else {
+            answer.kept(inner.memory.apply(&changes));
         }
-        inner.memory.commit(changes)
     }
 
-    fn load(&mut self) -> Result<Vec<(Arc<str>, StoredSession)>, StoreError> {
-        self.0.lock().unwrap().memory.load()
+    fn flush(&mut self) {
+        self.0.lock().unwrap().flushes += 1;
+    }
+
+    fn load(&mut self, home: Home, after: Option<&str>) -> Result<Piece, StoreError> {
+        let gate = self.0.lock().unwrap().gate.take();
+        if let Some(gate) = &gate {
+            let _ = gate.recv_timeout(DEADLINE);
+        }
+        let mut inner = self.0.lock().unwrap();
+        inner.gate = gate;
+        inner.loads += 1;
+        if inner.is_away { Err(away()) } else { inner.memory.load(home, after) }
     }
 }
 
 impl Kept {
     async fn start(&self, workers: usize) -> TestNode {
         let backend = self.clone();
-        TestNode::start_on(workers, settings(), AuthSettings::default(), move || {
-            Rc::new(RefCell::new(backend))
-        })
-        .await
+        TestNode::start_on(workers, settings(), AuthSettings::default(), move || Box::new(backend)).await
+    }
+
+    /// Loads wait from now on, each for a word through what is given back, or for its end.
+    fn shut_gate(&self) -> Sender<()> {
+        let (word, gate) = channel();
+        self.0.lock().unwrap().gate = Some(gate);
+        word
+    }
+
+    fn set_away(&self, is_away: bool) {
+        self.0.lock().unwrap().is_away = is_away;
+    }
+
+    fn hold(&self, holds: bool) {
+        self.0.lock().unwrap().holds = holds;
+    }
+
+    /// Waits until so many batches wait for an answer, and takes them.
+    async fn take_held(&self, count: usize) -> Vec<(Arc<[SessionChange]>, Answer)> {
+        let began = Instant::now();
+        while self.0.lock().unwrap().held.len() < count {
+            assert!(began.elapsed() < DEADLINE, "no batch comes");
+            sleep(Duration::from_millis(5)).await;
+        }
+        std::mem::take(&mut self.0.lock().unwrap().held)
+    }
+
+    fn answer(&self, (changes, answer): (Arc<[SessionChange]>, Answer)) {
+        let position = self.0.lock().unwrap().memory.apply(&changes);
+        answer.kept(position);
     }
 
     /// Each session.
     fn seen(&self) -> Vec<Seen> {
-        let sessions = self.0.lock().unwrap().memory.load().unwrap();
-        let seen = sessions.into_iter().map(|(client, session)| {
-            let filters = session.subscriptions.into_iter();
+        let inner = self.0.lock().unwrap();
+        let seen = inner.memory.sessions().iter().map(|(client, session)| {
+            let filters = session.subscriptions.iter();
             let filters =
                 filters.map(|(filter, subscription)| (filter.to_string(), subscription.options.qos));
             (client.to_string(), session.expiry_interval, filters.collect())
@@ -110,7 +152,7 @@ impl Kept {
                 Subscription { options: options(*qos), identifier: 0 },
             ))
         }));
-        self.0.lock().unwrap().memory.commit(changes).unwrap();
+        self.0.lock().unwrap().memory.apply(&changes);
     }
 }
 
@@ -121,47 +163,16 @@ fn on_each(test: impl AsyncFn(usize)) {
     }
 }
 
+/// A client identifier whose session lives on this one of two workers.
+fn living_on(worker: u16, what: &str) -> String {
+    let home = Home { worker, workers: 2 };
+    (0..).map(|number| format!("{what}-{number}")).find(|name| home.is_of(name)).unwrap()
+}
+
 fn expiring(client_identifier: &str, seconds: u32) -> Connect {
     let mut connect = durable(V5, client_identifier);
     connect.properties.session_expiry_interval = Some(seconds);
     connect
-}
-
-/// A node resumes the sessions that its backend holds: their subscriptions match from the start, and their clients find
-/// them present.
-#[test]
-fn sessions_of_the_backend_are_resumed() {
-    on_each(async |workers| {
-        let kept = Kept::default();
-        for number in 0..10 {
-            let own = format!("own/{number}");
-            let client_identifier = format!("kept-{number}");
-            kept.put(&client_identifier, 3600, &[(&own, QoS::AtLeastOnce), ("all/#", QoS::ExactlyOnce)]);
-        }
-        kept.put("short", 1, &[("all/#", QoS::AtLeastOnce)]);
-        kept.put("member", 3600, &[("$share/group/shared", QoS::AtLeastOnce)]);
-        let node = kept.start(workers).await;
-        node.until("the sessions are there", |seen| seen.sessions.sessions == 12).await;
-        // And in the tries of all workers.
-        node.settle().await;
-        let mut publisher = node.connect(V5, "publisher").await;
-        assert_eq!(publisher.publish("all/1", QoS::ExactlyOnce, "waits").await, ReasonCode::Success);
-        assert_eq!(publisher.publish("shared", QoS::AtLeastOnce, "one").await, ReasonCode::Success);
-        for number in 0..10 {
-            let mut client = node.resume(durable(V5, &format!("kept-{number}"))).await;
-            assert_eq!(client.take_payload("waits").await.qos, QoS::ExactlyOnce);
-            let topic = format!("own/{number}");
-            assert_eq!(publisher.publish(&topic, QoS::ExactlyOnce, "own").await, ReasonCode::Success);
-            assert_eq!(client.take_payload("own").await.qos, QoS::AtLeastOnce);
-            client.expect_nothing().await;
-        }
-        node.resume(durable(V311, "member")).await.take_payload("one").await;
-        // It expires as if it had been left when the node started.
-        node.until("the short one is gone", |seen| seen.sessions.sessions == 12).await;
-        let (_client, answer) = node.connect_with(expiring("short", 1)).await;
-        assert!(!answer.session_present);
-        node.stop().await;
-    });
 }
 
 /// What becomes of durable sessions reaches the backend: that they exist, for how long, and what they subscribe to.
@@ -240,30 +251,71 @@ fn changes_at_disconnect_are_committed() {
 fn changes_outlast_an_unavailable_backend() {
     on_each(async |workers| {
         let kept = Kept::default();
-        {
-            let mut inner = kept.0.lock().unwrap();
-            inner.fails = 1;
-            // Longer than the node takes to gather the next changes.
-            inner.takes = Duration::from_millis(300);
-        }
+        kept.hold(true);
         let node = kept.start(workers).await;
         let (mut client, _) = node.connect_with(expiring("a", 1000)).await;
         client.subscribe("x", QoS::AtLeastOnce).await;
-        let began = Instant::now();
-        while kept.0.lock().unwrap().begun == 0 {
-            assert!(began.elapsed() < DEADLINE, "no commit is begun");
-            sleep(Duration::from_millis(5)).await;
-        }
-        // While the first commit is on its way, to fail.
+        let (_, answer) = kept.take_held(1).await.remove(0);
+        // While the first batch is on its way, to fail.
         client.unsubscribe(&["x"]).await;
         client.subscribe("y", QoS::AtLeastOnce).await;
+        kept.hold(false);
+        answer.failed(away());
         kept.until(&[("a", 1000, &[("y", QoS::AtLeastOnce)])]).await;
         client.disconnect().await;
         node.stop().await;
     });
 }
 
-/// A backend that panics ends the session store actor; the next one finds the backend as it was, and no change is lost.
+/// A batch is answered when the backend likes, by whatever thread. Until then the worker that sent it sends no other, and
+/// everybody else goes on: its clients, other workers, and what they have to keep.
+#[test]
+fn a_late_answer_holds_up_its_worker_s_next_batch_alone() {
+    actix_rt::System::new().block_on(async {
+        let kept = Kept::default();
+        kept.hold(true);
+        let node = kept.start(2).await;
+        let [near, far] = [0, 1].map(|worker| living_on(worker, "client"));
+        let (mut client, _) = node.connect_with(expiring(&near, 1000)).await;
+        let first = kept.take_held(1).await.remove(0);
+        client.subscribe("x", QoS::AtLeastOnce).await;
+        assert_eq!(client.publish("x", QoS::AtLeastOnce, "served").await, ReasonCode::Success);
+        client.take_payload("served").await;
+        let (other, _) = node.connect_with(expiring(&far, 1000)).await;
+        let second = kept.take_held(1).await.remove(0);
+        assert_eq!(&*second.0[0].client_identifier, far);
+        kept.hold(false);
+        kept.answer(second);
+        kept.until(&[(&far, 1000, &[])]).await;
+        let answering = kept.clone();
+        std::thread::spawn(move || answering.answer(first)).join().unwrap();
+        let mut expected = [(&*near, 1000, &[("x", QoS::AtLeastOnce)] as &[_]), (&*far, 1000, &[])];
+        expected.sort();
+        kept.until(&expected).await;
+        assert!(kept.0.lock().unwrap().flushes > 0);
+        drop((client, other));
+        node.stop().await;
+    });
+}
+
+/// What changed last is kept when the node has shut down.
+#[test]
+fn a_shutdown_keeps_the_latest_changes() {
+    on_each(async |workers| {
+        let kept = Kept::default();
+        let node = kept.start(workers).await;
+        let (mut client, _) = node.connect_with(expiring("a", 1000)).await;
+        kept.until(&[("a", 1000, &[])]).await;
+        for number in 0..20 {
+            client.subscribe(&format!("x/{number:02}"), QoS::AtLeastOnce).await;
+        }
+        drop(client);
+        node.stop().await;
+        assert_eq!(kept.seen()[0].2.len(), 20);
+    });
+}
+
+/// A backend that panics loses what it was asked and no more: the batch is sent again.
 #[test]
 fn changes_outlast_a_panic() {
     on_each(async |workers| {
@@ -276,27 +328,6 @@ fn changes_outlast_a_panic() {
         assert_eq!(node.restarts(), 1);
         client.disconnect().await;
         node.stop_after_restarts(1).await;
-    });
-}
-
-/// A node on the backend of one that stopped goes on with its sessions.
-#[test]
-fn the_next_node_goes_on() {
-    on_each(async |workers| {
-        let kept = Kept::default();
-        let node = kept.start(workers).await;
-        let (mut client, _) = node.connect_with(durable(V311, "a")).await;
-        client.subscribe("x", QoS::AtLeastOnce).await;
-        kept.until(&[("a", 604_800, &[("x", QoS::AtLeastOnce)])]).await;
-        drop(client);
-        node.stop().await;
-        // The number of workers may change, and with it the session's home.
-        let node = kept.start(4 - workers).await;
-        let mut client = node.resume(durable(V5, "a")).await;
-        client.publish("x", QoS::AtLeastOnce, "still subscribed").await;
-        client.take_payload("still subscribed").await;
-        drop(client);
-        node.stop().await;
     });
 }
 

@@ -1,0 +1,170 @@
+//! How the sessions that the store keeps come back at the start of a node.
+//!
+//! Each worker loads its own, piece by piece. Until it has all of them, or where they cannot be read, a CONNECT that may
+//! ask for one of them is refused (0x88; 3.x: 0x03), so that no client is told that its session is gone while it is
+//! kept; clean sessions, which have nothing to come back to, are admitted.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
+use std::time::Duration;
+
+use actix::prelude::*;
+use mqtt_codec::ProtocolVersion;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use super::actor::{SessionPlace, Sessions};
+use super::session::NEVER_EXPIRES;
+use super::store::{Home, Piece, StoreError, StoredSession};
+use super::subscriptions::subscription_bytes;
+use crate::topics::shared_part;
+use crate::worker::Worker;
+
+/// Until sessions that could not be read are asked for again.
+const RELOAD_PAUSE: Duration = Duration::from_secs(1);
+
+/// How far the workers have come.
+#[derive(Debug)]
+pub struct Restoration {
+    workers: Box<[AtomicU8]>,
+    tried: Notify,
+}
+
+const UNTRIED: u8 = 0;
+const FAILED: u8 = 1;
+const DONE: u8 = 2;
+
+impl Restoration {
+    /// Of so many workers, none of which has tried yet.
+    pub(crate) fn new(workers: usize) -> Self {
+        Self { workers: (0..workers).map(|_| AtomicU8::new(UNTRIED)).collect(), tried: Notify::new() }
+    }
+
+    fn note(&self, worker: u16, state: u8) {
+        self.workers[usize::from(worker)].store(state, SeqCst);
+        self.tried.notify_one();
+    }
+
+    /// Whether a worker has all its sessions.
+    pub(crate) fn is_done(&self, worker: u16) -> bool {
+        self.workers[usize::from(worker)].load(SeqCst) == DONE
+    }
+
+    fn has_failed(&self, worker: u16) -> bool {
+        self.workers[usize::from(worker)].load(SeqCst) == FAILED
+    }
+
+    /// Whether all workers have all their sessions.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.workers.iter().all(|state| state.load(SeqCst) == DONE)
+    }
+
+    /// Waits until each worker has its sessions, or has heard that they cannot be read. For one at a time.
+    pub(crate) async fn until_tried(&self) {
+        while self.workers.iter().any(|state| state.load(SeqCst) == UNTRIED) {
+            self.tried.notified().await;
+        }
+    }
+}
+
+/// How far one worker has come; it goes on there though its sessions actor panics.
+#[derive(Debug, Default)]
+pub struct Restoring {
+    /// The client identifier up to which sessions are back.
+    after: Option<Arc<str>>,
+    /// Clients that meanwhile began a clean session: what is kept of them is outdated.
+    outdated: HashSet<Box<str>>,
+}
+
+impl Worker {
+    /// Whether all sessions are back whose home this is.
+    pub(super) fn is_restored(&self) -> bool {
+        self.node.restoration.is_done(self.id)
+    }
+
+    /// A client begins a clean session while an earlier one may still come back: it is not to.
+    pub(super) fn note_outdated(&self, client_identifier: &str) {
+        self.restoring.borrow_mut().outdated.insert(client_identifier.into());
+        self.note_ended(client_identifier);
+    }
+
+    /// Brings sessions back that are kept and not in the table.
+    fn restore(&self, stored: Vec<(Arc<str>, StoredSession)>, now: Instant) {
+        for (client_identifier, stored) in stored {
+            let is_outdated = self.restoring.borrow().outdated.contains(&*client_identifier);
+            if is_outdated || self.sessions.borrow().find(&client_identifier).is_some() {
+                continue;
+            }
+            // Whatever the limit is now: they were taken in under an earlier one.
+            if let Some(place) = SessionPlace::take(&self.node, true) {
+                place.keep();
+            }
+            let (key, epoch) = {
+                let mut sessions = self.sessions.borrow_mut();
+                let session = sessions.create(&client_identifier, ProtocolVersion::V5);
+                session.expiry_interval = stored.expiry_interval;
+                session.stored_expiry_interval = stored.expiry_interval;
+                session.subscriptions = stored.subscriptions.into_iter().collect();
+                let held = &self.counters.held;
+                session.subscriptions.keys().for_each(|filter| held.subscribed(filter));
+                session.subscription_bytes =
+                    session.subscriptions.keys().map(|filter| subscription_bytes(filter)).sum();
+                if session.subscriptions.keys().any(|filter| shared_part(filter).is_some()) {
+                    session.load = Some(Arc::default());
+                }
+                session.absence().expires_at = (stored.expiry_interval != NEVER_EXPIRES)
+                    .then(|| now + Duration::from_secs(stored.expiry_interval.into()));
+                (session.key, session.epoch)
+            };
+            self.subscribe_all(key);
+            self.offline_due(key, epoch, now);
+        }
+    }
+}
+
+impl Sessions {
+    /// Asks for the next of the sessions that are to come back.
+    pub(super) fn load(&mut self, ctx: &mut Context<Self>) {
+        if self.worker.is_restored() {
+            return;
+        }
+        let node = Arc::clone(&self.worker.node);
+        let home = Home { worker: self.worker.id, workers: node.peers.len() };
+        let after = self.worker.restoring.borrow().after.clone();
+        let loaded = async move { node.store.load(home, after).await };
+        ctx.spawn(loaded.into_actor(self).map(|loaded, sessions, ctx| sessions.take_piece(loaded, ctx)));
+    }
+
+    fn take_piece(&mut self, loaded: Result<Piece, StoreError>, ctx: &mut Context<Self>) {
+        let restoration = &self.worker.node.restoration;
+        match loaded {
+            Ok(piece) => {
+                self.worker.restore(piece.sessions, Instant::now());
+                if piece.rest.is_some() {
+                    self.worker.restoring.borrow_mut().after = piece.rest;
+                    return self.load(ctx);
+                }
+                self.worker.restoring.take();
+                if restoration.has_failed(self.worker.id) {
+                    info!(worker = self.worker.id, "the sessions that the store keeps are there");
+                }
+                restoration.note(self.worker.id, DONE);
+            }
+            Err(error) => {
+                if !restoration.has_failed(self.worker.id) {
+                    let cause = std::error::Error::source(&error).map(tracing::field::display);
+                    warn!(
+                        worker = self.worker.id,
+                        %error,
+                        cause,
+                        "sessions cannot be loaded, and clients that may have one are refused; it is tried every second"
+                    );
+                }
+                restoration.note(self.worker.id, FAILED);
+                ctx.run_later(RELOAD_PAUSE, Self::load);
+            }
+        }
+    }
+}

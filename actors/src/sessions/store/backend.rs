@@ -1,0 +1,124 @@
+//! What a backend of the session store is asked, and how it answers. Nothing here knows an actor.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use super::super::home_worker;
+use super::super::subscriptions::Subscription;
+
+/// A change of one durable session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionChange {
+    /// Whose session.
+    pub client_identifier: Arc<str>,
+    /// What changed.
+    pub change: Change,
+}
+
+/// What changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// It exists, or its session expiry interval (seconds) is another.
+    Exists {
+        /// In seconds.
+        expiry_interval: u32,
+    },
+    /// It has this subscription, in place of an earlier one to the same filter.
+    Subscribed(Arc<str>, Subscription),
+    /// It has no subscription to this filter any more.
+    Unsubscribed(Arc<str>),
+    /// It ended.
+    Ended,
+}
+
+/// A session as it is kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StoredSession {
+    /// Session expiry interval, in seconds.
+    pub expiry_interval: u32,
+    /// By topic filter.
+    pub subscriptions: BTreeMap<Arc<str>, Subscription>,
+}
+
+/// How far a backend has come: each batch that it keeps has a later one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position(pub u64);
+
+/// Why something could not be kept, or read.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The backend could not be reached, written to or read.
+    #[error("session store is unavailable")]
+    Unavailable(#[source] std::io::Error),
+    /// The backend dropped the question.
+    #[error("session store gave no answer")]
+    Unanswered,
+}
+
+/// Where a backend says what became of a batch: now or later, from whatever thread. Dropped, it says that the batch was
+/// not kept.
+#[derive(Debug)]
+pub struct Answer(oneshot::Sender<Result<Position, StoreError>>);
+
+impl Answer {
+    /// An answer, and where it arrives.
+    pub(super) fn new() -> (Self, oneshot::Receiver<Result<Position, StoreError>>) {
+        let (answer, answered) = oneshot::channel();
+        (Self(answer), answered)
+    }
+
+    /// The batch lasts, and all that was appended before it.
+    pub fn kept(self, position: Position) {
+        // Whoever asked may be gone: then nobody waits.
+        let _ = self.0.send(Ok(position));
+    }
+
+    /// It does not: whoever sent it keeps it, and sends it again.
+    pub fn failed(self, error: StoreError) {
+        let _ = self.0.send(Err(error));
+    }
+}
+
+/// One worker among all: the home of some sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Home {
+    /// Its number.
+    pub worker: u16,
+    /// How many there are.
+    pub workers: usize,
+}
+
+impl Home {
+    /// Whether the session of this client lives here.
+    pub fn is_of(&self, client_identifier: &str) -> bool {
+        home_worker(client_identifier, self.workers) == usize::from(self.worker)
+    }
+}
+
+/// Some of the sessions of a home.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Piece {
+    /// By client identifier.
+    pub sessions: Vec<(Arc<str>, StoredSession)>,
+    /// The client identifier behind which the next piece begins; none if this is the last one.
+    pub rest: Option<Arc<str>>,
+}
+
+/// Keeps sessions. It is asked on one thread, which is there for nothing else, so it may block. A panic loses what it was
+/// asked, and it is asked on.
+pub trait SessionBackend: 'static {
+    /// Takes a batch of one worker, whose changes are in the order in which they happened: kept whole or not at all, and
+    /// answered when it lasts. A worker sends its next batch when this one is answered.
+    fn append(&mut self, changes: Arc<[SessionChange]>, answer: Answer);
+
+    /// Nobody else asks just now: what was appended and not answered is to be made to last, with one effort for all of it.
+    fn flush(&mut self) {}
+
+    /// The sessions of a home whose client identifiers are behind `after`, in their order: a bounded number of them.
+    ///
+    /// # Errors
+    /// When they could not be read; whoever asked asks again.
+    fn load(&mut self, home: Home, after: Option<&str>) -> Result<Piece, StoreError>;
+}

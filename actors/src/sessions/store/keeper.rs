@@ -1,0 +1,158 @@
+//! How workers ask the backend of the session store, and the thread on which it answers.
+//!
+//! A worker has one batch and one load with the backend at a time, which bounds what waits here.
+
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::{Arc, Weak};
+
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, oneshot};
+use tracing::error;
+
+use super::backend::{Answer, Home, Piece, Position, SessionBackend, SessionChange, StoreError};
+use crate::metrics::ActorKind;
+use crate::worker::NodeShared;
+
+/// What the backend is asked.
+#[derive(Debug)]
+enum Request {
+    Append(Arc<[SessionChange]>, Answer),
+    Load(Home, Option<Arc<str>>, oneshot::Sender<Result<Piece, StoreError>>),
+    /// The node has shut down.
+    End,
+}
+
+/// Where workers ask.
+#[derive(Debug)]
+pub struct SessionStore {
+    requests: mpsc::UnboundedSender<Request>,
+    asked: Mutex<Option<mpsc::UnboundedReceiver<Request>>>,
+}
+
+impl Default for SessionStore {
+    fn default() -> Self {
+        let (requests, asked) = mpsc::unbounded_channel();
+        Self { requests, asked: Mutex::new(Some(asked)) }
+    }
+}
+
+impl SessionStore {
+    /// Hands a batch to the backend. Done when it lasts.
+    ///
+    /// # Errors
+    /// When it was not kept.
+    pub(crate) async fn append(&self, changes: Arc<[SessionChange]>) -> Result<Position, StoreError> {
+        let (answer, answered) = Answer::new();
+        self.ask(Request::Append(changes, answer));
+        answered.await.unwrap_or(Err(StoreError::Unanswered))
+    }
+
+    /// The next sessions of a home, behind a client identifier.
+    ///
+    /// # Errors
+    /// When they could not be read.
+    pub(crate) async fn load(&self, home: Home, after: Option<Arc<str>>) -> Result<Piece, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        self.ask(Request::Load(home, after, answer));
+        answered.await.unwrap_or(Err(StoreError::Unanswered))
+    }
+
+    fn ask(&self, request: Request) {
+        // Where nobody answers any more the request is dropped, which says so to whoever waits.
+        let _ = self.requests.send(request);
+    }
+
+    /// Nobody asks any more.
+    pub(crate) fn end(&self) {
+        self.ask(Request::End);
+    }
+}
+
+/// Who asks the backend on behalf of the workers.
+struct Keeper {
+    /// That is how requests come: it ends when nobody else has the node any more.
+    node: Weak<NodeShared>,
+    backend: Box<dyn SessionBackend>,
+}
+
+impl Keeper {
+    /// Returns whether there will be more requests.
+    fn serve(&mut self, request: Request) -> bool {
+        if matches!(request, Request::End) {
+            return false;
+        }
+        let Some(node) = self.node.upgrade() else { return false };
+        let stats = node.control_stats.of(ActorKind::SessionStore);
+        let timer = stats.handle(stats.send());
+        self.guard(|backend| match request {
+            Request::Append(changes, answer) => backend.append(changes, answer),
+            Request::Load(home, after, answer) => {
+                // The sessions actor that asked may be gone; its successor asks again.
+                let _ = answer.send(backend.load(home, after.as_deref()));
+            }
+            Request::End => {}
+        });
+        stats.handled(timer);
+        true
+    }
+
+    /// Serves a request, and all that wait behind it, as one.
+    fn serve_all(&mut self, first: Request, asked: &mut mpsc::UnboundedReceiver<Request>) -> bool {
+        let mut more = self.serve(first);
+        while more && let Ok(request) = asked.try_recv() {
+            more = self.serve(request);
+        }
+        self.guard(|backend| backend.flush());
+        more
+    }
+
+    /// A panic loses what the backend was asked: whoever waits for an answer hears that there is none.
+    fn guard(&mut self, ask: impl FnOnce(&mut dyn SessionBackend)) {
+        let backend = &mut *self.backend;
+        if panic::catch_unwind(AssertUnwindSafe(|| ask(backend))).is_err() {
+            error!("the backend of the session store panicked; it is asked on");
+            if let Some(node) = self.node.upgrade() {
+                node.control_stats.of(ActorKind::SessionStore).restarted();
+            }
+        }
+    }
+}
+
+/// Starts the thread of the session store, on which `backend` is made. Completed when it ends, behind
+/// [`SessionStore::end`].
+///
+/// # Errors
+/// What the operating system says if it has no thread left.
+pub(crate) fn start_store(
+    node: &Arc<NodeShared>,
+    backend: impl FnOnce() -> Box<dyn SessionBackend> + Send + 'static,
+) -> std::io::Result<oneshot::Receiver<()>> {
+    let (ended, end) = oneshot::channel();
+    let node = Arc::clone(node);
+    std::thread::Builder::new().name("store".to_owned()).spawn(move || {
+        let Some(mut asked) = node.store.asked.lock().take() else { return };
+        node.control_stats.of(ActorKind::SessionStore).started();
+        let mut keeper = Keeper { node: Arc::downgrade(&node), backend: backend() };
+        drop(node);
+        while let Some(request) = asked.blocking_recv()
+            && keeper.serve_all(request, &mut asked)
+        {}
+        drop(keeper);
+        // Whoever waits for the end may have lost patience.
+        let _ = ended.send(());
+    })?;
+    Ok(end)
+}
+
+/// Serves the session store on this thread, for a simulated node: its backend never blocks.
+#[cfg(feature = "simulation")]
+pub(crate) fn start_store_here(node: &Arc<NodeShared>, backend: Box<dyn SessionBackend>) {
+    let Some(mut asked) = node.store.asked.lock().take() else { return };
+    node.control_stats.of(ActorKind::SessionStore).started();
+    let mut keeper = Keeper { node: Arc::downgrade(node), backend };
+    actix_rt::spawn(async move {
+        while let Some(request) = asked.recv().await
+            && keeper.serve_all(request, &mut asked)
+        {}
+    });
+}

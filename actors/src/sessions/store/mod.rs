@@ -1,0 +1,18 @@
+//! The session store: makes durable sessions last, by a backend on a thread of its own.
+//!
+//! Workers send it what changed, in batches that are answered when they last; at the start of a node each worker gets its
+//! sessions back in pieces. The memory backend keeps who the sessions are and what they subscribe to for as long as the
+//! process runs; their messages live with the sessions themselves.
+
+mod backend;
+mod keeper;
+mod memory;
+
+pub use backend::{
+    Answer, Change, Home, Piece, Position, SessionBackend, SessionChange, StoreError, StoredSession,
+};
+pub use keeper::SessionStore;
+pub(crate) use keeper::start_store;
+#[cfg(feature = "simulation")]
+pub(crate) use keeper::start_store_here;
+pub use memory::MemoryBackend;

@@ -1,0 +1,160 @@
+//! What a node resumes from its session store.
+
+use micro_mq_actors::Readiness;
+use mqtt_codec::{Connect, Packet, QoS, ReasonCode};
+
+use super::{Kept, V5, V311, expiring, on_each};
+use crate::harness::{connect, durable};
+use crate::limits::refused;
+
+/// A node resumes the sessions that its backend holds: their subscriptions match from the start, and their clients find
+/// them present.
+#[test]
+fn sessions_of_the_backend_are_resumed() {
+    on_each(async |workers| {
+        let kept = Kept::default();
+        for number in 0..10 {
+            let own = format!("own/{number}");
+            let client_identifier = format!("kept-{number}");
+            kept.put(&client_identifier, 3600, &[(&own, QoS::AtLeastOnce), ("all/#", QoS::ExactlyOnce)]);
+        }
+        kept.put("short", 1, &[("all/#", QoS::AtLeastOnce)]);
+        kept.put("member", 3600, &[("$share/group/shared", QoS::AtLeastOnce)]);
+        let node = kept.start(workers).await;
+        node.until("the sessions are there", |seen| seen.sessions.sessions == 12).await;
+        // And in the tries of all workers.
+        node.settle().await;
+        let mut publisher = node.connect(V5, "publisher").await;
+        assert_eq!(publisher.publish("all/1", QoS::ExactlyOnce, "waits").await, ReasonCode::Success);
+        assert_eq!(publisher.publish("shared", QoS::AtLeastOnce, "one").await, ReasonCode::Success);
+        for number in 0..10 {
+            let mut client = node.resume(durable(V5, &format!("kept-{number}"))).await;
+            assert_eq!(client.take_payload("waits").await.qos, QoS::ExactlyOnce);
+            let topic = format!("own/{number}");
+            assert_eq!(publisher.publish(&topic, QoS::ExactlyOnce, "own").await, ReasonCode::Success);
+            assert_eq!(client.take_payload("own").await.qos, QoS::AtLeastOnce);
+            client.expect_nothing().await;
+        }
+        node.resume(durable(V311, "member")).await.take_payload("one").await;
+        // It expires as if it had been left when the node started.
+        node.until("the short one is gone", |seen| seen.sessions.sessions == 12).await;
+        let (_client, answer) = node.connect_with(expiring("short", 1)).await;
+        assert!(!answer.session_present);
+        node.stop().await;
+    });
+}
+
+/// Sessions that cannot be loaded: whoever may have one is refused and told to come again, never admitted as if it had
+/// none, and clean sessions go on. When they can be read they are resumed.
+#[test]
+fn a_load_that_fails() {
+    on_each(async |workers| {
+        let kept = Kept::default();
+        kept.put("kept", 1000, &[("x", QoS::AtLeastOnce)]);
+        kept.put("outdated", 1000, &[("x", QoS::AtLeastOnce)]);
+        kept.set_away(true);
+        let node = kept.start(workers).await;
+        let mut clean = node.connect(V5, "clean").await;
+        clean.subscribe("y", QoS::AtLeastOnce).await;
+        assert_eq!(clean.publish("y", QoS::ExactlyOnce, "served").await, ReasonCode::Success);
+        clean.take_payload("served").await;
+        refused(&node, durable(V5, "kept"), ReasonCode::ServerUnavailable).await;
+        refused(&node, durable(V311, "kept"), ReasonCode::ServerUnavailable).await;
+        refused(&node, Connect { clean_start: true, ..expiring("kept", 60) }, ReasonCode::ServerUnavailable)
+            .await;
+        assert_eq!(node.counter("sessions_not_loaded"), 3);
+        assert_eq!(node.running().admin_source().readiness(), Readiness::SessionsNotLoaded);
+        // A clean session ends what there was before it, also what nobody can read yet.
+        node.connect(V311, "outdated").await.disconnect().await;
+        kept.until(&[("kept", 1000, &[("x", QoS::AtLeastOnce)])]).await;
+
+        kept.set_away(false);
+        node.until("sessions are loaded", |_| node.running().admin_source().readiness() == Readiness::Ready)
+            .await;
+        assert_eq!(clean.publish("x", QoS::AtLeastOnce, "waits").await, ReasonCode::Success);
+        node.resume(durable(V5, "kept")).await.take_payload("waits").await;
+        let (outdated, answer) = node.connect_with(expiring("outdated", 60)).await;
+        assert!(!answer.session_present);
+        drop((clean, outdated));
+        node.stop().await;
+    });
+}
+
+/// While sessions are being loaded nobody is let in: what is published would miss those that are not there yet.
+#[test]
+fn a_load_that_takes_its_time() {
+    on_each(async |workers| {
+        let kept = Kept::default();
+        kept.put("kept", 1000, &[("x", QoS::AtLeastOnce)]);
+        let gate = kept.shut_gate();
+        let node = kept.start(workers).await;
+        let mut publisher = node.open(V5).await;
+        publisher.send(Packet::Connect(Box::new(connect(V5, "publisher")))).await;
+        for _ in 1..workers {
+            gate.send(()).unwrap();
+        }
+        node.until("all but one worker have their sessions", |_| kept.0.lock().unwrap().loads == workers - 1)
+            .await;
+        assert_eq!(node.running().admin_source().readiness(), Readiness::SessionsNotLoaded);
+        publisher.expect_silence().await;
+        drop(gate);
+        assert_eq!(publisher.expect_connack().await.reason_code, ReasonCode::Success);
+        assert_eq!(publisher.publish("x", QoS::AtLeastOnce, "waits").await, ReasonCode::Success);
+        node.resume(durable(V5, "kept")).await.take_payload("waits").await;
+        assert_eq!(node.running().admin_source().readiness(), Readiness::Ready);
+        drop(publisher);
+        node.stop().await;
+    });
+}
+
+/// Each worker gets its own sessions, in pieces, also when a piece cannot be read at first.
+#[test]
+fn a_load_of_many_pieces() {
+    on_each(async |workers| {
+        let kept = Kept::default();
+        for number in 0..2000 {
+            kept.put(&format!("kept-{number}"), 1000, &[("all", QoS::AtLeastOnce)]);
+        }
+        let gate = kept.shut_gate();
+        let node = kept.start(workers).await;
+        for _ in 0..workers + 1 {
+            gate.send(()).unwrap();
+        }
+        node.until("a piece is there", |_| kept.0.lock().unwrap().loads > workers).await;
+        kept.set_away(true);
+        gate.send(()).unwrap();
+        node.until("a piece is not read", |_| kept.0.lock().unwrap().loads > workers + 1).await;
+        kept.set_away(false);
+        drop(gate);
+        let seen = node.until("all are there", |seen| seen.sessions.sessions == 2000).await;
+        assert_eq!(seen.sessions.subscriptions, 2000);
+        node.settle().await;
+        let mut publisher = node.connect(V5, "publisher").await;
+        assert_eq!(publisher.publish("all", QoS::AtLeastOnce, "to all").await, ReasonCode::Success);
+        node.until("all have it", |seen| seen.ledger.queued == 2000).await;
+        node.resume(durable(V5, "kept-1234")).await.take_payload("to all").await;
+        drop(publisher);
+        node.stop().await;
+    });
+}
+
+/// A node on the backend of one that stopped goes on with its sessions.
+#[test]
+fn the_next_node_goes_on() {
+    on_each(async |workers| {
+        let kept = Kept::default();
+        let node = kept.start(workers).await;
+        let (mut client, _) = node.connect_with(durable(V311, "a")).await;
+        client.subscribe("x", QoS::AtLeastOnce).await;
+        kept.until(&[("a", 604_800, &[("x", QoS::AtLeastOnce)])]).await;
+        drop(client);
+        node.stop().await;
+        // The number of workers may change, and with it the session's home.
+        let node = kept.start(4 - workers).await;
+        let mut client = node.resume(durable(V5, "a")).await;
+        client.publish("x", QoS::AtLeastOnce, "still subscribed").await;
+        client.take_payload("still subscribed").await;
+        drop(client);
+        node.stop().await;
+    });
+}
