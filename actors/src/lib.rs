@@ -15,6 +15,7 @@ mod node;
 pub mod retained;
 pub mod sessions;
 pub mod settings;
+mod shutdown;
 #[cfg(feature = "simulation")]
 pub mod simulation;
 mod supervision;
@@ -27,7 +28,8 @@ pub mod worker;
 pub use admin::{AdminHandle, ClientLedger, NodeLedger, Readiness, Unanswered};
 pub use connection::transport::{AllowedOrigins, OriginError, PacketsPerFrame, WebSocketOptions};
 pub use connection::{Listener, ListenerKind};
-pub use node::{BindError, Node, NodeOptions, RunningNode, ShutdownReport, StartError, bind_errors, workers};
+pub use node::{BindError, Node, NodeOptions, RunningNode, StartError, bind_errors, workers};
 pub use settings::Settings;
+pub use shutdown::ShutdownReport;
 pub use supervision::Place;
 pub use throttle::Throttle;
