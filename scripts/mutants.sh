@@ -2,16 +2,16 @@
 # Do the tests see breakage? Breaks the code in one place after the other, with cargo-mutants, and runs the tests on
 # each of these mutants: at most 5 % may survive, each with its reason in tests/mutants.tsv.
 #
-#   scripts/mutants.sh                   330 mutants, 150 of the codec and 180 of the actors: half an hour
+#   scripts/mutants.sh                   330 mutants, 150 of the codec and 180 of the core: half an hour
 #   scripts/mutants.sh --sample N        so many of each crate
 #   scripts/mutants.sh --sample all      all there are: hours
-#   scripts/mutants.sh --only CRATE      codec or actors
+#   scripts/mutants.sh --only CRATE      codec or core
 #   scripts/mutants.sh --seed TEXT       another random sample; the same seed gives the same sample
-#   scripts/mutants.sh --file GLOB       mutants of these files alone, e.g. 'actors/src/sessions/*'
+#   scripts/mutants.sh --file GLOB       mutants of these files alone, e.g. 'actors/core/src/session/*'
 #   scripts/mutants.sh --own-tests       without the tests of the node: quick, and some more survive
 #
-# Mutated are the codec, and of the actors what decides: protocol, topic trie, sessions, timers, retained messages,
-# outbox. A mutant meets the tests of its own crate first; one that survives these, and is not explained already, meets
+# Mutated are the codec, and the core, which decides: topic trie, groups, sessions, timers, retained messages, outbox. A
+# mutant meets the tests of its own crate first; one that survives these, and is not explained already, meets
 # simulated nodes, and then whole ones (node/tests/it). One that makes a test hang is caught by the time limit; one that
 # does not compile does not count.
 #
@@ -33,12 +33,7 @@ readonly MEMORY_KIBIBYTES_MAX=12000000
 usage() { sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$root/scripts/mutants.sh"; }
 
 codec_files=('codec/src/**')
-actors_files=(
-    'actors/src/connection/protocol/*.rs' actors/src/connection/outbox.rs
-    actors/src/topics/{trie,path_trie,shared,directory}.rs
-    actors/src/sessions/{session,deliver,inflight,queue,frames,incoming,replay,lifecycle}.rs
-    actors/src/worker/timers.rs actors/src/retained/store.rs
-)
+core_files=('actors/core/src/**')
 
 crates=()
 seed=1
@@ -55,8 +50,8 @@ while (($# > 0)); do
         --file) files+=("$2") ;;
         --only)
             case "$2" in
-            codec | actors) crates+=("$2") ;;
-            *) fail "unknown crate '$2' (codec, actors)" ;;
+            codec | core) crates+=("$2") ;;
+            *) fail "unknown crate '$2' (codec, core)" ;;
             esac
             ;;
         esac
@@ -73,7 +68,7 @@ while (($# > 0)); do
     *) fail "unknown argument '$1' (see --help)" ;;
     esac
 done
-((${#crates[@]} > 0)) || crates=(codec actors)
+((${#crates[@]} > 0)) || crates=(codec core)
 [ "$sample" != all ] || sample=1000000
 [[ $sample =~ ^[0-9]*$ ]] || fail "--sample needs a number or 'all', not '$sample'"
 
@@ -88,17 +83,15 @@ install_cargo_mutants() {
 
 # mutate CRATE: chooses its sample and takes it through all stages, in the copy of the checkout that is its own.
 mutate() {
-    local crate=$1 package size folder pattern glob filters=() targets tests=()
+    local crate=$1 package size folder pattern glob filters=() targets
     case "$crate" in
     codec)
         package=mqtt-codec size=150 targets=(--cargo-arg=--test=it)
         ((${#files[@]} > 0)) || filters=("${codec_files[@]/#/--file=}")
         ;;
-    actors)
-        package=micro-mq-actors size=180 targets=(--features simulation --cargo-arg=--lib)
-        # Real sockets, and nothing of what is mutated.
-        tests=(-- -- --skip transport::)
-        ((${#files[@]} > 0)) || filters=("${actors_files[@]/#/--file=}")
+    core)
+        package=micro-mq-core size=180 targets=(--cargo-arg=--lib)
+        ((${#files[@]} > 0)) || filters=("${core_files[@]/#/--file=}" --exclude=actors/core/src/testing.rs)
         ;;
     esac
     for glob in "${files[@]}"; do filters+=("--file=$glob"); done
@@ -111,38 +104,35 @@ mutate() {
     mkdir "$folder"/{first,second,third}
     python3 "$root/scripts/lib/mutants.py" copy "$root" "$folder/tree"
     cd "$folder/tree"
-    # For its simulation the crate's tests depend on the crate itself: every mutant would be compiled twice.
-    sed -i '/^micro-mq-actors = .*"simulation"/d' actors/Cargo.toml
     export CARGO_TARGET_DIR="$folder/target"
     cargo mutants --list --json --package "$package" "${filters[@]}" >"$folder/listed.json"
     python3 "$root/scripts/lib/mutants.py" choose "$folder" "${sample:-$size}" "$seed"
 
     pattern=$(python3 "$root/scripts/lib/mutants.py" chosen "$folder")
     say "$crate: $(wc -l <"$folder/chosen") mutants, seed $seed, against its own tests"
-    run_stage first "$FIRST_TIMEOUT_SECONDS" "${targets[@]}" "${tests[@]}"
+    run_stage first "$FIRST_TIMEOUT_SECONDS" "${targets[@]}"
     $own_tests_alone && return
-    if [ "$crate" = actors ]; then
+    if [ "$crate" = core ]; then
         MICRO_MQ_MODEL_SEEDS=$MODEL_SEEDS run_later_stage second "simulated nodes" "$SECOND_TIMEOUT_SECONDS" \
-            --features simulation --cargo-arg=--test=model
+            micro-mq-actors model
     fi
-    # cargo-mutants would look for these tests in the mutated crate to see that they pass without a mutant.
-    run_later_stage third "whole nodes" "$THIRD_TIMEOUT_SECONDS" --test-package micro-mq --cargo-arg=--test=it \
-        --baseline=skip
+    run_later_stage third "whole nodes" "$THIRD_TIMEOUT_SECONDS" micro-mq it
 }
 
-# run_later_stage NAME WHAT TIMEOUT ARGUMENT...: a stage for what survived so far and is not explained.
+# run_later_stage NAME WHAT TIMEOUT PACKAGE TEST: a stage for what survived so far and is not explained, by a test of
+# another crate.
 run_later_stage() {
-    local stage=$1 what=$2
-    shift 2
+    local stage=$1 what=$2 timeout=$3 test_package=$4 test=$5
     pattern=$(python3 "$root/scripts/lib/mutants.py" unexplained "$folder" "$root/tests/mutants.tsv")
     # Some kinds of mutants come whatever the pattern is: at least none of other files.
     mapfile -t filters < <(python3 "$root/scripts/lib/mutants.py" files "$folder" "$root/tests/mutants.tsv")
     say "$crate: what survived and is not explained, against $what"
-    if [ -n "$pattern" ] && [[ " $* " == *" --baseline=skip "* ]]; then
-        cargo test --quiet --package micro-mq --test it >"$folder/$stage/baseline.log" 2>&1 ||
+    if [ -n "$pattern" ]; then
+        cargo test --quiet --package "$test_package" --test "$test" >"$folder/$stage/baseline.log" 2>&1 ||
             fail "the tests fail without any mutant: $folder/$stage/baseline.log"
     fi
-    run_stage "$stage" "$@"
+    # cargo-mutants would look for the test in the mutated crate to see that it passes without a mutant.
+    run_stage "$stage" "$timeout" --test-package "$test_package" --cargo-arg="--test=$test" --baseline=skip
 }
 
 # run_stage NAME TIMEOUT ARGUMENT...: cargo mutants on those that match the pattern. Its status 2 and 3 say that some

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use micro_mq_core::ids::home_worker;
+use micro_mq_core::ledger::{DropReason, Tally};
 use serde::Serialize;
 
-use crate::ledger::{DropReason, Tally};
 use crate::metrics::{LedgerTotals, Metrics, Render, TakeSnapshot};
-use crate::sessions::{ObserveClient, home_worker};
+use crate::sessions::ObserveClient;
 use crate::supervision::Place;
 use crate::worker::NodeShared;
 

@@ -10,21 +10,26 @@ use std::time::Duration;
 use actix::prelude::*;
 use actix_rt::time::timeout;
 use auth_actor::{Asking, Auth, AuthError, AuthSettings, Provider, Reload};
+use micro_mq_core::kept::NodeKept;
+use micro_mq_core::matching::{Directory, WORKERS_MAX};
+use micro_mq_core::moment::PublishOrder;
+use micro_mq_core::pressure::{IncompletePackets, Waitlist};
+use micro_mq_core::protocol::decode_limits;
+use micro_mq_core::retained::RetainedMessages;
+use micro_mq_core::settings::{Settings, WorkerSettings};
 use tokio::sync::{oneshot, watch};
-use tokio::time::Instant;
 use tracing::warn;
 
 use crate::admin::AdminHandle;
-use crate::connection::{Journal, Listener, Listening, accept, decode_limits};
-use crate::kept::NodeKept;
+use crate::clock;
+use crate::connection::{Journal, Listener, Listening, accept};
 use crate::metrics::{ActorKind, Metrics, WorkerStats};
-use crate::retained::{PublishOrder, Retained, RetainedMessages};
+use crate::retained::Retained;
 use crate::sessions::{MemoryBackend, Restoration, SessionBackend, SessionStore, Sessions, start_store};
-use crate::settings::{Settings, WorkerSettings};
 use crate::shutdown::Threads;
 use crate::supervision::{Life, Place, look_after};
-use crate::topics::{Directory, TopicTrie, WORKERS_MAX};
-use crate::worker::{NodeShared, Peer, Throttles, Waitlist, Worker};
+use crate::topics::TopicTrie;
+use crate::worker::{NodeShared, Peer, Throttles, Worker};
 
 /// What a node is started with.
 #[derive(Debug, Clone)]
@@ -244,13 +249,13 @@ pub(crate) fn shared(
         waitlist,
         kept,
         connections: AtomicUsize::new(0),
-        incomplete_bytes: AtomicUsize::new(0),
+        incomplete_packets: Arc::new(IncompletePackets::new(settings.node.incomplete_packets_bytes_max)),
         sessions: AtomicUsize::new(0),
         assigned: AtomicU64::new(1),
         assigned_key: std::hash::RandomState::new(),
         throttles: Throttles::default(),
         journal: Journal::new(settings.node.client_lines_per_second_max),
-        started: Instant::now(),
+        started: clock::now(),
         settings: Arc::new(settings),
     }
 }

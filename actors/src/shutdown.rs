@@ -1,14 +1,14 @@
 //! How a node shuts down: within a grace period, in an order in which nothing that was promised is lost on the way.
 
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use actix_rt::time::timeout;
 use tokio::sync::oneshot;
-use tokio::time::Instant;
 use tracing::{info, warn};
 
+use crate::clock;
 use crate::node::RunningNode;
 use crate::sessions::{KeepChanges, PublishWills, ShutDown};
 use crate::topics::ObserveTrie;
@@ -73,7 +73,7 @@ impl RunningNode {
     /// otherwise, (3) clients are told (0x8B) and outboxes flushed, until all are gone or the grace period ends,
     /// (4) the session store keeps what changed, (5) the threads end.
     pub async fn shutdown(self, grace: Duration) -> ShutdownReport {
-        let deadline = Instant::now() + grace;
+        let deadline = clock::now() + grace;
         self.accepting.store(false, Ordering::Release);
         self.stop.send_replace(true);
         if self.shared.settings.session.publish_wills_on_shutdown {
@@ -82,7 +82,7 @@ impl RunningNode {
         for peer in &self.shared.peers {
             peer.sessions.do_send(ShutDown);
         }
-        while self.shared.connections.load(Ordering::Relaxed) > 0 && Instant::now() < deadline {
+        while self.shared.connections.load(Ordering::Relaxed) > 0 && clock::now() < deadline {
             actix_rt::time::sleep(LOOK_INTERVAL).await;
         }
         let connections_cut = self.shared.connections.load(Ordering::Relaxed);
@@ -103,14 +103,14 @@ impl RunningNode {
                 let _ = kept.await;
             }
         };
-        let patience = deadline.saturating_duration_since(Instant::now()).max(STORE_PATIENCE);
+        let patience = deadline.saturating_duration_since(clock::now()).max(STORE_PATIENCE);
         if timeout(patience, kept).await.is_err() {
             warn!("the session store did not answer in time; it may not have kept the latest changes");
         }
     }
 
     async fn publish_wills(&self, deadline: Instant) {
-        let patience = deadline.saturating_duration_since(Instant::now());
+        let patience = deadline.saturating_duration_since(clock::now());
         let routed = async {
             let asked: Vec<_> = self.shared.peers.iter().filter_map(|peer| peer.sessions.addr()).collect();
             let asked: Vec<_> = asked.iter().map(|sessions| sessions.send(PublishWills)).collect();
@@ -134,7 +134,7 @@ impl RunningNode {
                 }
             }
         };
-        if timeout(deadline.saturating_duration_since(Instant::now()), routed).await.is_err() {
+        if timeout(deadline.saturating_duration_since(clock::now()), routed).await.is_err() {
             warn!("not all will messages were routed within the grace period");
         }
     }

@@ -1,10 +1,9 @@
 //! A line of the log that is written once a second at most, however often there is reason to.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use tokio::time::Instant;
 
 /// How long after one line the next may follow.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -36,7 +35,7 @@ mod tests {
 
     #[test]
     fn one_line_a_second_and_what_was_left_out() {
-        let (throttle, begin) = (Throttle::default(), Instant::now());
+        let (throttle, begin) = (Throttle::default(), micro_mq_core::testing::now());
         assert_eq!(throttle.admit(begin), Some(None));
         for milliseconds in [0, 1, 999] {
             assert_eq!(throttle.admit(begin + Duration::from_millis(milliseconds)), None);

@@ -5,7 +5,8 @@
 //! * [`read_header`] and [`decode_body`] (or [`decode`], both in one) work on borrowed bytes. A PUBLISH borrows its
 //!   topic name, properties and payload ([`PublishRef`]): nothing is copied or allocated for it.
 //!   [`PublishFrame`] and [`encode_ack`] are their counterpart on the way out, [`encode`] takes any packet.
-//! * [`MqttCodec`] turns a byte stream into owned packets ([`Packet`]) for `tokio_util::codec::Framed`.
+//! * [`MqttCodec`] turns a byte stream into owned packets ([`Packet`]) for `tokio_util::codec::Framed`
+//!   (feature `framed`, a default one).
 //! * [`topic`] judges and matches topic names, topic filters and shared subscriptions.
 //!
 //! Every packet is judged by its sender, fixed header flags, exact length, and the properties and reason codes that
@@ -35,6 +36,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+#[cfg(feature = "framed")]
 mod codec;
 mod error;
 mod frame;
@@ -49,6 +51,7 @@ pub mod topic;
 mod version;
 mod write;
 
+#[cfg(feature = "framed")]
 pub use codec::MqttCodec;
 pub use error::{CodecError, DecodeError, EncodeError};
 pub use frame::{FrameHeader, PacketType, Sender, read_header};

@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use micro_mq_actors::settings::WorkerSettings;
+use micro_mq_core::settings::WorkerSettings;
 use tracing::{info, warn};
 
 use crate::admin;

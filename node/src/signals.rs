@@ -7,11 +7,11 @@ use std::io;
 use std::process;
 use std::sync::Arc;
 use std::thread;
+use std::time::Instant;
 
 use micro_mq_actors::Throttle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, oneshot};
-use tokio::time::Instant;
 use tracing::info;
 
 /// Signals with a name that end a process by default, and that nobody sends to a node with that in mind. SIGXFSZ tells

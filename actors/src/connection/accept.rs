@@ -8,7 +8,6 @@ use std::time::Duration;
 use actix_rt::time::{sleep, timeout};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
-use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use super::deferral::DEFERRAL;
@@ -16,6 +15,7 @@ use super::handshake::{self, Accepted};
 use super::listening::{ListenerKind, Listening};
 use super::permit::ConnectionPermit;
 use super::transport::{self, Transport, WebSocketRefusal};
+use crate::clock;
 use crate::worker::Worker;
 
 /// Connections accepted before others have their turn.
@@ -47,7 +47,7 @@ pub(crate) async fn accept(
                 Ok(Err(error)) if is_of_the_connection(&error) => {}
                 Ok(Err(error)) => {
                     worker.counters.accept_errors.add(1);
-                    if let Some(left_out) = worker.node.throttles.accept_error.admit(Instant::now()) {
+                    if let Some(left_out) = worker.node.throttles.accept_error.admit(clock::now()) {
                         warn!(%error, left_out, "a network connection could not be accepted");
                     }
                     sleep(REST).await;
@@ -73,7 +73,7 @@ pub(crate) fn begin<H: Future<Output = ()> + 'static>(
 ) {
     let Some(permit) = ConnectionPermit::take(&worker.node) else {
         worker.counters.connections_full.add(1);
-        if let Some(left_out) = worker.node.throttles.connections_full.admit(Instant::now()) {
+        if let Some(left_out) = worker.node.throttles.connections_full.admit(clock::now()) {
             warn!(
                 connections_max = worker.node.settings.node.connections_max,
                 left_out,
@@ -108,7 +108,7 @@ async fn handshake(
     permit: ConnectionPermit,
 ) {
     let patience = connect_patience(&worker);
-    let mut deadline = Instant::now() + patience;
+    let mut deadline = clock::now() + patience;
     let (transport, received, foreign) = match kind {
         ListenerKind::Tcp => match tcp(&worker, stream, deferred) {
             Ok((transport, received)) => {
@@ -127,13 +127,13 @@ async fn handshake(
             match timeout(patience, transport::websocket(stream, &options, message_bytes_max)).await {
                 Ok(Ok((transport, foreign))) => {
                     if let Some(foreign) = &foreign {
-                        worker.counters.count_websocket(Some(WebSocketRefusal::ForeignOrigin));
+                        worker.peer().websocket_refusals.count(Some(WebSocketRefusal::ForeignOrigin));
                         debug!(%peer, %foreign, "the CONNECT of a web page will be refused");
                     }
                     (transport, Vec::new(), foreign)
                 }
                 Ok(Err(error)) => {
-                    worker.counters.count_websocket(WebSocketRefusal::of_handshake(&error));
+                    worker.peer().websocket_refusals.count(WebSocketRefusal::of_handshake(&error));
                     debug!(%peer, %error, "a WebSocket handshake failed");
                     return;
                 }

@@ -8,29 +8,33 @@ use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::rc::Rc;
 use std::task::{Context as TaskContext, Poll};
+use std::time::Instant;
 
 use actix::prelude::*;
 use auth_actor::Exchange;
+use micro_mq_core::compact::ByteCount;
+use micro_mq_core::ids::{Epoch, SessionKey};
+use micro_mq_core::message::Batch;
+use micro_mq_core::outbox::SLICES_PER_WRITE;
+use micro_mq_core::pressure::{IncompleteBytes, Underway};
+use micro_mq_core::protocol::{Effects, Ending, Protocol};
+use micro_mq_core::session::{Online, Requests};
 use mqtt_codec::{Packet, ReasonCode};
-use tokio::time::Instant;
 
 use super::changes::PendingChange;
 use super::context::{self, ConnectionContext};
-use super::effects::{Effects, Ending};
 use super::held::Held;
 use super::journal::Farewell;
-use super::messages::{Close, GiveWay, Newcomer};
-use super::outbox::SLICES_PER_WRITE;
+use super::messages::{Close, Newcomer};
 use super::partial::Partial;
 use super::parting::Parting;
 use super::permit::ConnectionPermit;
-use super::protocol::Protocol;
 use super::questions::Asked;
 use super::transport::Transport;
-use crate::message::Batch;
+use crate::clock;
 use crate::metrics::ActorKind;
-use crate::sessions::{Epoch, Left, Online, SessionKey};
-use crate::worker::{ByteCount, IncompleteBytes, Underway, Worker, go_on_behind_sockets};
+use crate::sessions::Left;
+use crate::worker::{Worker, go_on_behind_sockets};
 
 /// How often one turn goes on writing what the session's queue still holds before others have their turn.
 const WRITES_PER_TURN: usize = 8;
@@ -167,10 +171,13 @@ impl Connection {
         task: &mut TaskContext<'_>,
         fx: &mut Effects,
     ) -> Option<Ending> {
-        let now = Instant::now();
-        if !self.note_waker(task) {
+        let now = clock::now();
+        let Some(requests) = self.note_waker(task) else {
             // The session is gone, and with it all reason to be here.
             return Some(Ending::because(ReasonCode::SessionTakenOver));
+        };
+        if requests != Requests::default() {
+            self.note_requests(requests);
         }
         if let Some(ending) = self.rare.as_mut().and_then(|rare| rare.ending.take()) {
             return Some(ending);
@@ -225,15 +232,26 @@ impl Connection {
         ending
     }
 
-    /// Sees to it that the session wakes this connection. False if the session is not held any more.
-    fn note_waker(&self, task: &TaskContext<'_>) -> bool {
+    /// Sees to it that the session wakes this connection, and takes what others ask of it. None if the session is not held
+    /// any more.
+    fn note_waker(&self, task: &TaskContext<'_>) -> Option<Requests> {
         let mut sessions = self.worker.sessions.borrow_mut();
         let session = sessions.get_mut(self.key).filter(|session| session.epoch == self.epoch);
-        let Some(online) = session.and_then(|session| session.online.as_mut()) else { return false };
+        let online = session?.online.as_mut()?;
         if online.waker.as_ref().is_none_or(|waker| !waker.will_wake(task.waker())) {
             online.waker = Some(task.waker().clone());
         }
-        true
+        Some(std::mem::take(&mut online.requests))
+    }
+
+    fn note_requests(&mut self, requests: Requests) {
+        let Requests { ending, gives_way } = requests;
+        if let Some(reason) = ending {
+            self.rare().ending = Some(Ending::because(reason));
+        }
+        if gives_way {
+            self.rare().gives_way = true;
+        }
     }
 
     /// Carries out what the steps asked for: answers, changes of subscriptions, questions, and the batch to route.
@@ -261,7 +279,7 @@ impl Connection {
             self.change(context, change);
         }
         if !fx.wishes.is_empty() {
-            self.ask(context, std::mem::take(&mut fx.wishes).into());
+            self.ask(context, std::mem::take(&mut fx.wishes));
         }
         for step in std::mem::take(&mut fx.reauthenticate) {
             if self.rare().authenticates.is_some() {
@@ -276,7 +294,9 @@ impl Connection {
 
     fn publisher_hash(&self) -> u64 {
         let sessions = self.worker.sessions.borrow();
-        sessions.get(self.key).map_or(0, |session| crate::sessions::client_hash(session.client_identifier()))
+        sessions
+            .get(self.key)
+            .map_or(0, |session| micro_mq_core::ids::client_hash(session.client_identifier()))
     }
 
     /// Whether the session is still this connection's: another one may have taken it over a moment ago.
@@ -417,7 +437,7 @@ impl Connection {
     // === the end ===
 
     fn part(&mut self, ending: Ending) {
-        let now = Instant::now();
+        let now = clock::now();
         self.worker.counters.count_end(ending.reason);
         let online = self.worker.part(self.key, self.epoch, ending.publish_will, now);
         let mut farewell = None;
@@ -453,22 +473,12 @@ impl Handler<Close> for Connection {
     }
 }
 
-impl Handler<GiveWay> for Connection {
-    type Result = ();
-
-    fn handle(&mut self, _: GiveWay, _context: &mut Self::Context) {
-        if self.parting.is_none() {
-            self.rare().gives_way = true;
-        }
-    }
-}
-
 impl Drop for Connection {
     fn drop(&mut self) {
         self.worker.stats(ActorKind::Connection).ended();
         ConnectionPermit::give_back(&self.worker.node);
         // After a panic the session is still held, and an outbox may not be settled.
-        let now = Instant::now();
+        let now = clock::now();
         if let Some(online) = self.worker.part(self.key, self.epoch, true, now) {
             let ending = Ending::because(ReasonCode::ImplementationSpecificError);
             if let Some(farewell) = self.worker.farewell(self.key, &online, &ending, now) {

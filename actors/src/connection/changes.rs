@@ -6,14 +6,14 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use actix::prelude::*;
+use micro_mq_core::ids::{client_hash, group_home, shared_part};
+use micro_mq_core::protocol::{Change, Granted};
 use mqtt_codec::{Packet, SubAck, UnsubAck};
 
 use super::actor::Connection;
 use super::context::ConnectionContext;
-use super::effects::{Change, Granted};
 use super::messages::ChangeInForce;
-use crate::sessions::client_hash;
-use crate::topics::{Added, Join, Reply, Subscribe, Unsubscribe, group_home, shared_part};
+use crate::topics::{Added, Join, Reply, Subscribe, Unsubscribe};
 
 /// A SUBSCRIBE or UNSUBSCRIBE that is not answered.
 #[derive(Debug)]

@@ -104,7 +104,7 @@ pub(super) fn start(connection: Connection) -> Addr<Connection> {
 #[cfg(test)]
 mod tests {
     use super::Running;
-    use crate::sessions::Session;
+    use micro_mq_core::session::Session;
 
     /// tokio puts 104 bytes around it, and rounds up to 128: what is above 256 makes it 384. Connections that are idle are
     /// many. The in-memory transport of simulations takes 8 bytes that the product does not have.

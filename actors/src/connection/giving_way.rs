@@ -6,13 +6,13 @@
 //! anything. What cannot be done at once is not done, and not acknowledged either.
 
 use std::task::Context as TaskContext;
+use std::time::Instant;
 
+use micro_mq_core::protocol::{Effects, Ending};
 use mqtt_codec::ReasonCode;
-use tokio::time::Instant;
 
 use super::actor::Connection;
 use super::context::ConnectionContext;
-use super::effects::{Effects, Ending};
 
 /// A turn's bytes may take several steps: a PUBLISH is routed behind the SUBSCRIBE before it.
 const STEPS_MAX: usize = 16;

@@ -6,25 +6,28 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_rt::time::timeout;
 use auth_actor::{
     Action, Asker, Authenticate, AuthenticationOutcome, Authorize, BeginExchange, ContinueExchange,
     ExchangeOutcome, Given, Identity, InForce, Outcome, Password, Question, QuestionKind,
 };
+use micro_mq_core::ids::home_worker;
+use micro_mq_core::pressure::IncompleteBytes;
 use mqtt_codec::{
     Auth, AuthProperties, ConnAck, ConnAckProperties, Connect, DecodeError, Packet, PacketRef, PayloadFormat,
     ProtocolVersion, ReasonCode, Sender, decode, encode, read_header,
 };
 use std::future::poll_fn;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout_at;
 use tracing::debug;
 
 use super::permit::ConnectionPermit;
 use super::transport::{ForeignOrigin, Transport, WebSocketRefusal};
-use crate::sessions::{Admit, Handed, home_worker};
-use crate::worker::{IncompleteBytes, Worker};
+use crate::clock;
+use crate::sessions::{Admit, Handed};
+use crate::worker::Worker;
 
 /// How long a client that is refused may take to read why.
 const REFUSAL_PATIENCE: Duration = Duration::from_secs(1);
@@ -118,7 +121,7 @@ pub(crate) async fn run(worker: Rc<Worker>, accepted: Accepted) {
         worker: Rc::clone(&worker),
         transport,
         received,
-        incomplete: IncompleteBytes::new(&worker.node),
+        incomplete: IncompleteBytes::new(&worker.node.incomplete_packets),
         peer,
         limit: u32::MAX,
         deadline,
@@ -223,10 +226,10 @@ impl Handshake {
 
     /// Asks the auth actor; none if there is no answer. The client has as much time left behind it as before.
     async fn ask<Q: Question>(&mut self, question: Q) -> Option<Q::Answer> {
-        let began = Instant::now();
+        let began = clock::now();
         // Boxed, as what is not asked for is not to make each handshake larger.
         let answered = Box::pin(self.worker.node.ask_auth(Asker::Connecting, question)).await;
-        self.deadline += began.elapsed();
+        self.deadline += clock::now().saturating_duration_since(began);
         answered.ok().map(|Given { answer, .. }| answer)
     }
 
@@ -245,10 +248,11 @@ impl Handshake {
                 false => Poll::Ready(Ok(None)),
             }
         });
-        let read =
-            timeout_at(self.deadline, reading).await.map_err(|_| Turned::Late)?.inspect_err(|error| {
-                self.worker.counters.count_websocket(WebSocketRefusal::of_read(error));
-            })?;
+        let read = timeout_at(self.deadline.into(), reading).await.map_err(|_| Turned::Late)?.inspect_err(
+            |error| {
+                self.worker.peer().websocket_refusals.count(WebSocketRefusal::of_read(error));
+            },
+        )?;
         let Some(read) = read else {
             self.worker.counters.incomplete_packets_full.add(1);
             return Err(Turned::Away);
@@ -413,7 +417,7 @@ impl Handshake {
             let mut bytes = Vec::new();
             encode(&question, ProtocolVersion::V5, self.limit, &mut bytes)
                 .map_err(|_| refused(ReasonCode::PacketTooLarge))?;
-            let written = timeout_at(self.deadline, write_all(&mut self.transport, &bytes)).await;
+            let written = timeout_at(self.deadline.into(), write_all(&mut self.transport, &bytes)).await;
             written.map_err(|_| Turned::Late)??;
             let answer = match self.read_packet(Some(ProtocolVersion::V5)).await? {
                 Packet::Auth(answer) => answer,
@@ -527,7 +531,8 @@ async fn refuse_now(
         let answer = ConnAck { session_present: false, reason_code: reason, properties };
         encode(&Packet::ConnAck(Box::new(answer)), version, limit, &mut bytes).is_ok()
     };
-    if !(words.is_some() && encoded(words)) && !encoded(None) {
+    let is_said = words.is_some() && encoded(words);
+    if !is_said && !encoded(None) {
         // A client that takes no 5 bytes is told nothing [MQTT-3.1.2-24].
         return;
     }

@@ -2,13 +2,14 @@
 //! acknowledged. When there is room within `refused_publish_timeout_ms` the publish goes through, otherwise the network
 //! connection ends, and the client knows that it was not acknowledged.
 
-use tokio::time::Instant;
+use std::time::Instant;
+
+use micro_mq_core::pressure::WaitlistPlace;
+use micro_mq_core::protocol::{Ending, Limit, patience};
+use micro_mq_core::timers::Timer;
 use tracing::debug;
 
 use super::actor::Connection;
-use super::effects::Ending;
-use super::protocol::{Limit, patience};
-use crate::worker::{Timer, WaitlistPlace};
 
 /// See the module.
 #[derive(Debug)]

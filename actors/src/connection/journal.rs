@@ -6,16 +6,19 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use micro_mq_core::compact::ByteCount;
+use micro_mq_core::ids::SessionKey;
+use micro_mq_core::protocol::Ending;
+use micro_mq_core::session::Online;
+use micro_mq_core::timers::Timer;
 use mqtt_codec::{Connect, ProtocolVersion, ReasonCode};
-use tokio::time::Instant;
 use tracing::{Level, enabled, info};
 
-use super::effects::Ending;
 use super::transport::TransportKind;
-use crate::sessions::{Online, SessionKey};
-use crate::worker::{ByteCount, Timer, Worker};
+use crate::clock;
+use crate::worker::Worker;
 
 /// What of a client identifier or user name a line shows, in bytes.
 const NAME_BYTES_MAX: usize = 256;
@@ -47,7 +50,7 @@ impl Journal {
     /// With so many lines a second.
     pub(crate) fn new(lines_per_second_max: u32) -> Self {
         Self {
-            started: Instant::now(),
+            started: clock::now(),
             lines_per_second_max,
             window: AtomicU64::new(0),
             left_out: Default::default(),
@@ -160,7 +163,7 @@ impl Worker {
         peer: Option<SocketAddr>,
         reason: ReasonCode,
     ) {
-        if !self.may_tell(Entry::Refused, Instant::now()) {
+        if !self.may_tell(Entry::Refused, clock::now()) {
             return;
         }
         info!(

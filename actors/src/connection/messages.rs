@@ -3,12 +3,13 @@
 use std::ops::Range;
 
 use actix::prelude::*;
-use auth_actor::{ExchangeOutcome, Given, Wishes};
+use auth_actor::{ExchangeOutcome, Given};
+use micro_mq_core::ids::{Epoch, SessionKey};
+use micro_mq_core::protocol::Authorized;
 use mqtt_codec::{Connect, ReasonCode};
 
 use super::permit::ConnectionPermit;
 use super::transport::Transport;
-use crate::sessions::{Epoch, SessionKey};
 
 /// A network connection that its session's home takes in.
 pub struct Newcomer {
@@ -36,12 +37,6 @@ pub struct Close {
     pub reason: ReasonCode,
 }
 
-/// Another network connection takes the session over: this one takes in what its socket already holds, which was sent
-/// before, and parts [MQTT-3.1.4-3].
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct GiveWay;
-
 /// A change of subscriptions is in force at one of the workers it concerned.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
@@ -55,12 +50,7 @@ pub struct ChangeInForce {
 /// The auth actor's answer to the question that a packet waits for.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct Authorized {
-    /// What was asked for.
-    pub wishes: Wishes,
-    /// The verdicts, one for each wish, in order; none if there was no answer.
-    pub verdicts: Option<Given<Vec<bool>>>,
-}
+pub struct Permitted(pub Authorized);
 
 /// The auth actor's answer to a step of a re-authentication; none if it could not be had.
 #[derive(Debug, Message)]

@@ -5,31 +5,25 @@ mod actor;
 mod changes;
 mod context;
 mod deferral;
-mod effects;
 mod giving_way;
 mod handshake;
 mod held;
 mod journal;
-mod limits;
 mod listening;
 mod messages;
-pub mod outbox;
 mod partial;
 mod parting;
 mod permit;
-mod protocol;
 mod questions;
 mod reading;
 mod retained;
 pub mod transport;
 
 pub use actor::Connection;
-pub use effects::{Effects, Ending};
 pub use handshake::{Refusal, refuse};
 pub use journal::{Farewell, Journal};
-pub use limits::decode_limits;
 pub use listening::{Listener, ListenerKind};
-pub use messages::{Authorized, ChangeInForce, Close, GiveWay, Newcomer, Reauthenticated};
+pub use messages::{ChangeInForce, Close, Newcomer, Permitted, Reauthenticated};
 pub use permit::ConnectionPermit;
 pub use retained::RetainedPieces;
 
@@ -39,4 +33,3 @@ pub(crate) use accept::{begin, connect_patience};
 #[cfg(feature = "simulation")]
 pub(crate) use handshake::{Accepted, run as run_handshake};
 pub(crate) use listening::Listening;
-pub(crate) use protocol::Limit;

@@ -6,12 +6,13 @@ use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
 use actix_rt::time::{Sleep, sleep};
+use micro_mq_core::compact::ByteCount;
+use micro_mq_core::ids::SessionKey;
+use micro_mq_core::outbox::{Outbox, SLICES_PER_WRITE};
 
 use super::journal::Farewell;
-use super::outbox::{Outbox, SLICES_PER_WRITE};
 use super::transport::Transport;
-use crate::sessions::SessionKey;
-use crate::worker::{ByteCount, Worker};
+use crate::worker::Worker;
 
 /// How long a client may take to read what is left for it, and to close its own end.
 const PATIENCE: Duration = Duration::from_secs(1);

@@ -5,14 +5,14 @@
 use std::sync::Arc;
 
 use actix::prelude::*;
-use auth_actor::{Asker, ExchangeOutcome, Outcome, QuestionKind, Wishes};
+use auth_actor::{Asker, ExchangeOutcome, Given, Outcome, QuestionKind};
+use micro_mq_core::protocol::{Action, Authorized, Ending, Reauthenticate, Verdicts, Wishes};
 use mqtt_codec::{Auth, AuthProperties, Packet, ReasonCode};
 use tokio::task::JoinHandle;
 
 use super::actor::Connection;
 use super::context::ConnectionContext;
-use super::effects::{Ending, Reauthenticate};
-use super::messages::{Authorized, Reauthenticated};
+use super::messages::{Permitted, Reauthenticated};
 
 /// A question that waits for its answer. It is withdrawn with the connection that asks: a client that hangs up leaves
 /// nothing behind with the auth actor, however often it comes back.
@@ -27,12 +27,16 @@ impl Drop for Asked {
 
 impl Connection {
     pub(super) fn ask(&mut self, context: &ConnectionContext, wishes: Wishes) {
+        let wishes: auth_actor::Wishes =
+            wishes.into_iter().map(|(action, topic)| (asked_as(action), topic)).collect();
         let Some((client_identifier, user_name)) = self.names() else { return };
         let (node, me) = (Arc::clone(&self.worker.node), context.address());
         let question = auth_actor::Authorize { client_identifier, user_name, wishes: Arc::clone(&wishes) };
         self.rare().asked = Some(Asked(actix_rt::spawn(async move {
-            let verdicts = node.ask_auth(Asker::Connected, question).await.ok();
-            me.do_send(Authorized { wishes, verdicts });
+            let given = node.ask_auth(Asker::Connected, question).await.ok();
+            let verdicts = given.map(|Given { answer, revision }| Verdicts { answer, revision });
+            let wishes = wishes.iter().map(|(action, topic)| (asked_for(*action), topic.clone())).collect();
+            me.do_send(Permitted(Authorized { wishes, verdicts }));
         })));
     }
 
@@ -67,10 +71,26 @@ impl Connection {
     }
 }
 
-impl Handler<Authorized> for Connection {
+/// As the auth actor says it.
+fn asked_as(action: Action) -> auth_actor::Action {
+    match action {
+        Action::Publish => auth_actor::Action::Publish,
+        Action::Subscribe => auth_actor::Action::Subscribe,
+    }
+}
+
+/// As the protocol says it.
+fn asked_for(action: auth_actor::Action) -> Action {
+    match action {
+        auth_actor::Action::Publish => Action::Publish,
+        auth_actor::Action::Subscribe => Action::Subscribe,
+    }
+}
+
+impl Handler<Permitted> for Connection {
     type Result = ();
 
-    fn handle(&mut self, authorized: Authorized, _context: &mut Self::Context) {
+    fn handle(&mut self, Permitted(authorized): Permitted, _context: &mut Self::Context) {
         self.protocol.permitted(authorized);
         if let Some(rare) = &mut self.rare {
             rare.asked = None;

@@ -5,17 +5,18 @@
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
+use std::time::Instant;
 
+use micro_mq_core::compact::Recent;
+use micro_mq_core::pressure::IncompleteBytes;
+use micro_mq_core::protocol::{COST_OF_PACKET, Effects, Ending, Step, Stepped, Violation};
+use micro_mq_core::session::Reading;
 use mqtt_codec::{PacketType, ReasonCode, Sender, decode_body, read_header};
-use tokio::time::Instant;
 
 use super::actor::Connection;
-use super::effects::{COST_OF_PACKET, Effects, Ending};
 use super::partial::Partial;
-use super::protocol::{Step, Stepped, Violation};
 use super::transport::WebSocketRefusal;
-use crate::sessions::Reading;
-use crate::worker::{IncompleteBytes, Recent, SCRATCH_BYTES, Worker, go_on_behind_sockets};
+use crate::worker::{SCRATCH_BYTES, Worker, go_on_behind_sockets};
 
 /// Reads of one turn. The second usually finds nothing, without a system call, and leaves the waker with the socket.
 const READS_PER_TURN: usize = 2;
@@ -57,7 +58,10 @@ impl Connection {
             return true;
         }
         let node = Arc::clone(&self.worker.node);
-        self.rare().incomplete.get_or_insert_with(|| IncompleteBytes::new(&node)).hold(bytes)
+        self.rare()
+            .incomplete
+            .get_or_insert_with(|| IncompleteBytes::new(&node.incomplete_packets))
+            .hold(bytes)
     }
 
     pub(super) fn may_read(&self) -> bool {
@@ -160,7 +164,7 @@ impl Connection {
                 Poll::Ready(Ok(0)) => return Some(Ending::because(ReasonCode::Success)),
                 Poll::Ready(Ok(read)) => read,
                 Poll::Ready(Err(error)) => {
-                    worker.counters.count_websocket(WebSocketRefusal::of_read(&error));
+                    worker.peer().websocket_refusals.count(WebSocketRefusal::of_read(&error));
                     return Some(Ending::because(ReasonCode::UnspecifiedError));
                 }
             };

@@ -3,18 +3,21 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use actix_rt::time::timeout;
-use tokio::time::Instant;
+use micro_mq_core::ids::{Epoch, SessionKey, client_hash};
+use micro_mq_core::message::StoredMessage;
+use micro_mq_core::queue::Identifiers;
+use micro_mq_core::retained::{Piece, Rest};
+use micro_mq_core::session::{Desk, Replay, Session, Wanted};
+use micro_mq_core::settings::Settings;
 
 use super::actor::Connection;
 use super::context::ConnectionContext;
-use crate::message::StoredMessage;
-use crate::retained::{Piece, Query, Rest};
-use crate::sessions::{Desk, Epoch, Identifiers, Replay, Session, SessionKey, Wanted, client_hash};
-use crate::settings::Settings;
+use crate::clock;
+use crate::retained::Query;
 use crate::worker::Worker;
 
 /// Messages in one piece.
@@ -129,7 +132,7 @@ impl Handler<RetainedPieces> for Connection {
             return;
         }
         let answered = self.answer_first_pieces();
-        self.worker.take_pieces(self.key, answer.pieces, Instant::now());
+        self.worker.take_pieces(self.key, answer.pieces, clock::now());
         if let Some(replays) = answered {
             self.note_answered(&replays);
         }

@@ -1,16 +1,16 @@
 //! The metrics actor: gathers the node's figures, logs them, publishes `$SYS`, and gives them out.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix::prelude::*;
-use tokio::time::Instant;
 
 use super::log::Logged;
 use super::prometheus;
 use super::snapshot::{Snapshot, gather};
 use super::stats::ActorKind;
 use super::sys::SysTopics;
+use crate::clock;
 use crate::sessions::PublishSys;
 use crate::worker::NodeShared;
 
@@ -35,7 +35,7 @@ pub struct Metrics {
 impl Metrics {
     /// For the figures of one node.
     pub fn new(node: Arc<NodeShared>) -> Self {
-        Self { node, sys: SysTopics::default(), sys_at: Instant::now(), logged: Logged::default() }
+        Self { node, sys: SysTopics::default(), sys_at: clock::now(), logged: Logged::default() }
     }
 
     fn gathered(&self, then: impl FnOnce(&mut Self, Snapshot) + 'static, ctx: &mut Context<Self>) {
@@ -50,8 +50,9 @@ impl Metrics {
     }
 
     fn publish_sys(&mut self, seen: &Snapshot) {
-        let elapsed = self.sys_at.elapsed().max(Duration::from_millis(1));
-        self.sys_at = Instant::now();
+        let elapsed =
+            crate::clock::now().saturating_duration_since(self.sys_at).max(Duration::from_millis(1));
+        self.sys_at = clock::now();
         let messages = self.sys.changed(seen, elapsed);
         if !messages.is_empty() {
             self.node.peers[0].sessions.do_send(PublishSys { messages });

@@ -5,11 +5,11 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use auth_actor::{Outcome, QuestionKind};
+use micro_mq_core::kept::kept_bytes;
+use micro_mq_core::ledger::{DropReason, Ledger};
 
 use super::stats::{ActorFigures, ActorKind};
 use crate::connection::transport::WebSocketRefusal;
-use crate::kept::kept_bytes;
-use crate::ledger::{DropReason, Ledger};
 use crate::retained::{ObserveRetained, RetainedObservation};
 use crate::worker::NodeShared;
 
@@ -157,7 +157,7 @@ pub async fn gather(node: &Arc<NodeShared>) -> Snapshot {
                 None => seen.counters.push((name, count)),
             }
         }
-        for (at, (refusal, count)) in peer.counters.websocket_refusals().enumerate() {
+        for (at, (refusal, count)) in peer.websocket_refusals.all().enumerate() {
             match seen.websocket_refusals.get_mut(at) {
                 Some((_, sum)) => *sum += count,
                 None => seen.websocket_refusals.push((refusal, count)),
@@ -173,7 +173,7 @@ pub async fn gather(node: &Arc<NodeShared>) -> Snapshot {
     seen.kept_bytes = kept_bytes(&node.kept, node.peers.iter().map(|peer| &peer.ledger.kept));
     // Workers count for themselves meanwhile.
     seen.sessions.sessions = node.sessions.load(Relaxed).max(seen.sessions.online);
-    seen.uptime = node.started.elapsed();
+    seen.uptime = crate::clock::now().saturating_duration_since(node.started);
     seen.connections = node.connections.load(Relaxed);
     seen.auth_waiting = node.asking.waiting();
     seen.auth_waiting_bytes = node.asking.waiting_bytes();
@@ -192,9 +192,9 @@ pub async fn gather(node: &Arc<NodeShared>) -> Snapshot {
 #[cfg(test)]
 mod tests {
     use auth_actor::{AuthSettings, Provider};
+    use micro_mq_core::settings::Settings;
 
     use super::*;
-    use crate::settings::Settings;
 
     /// However much there is, figures are read where it is counted: no actor of a worker is asked, not even there.
     #[actix::test]

@@ -3,9 +3,7 @@
 //! The clock is read for one message in [`SAMPLE`]; the counters are exact.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
-
-use tokio::time::Instant;
+use std::time::{Duration, Instant};
 
 /// One message in this many has its times measured.
 pub const SAMPLE: u64 = 64;
@@ -179,14 +177,14 @@ impl ActorStats {
     #[inline]
     pub fn send(&self) -> Option<Instant> {
         let sent = self.sent.fetch_add(1, Relaxed);
-        sent.is_multiple_of(SAMPLE).then(Instant::now)
+        sent.is_multiple_of(SAMPLE).then(crate::clock::now)
     }
 
     /// A message is about to be handled. Returns the moment for those that are sampled.
     #[inline]
     pub fn handle(&self, sent_at: Option<Instant>) -> Option<Instant> {
         let sent_at = sent_at?;
-        let now = Instant::now();
+        let now = crate::clock::now();
         self.waiting.record(now.saturating_duration_since(sent_at));
         Some(now)
     }
@@ -196,7 +194,7 @@ impl ActorStats {
     pub fn handled(&self, began: Option<Instant>) {
         self.handled.fetch_add(1, Relaxed);
         if let Some(began) = began {
-            self.handling.record(began.elapsed());
+            self.handling.record(crate::clock::now().saturating_duration_since(began));
         }
     }
 

@@ -4,13 +4,13 @@
 //! inserted. So whoever missed the publish finds the retained message.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix::prelude::*;
-use tokio::time::{Instant, sleep};
+use micro_mq_core::retained::{EXAMINED_MAX, Piece, Rest, RetainedMessages};
+use tokio::time::sleep;
 
-use super::messages::RetainedMessages;
-use super::store::{EXAMINED_MAX, Piece, Rest};
+use crate::clock;
 use crate::metrics::ActorKind;
 use crate::worker::NodeShared;
 
@@ -64,7 +64,7 @@ async fn sweep(node: Arc<NodeShared>) {
     loop {
         kept.some_expire().await;
         sleep(SWEEP_INTERVAL).await;
-        while kept.with_store(|store| store.remove_expired(Instant::now())) {
+        while kept.with_store(|store| store.remove_expired(clock::now())) {
             sleep(SWEEP_PAUSE).await;
         }
     }
@@ -125,7 +125,7 @@ impl Handler<Query> for Retained {
     fn handle(&mut self, query: Query, _ctx: &mut Self::Context) -> Self::Result {
         let stats = self.node.control_stats.of(ActorKind::Retained);
         let timer = stats.handle(stats.send());
-        let now = Instant::now();
+        let now = clock::now();
         let kept = &self.node.retained_messages;
         let mut budget = Budget { messages: query.messages_max, bytes: query.bytes_max, examined: 0 };
         let filters = query.filters.into_iter();

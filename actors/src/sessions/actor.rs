@@ -11,28 +11,28 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context as TaskContext, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use actix::WeakAddr;
 use actix::fut::ActorFuture;
 use actix::prelude::*;
 use auth_actor::{Outcome, QuestionKind};
 use hashbrown::HashMap;
+use micro_mq_core::compact::{ByteCount, Recent, Since};
+use micro_mq_core::ids::{SessionKey, client_hash};
+use micro_mq_core::kept::Share;
+use micro_mq_core::message::{Payload, Publication};
+use micro_mq_core::session::{Online, OutgoingAliases, RareOnline, Reading, Requests, Session, Touch, Will};
+use micro_mq_core::timers::Timer;
 use mqtt_codec::{ConnAck, ConnAckProperties, Connect, Packet, ProtocolVersion, QoS, ReasonCode};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Sleep, sleep};
 use tracing::debug;
 
-use super::key::{SessionKey, client_hash};
 use super::messages::*;
-use super::online::{Online, OutgoingAliases, RareOnline, Reading};
-use super::session::{Session, Will};
-use crate::connection::{
-    Close, Connection, ConnectionPermit, GiveWay, Newcomer, Refusal, refuse, transport::Transport,
-};
-use crate::kept::Share;
-use crate::message::{Payload, Publication};
+use crate::clock;
+use crate::connection::transport::Transport;
+use crate::connection::{Connection, ConnectionPermit, Newcomer, Refusal, refuse};
 use crate::metrics::ActorKind;
-use crate::worker::{ByteCount, NodeShared, Recent, Since, Timer, Touch, Worker};
+use crate::worker::{NodeShared, Worker};
 
 /// Room for a burst of reconnecting clients; connections are bounded by `connections_max`.
 const MAILBOX_CAPACITY: usize = 4096;
@@ -52,7 +52,7 @@ impl Sessions {
     }
 
     fn see_to_what_is_due(&mut self) {
-        let now = Instant::now();
+        let now = clock::now();
         let due = self.worker.timers.borrow_mut().take_due(now);
         for timer in due {
             match timer {
@@ -104,13 +104,11 @@ impl Sessions {
             online.reading = Reading::Doubted;
             online.last_received = Recent::new(started, now);
             silence = Duration::ZERO;
-            if let Some(waker) = &online.waker {
-                waker.wake_by_ref();
-            }
+            online.wake();
         }
         if silence >= patience {
             self.worker.counters.keep_alive_timeouts.add(1);
-            close(online, ReasonCode::KeepAliveTimeout);
+            online.end(ReasonCode::KeepAliveTimeout);
         } else {
             let due = now + (patience - silence);
             self.worker.set_timer(now, due, Timer::KeepAlive(key, epoch));
@@ -219,7 +217,7 @@ impl Sessions {
     /// Asks the network connection that holds a session to part from it. False if there is none.
     fn is_to_give_way(&self, key: SessionKey) -> bool {
         let mut sessions = self.worker.sessions.borrow_mut();
-        let Some(online) = sessions.get_mut(key).and_then(|session| session.online.as_ref()) else {
+        let Some(online) = sessions.get_mut(key).and_then(|session| session.online.as_mut()) else {
             return false;
         };
         if self.waiting.contains_key(&key) {
@@ -227,15 +225,14 @@ impl Sessions {
         }
         self.worker.counters.takeovers.add(1);
         // One that is gone says so when it is dropped.
-        if let Some(connection) = online.connection.as_ref().and_then(WeakAddr::upgrade) {
-            connection.do_send(GiveWay);
-        }
+        online.requests.gives_way = true;
+        online.wake();
         true
     }
 
     /// Ends or resumes the session that a network connection asks for, which nobody holds, and answers its CONNECT.
     fn take_in(&mut self, found: Option<SessionKey>, admission: Admission) {
-        let now = Instant::now();
+        let now = clock::now();
         let worker = Rc::clone(&self.worker);
         let Admission { transport, connect, rest, user_name, will, permit, mut answer, .. } = admission;
         let (expiry_interval, keep_alive) = (admission.expiry_interval, admission.keep_alive);
@@ -317,12 +314,7 @@ impl Sessions {
             permit,
             connect,
         };
-        let connection = Connection::start_on(Rc::clone(&worker), newcomer);
-        if let Some(online) =
-            worker.sessions.borrow_mut().get_mut(key).and_then(|session| session.online.as_mut())
-        {
-            online.connection = Some(connection.downgrade());
-        }
+        Connection::start_on(Rc::clone(&worker), newcomer);
         worker.tell_groups(key);
     }
 
@@ -454,9 +446,8 @@ fn new_online(connect: &Connect, keep_alive: u16, node: &NodeShared, now: Instan
     let aliases = asked.topic_alias_maximum.unwrap_or(0).min(settings.mqtt.topic_alias_maximum_outgoing);
     let receive_maximum = asked.receive_maximum.map_or(u16::MAX, NonZeroU16::get);
     Online {
-        outbox: crate::connection::outbox::Outbox::default(),
+        outbox: micro_mq_core::outbox::Outbox::default(),
         waker: None,
-        connection: None,
         last_received: Recent::new(node.started, now),
         connected_at: Since::new(node.started, now),
         bytes_sent: ByteCount::default(),
@@ -467,6 +458,7 @@ fn new_online(connect: &Connect, keep_alive: u16, node: &NodeShared, now: Instan
         version: connect.version,
         touch: Touch::No,
         reading: Reading::GoesOn,
+        requests: Requests::default(),
         rare: (aliases > 0).then(|| {
             Box::new(RareOnline { aliases: Some(OutgoingAliases::new(aliases)), ..RareOnline::default() })
         }),
@@ -496,13 +488,6 @@ fn stored_will(
     }
 }
 
-/// Asks a network connection to end, with this reason for the client.
-pub(crate) fn close(online: &Online, reason: ReasonCode) {
-    if let Some(connection) = online.connection.as_ref().and_then(WeakAddr::upgrade) {
-        connection.do_send(Close { reason });
-    }
-}
-
 /// Runs behind the mailbox: sees to what is due, and sleeps until something is.
 struct WhatIsDue {
     sleep: Pin<Box<Sleep>>,
@@ -524,7 +509,7 @@ impl ActorFuture<Sessions> for WhatIsDue {
             let next = sessions.worker.timers.borrow().next_due();
             let Some(due) = next else { return Poll::Pending };
             if self.until != next {
-                self.sleep.as_mut().reset(due);
+                self.sleep.as_mut().reset(due.into());
                 self.until = next;
             }
             ready!(self.sleep.as_mut().poll(task));
@@ -539,8 +524,8 @@ impl Actor for Sessions {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX_CAPACITY);
-        ctx.spawn(WhatIsDue { sleep: Box::pin(sleep_until(Instant::now())), until: None });
-        let now = Instant::now();
+        ctx.spawn(WhatIsDue { sleep: Box::pin(sleep(Duration::ZERO)), until: None });
+        let now = clock::now();
         // What a predecessor that panicked left undone.
         ctx.notify(WillsJudged);
         self.worker.keep_changes();
@@ -582,7 +567,7 @@ impl Handler<Left> for Sessions {
         let worker = Rc::clone(&self.worker);
         let stats = worker.stats(ActorKind::Sessions);
         let timer = stats.handle(stats.send());
-        self.worker.settle_parting(left.session, Instant::now());
+        self.worker.settle_parting(left.session, clock::now());
         if !self.waiting.is_empty() {
             for admission in self.waiting.remove(&left.session).into_iter().flatten() {
                 let found = worker.sessions.borrow().find(&admission.connect.client_identifier);
@@ -605,7 +590,7 @@ impl Handler<PublishWills> for Sessions {
     type Result = ResponseFuture<()>;
 
     fn handle(&mut self, _: PublishWills, _ctx: &mut Self::Context) -> Self::Result {
-        let now = Instant::now();
+        let now = clock::now();
         let mut wills = Vec::new();
         {
             let mut sessions = self.worker.sessions.borrow_mut();
@@ -639,8 +624,8 @@ impl Handler<ShutDown> for Sessions {
         for key in sessions.keys() {
             let Some(session) = sessions.get_mut(key) else { continue };
             session.replace_will(None);
-            if let Some(online) = &session.online {
-                close(online, ReasonCode::ServerShuttingDown);
+            if let Some(online) = &mut session.online {
+                online.end(ReasonCode::ServerShuttingDown);
             }
         }
         drop(sessions);

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use tokio::time::Instant;
+use micro_mq_core::session::Session;
+use micro_mq_core::subscriptions::Subscription;
+use micro_mq_core::timers::Timer;
 use tracing::{info, warn};
 
 use super::actor::Sessions;
-use super::session::Session;
 use super::store::{Change, Position, SessionChange, StoreError};
-use super::subscriptions::Subscription;
-use crate::worker::{Timer, Worker};
+use crate::clock;
+use crate::worker::Worker;
 
 /// Until a batch that was not kept is sent again.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
@@ -129,7 +130,7 @@ impl Worker {
         }
         changes.waiting.splice(..0, batch.iter().cloned());
         (changes.is_under_way, changes.waits_for_store) = (false, true);
-        let now = Instant::now();
+        let now = clock::now();
         self.set_timer(now, now + RETRY_PAUSE, Timer::Changes);
     }
 }

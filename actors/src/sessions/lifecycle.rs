@@ -2,15 +2,15 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use tokio::time::Instant;
+use micro_mq_core::groups::GivenBack;
+use micro_mq_core::ids::{Epoch, SessionKey, client_hash, group_home, shared_part};
+use micro_mq_core::session::{NEVER_EXPIRES, Online, Parting, Session};
+use micro_mq_core::timers::Timer;
 
-use super::key::{Epoch, SessionKey, client_hash};
-use super::online::Online;
-use super::session::{NEVER_EXPIRES, Parting, Session};
-use crate::topics::{Added, GivenBack, Join, MemberState, Subscribe, Unsubscribe, group_home, shared_part};
-use crate::worker::{Timer, Worker};
+use crate::topics::{Added, Join, MemberState, Subscribe, Unsubscribe};
+use crate::worker::Worker;
 
 impl Worker {
     /// Takes a session from the network connection that holds it. Its outbox goes to the caller; what QoS 0 it could

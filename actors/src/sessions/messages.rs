@@ -2,12 +2,12 @@
 
 use actix::prelude::*;
 use auth_actor::Identity;
+use micro_mq_core::ids::SessionKey;
+use micro_mq_core::ledger::Tally;
 use mqtt_codec::Connect;
 
-use super::key::SessionKey;
 use crate::connection::ConnectionPermit;
 use crate::connection::transport::{Detached, Transport};
-use crate::ledger::Tally;
 
 /// A transport on its way to the home worker of its session.
 #[derive(Debug)]

@@ -7,19 +7,19 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix::prelude::*;
+use micro_mq_core::ids::shared_part;
+use micro_mq_core::session::NEVER_EXPIRES;
+use micro_mq_core::subscriptions::subscription_bytes;
 use mqtt_codec::ProtocolVersion;
 use tokio::sync::Notify;
-use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::actor::{SessionPlace, Sessions};
-use super::session::NEVER_EXPIRES;
 use super::store::{Home, Piece, StoreError, StoredSession};
-use super::subscriptions::subscription_bytes;
-use crate::topics::shared_part;
+use crate::clock;
 use crate::worker::Worker;
 
 /// Until sessions that could not be read are asked for again.
@@ -141,7 +141,7 @@ impl Sessions {
         let restoration = &self.worker.node.restoration;
         match loaded {
             Ok(piece) => {
-                self.worker.restore(piece.sessions, Instant::now());
+                self.worker.restore(piece.sessions, clock::now());
                 if piece.rest.is_some() {
                     self.worker.restoring.borrow_mut().after = piece.rest;
                     return self.load(ctx);

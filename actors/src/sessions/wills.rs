@@ -6,15 +6,17 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
+use std::time::Instant;
 
 use auth_actor::{Action, Asker, Authorize, Given};
+use micro_mq_core::ids::{Epoch, SessionKey};
+use micro_mq_core::session::Will;
+use micro_mq_core::timers::Timer;
 use tokio::sync::oneshot;
-use tokio::time::Instant;
 
-use super::key::{Epoch, SessionKey};
 use super::messages::{Admit, WillsJudged};
-use super::session::Will;
-use crate::worker::{NodeShared, Timer, Worker};
+use crate::clock;
+use crate::worker::{NodeShared, Worker};
 
 /// Wills of one worker that are with the auth actor at a time; the others wait for their turn.
 const ASKED_MAX: usize = 64;
@@ -187,7 +189,7 @@ impl Worker {
             let Some(doubt) = doubt else { return Some(admit) };
             wills.push(doubt);
         }
-        let now = Instant::now();
+        let now = clock::now();
         let deadline = now + self.node.asking.answer_timeout();
         wills.wait(deadline, admit);
         self.set_timer(now, deadline, Timer::Waiting);
@@ -215,7 +217,7 @@ impl Worker {
         match of {
             Of::Due { will, publisher, publisher_hash } => {
                 if revision.is_some() {
-                    self.route_will(*publisher, *publisher_hash, will, Instant::now());
+                    self.route_will(*publisher, *publisher_hash, will, clock::now());
                 }
             }
             Of::Held { key, epoch } => {

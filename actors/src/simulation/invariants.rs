@@ -5,16 +5,18 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use actix::prelude::*;
+use micro_mq_core::groups::Group;
+use micro_mq_core::ids::{GroupKey, SessionKey, group_home, shared_part};
+use micro_mq_core::kept::{BODY_BYTES, PLACE_BYTES, kept_bytes};
+use micro_mq_core::ledger::DropReason;
+use micro_mq_core::matching::{Subscriber, Trie};
+use micro_mq_core::message::StoredMessage;
+use micro_mq_core::moment::Moment;
+use micro_mq_core::session::Session;
 use mqtt_codec::ProtocolVersion;
 
 use super::node::SimulatedNode;
-use crate::kept::{BODY_BYTES, PLACE_BYTES, kept_bytes};
-use crate::ledger::DropReason;
-use crate::message::StoredMessage;
 use crate::metrics::ActorKind;
-use crate::retained::Moment;
-use crate::sessions::{Session, SessionKey};
-use crate::topics::{Group, GroupKey, Subscriber, Trie, group_home, shared_part};
 use crate::worker::Worker;
 
 /// What does not agree, one sentence each.

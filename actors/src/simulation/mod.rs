@@ -36,8 +36,7 @@ pub(crate) use invariants::Inspect;
 
 use actix::SystemRunner;
 use auth_actor::Policy;
-
-use crate::settings::Settings;
+use micro_mq_core::settings::Settings;
 
 /// What a simulated node has to live with.
 #[derive(Debug, Clone, Copy, Default)]

@@ -6,19 +6,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use auth_actor::{AuthSettings, Policy, Provider, ProviderKind};
+use micro_mq_core::settings::Settings;
 use tokio::sync::watch;
 use tokio::task::yield_now;
-use tokio::time::{Instant, advance, sleep};
+use tokio::time::{advance, sleep};
 
 use super::client::SimulatedClient;
 use super::interleaving::Interleaving;
 use super::invariants::{self, Broken};
+use crate::clock;
 use crate::connection::transport::{MemoryStream, Transport};
 use crate::connection::{Accepted, begin, connect_patience, run_handshake};
 use crate::metrics::LedgerTotals;
 use crate::node::{shared, start_auth, start_control, start_metrics, start_worker};
 use crate::sessions::{MemoryBackend, start_store_here};
-use crate::settings::Settings;
 use crate::supervision::Place;
 use crate::topics::InjectPanic;
 use crate::worker::{NodeShared, Worker};
@@ -101,7 +102,7 @@ impl SimulatedNode {
         let (readiness, news) = socket.unzip();
         let _place = self.interleaving.as_ref().map(|interleaving| interleaving.enter(Some(worker)));
         begin(&self.workers[worker], self.stop.subscribe(), |worker, permit| {
-            let deadline = Instant::now() + connect_patience(&worker);
+            let deadline = clock::now() + connect_patience(&worker);
             let transport = Transport::Memory(Box::new(MemoryStream::new(theirs, readiness)));
             run_handshake(
                 worker,
@@ -224,7 +225,7 @@ impl SimulatedNode {
     /// What remains.
     pub async fn clear(&self) -> Result<(), Broken> {
         self.check().await?;
-        let now = Instant::now();
+        let now = clock::now();
         for worker in &self.workers {
             let keys = worker.sessions.borrow().keys();
             keys.into_iter().for_each(|key| worker.end_session(key, now));

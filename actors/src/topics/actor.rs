@@ -13,25 +13,27 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, Waker, ready};
+use std::time::Instant;
 
 use actix::fut::ActorFuture;
 use actix::prelude::*;
+use micro_mq_core::groups::Member;
+use micro_mq_core::ids::{GroupKey, SessionKey, group_home, shared_part};
+use micro_mq_core::matching::{Subscriber, Trie};
+use micro_mq_core::moment::Moment;
+use micro_mq_core::subscriptions::Subscription;
 use mqtt_codec::ReasonCode;
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Sleep, sleep};
 use tracing::error;
 
 use super::current::Current;
 use super::lanes::{Epoch, Lanes, Owner, Ticket};
-use super::members::Member;
 use super::messages::*;
 use super::route::{Progress, Router};
-use super::shared::GroupKey;
-use super::trie::{Subscriber, Trie};
-use super::{group_home, shared_part};
+use crate::clock;
 use crate::connection::{ChangeInForce, Close};
 use crate::metrics::{ActorKind, ActorStats};
-use crate::retained::Moment;
-use crate::sessions::{SessionKey, Subscription, TrieMadeAnew, close};
+use crate::sessions::TrieMadeAnew;
 use crate::supervision::REVIVAL_PAUSE;
 use crate::worker::{Worker, go_on_behind_sockets};
 
@@ -170,7 +172,7 @@ impl TopicTrie {
     /// Does what is waiting, within the deliveries of one turn. Returns whether something is left.
     fn turn(&mut self, waker: &Waker) -> bool {
         let mut budget = self.worker.node.settings.node.deliveries_per_turn.max(1);
-        let now = Instant::now();
+        let now = clock::now();
         self.worker.depart();
         self.router.give_out_held_up();
         loop {
@@ -478,9 +480,9 @@ impl TopicTrie {
             connection.do_send(Close { reason: ReasonCode::ImplementationSpecificError });
         }
         if let Some(publisher) = self.answering.take() {
-            let sessions = self.worker.sessions.borrow();
-            if let Some(online) = sessions.get(publisher).and_then(|session| session.online.as_ref()) {
-                close(online, ReasonCode::ImplementationSpecificError);
+            let mut sessions = self.worker.sessions.borrow_mut();
+            if let Some(online) = sessions.get_mut(publisher).and_then(|session| session.online.as_mut()) {
+                online.end(ReasonCode::ImplementationSpecificError);
             }
         }
         self.worker.wake_all();

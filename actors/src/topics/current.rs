@@ -6,12 +6,12 @@
 
 use std::sync::Arc;
 
+use micro_mq_core::matching::{Matches, Subscriber};
+use micro_mq_core::message::{Batch, Item, StoredMessage};
+use micro_mq_core::pressure::Room;
 use mqtt_codec::matches;
 
-use super::trie::{Matches, Subscriber};
-use crate::message::{Batch, Item, StoredMessage};
 use crate::retained::RetainedPassage;
-use crate::worker::Room;
 
 /// Items with the same topic name that are delivered together: so many more than its budget a turn may deliver.
 const RUN_ITEMS_MAX: usize = 64;
@@ -49,7 +49,7 @@ pub(super) struct Current {
     pub(super) matched: Vec<bool>,
     /// The publisher is not answered: its network connection is closed, and it will send again.
     pub(super) withheld: bool,
-    /// What it takes of this worker's [`Inbound`](crate::worker::Inbound).
+    /// What it takes of this worker's [`Inbound`](micro_mq_core::pressure::Inbound).
     pub(super) room: Option<Room>,
     /// Ends when the batch is delivered.
     pub(super) passage: Option<Box<RetainedPassage>>,

@@ -4,14 +4,15 @@
 //! worker's sessions directly, and wakes each network connection once per run of turns. One mailbox message per
 //! subscriber in its place costs about twice the CPU of a bulk fan-out.
 
-use tokio::time::Instant;
+use std::time::Instant;
 
 use super::current::Current;
 use super::handoff::Passing;
 use super::route::Router;
-use super::trie::Subscriber;
-use crate::message::Publication;
-use crate::sessions::{Desk, FrameCache, Identifiers, Offered, Wanted};
+use micro_mq_core::matching::Subscriber;
+use micro_mq_core::message::Publication;
+use micro_mq_core::queue::Identifiers;
+use micro_mq_core::session::{Desk, FrameCache, Offered, Wanted};
 
 /// How a session wants a message by a subscription and those that are merged into it [MQTT-3.3.1-12, MQTT-3.3.1-13].
 fn wanted(subscriber: &Subscriber, merged: &[Subscriber], is_retained: bool) -> Wanted {

@@ -4,22 +4,22 @@
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
+use std::time::Instant;
 
 use hashbrown::HashSet;
+use micro_mq_core::groups::{Choice, Chosen, Departure, GivenBack, Group, Load, Member, Room};
+use micro_mq_core::ids::{GroupKey, SessionKey, client_hash};
+use micro_mq_core::ledger::DropReason;
+use micro_mq_core::message::Publication;
+use micro_mq_core::queue::{Identifiers, Queued};
+use micro_mq_core::session::{SessionTable, Wanted};
 use mqtt_codec::QoS;
-use tokio::time::Instant;
 
-use super::burden::Load;
 use super::deliver::one;
 use super::handoff::{Passing, part_of};
-use super::members::{Choice, Chosen, Member, Room};
 use super::messages::Reclaim;
 use super::route::Router;
-use super::shared::{Departure, GivenBack, Group, GroupKey};
-use crate::ledger::DropReason;
-use crate::message::Publication;
-use crate::sessions::{Identifiers, Queued, SessionKey, Wanted, client_hash};
-use crate::worker::{SessionTable, Worker};
+use crate::worker::Worker;
 
 /// What a message costs that goes through a group, in deliveries: a member is chosen, and it is kept for another one.
 const DELIVERIES_PER_DISPATCH: usize = 4;

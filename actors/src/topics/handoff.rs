@@ -7,15 +7,16 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
-use tokio::time::Instant;
+use micro_mq_core::groups::GivenBack;
+use micro_mq_core::ids::{GroupKey, SessionKey};
+use micro_mq_core::message::{Batch, Publication, StoredMessage};
+use micro_mq_core::pressure::Weight;
+use micro_mq_core::session::{Desk, Offered, Wanted, queued};
 
 use super::messages::{Chosen, HandedOver, Handoff, Handoffs};
 use super::route::Router;
-use super::shared::{GivenBack, GroupKey};
-use crate::message::{Batch, Publication, StoredMessage};
-use crate::sessions::{Desk, Offered, SessionKey, Wanted, queued};
-use crate::worker::Weight;
 
 /// A message that goes through a group.
 #[derive(Debug)]

@@ -8,9 +8,8 @@
 use std::collections::VecDeque;
 
 use hashbrown::HashMap;
+use micro_mq_core::ids::GroupKey;
 use rustc_hash::FxBuildHasher;
-
-use super::shared::GroupKey;
 
 /// What a piece of work belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

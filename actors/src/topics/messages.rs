@@ -3,17 +3,18 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Instant;
 
 use actix::prelude::*;
-use tokio::time::Instant;
+use micro_mq_core::groups::{GivenBack, Load};
+use micro_mq_core::ids::{Epoch, GroupKey, SessionKey};
+use micro_mq_core::message::{Ack, Batch, StoredMessage};
+use micro_mq_core::pressure::{Room, Weight};
+use micro_mq_core::session::Wanted;
+use micro_mq_core::subscriptions::Subscription;
 
-use super::burden::Load;
-use super::shared::{GivenBack, GroupKey};
 use crate::connection::Connection;
-use crate::message::{Ack, Batch, StoredMessage};
 use crate::retained::RetainedPassage;
-use crate::sessions::{Epoch, SessionKey, Subscription, Wanted};
-use crate::worker::{Room, Weight};
 
 /// Who waits for a change of subscriptions to be in force.
 #[derive(Debug, Clone)]

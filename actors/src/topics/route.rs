@@ -2,18 +2,17 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 use hashbrown::{HashMap, HashSet};
+use micro_mq_core::ids::{GroupKey, SessionKey};
+use micro_mq_core::matching::{LookAhead, Matches, Trie};
+use micro_mq_core::message::{Ack, Batch};
+use micro_mq_core::session::FrameCache;
 use mqtt_codec::{PacketType, ProtocolVersion, ReasonCode, encode_ack};
-use tokio::time::Instant;
 
 use super::current::{Current, Position, Stage};
-use super::look_ahead::LookAhead;
 use super::messages::{Handoff, Route};
-use super::shared::GroupKey;
-use super::trie::{Matches, Trie};
-use crate::message::{Ack, Batch};
-use crate::sessions::{FrameCache, SessionKey};
 use crate::worker::Worker;
 
 /// Places of the tree of wildcards that cost about as much to look at as a delivery to make.
@@ -112,8 +111,8 @@ impl Router {
             // What is sent again is to be routed.
             session.incoming.remove(ack.packet_identifier);
         }
-        if let Some(online) = session.online.as_ref().filter(|_| session.epoch == batch.epoch) {
-            crate::sessions::close(online, ReasonCode::ImplementationSpecificError);
+        if let Some(online) = session.online.as_mut().filter(|_| session.epoch == batch.epoch) {
+            online.end(ReasonCode::ImplementationSpecificError);
         }
         true
     }

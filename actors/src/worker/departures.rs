@@ -2,7 +2,7 @@
 //! topic trie, whose turn comes behind all that one look at the sockets has made ready.
 //!
 //! So another worker is woken once for what many publishers brought, and what its subscribers are sent comes in larger
-//! pieces. They are counted as on their way ([`Inbound`](super::Inbound)) from the moment they set out.
+//! pieces. They are counted as on their way ([`Inbound`](micro_mq_core::pressure::Inbound)) from the moment they set out.
 
 use std::task::Waker;
 

@@ -3,32 +3,14 @@
 //! Everything here belongs to one thread. It outlives the actors that use it, so that one which is started anew after a
 //! panic finds the sessions as they were.
 
-mod buffers;
-mod compact;
 mod departures;
-mod inbound;
-mod incomplete;
 mod publish;
 mod shared;
-mod table;
-mod timers;
 mod turns;
-mod underway;
-mod waitlist;
-mod wakes;
 
-pub use buffers::{BatchPool, BufferPool};
-pub use compact::{ByteCount, Recent, Since};
 pub(crate) use departures::Departures;
-pub use inbound::{Inbound, Room, Weight};
-pub(crate) use incomplete::IncompleteBytes;
 pub use shared::{NodeShared, Peer, Throttles};
-pub use table::SessionTable;
-pub use timers::{TICK, Timer, Timers};
 pub(crate) use turns::go_on_behind_sockets;
-pub(crate) use underway::{Passage, Underway};
-pub use waitlist::{Waitlist, WaitlistPlace};
-pub use wakes::{Touch, Wakes};
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -36,20 +18,28 @@ use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
+use std::time::Instant;
 
-use tokio::sync::Notify;
-use tokio::time::Instant;
-
-use crate::connection::{Effects, outbox::Outbox};
-use crate::ledger::Ledger;
-use crate::message::{Batch, Publication, StoredMessage};
-use crate::metrics::{ActorKind, ActorStats, Counters};
-use crate::retained::Moment;
-use crate::sessions::{
-    Changes, Desk, Epoch, FrameCache, Offered, QueueEnds, Replay, Restoring, SessionKey, Subscription,
-    Wanted, WillsInDoubt,
+use micro_mq_core::counters::Counters;
+use micro_mq_core::groups::{GivenBack, Groups};
+use micro_mq_core::ids::{Epoch, SessionKey};
+use micro_mq_core::ledger::Ledger;
+use micro_mq_core::message::{Batch, Publication, StoredMessage};
+use micro_mq_core::moment::Moment;
+use micro_mq_core::outbox::Outbox;
+use micro_mq_core::pool::{BatchPool, BufferPool};
+use micro_mq_core::protocol::Effects;
+use micro_mq_core::session::{
+    Desk, FrameCache, Offered, QueueEnds, Replay, SessionTable, Touch, Wakes, Wanted,
 };
-use crate::topics::{GiveBack, GivenBack, Groups};
+use micro_mq_core::subscriptions::Subscription;
+use micro_mq_core::timers::{Timer, Timers};
+use tokio::sync::Notify;
+
+use crate::clock;
+use crate::metrics::{ActorKind, ActorStats};
+use crate::sessions::{Changes, Restoring, WillsInDoubt};
+use crate::topics::GiveBack;
 
 /// What one turn of a connection reads at most, in bytes: shared by all connections of the worker.
 pub const SCRATCH_BYTES: usize = 64 * 1024;
@@ -112,7 +102,7 @@ impl Worker {
             frames: RefCell::default(),
             wakes: RefCell::default(),
             scratch: RefCell::new(vec![0; SCRATCH_BYTES].into_boxed_slice()),
-            timers: RefCell::new(Timers::new(Instant::now())),
+            timers: RefCell::new(Timers::new(clock::now())),
             alarm: RefCell::default(),
             ledger,
             counters,
@@ -190,9 +180,7 @@ impl Worker {
                 && online.touch != Touch::No
             {
                 online.touch = Touch::No;
-                if let Some(waker) = &online.waker {
-                    waker.wake_by_ref();
-                }
+                online.wake();
             }
         }
         wakes.is_any_due()
@@ -203,7 +191,7 @@ impl Worker {
         &self,
         key: SessionKey,
         now: Instant,
-        act: impl FnOnce(&mut crate::sessions::Session, &mut Desk<'_>) -> R,
+        act: impl FnOnce(&mut micro_mq_core::session::Session, &mut Desk<'_>) -> R,
     ) -> Option<R> {
         let mut sessions = self.sessions.borrow_mut();
         let session = sessions.get_mut(key)?;
@@ -286,9 +274,7 @@ impl Worker {
         for key in sessions.keys() {
             if let Some(online) = sessions.get_mut(key).and_then(|session| session.online.as_mut()) {
                 online.touch = Touch::No;
-                if let Some(waker) = &online.waker {
-                    waker.wake_by_ref();
-                }
+                online.wake();
             }
         }
     }

@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 use std::task::Waker;
-
-use tokio::time::Instant;
+use std::time::Instant;
 
 use super::{Peer, Worker};
-use crate::connection::Limit;
-use crate::message::{Batch, Payload, Publication, StoredMessage};
+use crate::clock;
+use micro_mq_core::ids::SessionKey;
+use micro_mq_core::matching::{LookUps, NAMES_TOGETHER};
+use micro_mq_core::message::{Batch, Payload, Publication, StoredMessage};
+use micro_mq_core::protocol::Limit;
+use micro_mq_core::session::Will;
+
 use crate::metrics::ActorKind;
-use crate::sessions::{SessionKey, Will};
-use crate::topics::{Answer, LookUps, NAMES_TOGETHER, Route};
+use crate::topics::{Answer, Route};
 
 /// Items whose topic names are looked up together.
 const ITEMS_TOGETHER: usize = 64;
@@ -148,7 +151,7 @@ impl Worker {
         if batch.admitted {
             return kept.keep(messages);
         }
-        let now = Instant::now();
+        let now = clock::now();
         for full in messages.into_iter().filter_map(|message| kept.keep_or_remove(message, now).err()) {
             Limit::from(full).counter(&self.counters).add(1);
         }

@@ -2,22 +2,25 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::time::Instant;
 
 use auth_actor::{Asker, Asking, Auth, Given, LivePolicy, NoAnswer, Question};
-use tokio::time::Instant;
+use micro_mq_core::counters::Counters;
+use micro_mq_core::kept::NodeKept;
+use micro_mq_core::ledger::Ledger;
+use micro_mq_core::matching::Directory;
+use micro_mq_core::moment::PublishOrder;
+use micro_mq_core::pressure::{Inbound, IncompletePackets, Waitlist};
+use micro_mq_core::retained::RetainedMessages;
+use micro_mq_core::settings::Settings;
 
-use super::inbound::Inbound;
-use super::waitlist::Waitlist;
 use crate::connection::Journal;
-use crate::kept::NodeKept;
-use crate::ledger::Ledger;
-use crate::metrics::{ActorKind, ActorStats, Counters, WorkerStats};
-use crate::retained::{PublishOrder, Retained, RetainedMessages, RetainedUnderway};
+use crate::metrics::{ActorKind, ActorStats, WebSocketRefusals, WorkerStats};
+use crate::retained::{Retained, RetainedUnderway};
 use crate::sessions::{Restoration, SessionStore, Sessions};
-use crate::settings::Settings;
 use crate::supervision::Place;
 use crate::throttle::Throttle;
-use crate::topics::{Directory, TopicTrie};
+use crate::topics::TopicTrie;
 
 /// One worker, as every other sees it.
 #[derive(Debug)]
@@ -34,6 +37,8 @@ pub struct Peer {
     pub ledger: Arc<Ledger>,
     /// Its counters.
     pub counters: Arc<Counters>,
+    /// WebSockets that it refused or closed.
+    pub websocket_refusals: WebSocketRefusals,
     /// The figures of its actors.
     pub stats: WorkerStats,
 }
@@ -48,6 +53,7 @@ impl Peer {
             retained_underway: Arc::default(),
             ledger: Arc::new(Ledger::of(kept)),
             counters: Arc::default(),
+            websocket_refusals: WebSocketRefusals::default(),
             stats: WorkerStats::default(),
         }
     }
@@ -98,7 +104,7 @@ pub struct NodeShared {
     /// Network connections open.
     pub connections: AtomicUsize,
     /// Bytes of packets that are received in part.
-    pub incomplete_bytes: AtomicUsize,
+    pub incomplete_packets: Arc<IncompletePackets>,
     /// Sessions on all workers.
     pub sessions: AtomicUsize,
     /// Numbers the client identifiers that the node assigns.
@@ -110,7 +116,7 @@ pub struct NodeShared {
     /// What the log says of clients.
     pub journal: Journal,
     /// When the node started.
-    pub started: tokio::time::Instant,
+    pub started: std::time::Instant,
 }
 
 impl NodeShared {

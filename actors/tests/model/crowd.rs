@@ -3,9 +3,9 @@
 
 use std::sync::atomic::Ordering;
 
-use micro_mq_actors::Settings;
 use micro_mq_actors::metrics::ActorKind;
 use micro_mq_actors::simulation::{SimulatedClient, SimulatedNode, Simulation};
+use micro_mq_core::settings::Settings;
 use mqtt_codec::{Connect, Packet, PacketIdentifier, ProtocolVersion, QoS, encode};
 
 const MANY: usize = 10_000;

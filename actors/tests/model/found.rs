@@ -1,7 +1,7 @@
 //! What the play of order found, in the shortest form that shows it: each under many orders of turns.
 
-use micro_mq_actors::Settings;
 use micro_mq_actors::simulation::{Conditions, SimulatedClient, SimulatedNode, Simulation};
+use micro_mq_core::settings::Settings;
 use mqtt_codec::{
     Connect, Disconnect, Packet, PacketIdentifier, ProtocolVersion, Publish, PublishProperties, QoS,
     ReasonCode, Subscribe, SubscriptionFilter, TopicName, encode,

@@ -3,9 +3,8 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use micro_mq_actors::Settings;
-use micro_mq_actors::settings::SharedStrategy;
 use micro_mq_actors::simulation::{SimulatedClient, SimulatedNode, Simulation};
+use micro_mq_core::settings::{Settings, SharedStrategy};
 use mqtt_codec::{
     Ack, Connect, Packet, PacketIdentifier, ProtocolVersion, Publish, PublishProperties, QoS, ReasonCode,
     Subscribe, SubscriptionFilter, encode,
@@ -146,7 +145,7 @@ fn a_connect_beyond_the_limits_of_a_client_that_takes_no_connack() {
 /// the first did, however many wait.
 #[test]
 #[expect(
-    clippy::disallowed_types,
+    clippy::disallowed_methods,
     reason = "it is work that is measured, on a clock that does not stand still"
 )]
 fn very_many_subscriptions_wait_for_their_retained_messages() {

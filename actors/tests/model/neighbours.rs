@@ -1,10 +1,9 @@
 //! A worker that has no room holds up those who have something for it, and nobody else.
 
-use micro_mq_actors::Settings;
-use micro_mq_actors::sessions::home_worker;
 use micro_mq_actors::simulation::{SimulatedClient, SimulatedNode, Simulation};
-use micro_mq_actors::topics::group_home;
-use micro_mq_actors::worker::{Room, Weight};
+use micro_mq_core::ids::{group_home, home_worker};
+use micro_mq_core::pressure::{Room, Weight};
+use micro_mq_core::settings::Settings;
 use mqtt_codec::{Connect, Packet, PacketIdentifier, ProtocolVersion, QoS, encode};
 
 const WORKERS: usize = 3;

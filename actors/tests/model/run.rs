@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use micro_mq_actors::Settings;
-use micro_mq_actors::settings::{QueueOverflow, SharedStrategy};
 use micro_mq_actors::simulation::{Conditions, Simulation};
+use micro_mq_core::settings::{QueueOverflow, Settings, SharedStrategy};
 use mqtt_codec::ProtocolVersion;
 
 use super::client::Client;

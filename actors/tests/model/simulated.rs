@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use micro_mq_actors::Settings;
 use micro_mq_actors::simulation::{SimulatedClient, SimulatedNode, Simulation};
+use micro_mq_core::settings::Settings;
 use mqtt_codec::{
     Connect, Disconnect, Packet, PacketIdentifier, ProtocolVersion, QoS, ReasonCode, TopicName, encode,
 };

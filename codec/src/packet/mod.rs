@@ -87,7 +87,7 @@ impl PacketRef<'_> {
     }
 
     /// A packet that owns its contents; the payload of a PUBLISH shares `frame`, which it was decoded from.
-    pub(crate) fn into_shared(self, frame: &Bytes) -> Packet {
+    pub fn into_shared(self, frame: &Bytes) -> Packet {
         match self {
             Self::Publish(publish) => Packet::Publish(publish.to_shared(frame)),
             Self::Other(packet) => packet,

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use auth_actor::AuthSettings;
-use micro_mq_actors::settings::{MqttSettings, SessionSettings, Settings, WorkerSettings};
 use micro_mq_actors::{AllowedOrigins, PacketsPerFrame};
+use micro_mq_core::settings::{MqttSettings, SessionSettings, Settings, WorkerSettings};
 use serde::Deserialize;
 
 /// The words that let anybody on the network connect without authentication.

@@ -1,6 +1,6 @@
 //! Messages on their way to a topic trie: at the limit publishers wait, nothing is lost, and order is kept.
 
-use micro_mq_actors::Settings;
+use micro_mq_core::settings::Settings;
 use mqtt_codec::ProtocolVersion::{self, V5};
 use mqtt_codec::QoS::{AtLeastOnce, AtMostOnce};
 use mqtt_codec::{Ack, Packet, ReasonCode, Unsubscribe};

@@ -7,8 +7,8 @@ use micro_mq::config::schema::SECTIONS;
 use micro_mq::config::{
     AdminConfig, DEFAULTS, ListenerConfig, ListenerKind, LogConfig, NodeConfig, SecurityConfig, Sources,
 };
-use micro_mq_actors::settings::{MqttSettings, SessionSettings, Settings, WorkerSettings};
 use micro_mq_actors::{AllowedOrigins, PacketsPerFrame};
+use micro_mq_core::settings::{MqttSettings, SessionSettings, Settings, WorkerSettings};
 
 use crate::fields;
 

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use actix_rt::time::{sleep, timeout};
 use auth_actor::AuthSettings;
 use micro_mq_actors::metrics::gather;
-use micro_mq_actors::settings::{QueueOverflow, Settings, SharedStrategy};
 use micro_mq_actors::{Listener, ListenerKind, Node, NodeLedger, NodeOptions, RunningNode};
+use micro_mq_core::settings::{QueueOverflow, Settings, SharedStrategy};
 use mqtt_codec::{
     Ack, Connect, ConnectProperties, Disconnect, DisconnectProperties, Limits, Packet, PacketIdentifier,
     ProtocolVersion, Publish, PublishProperties, QoS, ReasonCode, RetainHandling, Sender, Subscribe,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use micro_mq_actors::settings::{Settings, SharedStrategy};
+use micro_mq_core::settings::{Settings, SharedStrategy};
 use mqtt_codec::ProtocolVersion::{V5, V31, V311};
 use mqtt_codec::QoS::{AtLeastOnce, AtMostOnce, ExactlyOnce};
 use mqtt_codec::{Ack, Packet, Publish, QoS, ReasonCode, SubscriptionOptions};

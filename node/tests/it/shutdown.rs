@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use auth_actor::AuthSettings;
 use micro_mq_actors::ShutdownReport;
-use micro_mq_actors::settings::Settings;
+use micro_mq_core::settings::Settings;
 use mqtt_codec::ProtocolVersion::{V5, V31, V311};
 use mqtt_codec::QoS::{AtLeastOnce, AtMostOnce};
 use mqtt_codec::{Connect, Packet, ReasonCode};

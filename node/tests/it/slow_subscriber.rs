@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use micro_mq_actors::ledger::DropReason;
+use micro_mq_core::ledger::DropReason;
 use mqtt_codec::ProtocolVersion::{V5, V311};
 use mqtt_codec::QoS::{AtLeastOnce, AtMostOnce, ExactlyOnce};
 use mqtt_codec::{Ack, Packet, ReasonCode};

@@ -6,8 +6,7 @@
 use std::sync::{LazyLock, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
-use micro_mq_actors::Settings;
-use micro_mq_actors::settings::{DeniedPublish, QueueOverflow, SharedStrategy};
+use micro_mq_core::settings::{DeniedPublish, QueueOverflow, Settings, SharedStrategy};
 use micro_mq_actors::simulation::{SimulatedClient, SimulatedNode, Simulation};
 use mqtt_codec::{Ack, Packet, ProtocolVersion, QoS, ReasonCode, encode};
 

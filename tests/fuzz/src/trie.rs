@@ -7,11 +7,9 @@ use std::{
 };
 
 use arbitrary::{Arbitrary, Result, Unstructured};
-use micro_mq_actors::{
-    retained::Moment,
-    sessions::SessionKey,
-    topics::{Directory, GroupKey, LookUps, Matches, Subscriber, Trie},
-};
+use micro_mq_core::ids::{GroupKey, SessionKey};
+use micro_mq_core::matching::{Directory, LookUps, Matches, Subscriber, Trie};
+use micro_mq_core::moment::Moment;
 use mqtt_codec::{SubscriptionOptions, validate_topic_filter, validate_topic_name};
 
 const WORKERS: u16 = 3;

@@ -2,9 +2,9 @@
 //! until nothing is left to do is counted; sending and receiving at the other end is not. Counts are for one message:
 //! of a fan-out, for one delivery.
 
-use micro_mq_actors::Settings;
-use micro_mq_actors::sessions::home_worker;
 use micro_mq_actors::simulation::Simulation;
+use micro_mq_core::ids::home_worker;
+use micro_mq_core::settings::Settings;
 use mqtt_codec::QoS::{self, AtLeastOnce, AtMostOnce, ExactlyOnce};
 
 use crate::Case;

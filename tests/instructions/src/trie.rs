@@ -3,9 +3,9 @@
 use std::hint::black_box;
 use std::sync::Arc;
 
-use micro_mq_actors::retained::Moment;
-use micro_mq_actors::sessions::SessionKey;
-use micro_mq_actors::topics::{Directory, LookUps, Matches, Subscriber, Trie};
+use micro_mq_core::ids::SessionKey;
+use micro_mq_core::matching::{Directory, LookUps, Matches, Subscriber, Trie};
+use micro_mq_core::moment::Moment;
 use mqtt_codec::SubscriptionOptions;
 
 use crate::Case;

@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use micro_mq_core::ids::home_worker;
+use micro_mq_core::subscriptions::Subscription;
 use tokio::sync::oneshot;
-
-use super::super::home_worker;
-use super::super::subscriptions::Subscription;
 
 /// A change of one durable session.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -72,8 +72,8 @@ impl SessionBackend for MemoryBackend {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::subscriptions::Subscription;
     use super::*;
+    use micro_mq_core::subscriptions::Subscription;
     use mqtt_codec::SubscriptionOptions;
 
     fn change(client: &str, change: Change) -> SessionChange {

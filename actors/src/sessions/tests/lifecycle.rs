@@ -3,19 +3,25 @@
 
 use actix::prelude::*;
 use auth_actor::{AuthSettings, Provider};
+use micro_mq_core::ids::{SessionKey, group_home, shared_part};
+use micro_mq_core::ledger::DropReason;
+use micro_mq_core::message::StoredMessage;
+use micro_mq_core::queue::{Identifiers, Queued};
+use micro_mq_core::session::{NEVER_EXPIRES, Session, Will};
+use micro_mq_core::settings::{Settings, SharedStrategy};
+use micro_mq_core::subscriptions::Subscription;
+use micro_mq_core::testing::{online, options, publication};
+use micro_mq_core::timers::Timer;
 use mqtt_codec::{ProtocolVersion, QoS};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::ledger::DropReason;
-use crate::message::StoredMessage;
-use crate::sessions::{Change, Identifiers, NEVER_EXPIRES, Queued, Session, SessionKey, Subscription, Will};
-use crate::settings::{Settings, SharedStrategy};
-use crate::testing::{Instant, online, options, publication};
-use crate::topics::{ObserveTrie, TopicTrie, group_home, shared_part};
-use crate::worker::{Timer, Worker};
+use crate::clock;
+use crate::sessions::Change;
+use crate::topics::{ObserveTrie, TopicTrie};
+use crate::worker::Worker;
 use QoS::{AtLeastOnce, AtMostOnce};
 
 /// Worker 0 is home to the sessions here; worker 1 has a trie that homes of groups may lie at.
@@ -35,7 +41,7 @@ impl Workers {
         let provider = Provider::from_settings(&auth).expect("anonymous needs nothing");
         let node = Arc::new(crate::node::shared(settings, &auth, &provider, 2));
         let workers = [0, 1].map(|id| Worker::new(id, Arc::clone(&node)));
-        Self { workers, now: Instant::now() }
+        Self { workers, now: clock::now() }
     }
 
     /// With a trie each.
@@ -90,7 +96,7 @@ impl Workers {
     /// Time passes, and what is due is done.
     fn pass(&mut self, seconds: u64) {
         self.now += Duration::from_secs(seconds);
-        let due = self.own().timers.borrow_mut().take_due(self.now + crate::worker::TICK);
+        let due = self.own().timers.borrow_mut().take_due(self.now + micro_mq_core::timers::TICK);
         for timer in due {
             if let Timer::Offline(key, epoch) = timer {
                 self.own().offline_due(key, epoch, self.now);
@@ -126,7 +132,7 @@ impl Workers {
         let mut groups = self.workers[home].groups.borrow_mut();
         let group = groups.find_mut(full_filter);
         let members: Vec<_> = group.iter().flat_map(|group| group.members()).collect();
-        let count = |wanted: fn(&crate::topics::Member) -> bool| {
+        let count = |wanted: fn(&micro_mq_core::groups::Member) -> bool| {
             members.iter().filter(|member| wanted(member)).count()
         };
         (members.len(), count(|member| member.online), count(|member| member.durable))
@@ -180,7 +186,7 @@ fn parting_forgets_the_wire() {
     workers.own().offer(
         key,
         &publication("t", "x", AtLeastOnce),
-        &crate::testing::wanted(AtLeastOnce),
+        &micro_mq_core::testing::wanted(AtLeastOnce),
         &mut None,
         workers.now,
     );

@@ -4,16 +4,17 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use auth_actor::{AuthSettings, Provider, ProviderKind};
+use micro_mq_core::matching::{Subscriber, Trie};
+use micro_mq_core::message::Batch;
+use micro_mq_core::moment::Moment;
+use micro_mq_core::settings::Settings;
+use micro_mq_core::testing::{online, options, publication};
 use mqtt_codec::{ProtocolVersion, QoS};
 
-use crate::message::Batch;
+use crate::clock;
 use crate::node::shared;
-use crate::retained::Moment;
-use crate::settings::Settings;
-use crate::testing::{Instant, online, options, publication};
 use crate::topics::messages::Route;
 use crate::topics::route::{Progress, Router};
-use crate::topics::{Subscriber, Trie};
 use crate::worker::Worker;
 
 const BUDGET: usize = 100;
@@ -67,7 +68,7 @@ fn many_filters_of_one_session() {
     let mut made = 0;
     let mut pieces = 0;
     loop {
-        let progress = router.go_on(&mut current, &trie, &mut BUDGET.clone(), Instant::now());
+        let progress = router.go_on(&mut current, &trie, &mut BUDGET.clone(), clock::now());
         let copies = worker.ledger.matched.get() - made;
         assert!(copies <= BUDGET as u64, "{copies} copies by one piece of work");
         made += copies;

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use micro_mq_actors::Settings;
 use micro_mq_actors::simulation::{Conditions, Simulation};
+use micro_mq_core::settings::Settings;
 use mqtt_codec::{ProtocolVersion, QoS, RetainHandling};
 
 use super::client::Client;

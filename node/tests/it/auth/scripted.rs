@@ -7,7 +7,7 @@ use auth_actor::{
     Answer, Answers, AuthError, AuthSettings, Authenticate, AuthenticationOutcome, Authorize, BeginExchange,
     ContinueExchange, Exchange, ExchangeOutcome, Identity, LivePolicy, Policy, Provider, Refusal, now,
 };
-use micro_mq_actors::settings::Settings;
+use micro_mq_core::settings::Settings;
 use mqtt_codec::{Connect, ProtocolVersion};
 use tokio::sync::oneshot;
 

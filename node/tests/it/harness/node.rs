@@ -10,10 +10,10 @@ use auth_actor::{AuthSettings, Provider};
 use micro_mq_actors::metrics::{ActorKind, LedgerTotals, Snapshot, gather};
 use micro_mq_actors::retained::ObserveRetained;
 use micro_mq_actors::sessions::{MemoryBackend, ObserveSessions, SessionBackend};
-use micro_mq_actors::settings::Settings;
 use micro_mq_actors::topics::ObserveTrie;
 use micro_mq_actors::worker::NodeShared;
 use micro_mq_actors::{Listener, ListenerKind, Node, NodeOptions, RunningNode, WebSocketOptions};
+use micro_mq_core::settings::Settings;
 use mqtt_codec::{ConnAck, Connect, ProtocolVersion, ReasonCode};
 
 use super::{Client, DEADLINE, connect};

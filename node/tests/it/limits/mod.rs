@@ -7,8 +7,8 @@ mod refused;
 mod retained;
 mod session;
 
-use micro_mq_actors::ledger::DropReason;
 use micro_mq_actors::metrics::LedgerTotals;
+use micro_mq_core::ledger::DropReason;
 use mqtt_codec::ProtocolVersion::V5;
 use mqtt_codec::{Connect, QoS, ReasonCode};
 

@@ -2,8 +2,8 @@
 
 use std::num::NonZeroU16;
 
-use micro_mq_actors::ledger::DropReason;
-use micro_mq_actors::settings::QueueOverflow;
+use micro_mq_core::ledger::DropReason;
+use micro_mq_core::settings::QueueOverflow;
 use mqtt_codec::ProtocolVersion::V5;
 use mqtt_codec::QoS::{AtLeastOnce, AtMostOnce, ExactlyOnce};
 use mqtt_codec::ReasonCode;

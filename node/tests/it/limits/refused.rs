@@ -12,7 +12,7 @@ use crate::harness::{Client, TestNode, connect, durable, identifier, numbered, o
 /// As long as no test waits.
 const LONG_MS: u64 = 600_000;
 
-fn settings(timeout_ms: u64) -> micro_mq_actors::settings::Settings {
+fn settings(timeout_ms: u64) -> micro_mq_core::settings::Settings {
     let mut settings = crate::harness::settings();
     settings.mqtt.refused_publish_timeout_ms = timeout_ms;
     settings
@@ -291,7 +291,7 @@ fn denied() {
     for closes in [false, true] {
         let mut limited = settings(LONG_MS);
         if closes {
-            limited.mqtt.denied_publish = micro_mq_actors::settings::DeniedPublish::Close;
+            limited.mqtt.denied_publish = micro_mq_core::settings::DeniedPublish::Close;
         }
         on_node(1, limited, async |node| {
             for version in [V31, V311, V5] {

@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use actix_rt::time::sleep;
 use auth_actor::AuthSettings;
 use micro_mq_actors::sessions::{
-    Answer, Change, Home, MemoryBackend, Piece, SessionBackend, SessionChange, StoreError, Subscription,
+    Answer, Change, Home, MemoryBackend, Piece, SessionBackend, SessionChange, StoreError,
 };
+use micro_mq_core::subscriptions::Subscription;
 use mqtt_codec::{Connect, Disconnect, DisconnectProperties, ProtocolVersion, QoS, ReasonCode};
 
 use crate::harness::{DEADLINE, TestNode, connect, durable, options, settings};

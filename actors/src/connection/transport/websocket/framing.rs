@@ -10,9 +10,8 @@
 use std::io::IoSlice;
 use std::ops::Range;
 
+use micro_mq_core::outbox::frame_bytes as packet_bytes;
 use serde::Deserialize;
-
-use crate::connection::outbox::frame_bytes as packet_bytes;
 
 /// A frame header as a server writes it: opcode, length, and no mask.
 const HEADER_BYTES_MAX: usize = 2 + 8;

@@ -2,7 +2,7 @@
 //! left of them.
 
 use auth_actor::{AuthSettings, ProviderKind};
-use micro_mq_actors::settings::Settings;
+use micro_mq_core::settings::Settings;
 use mqtt_codec::{Disconnect, Packet, QoS, ReasonCode};
 
 use super::bytes::{V5, connect_packet, packet, properties, refuses_connect, string, user_property};

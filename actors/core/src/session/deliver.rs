@@ -1,0 +1,697 @@
+//! How a message gets to one session: straight into its outbox, into its queue, or dropped with a reason.
+//!
+//! Pure: the topic trie calls it for every match, the connection when the client acknowledges or reads on. Each fate
+//! that is decided here is counted here.
+
+use mqtt_codec::{PacketIdentifier, QoS, ReasonCode};
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::frames::{FrameCache, Sending};
+use super::inflight::{Entry, Owed};
+use super::replay::QueueEnds;
+use super::state::{Outgoing, Session};
+use crate::ids::GroupKey;
+use crate::ledger::{DropReason, Ledger};
+use crate::message::{Publication, StoredMessage};
+use crate::pool::BufferPool;
+use crate::queue::{Identifiers, Queued};
+use crate::settings::{QueueOverflow, SessionSettings, Settings};
+
+/// What deciding a message's fate needs beside the session.
+pub struct Desk<'a> {
+    /// Limits and policies.
+    pub settings: &'a Settings,
+    /// The worker's ledger.
+    pub ledger: &'a Ledger,
+    /// Write buffers.
+    pub pool: &'a mut BufferPool,
+    /// Frames of the message being delivered.
+    pub frames: &'a mut FrameCache,
+    /// The present moment.
+    pub now: Instant,
+}
+
+/// How a message is wanted.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// Maximum QoS of the subscription [MQTT-3.8.4-8].
+    pub qos: QoS,
+    /// RETAIN to send.
+    pub retain: bool,
+    /// Subscription identifiers to send.
+    pub identifiers: Identifiers,
+    /// The shared subscription it comes through.
+    pub group: Option<GroupKey>,
+}
+
+/// What became of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Offered {
+    /// It stands in the outbox: the connection has to be woken.
+    Sent,
+    /// It waits in the session's queue.
+    Queued,
+    /// It is dropped, and counted so.
+    Dropped(DropReason),
+}
+
+/// What a client's acknowledgement asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Acknowledged {
+    /// Nothing more to do.
+    Settled,
+    /// A PUBREL is to be sent [MQTT-4.3.3-4].
+    Release,
+    /// No such packet identifier.
+    Unknown,
+}
+
+impl Session {
+    fn dropped(&mut self, reason: DropReason, own: bool, desk: &Desk<'_>) -> Offered {
+        self.tally.drop_n(reason, 1);
+        desk.ledger.drop_n(reason, 1, own);
+        Offered::Dropped(reason)
+    }
+
+    /// Takes a message that matched. `stored` is the message as it waits, made when the first session needs it.
+    pub fn offer(
+        &mut self,
+        publication: &Publication<'_>,
+        wanted: &Wanted,
+        stored: &mut Option<Arc<StoredMessage>>,
+        desk: &mut Desk<'_>,
+    ) -> Offered {
+        self.tally.matched += 1;
+        let qos = publication.qos.min(wanted.qos);
+        if self.replays.is_some() && self.online.is_some() {
+            let is_held = self.holds(publication, wanted.group);
+            let waits_apart = is_apart(qos, desk.settings);
+            if waits_apart && (is_held || self.holds_at_most_once()) {
+                return self.hold_at_most_once(queued(publication, qos, wanted, stored), desk);
+            } else if is_held {
+                return self.enqueue(queued(publication, qos, wanted, stored), desk);
+            }
+        }
+        if qos == QoS::AtMostOnce && !self.queues_at_most_once(desk.settings) {
+            return self.send_at_most_once(publication, wanted, desk);
+        }
+        if !self.is_durable() && self.online.is_none() {
+            return self.dropped(DropReason::SessionGone, publication.is_own(), desk);
+        }
+        let keep = self.is_durable() || wanted.group.is_some();
+        let kept_bytes = if keep { publication.queued_bytes() } else { 0 };
+        if self.may_send_now(kept_bytes, desk.settings, desk.ledger) {
+            let kept = keep.then(|| Box::new(queued(publication, qos, wanted, stored)));
+            return self.send(publication, qos, wanted.retain, &wanted.identifiers, kept, desk);
+        }
+        self.enqueue(queued(publication, qos, wanted, stored), desk)
+    }
+
+    /// Takes a retained message for a new subscription: it is sent, or waits ahead of what was published behind that.
+    /// False, and nothing is counted, if there is no room for it.
+    pub fn replay(
+        &mut self,
+        publication: &Publication<'_>,
+        wanted: &Wanted,
+        ends: QueueEnds,
+        stored: &mut Option<Arc<StoredMessage>>,
+        desk: &mut Desk<'_>,
+    ) -> bool {
+        let qos = publication.qos.min(wanted.qos);
+        if !self.has_room_ahead(publication, qos, desk.settings, desk.ledger) {
+            return self.enqueue_ahead(queued(publication, qos, wanted, stored), ends, desk);
+        }
+        self.tally.matched += 1;
+        desk.ledger.match_n(1, publication.is_own());
+        desk.frames.forget();
+        if qos == QoS::AtMostOnce {
+            self.send_at_most_once(publication, wanted, desk);
+        } else {
+            let keep = self.is_durable();
+            let kept = keep.then(|| Box::new(queued(publication, qos, wanted, stored)));
+            self.send(publication, qos, wanted.retain, &wanted.identifiers, kept, desk);
+        }
+        desk.frames.forget();
+        true
+    }
+
+    fn enqueue_ahead(&mut self, queued: Queued, ends: QueueEnds, desk: &mut Desk<'_>) -> bool {
+        let kept = &desk.ledger.kept;
+        let own = queued.message.is_own();
+        let has_room = self.has_queue_room(queued.qos, queued.message.queued_bytes(), desk);
+        let outgoing = self.outgoing.as_mut().filter(|_| has_room);
+        let is_kept = outgoing.is_some_and(|outgoing| match is_apart(queued.qos, desk.settings) {
+            true => outgoing.held_at_most_once.insert(ends.at_most_once, queued, kept),
+            false => outgoing.queue.insert(ends.others, queued, kept),
+        });
+        if is_kept {
+            self.tally.matched += 1;
+            desk.ledger.match_n(1, own);
+        }
+        is_kept
+    }
+
+    fn has_queue_room(&self, qos: QoS, bytes: usize, desk: &Desk<'_>) -> bool {
+        let limits = &desk.settings.session;
+        let messages = self.beside_queue((0, 0)).0;
+        let fits = self.outgoing.as_ref().is_none_or(|outgoing| {
+            outgoing.queued() + messages < limits.queue_messages_max && self.fits(outgoing, bytes, limits)
+        });
+        fits && desk.ledger.kept.has_room_for(qos, bytes)
+    }
+
+    /// Keeps QoS 0 until what was retained before it is sent. No older one is dropped in its place.
+    fn hold_at_most_once(&mut self, queued: Queued, desk: &mut Desk<'_>) -> Offered {
+        let bytes = queued.message.queued_bytes();
+        if !self.has_queue_room(queued.qos, bytes, desk) {
+            let is_node_full = !desk.ledger.kept.has_room_for(queued.qos, bytes);
+            let reason = if is_node_full { DropReason::NodeQueueFull } else { DropReason::QueueFull };
+            return self.dropped(reason, queued.message.is_own(), desk);
+        }
+        let will = self.will.as_deref();
+        let outgoing = self.outgoing.get_or_insert_with(|| Outgoing::beside(will));
+        outgoing.held_at_most_once.push(queued, &desk.ledger.kept);
+        Offered::Queued
+    }
+
+    /// Whether a message waits until what was retained before it is sent. Those of groups do not: nothing is retained for
+    /// a shared subscription.
+    fn holds(&self, publication: &Publication<'_>, group: Option<GroupKey>) -> bool {
+        group.is_none() && self.replays.as_ref().is_some_and(|replays| replays.hold(publication))
+    }
+
+    /// Whether QoS 0 waits until what was retained before it is sent; what comes behind waits behind it.
+    fn holds_at_most_once(&self) -> bool {
+        self.outgoing.as_ref().is_some_and(|outgoing| !outgoing.held_at_most_once.is_empty())
+    }
+
+    /// Whether all that comes before retained messages is sent: what waits, if anything does, waits for those.
+    pub fn is_through_to_replays(&self) -> bool {
+        self.outgoing.as_ref().is_none_or(|outgoing| {
+            outgoing.resend.is_empty()
+                && self.is_held(outgoing.queue.front())
+                && self.is_held(outgoing.held_at_most_once.front())
+        })
+    }
+
+    fn is_held(&self, first: Option<&Queued>) -> bool {
+        first.is_none_or(|first| self.holds(&first.message.publication(), first.group))
+    }
+
+    fn has_room_ahead(
+        &self,
+        publication: &Publication<'_>,
+        qos: QoS,
+        settings: &Settings,
+        ledger: &Ledger,
+    ) -> bool {
+        let Some(online) = &self.online else { return false };
+        let waiting = online.outbox.waiting_bytes();
+        if qos == QoS::AtMostOnce {
+            return has_room_for_at_most_once(waiting, publication, settings)
+                && self.outgoing.as_ref().is_none_or(|outgoing| match is_apart(qos, settings) {
+                    true => self.is_held(outgoing.held_at_most_once.front()),
+                    false => self.is_held(outgoing.queue.front()),
+                });
+        }
+        let kept_bytes = if self.is_durable() { publication.queued_bytes() } else { 0 };
+        waiting < settings.node.outbox_bytes_max
+            && online.inflight_max > 0
+            && (kept_bytes == 0 || ledger.kept.has_room(kept_bytes))
+            && self.outgoing.as_ref().is_none_or(|outgoing| {
+                outgoing.resend.is_empty()
+                    && self.is_held(outgoing.queue.front())
+                    && outgoing.inflight.has_place(online.inflight_max)
+                    // One at a time always, or what waits for it would fill the place that it needs.
+                    && (outgoing.inflight.is_empty() || self.fits(outgoing, kept_bytes, &settings.session))
+            })
+    }
+
+    /// Whether QoS 0 waits in the queue: while the session is offline, and then behind what waits from that time.
+    fn queues_at_most_once(&self, settings: &Settings) -> bool {
+        settings.session.queue_qos0_offline
+            && (self.online.is_none()
+                || self.outgoing.as_ref().is_some_and(|outgoing| !outgoing.queue.is_empty()))
+    }
+
+    fn may_send_now(&self, kept_bytes: usize, settings: &Settings, ledger: &Ledger) -> bool {
+        let Some(online) = &self.online else { return false };
+        let room = online.outbox.waiting_bytes() < settings.node.outbox_bytes_max;
+        room && online.inflight_max > 0
+            && (kept_bytes == 0 || ledger.kept.has_room(kept_bytes))
+            && self.outgoing.as_ref().is_none_or(|outgoing| {
+                outgoing.queue.is_empty()
+                    && outgoing.resend.is_empty()
+                    && outgoing.inflight.has_place(online.inflight_max)
+                    && self.fits(outgoing, kept_bytes, &settings.session)
+            })
+    }
+
+    /// Whether a message would find a place with this client: in its outbox, or in its queue. What it `pays` for already
+    /// waits in a group.
+    pub fn has_room(
+        &self,
+        publication: &Publication<'_>,
+        qos: QoS,
+        pays: bool,
+        settings: &Settings,
+        ledger: &Ledger,
+    ) -> bool {
+        if publication.qos.min(qos) == QoS::AtMostOnce {
+            let bytes = publication.stored_bytes();
+            let waiting = self.online.as_ref().map_or(0, |online| online.outbox.waiting_bytes());
+            return self.online.is_some()
+                && (waiting == 0 || waiting + bytes <= settings.node.outbox_bytes_max);
+        }
+        let (limits, bytes) = (&settings.session, publication.queued_bytes());
+        let paid = if pays { (1, bytes) } else { (0, 0) };
+        self.may_send_now(bytes, settings, ledger)
+            || ledger.kept.has_room(bytes)
+                && self.outgoing.as_ref().is_none_or(|outgoing| {
+                    let (messages, beside) = self.beside_queue(paid);
+                    outgoing.queued() + messages < limits.queue_messages_max
+                        && fits(outgoing, beside, bytes, self.queue_bytes_max(limits))
+                })
+    }
+
+    fn fits(&self, outgoing: &Outgoing, bytes: usize, limits: &SessionSettings) -> bool {
+        fits(outgoing, self.beside_queue((0, 0)).1, bytes, self.queue_bytes_max(limits))
+    }
+
+    fn queue_bytes_max(&self, limits: &SessionSettings) -> usize {
+        if self.is_durable() { limits.queue_bytes_max } else { limits.clean_queue_bytes_max }
+    }
+
+    /// Messages and bytes that count as what waits for the client though they are not in its session: those of groups that
+    /// it pays for, less what it was `paid` for and gets now.
+    fn beside_queue(&self, (paid_messages, paid_bytes): (usize, usize)) -> (usize, usize) {
+        let Some(load) = &self.load else { return (0, 0) };
+        let (messages, bytes) = load.in_groups();
+        (messages.saturating_sub(paid_messages), bytes.saturating_sub(paid_bytes))
+    }
+
+    fn send_at_most_once(
+        &mut self,
+        publication: &Publication<'_>,
+        wanted: &Wanted,
+        desk: &mut Desk<'_>,
+    ) -> Offered {
+        let Some(online) = &mut self.online else {
+            let reason = if self.is_durable() { DropReason::Offline } else { DropReason::SessionGone };
+            return self.dropped(reason, publication.is_own(), desk);
+        };
+        let sending = Sending {
+            qos: QoS::AtMostOnce,
+            retain: wanted.retain,
+            dup: false,
+            identifiers: wanted.identifiers.as_slice(),
+        };
+        if desk.frames.check(online, publication, sending, desk.now).is_err() {
+            return self.dropped(DropReason::TooLargeForClient, publication.is_own(), desk);
+        }
+        let waiting = online.outbox.waiting_bytes();
+        // One message is always taken, however large: a limit below its size must not make it undeliverable.
+        if waiting > 0 && waiting + publication.stored_bytes() > desk.settings.node.outbox_bytes_max {
+            return self.dropped(DropReason::OutboxFull, publication.is_own(), desk);
+        }
+        desk.frames.append(online, desk.pool, publication, sending, None, desk.now);
+        let own = publication.is_own();
+        desk.ledger.note_sent(publication.payload.len(), own);
+        online.outbox.note_qos0(own);
+        desk.ledger.kept.wait_n(1, own);
+        Offered::Sent
+    }
+
+    /// Sends a QoS 1 or 2 message for the first time; the caller made sure that there is room.
+    fn send(
+        &mut self,
+        publication: &Publication<'_>,
+        qos: QoS,
+        retain: bool,
+        identifiers: &Identifiers,
+        kept: Option<Box<Queued>>,
+        desk: &mut Desk<'_>,
+    ) -> Offered {
+        let online = self.online.as_mut().expect("only called while online");
+        let sending = Sending { qos, retain, dup: false, identifiers: identifiers.as_slice() };
+        if desk.frames.check(online, publication, sending, desk.now).is_err() {
+            return self.dropped(DropReason::TooLargeForClient, publication.is_own(), desk);
+        }
+        let owed = if qos == QoS::ExactlyOnce { Owed::PubRec } else { Owed::PubAck };
+        let will = self.will.as_deref();
+        let outgoing = self.outgoing.get_or_insert_with(|| Outgoing::beside(will));
+        if let Some(kept) = &kept {
+            outgoing.inflight_bytes += kept.message.queued_bytes();
+            desk.ledger.kept.enter(&kept.message);
+        }
+        let own = publication.is_own();
+        let identifier = outgoing.inflight.push(Entry { owed, on_wire: true, own, kept });
+        desk.ledger.kept.wait_n(1, own);
+        desk.frames.append(online, desk.pool, publication, sending, Some(identifier), desk.now);
+        desk.ledger.note_sent(publication.payload.len(), own);
+        Offered::Sent
+    }
+
+    /// Puts a message behind those that wait already, within the limits of the session's queue.
+    fn enqueue(&mut self, queued: Queued, desk: &mut Desk<'_>) -> Offered {
+        let limits = &desk.settings.session;
+        let (bytes, bytes_max) = (queued.message.queued_bytes(), self.queue_bytes_max(limits));
+        let mut outgoing = self.outgoing.take().unwrap_or_else(|| Outgoing::beside(self.will.as_deref()));
+        let (messages, beside) = self.beside_queue((0, 0));
+        let full = |outgoing: &Outgoing| {
+            outgoing.queued() + messages >= limits.queue_messages_max
+                || !fits(outgoing, beside, bytes, bytes_max)
+        };
+        let kept = &desk.ledger.kept;
+        let (qos, own) = (queued.qos, queued.message.is_own());
+        let why_not = |outgoing: &Outgoing| match kept.has_room_for(qos, bytes) {
+            _ if full(outgoing) => Some(DropReason::QueueFull),
+            true => None,
+            false => Some(DropReason::NodeQueueFull),
+        };
+        let mut refused = why_not(&outgoing);
+        if refused.is_some() {
+            for expired in outgoing.queue.take_expired(desk.now, kept) {
+                self.dropped(DropReason::Expired, expired.message.is_own(), desk);
+            }
+            refused = why_not(&outgoing);
+        }
+        let mut given_up = 0;
+        while let Some(reason) = refused
+            && limits.queue_overflow == QueueOverflow::DropOldest
+            // To the node it gives no more than it takes: others may hold what takes the room.
+            && (reason == DropReason::QueueFull || given_up < bytes)
+            && let Some(oldest) = outgoing.queue.pop(kept)
+        {
+            given_up += oldest.message.queued_bytes();
+            self.dropped(reason, oldest.message.is_own(), desk);
+            refused = why_not(&outgoing);
+        }
+        if refused.is_none() {
+            outgoing.queue.push(queued, kept);
+        }
+        self.outgoing = Some(outgoing);
+        refused.map_or(Offered::Queued, |reason| self.dropped(reason, own, desk))
+    }
+
+    /// Sends what waits, as far as the client's receive maximum and the outbox have room: first what has to be sent
+    /// again, then the queue. Returns whether anything was appended.
+    pub fn pump(&mut self, desk: &mut Desk<'_>) -> bool {
+        let mut appended = self.replays.is_some() && self.pump_at_most_once(desk);
+        while let Some(online) = &self.online {
+            let Some(outgoing) = &mut self.outgoing else { break };
+            if online.outbox.waiting_bytes() >= desk.settings.node.outbox_bytes_max {
+                break;
+            }
+            let window = outgoing.inflight.has_place(online.inflight_max);
+            if let Some(identifier) = outgoing.resend.front().copied() {
+                let is_full = outgoing.inflight.on_wire() >= usize::from(online.inflight_max);
+                if is_full && !outgoing.owes_release(identifier) {
+                    if outgoing.releases_first {
+                        break;
+                    }
+                    outgoing.bring_releases_forward();
+                    continue;
+                }
+                outgoing.resend.pop_front();
+                self.send_again(identifier, desk);
+            } else {
+                let Some(first) = outgoing.queue.front() else { break };
+                let message = first.message.publication();
+                let is_held = first.group.is_none()
+                    && self.replays.as_ref().is_some_and(|replays| replays.hold(&message));
+                if is_held || !(window || first.qos == QoS::AtMostOnce) {
+                    break;
+                }
+                let queued = outgoing.queue.pop(&desk.ledger.kept).expect("there is a first");
+                self.send_queued(queued, desk);
+            }
+            appended = true;
+        }
+        appended
+    }
+
+    /// The same for QoS 0 that waited for retained messages, as far as these are sent.
+    fn pump_at_most_once(&mut self, desk: &mut Desk<'_>) -> bool {
+        let mut appended = false;
+        while let (Some(online), Some(outgoing)) = (&self.online, &self.outgoing)
+            && let Some(first) = outgoing.held_at_most_once.front()
+        {
+            let message = first.message.publication();
+            let waiting = online.outbox.waiting_bytes();
+            if self.holds(&message, first.group)
+                || !has_room_for_at_most_once(waiting, &message, desk.settings)
+            {
+                break;
+            }
+            let queued =
+                self.outgoing.as_mut().and_then(|outgoing| outgoing.held_at_most_once.pop(&desk.ledger.kept));
+            self.send_queued(queued.expect("there is a first"), desk);
+            appended = true;
+        }
+        appended
+    }
+
+    fn send_queued(&mut self, queued: Queued, desk: &mut Desk<'_>) {
+        desk.frames.forget();
+        let message = Arc::clone(&queued.message);
+        let publication = message.publication();
+        if publication.is_expired(desk.now) {
+            self.dropped(DropReason::Expired, publication.is_own(), desk);
+        } else if queued.qos == QoS::AtMostOnce {
+            let wanted = Wanted {
+                qos: queued.qos,
+                retain: queued.retain,
+                identifiers: queued.identifiers,
+                group: None,
+            };
+            self.send_at_most_once(&publication, &wanted, desk);
+        } else {
+            let keep = self.is_durable() || queued.group.is_some();
+            let (qos, retain, identifiers) = (queued.qos, queued.retain, queued.identifiers.clone());
+            self.send(&publication, qos, retain, &identifiers, keep.then(|| Box::new(queued)), desk);
+        }
+        desk.frames.forget();
+    }
+
+    /// Sends again on a new network connection: the PUBLISH with DUP, or the PUBREL [MQTT-4.4.0-1].
+    fn send_again(&mut self, identifier: PacketIdentifier, desk: &mut Desk<'_>) {
+        let (Some(online), Some(outgoing)) = (&mut self.online, &mut self.outgoing) else { return };
+        let resent = outgoing.inflight.update(identifier, |entry| {
+            entry.on_wire = true;
+            (entry.owed, entry.kept.as_ref().map(|kept| (**kept).clone()))
+        });
+        let version = online.version;
+        match resent {
+            // Acknowledged meanwhile: the client remembered it from before.
+            None => {}
+            Some((Owed::PubComp, _)) => online.outbox.append_with(desk.pool, |out| {
+                let packet_type = mqtt_codec::PacketType::PubRel;
+                mqtt_codec::encode_ack(packet_type, version, identifier, ReasonCode::Success, out);
+            }),
+            Some((_, Some(kept))) => {
+                let publication = kept.message.publication();
+                let sending = Sending {
+                    qos: kept.qos,
+                    retain: kept.retain,
+                    dup: true,
+                    identifiers: kept.identifiers.as_slice(),
+                };
+                if desk.frames.check(online, &publication, sending, desk.now).is_err() {
+                    // The client came back with a smaller maximum packet size [MQTT-3.1.2-24].
+                    self.forget_inflight(identifier, desk.ledger);
+                    self.dropped(DropReason::TooLargeForClient, publication.is_own(), desk);
+                } else {
+                    desk.frames.append(online, desk.pool, &publication, sending, Some(identifier), desk.now);
+                    desk.ledger.note_sent(publication.payload.len(), publication.is_own());
+                }
+            }
+            Some((_, None)) => {
+                // Became durable after it was sent: there is nothing to send again.
+                let own = self.forget_inflight(identifier, desk.ledger);
+                self.dropped(DropReason::SessionGone, own, desk);
+            }
+        }
+    }
+
+    /// Returns whether it was the node's own.
+    fn forget_inflight(&mut self, identifier: PacketIdentifier, ledger: &Ledger) -> bool {
+        let Some(outgoing) = &mut self.outgoing else { return false };
+        let Some(entry) = outgoing.inflight.remove(identifier) else { return false };
+        ledger.kept.end_n(1, u64::from(entry.own));
+        if let Some(kept) = entry.kept {
+            outgoing.inflight_bytes -= kept.message.queued_bytes();
+            ledger.kept.leave(&kept.message);
+        }
+        entry.own
+    }
+
+    fn settle(&mut self, identifier: PacketIdentifier, reason: ReasonCode, desk: &Desk<'_>) -> Acknowledged {
+        let own = self.forget_inflight(identifier, desk.ledger);
+        if reason.is_error() {
+            self.dropped(DropReason::RefusedByClient, own, desk);
+        } else {
+            self.tally.delivered += 1;
+            desk.ledger.deliver_n(1, u64::from(own));
+        }
+        Acknowledged::Settled
+    }
+
+    fn owed(&self, identifier: PacketIdentifier) -> Option<Owed> {
+        Some(self.outgoing.as_ref()?.inflight.get(identifier)?.owed)
+    }
+
+    /// PUBACK [MQTT-4.3.2-3].
+    pub fn on_puback(
+        &mut self,
+        identifier: PacketIdentifier,
+        reason: ReasonCode,
+        desk: &Desk<'_>,
+    ) -> Acknowledged {
+        match self.owed(identifier) {
+            Some(Owed::PubAck) => self.settle(identifier, reason, desk),
+            _ => Acknowledged::Unknown,
+        }
+    }
+
+    /// PUBREC: from here on the message must not be sent again, only its PUBREL [MQTT-4.3.3-6].
+    pub fn on_pubrec(
+        &mut self,
+        identifier: PacketIdentifier,
+        reason: ReasonCode,
+        desk: &Desk<'_>,
+    ) -> Acknowledged {
+        match self.owed(identifier) {
+            Some(Owed::PubRec) if reason.is_error() => self.settle(identifier, reason, desk),
+            Some(Owed::PubRec | Owed::PubComp) => {
+                let outgoing = self.outgoing.as_mut().expect("it is in flight");
+                let freed = outgoing.inflight.update(identifier, |entry| {
+                    entry.owed = Owed::PubComp;
+                    entry.on_wire = true;
+                    entry.kept.take()
+                });
+                if let Some(freed) = freed.flatten() {
+                    outgoing.inflight_bytes -= freed.message.queued_bytes();
+                    desk.ledger.kept.leave(&freed.message);
+                }
+                Acknowledged::Release
+            }
+            _ => Acknowledged::Unknown,
+        }
+    }
+
+    /// PUBCOMP.
+    pub fn on_pubcomp(&mut self, identifier: PacketIdentifier, desk: &Desk<'_>) -> Acknowledged {
+        match self.owed(identifier) {
+            Some(Owed::PubComp) => self.settle(identifier, ReasonCode::Success, desk),
+            _ => Acknowledged::Unknown,
+        }
+    }
+
+    /// A new network connection holds the session: what is in flight has to be sent again, in the order sent.
+    pub fn resume_sending(&mut self) {
+        if let Some(outgoing) = &mut self.outgoing {
+            outgoing.inflight.forget_wire();
+            outgoing.resend = outgoing.inflight.identifiers().into();
+            outgoing.releases_first = false;
+        }
+    }
+
+    /// Takes out what came through a shared subscription and may go to another member: all that was not sent, and
+    /// QoS 1 that was not acknowledged. QoS 2 that was sent stays [MQTT-4.8.2-4].
+    pub fn give_back(&mut self, wanted: impl Fn(GroupKey) -> bool, ledger: &Ledger) -> Vec<Queued> {
+        let Some(outgoing) = &mut self.outgoing else { return Vec::new() };
+        let mut returned = Vec::new();
+        for identifier in outgoing.inflight.identifiers() {
+            let entry = outgoing.inflight.get(identifier);
+            let matches = entry.is_some_and(|entry| {
+                entry.owed == Owed::PubAck
+                    && entry.kept.as_ref().is_some_and(|kept| kept.group.is_some_and(&wanted))
+            });
+            if matches && let Some(Entry { kept: Some(kept), .. }) = outgoing.inflight.remove(identifier) {
+                outgoing.inflight_bytes -= kept.message.queued_bytes();
+                ledger.kept.leave(&kept.message);
+                ledger.kept.end_n(1, u64::from(kept.message.is_own()));
+                returned.push(*kept);
+            }
+        }
+        returned.extend(outgoing.queue.extract(&ledger.kept, |queued| queued.group.is_some_and(&wanted)));
+        if !returned.is_empty() {
+            self.tally.return_n(returned.len() as u64);
+        }
+        returned
+    }
+
+    /// The network connection is gone: QoS 0 that was not written is lost.
+    pub fn close_outbox(&mut self, outbox: crate::outbox::Outbox, ledger: &Ledger) {
+        let (written, lost) = ledger.close(outbox);
+        self.tally.delivered += written;
+        if lost > 0 {
+            self.tally.drop_n(DropReason::ConnectionClosed, lost);
+        }
+    }
+
+    /// The network connection is gone, and with it the QoS 0 that waited for retained messages.
+    pub fn drop_held_at_most_once(&mut self, ledger: &Ledger) {
+        let Some(outgoing) = &mut self.outgoing else { return };
+        let held = outgoing.held_at_most_once.extract(&ledger.kept, |_| true);
+        for queued in held {
+            self.tally.drop_n(DropReason::ConnectionClosed, 1);
+            ledger.drop_n(DropReason::ConnectionClosed, 1, queued.message.is_own());
+        }
+    }
+
+    /// The session ends: what still waits for it is dropped.
+    pub fn drop_waiting(&mut self, ledger: &Ledger) {
+        if let Some(mut outgoing) = self.outgoing.take() {
+            outgoing.inflight.kept().for_each(|kept| ledger.kept.leave(&kept.message));
+            let mut queued = outgoing.queue.extract(&ledger.kept, |_| true);
+            queued.extend(outgoing.held_at_most_once.extract(&ledger.kept, |_| true));
+            let queued_own = queued.iter().filter(|queued| queued.message.is_own()).count();
+            let own = outgoing.inflight.own();
+            ledger.kept.end_n(outgoing.inflight.len() as u64, own as u64);
+            let waiting = (outgoing.inflight.len() + queued.len()) as u64;
+            if waiting > 0 {
+                self.tally.drop_n(DropReason::SessionGone, waiting);
+                let own = (own + queued_own) as u64;
+                ledger.drop_n(DropReason::SessionGone, waiting - own, false);
+                ledger.drop_n(DropReason::SessionGone, own, true);
+            }
+        }
+    }
+}
+
+/// Whether messages wait for retained ones beside the queue: QoS 0, unless that waits in the queue for sessions that are
+/// offline, and so in order with the others.
+fn is_apart(qos: QoS, settings: &Settings) -> bool {
+    qos == QoS::AtMostOnce && !settings.session.queue_qos0_offline
+}
+
+/// One message is always taken, however large: a limit below its size must not make it undeliverable.
+fn has_room_for_at_most_once(waiting: usize, publication: &Publication<'_>, settings: &Settings) -> bool {
+    waiting == 0 || waiting + publication.stored_bytes() <= settings.node.outbox_bytes_max
+}
+
+/// Whether so many more bytes find room. One message always does: a limit below its size must not make it undeliverable.
+fn fits(outgoing: &Outgoing, beside: usize, bytes: usize, bytes_max: usize) -> bool {
+    let held = outgoing.bytes();
+    held == 0 || held + outgoing.will_bytes + beside + bytes <= bytes_max
+}
+
+/// A copy of a message as it waits.
+pub fn queued(
+    publication: &Publication<'_>,
+    qos: QoS,
+    wanted: &Wanted,
+    stored: &mut Option<Arc<StoredMessage>>,
+) -> Queued {
+    let message = stored.get_or_insert_with(|| Arc::new(StoredMessage::new(publication)));
+    Queued {
+        message: Arc::clone(message),
+        qos,
+        retain: wanted.retain,
+        identifiers: wanted.identifiers.clone(),
+        group: wanted.group,
+    }
+}

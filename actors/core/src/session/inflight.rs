@@ -1,0 +1,310 @@
+//! QoS 1 and 2 messages sent to a client and not yet acknowledged, by packet identifier and in the order sent.
+
+use mqtt_codec::PacketIdentifier;
+use std::collections::{HashMap, VecDeque};
+
+use crate::queue::Queued;
+
+/// What the client owes.
+#[expect(clippy::enum_variant_names, reason = "they are MQTT's names")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owed {
+    /// PUBACK
+    PubAck,
+    /// PUBREC
+    PubRec,
+    /// PUBCOMP
+    PubComp,
+}
+
+/// One message in flight.
+#[derive(Debug)]
+pub struct Entry {
+    /// What the client owes for it.
+    pub owed: Owed,
+    /// Whether it was sent on the present network connection.
+    pub on_wire: bool,
+    /// Whether it is the node's own message, and no client's.
+    pub own: bool,
+    /// What is needed to send it again, or to give it back to a shared subscription; none for a session that ends with
+    /// its network connection anyway.
+    pub kept: Option<Box<Queued>>,
+}
+
+const IDENTIFIERS: usize = 65_535;
+
+/// Identifiers are given in order, so acknowledgements are found by subtraction. One that stays away while 65,535 later
+/// ones come and go is set aside.
+#[derive(Debug)]
+pub struct Inflight {
+    /// Identifier of the first entry.
+    first: u16,
+    entries: VecDeque<Option<Entry>>,
+    /// Older than all of `entries`: by identifier, with the order sent.
+    set_aside: HashMap<u16, (u64, Entry), rustc_hash::FxBuildHasher>,
+    /// How many were ever set aside.
+    aside_count: u64,
+    live: usize,
+    on_wire: usize,
+}
+
+impl Default for Inflight {
+    fn default() -> Self {
+        Self {
+            first: 1,
+            entries: VecDeque::new(),
+            set_aside: HashMap::default(),
+            aside_count: 0,
+            live: 0,
+            on_wire: 0,
+        }
+    }
+}
+
+/// `identifier + n` among 1 to 65,535.
+fn plus(identifier: u16, n: usize) -> u16 {
+    ((usize::from(identifier) - 1 + n) % IDENTIFIERS) as u16 + 1
+}
+
+impl Inflight {
+    /// Messages in flight.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.live
+    }
+
+    /// Whether none is in flight.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.live == 0
+    }
+
+    /// Whether another one may be sent, with so many places in the client's receive maximum.
+    #[inline]
+    pub fn has_place(&self, inflight_max: u16) -> bool {
+        self.on_wire < usize::from(inflight_max) && self.len() < usize::from(u16::MAX) - 1
+    }
+
+    /// Those of them that take a place in the client's receive maximum [MQTT-4.9.0-2].
+    #[inline]
+    pub fn on_wire(&self) -> usize {
+        self.on_wire
+    }
+
+    /// Takes a message in and gives it a packet identifier that is not in use [MQTT-2.2.1-4]. The caller keeps the
+    /// number in flight below 65,535.
+    pub fn push(&mut self, entry: Entry) -> PacketIdentifier {
+        debug_assert!(self.live < IDENTIFIERS);
+        loop {
+            if self.entries.len() == IDENTIFIERS - 1 {
+                self.set_first_aside();
+            }
+            let identifier = plus(self.first, self.entries.len());
+            if self.set_aside.contains_key(&identifier) {
+                self.entries.push_back(None);
+                self.drop_answered();
+                continue;
+            }
+            self.live += 1;
+            self.on_wire += usize::from(entry.on_wire);
+            self.entries.push_back(Some(entry));
+            return PacketIdentifier::new(identifier).expect("plus() gives 1 to 65,535");
+        }
+    }
+
+    fn set_first_aside(&mut self) {
+        if let Some(Some(entry)) = self.entries.pop_front() {
+            self.aside_count += 1;
+            self.set_aside.insert(self.first, (self.aside_count, entry));
+        }
+        self.first = plus(self.first, 1);
+        self.drop_answered();
+    }
+
+    fn drop_answered(&mut self) {
+        while let Some(None) = self.entries.front() {
+            self.entries.pop_front();
+            self.first = plus(self.first, 1);
+        }
+        if self.entries.is_empty() && self.entries.capacity() > 64 {
+            self.entries = VecDeque::new();
+        }
+    }
+
+    fn position(&self, identifier: PacketIdentifier) -> usize {
+        (usize::from(identifier.get()) + IDENTIFIERS - usize::from(self.first)) % IDENTIFIERS
+    }
+
+    /// The message with this packet identifier.
+    pub fn get(&self, identifier: PacketIdentifier) -> Option<&Entry> {
+        match self.entries.get(self.position(identifier)) {
+            Some(Some(entry)) => Some(entry),
+            _ => self.set_aside.get(&identifier.get()).map(|(_, entry)| entry),
+        }
+    }
+
+    /// Lets a message change; its place in the receive maximum is counted anew.
+    pub fn update<R>(
+        &mut self,
+        identifier: PacketIdentifier,
+        change: impl FnOnce(&mut Entry) -> R,
+    ) -> Option<R> {
+        let position = self.position(identifier);
+        let entry = match self.entries.get_mut(position) {
+            Some(Some(entry)) => entry,
+            _ => self.set_aside.get_mut(&identifier.get()).map(|(_, entry)| entry)?,
+        };
+        let before = entry.on_wire;
+        let result = change(entry);
+        self.on_wire = self.on_wire + usize::from(entry.on_wire) - usize::from(before);
+        Some(result)
+    }
+
+    /// Takes a message out: it is settled, or goes back to its group.
+    pub fn remove(&mut self, identifier: PacketIdentifier) -> Option<Entry> {
+        let position = self.position(identifier);
+        let entry = match self.entries.get_mut(position).and_then(Option::take) {
+            Some(entry) => {
+                self.drop_answered();
+                entry
+            }
+            None => self.set_aside.remove(&identifier.get())?.1,
+        };
+        self.live -= 1;
+        self.on_wire -= usize::from(entry.on_wire);
+        Some(entry)
+    }
+
+    /// The packet identifiers in use, in the order sent.
+    pub fn identifiers(&self) -> Vec<PacketIdentifier> {
+        let mut aside: Vec<_> = self.set_aside.iter().map(|(used, (order, _))| (*order, *used)).collect();
+        aside.sort_unstable();
+        let aside = aside.into_iter().map(|(_, identifier)| identifier);
+        let ring = self.entries.iter().enumerate();
+        let ring = ring.filter(|(_, entry)| entry.is_some()).map(|(at, _)| plus(self.first, at));
+        aside.chain(ring).filter_map(PacketIdentifier::new).collect()
+    }
+
+    /// Those of the node's own.
+    pub fn own(&self) -> usize {
+        self.all().filter(|entry| entry.own).count()
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().flatten().chain(self.set_aside.values().map(|(_, entry)| entry))
+    }
+
+    /// The messages kept.
+    pub fn kept(&self) -> impl Iterator<Item = &Queued> {
+        self.all().filter_map(|entry| entry.kept.as_deref())
+    }
+
+    /// Whether what is counted is there.
+    #[cfg(feature = "simulation")]
+    pub fn check(&self) -> Result<(), String> {
+        let found = (self.all().count(), self.all().filter(|entry| entry.on_wire).count());
+        let counted = (self.live, self.on_wire);
+        match found == counted {
+            true => Ok(()),
+            false => Err(format!("{found:?} are in flight and on the wire, {counted:?} are counted")),
+        }
+    }
+
+    /// The network connection is gone: nothing is on the wire any more.
+    pub fn forget_wire(&mut self) {
+        for entry in
+            self.entries.iter_mut().flatten().chain(self.set_aside.values_mut().map(|(_, entry)| entry))
+        {
+            entry.on_wire = false;
+        }
+        self.on_wire = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn entry() -> Entry {
+        Entry { owed: Owed::PubAck, on_wire: true, own: false, kept: None }
+    }
+
+    fn id(n: u16) -> PacketIdentifier {
+        PacketIdentifier::new(n).unwrap()
+    }
+
+    #[test]
+    fn identifiers_count_up_and_wrap_past_65535() {
+        let mut inflight = Inflight::default();
+        for expected in (1..=65_535).chain(1..=10) {
+            let identifier = inflight.push(entry());
+            assert_eq!(identifier.get(), expected);
+            assert!(inflight.remove(identifier).is_some());
+        }
+    }
+
+    #[test]
+    fn one_that_is_never_acknowledged_does_not_stop_the_others() {
+        let mut inflight = Inflight::default();
+        let stuck = inflight.push(entry());
+        for _ in 0..200_000 {
+            let identifier = inflight.push(entry());
+            assert_ne!(identifier, stuck);
+            inflight.remove(identifier).unwrap();
+        }
+        assert_eq!(inflight.len(), 1);
+        assert_eq!(inflight.identifiers(), [stuck]);
+        assert!(inflight.remove(stuck).is_some());
+        assert!(inflight.remove(stuck).is_none());
+        assert!(inflight.entries.is_empty() && inflight.set_aside.is_empty());
+    }
+
+    /// What is acknowledged takes no memory any more, in whatever order that comes.
+    #[test]
+    fn nothing_is_held_for_what_is_acknowledged() {
+        let mut inflight = Inflight::default();
+        for _ in 0..3 {
+            let identifiers: Vec<_> = (0..1000).map(|_| inflight.push(entry())).collect();
+            for identifier in identifiers.iter().skip(1) {
+                assert!(inflight.remove(*identifier).is_some());
+            }
+            assert_eq!(inflight.entries.len(), 1000, "behind the first");
+            assert!(inflight.remove(identifiers[0]).is_some());
+            assert_eq!((inflight.entries.len(), inflight.entries.capacity()), (0, 0));
+        }
+    }
+
+    #[test]
+    fn the_window_counts_what_is_on_the_wire() {
+        let mut inflight = Inflight::default();
+        inflight.push(entry());
+        inflight.push(entry());
+        inflight.forget_wire();
+        assert_eq!((inflight.len(), inflight.on_wire()), (2, 0));
+        inflight.update(id(1), |entry| entry.on_wire = true);
+        assert_eq!(inflight.on_wire(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn behaves_like_an_ordered_list(steps in proptest::collection::vec((any::<bool>(), any::<usize>()), 1..300)) {
+            let mut inflight = Inflight::default();
+            let mut model: Vec<PacketIdentifier> = Vec::new();
+            for (add, choice) in steps {
+                if add || model.is_empty() {
+                    let identifier = inflight.push(entry());
+                    prop_assert!(!model.contains(&identifier));
+                    model.push(identifier);
+                } else {
+                    let identifier = model.remove(choice % model.len());
+                    prop_assert!(inflight.remove(identifier).is_some());
+                    prop_assert!(inflight.get(identifier).is_none());
+                }
+                prop_assert_eq!(inflight.len(), model.len());
+                prop_assert_eq!(inflight.on_wire(), model.len());
+            }
+            prop_assert_eq!(inflight.identifiers(), model);
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! Sessions: what outlives a network connection, and what becomes of each message for a client.
+
+mod deliver;
+mod frames;
+mod incoming;
+mod inflight;
+mod online;
+mod replay;
+mod state;
+mod table;
+#[cfg(test)]
+mod tests;
+mod wakes;
+
+pub use deliver::{Acknowledged, Desk, Offered, Wanted, queued};
+pub use frames::FrameCache;
+pub use incoming::IncomingIdentifiers;
+pub use online::{Online, OutgoingAliases, RareOnline, Reading, Requests, Touch};
+pub use replay::{QueueEnds, Replay, Replays};
+pub use state::{Absence, NEVER_EXPIRES, Outgoing, Parting, Session, Will};
+pub use table::SessionTable;
+pub use wakes::Wakes;

@@ -1,0 +1,9 @@
+mod acknowledgements;
+mod deliver;
+mod frames;
+mod give_back;
+mod limits;
+mod model;
+mod queue;
+mod resume;
+mod state;

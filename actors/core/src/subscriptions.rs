@@ -1,0 +1,175 @@
+//! A session's subscriptions by topic filter. Most sessions have none or one, which is kept in place.
+
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use mqtt_codec::SubscriptionOptions;
+
+use crate::ids::shared_part;
+
+/// One of a session's subscriptions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Subscription {
+    /// Its options, as they are encoded.
+    pub options: SubscriptionOptions,
+    /// Its subscription identifier; 0: none.
+    pub identifier: u32,
+}
+
+/// What a subscription to this filter costs, in bytes: in its session, in the trie by its levels, and with other workers;
+/// a shared one as if its client was the only member of the group.
+pub fn subscription_bytes(filter: &str) -> usize {
+    const EACH: usize = 128;
+    const PER_LEVEL: usize = 64;
+    const GROUP: usize = 1280;
+    let levels = 1 + filter.bytes().filter(|byte| *byte == b'/').count();
+    let group = if shared_part(filter).is_some() { GROUP } else { 0 };
+    filter.len() + EACH + PER_LEVEL * levels + group
+}
+
+type Many = HashMap<Arc<str>, Subscription>;
+
+#[derive(Debug, Default)]
+enum Held {
+    #[default]
+    None,
+    One(Arc<str>, Subscription),
+    Many(Box<Many>),
+}
+
+/// By topic filter, as the client wrote it (`$share/...` included).
+#[derive(Debug, Default)]
+pub struct Subscriptions(Held);
+
+impl Subscriptions {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        match &self.0 {
+            Held::None => 0,
+            Held::One(..) => 1,
+            Held::Many(many) => many.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The one to this filter.
+    pub fn get(&self, filter: &str) -> Option<&Subscription> {
+        match &self.0 {
+            Held::One(own, subscription) if **own == *filter => Some(subscription),
+            Held::None | Held::One(..) => None,
+            Held::Many(many) => many.get(filter),
+        }
+    }
+
+    /// Whether there is one to this filter.
+    pub fn contains_key(&self, filter: &str) -> bool {
+        self.get(filter).is_some()
+    }
+
+    /// Adds one, or replaces the one to an equal filter and returns it.
+    pub fn insert(&mut self, filter: Arc<str>, subscription: Subscription) -> Option<Subscription> {
+        match std::mem::take(&mut self.0) {
+            Held::None => {
+                self.0 = Held::One(filter, subscription);
+                None
+            }
+            Held::One(own, replaced) if own == filter => {
+                self.0 = Held::One(own, subscription);
+                Some(replaced)
+            }
+            Held::One(own, first) => {
+                self.0 = Held::Many(Box::new([(own, first), (filter, subscription)].into_iter().collect()));
+                None
+            }
+            Held::Many(mut many) => {
+                let replaced = many.insert(filter, subscription);
+                self.0 = Held::Many(many);
+                replaced
+            }
+        }
+    }
+
+    /// Removes the one to this filter.
+    pub fn remove_entry(&mut self, filter: &str) -> Option<(Arc<str>, Subscription)> {
+        match std::mem::take(&mut self.0) {
+            Held::None => None,
+            Held::One(own, subscription) if *own == *filter => Some((own, subscription)),
+            Held::One(own, subscription) => {
+                self.0 = Held::One(own, subscription);
+                None
+            }
+            Held::Many(mut many) => {
+                let removed = many.remove_entry(filter);
+                if !many.is_empty() {
+                    self.0 = Held::Many(many);
+                }
+                removed
+            }
+        }
+    }
+
+    /// All of them, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Subscription)> {
+        let (one, many) = match &self.0 {
+            Held::None => (None, None),
+            Held::One(filter, subscription) => (Some((filter, subscription)), None),
+            Held::Many(many) => (None, Some(many.iter())),
+        };
+        one.into_iter().chain(many.into_iter().flatten())
+    }
+
+    /// All topic filters, in no order.
+    pub fn keys(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.iter().map(|(filter, _)| filter)
+    }
+}
+
+impl FromIterator<(Arc<str>, Subscription)> for Subscriptions {
+    fn from_iter<T: IntoIterator<Item = (Arc<str>, Subscription)>>(entries: T) -> Self {
+        let mut subscriptions = Self::default();
+        for (filter, subscription) in entries {
+            subscriptions.insert(filter, subscription);
+        }
+        subscriptions
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    proptest! {
+        #[test]
+        fn agree_with_a_map(steps in proptest::collection::vec((0..4u32, any::<bool>()), 0..40)) {
+            let mut subscriptions = Subscriptions::default();
+            let mut model: BTreeMap<String, u32> = BTreeMap::new();
+            for (number, (filter, adds)) in steps.into_iter().enumerate() {
+                let (filter, identifier) = (format!("t/{filter}"), number as u32);
+                let options = SubscriptionOptions::from_bits(0).unwrap();
+                let changed = if adds {
+                    let inserted = Subscription { options, identifier };
+                    (subscriptions.insert(filter.as_str().into(), inserted), model.insert(filter.clone(), identifier))
+                } else {
+                    let removed = subscriptions.remove_entry(&filter);
+                    prop_assert!(removed.as_ref().is_none_or(|(own, _)| **own == *filter));
+                    (removed.map(|(_, removed)| removed), model.remove(&filter))
+                };
+                prop_assert_eq!(changed.0.map(|subscription| subscription.identifier), changed.1);
+                let mut held: Vec<(String, u32)> = subscriptions
+                    .iter()
+                    .map(|(filter, subscription)| (filter.to_string(), subscription.identifier))
+                    .collect();
+                held.sort();
+                prop_assert_eq!(&held, &model.clone().into_iter().collect::<Vec<_>>());
+                prop_assert_eq!((subscriptions.len(), subscriptions.is_empty()), (model.len(), model.is_empty()));
+                prop_assert_eq!(subscriptions.contains_key(&filter), model.contains_key(&filter));
+            }
+        }
+    }
+}
