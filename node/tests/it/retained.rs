@@ -267,8 +267,6 @@ fn a_subscriber_ends_with_the_newest() {
             subscriber.send(Packet::Subscribe(subscribe)).await;
             publisher.send_all(&messages[10..]).await;
             publisher.ping().await;
-            node.settle().await;
-            subscriber.send(Packet::PingReq).await;
             let mut seen = Vec::new();
             loop {
                 match subscriber.next().await {
@@ -280,7 +278,11 @@ fn a_subscriber_ends_with_the_newest() {
                         );
                         seen.push((publish.retain, payload));
                     }
-                    Packet::SubAck(_) => {}
+                    Packet::SubAck(_) => {
+                        // All that was published is on its way to it by now, and what comes before this answer.
+                        node.settle().await;
+                        subscriber.send(Packet::PingReq).await;
+                    }
                     Packet::PingResp => break,
                     other => panic!("{other:?} in place of a PUBLISH"),
                 }
