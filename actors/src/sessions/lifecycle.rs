@@ -9,7 +9,7 @@ use micro_mq_core::ids::{Epoch, SessionKey, client_hash, group_home, shared_part
 use micro_mq_core::session::{NEVER_EXPIRES, Online, Parting, Session};
 use micro_mq_core::timers::Timer;
 
-use crate::topics::{Added, Join, MemberState, Subscribe, Unsubscribe};
+use crate::topics::{Added, Join, MemberState, Owner, Subscribe, Unsubscribe};
 use crate::worker::Worker;
 
 impl Worker {
@@ -135,7 +135,7 @@ impl Worker {
                 Unsubscribe { client: hash, session: key, filters: filters.into(), reply: None },
             );
         }
-        self.give_back(Some(hash), GivenBack::by_group(session.give_back(|_| true, &self.ledger)));
+        self.give_back(Owner::Client(hash), GivenBack::by_group(session.give_back(|_| true, &self.ledger)));
         session.drop_waiting(&self.ledger);
         session.expiry_interval = 0;
         self.note_expiry(&mut session);

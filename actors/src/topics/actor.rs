@@ -27,8 +27,9 @@ use tokio::time::{Sleep, sleep};
 use tracing::error;
 
 use super::current::Current;
-use super::lanes::{Epoch, Lanes, Owner, Ticket};
+use super::lanes::{Epoch, Lanes, Ticket};
 use super::messages::*;
+use super::owner::Owner;
 use super::route::{Progress, Router};
 use crate::clock;
 use crate::connection::{ChangeInForce, Close};
@@ -71,23 +72,20 @@ impl Work {
     /// Whose turn it is done in.
     fn owner(&self) -> Owner {
         match self {
-            Self::Route(route) => Owner::of(route.batch.client()),
+            Self::Route(route) => Owner::of(&route.batch),
             Self::Answer(Answer { client, .. })
             | Self::Subscribe(Subscribe { client, .. })
             | Self::Join(Join { client, .. })
             | Self::Unsubscribe(Unsubscribe { client, .. })
             | Self::MemberState(MemberState { client, .. }) => Owner::Client(*client),
-            Self::GiveBack(GiveBack { client: Some(client), .. }) => Owner::Client(*client),
-            Self::GiveBack(GiveBack { client: None, returned }) => {
-                returned.front().map_or(Owner::Node, |given| Owner::Group(given.group))
-            }
+            Self::GiveBack(GiveBack { owner, .. }) => *owner,
             Self::GiveOut(group) | Self::CallBack(group) | Self::Handoff(Handoff { group, .. }) => {
                 Owner::Group(*group)
             }
             Self::Reclaim(reclaim) => {
-                reclaim.groups.first().map_or(Owner::Node, |group| Owner::Worker(group.home))
+                reclaim.groups.first().map_or(Owner::Own, |group| Owner::Worker(group.home))
             }
-            Self::Routing(_) | Self::InjectPanic => Owner::Node,
+            Self::Routing(_) | Self::InjectPanic => Owner::Own,
         }
     }
 
@@ -569,14 +567,14 @@ macro_rules! in_order {
     };
 }
 
-in_order!(Route, Answer, Subscribe, Join, Unsubscribe, MemberState, Reclaim);
+in_order!(Route, Answer, Subscribe, Join, Unsubscribe, MemberState, GiveBack, Reclaim);
 
 impl Handler<Arrivals> for TopicTrie {
     type Result = ();
 
     fn handle(&mut self, arrivals: Arrivals, _ctx: &mut Self::Context) {
         for route in arrivals.routes {
-            self.lanes.push(Owner::of(route.batch.client()), Work::Route(route));
+            self.lanes.push(Owner::of(&route.batch), Work::Route(route));
         }
     }
 }
@@ -587,23 +585,6 @@ impl Handler<Handoffs> for TopicTrie {
     fn handle(&mut self, handoffs: Handoffs, _ctx: &mut Self::Context) {
         for part in handoffs.parts {
             self.lanes.push(Owner::Group(part.group), Work::Handoff(part));
-        }
-    }
-}
-
-impl Handler<GiveBack> for TopicTrie {
-    type Result = ();
-
-    fn handle(&mut self, give_back: GiveBack, _ctx: &mut Self::Context) {
-        if give_back.client.is_some() {
-            // Behind what this client asked for before.
-            let work = Work::GiveBack(give_back);
-            return self.lanes.push(work.owner(), work);
-        }
-        for given in give_back.returned {
-            let group = given.group;
-            let returned = VecDeque::from([given]);
-            self.lanes.push(Owner::Group(group), Work::GiveBack(GiveBack { client: None, returned }));
         }
     }
 }
@@ -635,7 +616,7 @@ impl Handler<InjectPanic> for TopicTrie {
         self.panics_in_batch |= inject == InjectPanic::InBatch;
         self.panics_in_recovery |= inject == InjectPanic::InRecovery;
         if inject != InjectPanic::InBatch {
-            self.lanes.push(Owner::Node, Work::InjectPanic);
+            self.lanes.push(Owner::Own, Work::InjectPanic);
         }
     }
 }

@@ -18,6 +18,7 @@ use mqtt_codec::QoS;
 use super::deliver::one;
 use super::handoff::{Passing, part_of};
 use super::messages::Reclaim;
+use super::owner::Owner;
 use super::route::Router;
 use crate::worker::Worker;
 
@@ -318,7 +319,7 @@ impl Router {
             }
         };
         if !messages.is_empty() {
-            self.worker.give_back(Some(client), GivenBack::by_group(messages));
+            self.worker.give_back(Owner::Client(client), GivenBack::by_group(messages));
         }
         cost
     }

@@ -16,6 +16,7 @@ use micro_mq_core::pressure::Weight;
 use micro_mq_core::session::{Desk, Offered, Wanted, queued};
 
 use super::messages::{Chosen, HandedOver, Handoff, Handoffs};
+use super::owner::Owner;
 use super::route::Router;
 
 /// A message that goes through a group.
@@ -128,7 +129,10 @@ impl Router {
             frames.forget();
         }
         if !returned.is_empty() {
-            worker.give_back(None, vec![GivenBack { group: handoff.group, messages: returned }]);
+            worker.give_back(
+                Owner::Group(handoff.group),
+                vec![GivenBack { group: handoff.group, messages: returned }],
+            );
         }
         handoff.next = end;
         if end < handoff.chosen.len() {

@@ -8,28 +8,9 @@
 use std::collections::VecDeque;
 
 use hashbrown::HashMap;
-use micro_mq_core::ids::GroupKey;
 use rustc_hash::FxBuildHasher;
 
-/// What a piece of work belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Owner {
-    /// The client whose identifier has this hash.
-    Client(u64),
-    /// A shared group: what waits in it, what comes back to it, and what its home has for members here.
-    Group(GroupKey),
-    /// What another worker asks for.
-    Worker(u16),
-    /// The node itself.
-    Node,
-}
-
-impl Owner {
-    /// A client, or the node.
-    pub(super) fn of(client: Option<u64>) -> Self {
-        client.map_or(Self::Node, Self::Client)
-    }
-}
+use super::owner::Owner;
 
 /// What was there before a moment, to tell when all of it is done.
 pub(super) type Epoch = u64;
@@ -152,6 +133,7 @@ impl<W> Lanes<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use micro_mq_core::ids::GroupKey;
 
     fn client(hash: u64) -> Owner {
         Owner::Client(hash)
@@ -183,7 +165,7 @@ mod tests {
     #[test]
     fn a_flood_holds_up_no_other() {
         let group = |index| Owner::Group(GroupKey { index, generation: 0, home: 0 });
-        for flooded in [group(0), client(0), Owner::Worker(0), Owner::Node] {
+        for flooded in [group(0), client(0), Owner::Worker(0), Owner::Own] {
             let mut lanes = Lanes::default();
             (0..10_000).for_each(|_| lanes.push(flooded, flooded));
             let others = [group(1), client(1), Owner::Worker(1), group(2)];
@@ -229,9 +211,9 @@ mod tests {
     #[test]
     fn work_that_work_brings_stands_behind_it() {
         let mut lanes = Lanes::default();
-        lanes.push(Owner::Node, 1);
+        lanes.push(Owner::Own, 1);
         let (ticket, _) = lanes.next().unwrap();
-        lanes.push(Owner::Node, 2);
+        lanes.push(Owner::Own, 2);
         assert!(lanes.next().is_none());
         lanes.done(ticket);
         assert_eq!(lanes.next().unwrap().1, 2);

@@ -13,6 +13,7 @@ use micro_mq_core::pressure::{Room, Weight};
 use micro_mq_core::session::Wanted;
 use micro_mq_core::subscriptions::Subscription;
 
+use super::owner::Owner;
 use crate::connection::Connection;
 use crate::retained::RetainedPassage;
 
@@ -207,9 +208,8 @@ pub struct Answer {
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct GiveBack {
-    /// Hash of the client identifier of who held them: what it asked for before is done before. None if they are of
-    /// several.
-    pub client: Option<u64>,
+    /// The client that held them, so that what it asked for before is done before, or the group that they go back to.
+    pub owner: Owner,
     /// By group.
     pub returned: VecDeque<GivenBack>,
 }

@@ -7,9 +7,11 @@ mod dispatch;
 mod handoff;
 mod lanes;
 mod messages;
+mod owner;
 mod route;
 #[cfg(test)]
 mod tests;
 
 pub use actor::TopicTrie;
 pub use messages::*;
+pub use owner::Owner;

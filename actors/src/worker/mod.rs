@@ -4,6 +4,7 @@
 //! panic finds the sessions as they were.
 
 mod departures;
+mod destinations;
 mod publish;
 mod shared;
 mod turns;
@@ -39,7 +40,7 @@ use tokio::sync::Notify;
 use crate::clock;
 use crate::metrics::{ActorKind, ActorStats};
 use crate::sessions::{Changes, Restoring, WillsInDoubt};
-use crate::topics::GiveBack;
+use crate::topics::{GiveBack, Owner};
 
 /// What one turn of a connection reads at most, in bytes: shared by all connections of the worker.
 pub const SCRATCH_BYTES: usize = 64 * 1024;
@@ -292,15 +293,15 @@ impl Worker {
         self.sessions.borrow().get(key)?.online.as_ref()?.waker.clone()
     }
 
-    /// Sends messages back to the homes of their groups: those of one session, or of several.
-    pub fn give_back(&self, client: Option<u64>, returned: Vec<GivenBack>) {
+    /// Sends messages back to the homes of their groups: those of one client, or of one group.
+    pub fn give_back(&self, owner: Owner, returned: Vec<GivenBack>) {
         let mut by_home: Vec<VecDeque<GivenBack>> = self.node.peers.iter().map(|_| VecDeque::new()).collect();
         for given in returned {
             by_home[usize::from(given.group.home)].push_back(given);
         }
         for (home, returned) in by_home.into_iter().enumerate() {
             if !returned.is_empty() {
-                self.tell_trie(home as u16, GiveBack { client, returned });
+                self.tell_trie(home as u16, GiveBack { owner, returned });
             }
         }
     }

@@ -1,104 +1,46 @@
-//! Sending a batch on its way: to what is retained, to every worker with a match, and to the publisher's own.
+//! Setting out: which workers have a match, the place among all publishes, and then to all destinations.
 
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Instant;
 
-use super::{Peer, Worker};
-use crate::clock;
+use super::Worker;
+use super::destinations::SettingOut;
 use micro_mq_core::ids::SessionKey;
 use micro_mq_core::matching::{LookUps, NAMES_TOGETHER};
-use micro_mq_core::message::{Batch, Payload, Publication, StoredMessage};
-use micro_mq_core::protocol::Limit;
+use micro_mq_core::message::{Batch, Item, Payload, Publication};
 use micro_mq_core::session::Will;
-
-use crate::metrics::ActorKind;
-use crate::topics::{Answer, Route};
 
 /// Items whose topic names are looked up together.
 const ITEMS_TOGETHER: usize = 64;
 
 impl Worker {
-    /// Routes a batch. A publisher that can be held up gives its `waker`: if a worker with a match has no room, the
-    /// batch comes back untouched, and the waker is called when there is room.
+    /// Routes a batch to all destinations. A publisher that can be held up gives its `waker`: if one of them has no room,
+    /// the batch comes back untouched, and the waker is called when there is room.
     ///
     /// # Errors
     /// The batch, when there is no room.
     pub fn route(&self, mut batch: Batch, waker: Option<&Waker>) -> Result<(), Box<Batch>> {
-        let own = 1u64 << self.id;
-        let mut targets = self.look_up(&mut batch);
-        let retained = batch.items().iter().filter(|item| item.is_kept()).count();
+        let workers = self.look_up(&mut batch);
+        let mut out = SettingOut { worker: self, workers, first_stamp: None };
         if let Some(waker) = waker
-            && !self.has_room(targets, waker)
+            && !out.has_room(&batch, waker)
         {
             return Err(Box::new(batch));
         }
         let order = &self.node.order;
+        let is_retained = batch.items().iter().any(Item::is_kept);
         // To the end: a subscription finds all of this done, or comes before all of it.
-        let stamping = (retained > 0).then(|| order.stamping());
-        let mut first_stamp = 0;
+        let stamping = is_retained.then(|| order.stamping());
         if let Some(stamping) = &stamping {
-            first_stamp = batch.stamp_each(stamping);
-            self.keep_retained(&batch, retained);
+            out.first_stamp = Some(batch.stamp_each(stamping));
             // Anew: a subscriber whose filter came in between asks for retained messages up to an earlier stamp.
-            targets |= self.look_up(&mut batch);
+            out.workers |= self.look_up(&mut batch);
         } else {
             batch.stamp = order.stamp();
         }
-        let passage =
-            |peer: &Peer| stamping.as_ref().map(|_| Box::new(peer.retained_underway.enter(first_stamp)));
-        let local = targets & own != 0;
-        let batch = Arc::new(batch);
-        for (worker, peer) in self.node.peers.iter().enumerate() {
-            let bit = 1u64 << worker;
-            if bit == own || targets & bit == 0 {
-                continue;
-            }
-            let room = peer.inbound.enter(batch.weight(worker as u16, false));
-            let sent_at = peer.stats.of(ActorKind::TopicTrie).send();
-            let passage = passage(peer);
-            let route = Route { batch: Arc::clone(&batch), home: false, sent_at, room, passage };
-            self.departures.borrow_mut().add(worker, route);
-        }
-        if local {
-            let room = self.peer().inbound.enter(batch.weight(self.id, true));
-            let sent_at = self.stats(ActorKind::TopicTrie).send();
-            let passage = passage(self.peer());
-            self.peer().trie.do_send(Route { batch, home: true, sent_at, room, passage });
-        } else {
-            self.answer_for_others(&batch);
-        }
+        out.send(&Arc::new(batch));
         Ok(())
-    }
-
-    /// Nobody of this worker wants any of a batch: it is counted, and answered in its turn. That needs no room here, and
-    /// holds nothing of the batch, so a publisher to other workers is not held up by this one.
-    fn answer_for_others(&self, batch: &Batch) {
-        let is_answered = batch.publisher.is_some() && batch.items().iter().any(|item| item.ack.is_some());
-        let mut acks = Vec::with_capacity(if is_answered { batch.items().len() } else { 0 });
-        let (mut published, mut unmatched) = (0, 0);
-        for item in batch.items() {
-            if item.is_routed() {
-                published += 1;
-                unmatched += u64::from(item.workers == 0);
-            }
-            if let Some(ack) = item.ack {
-                acks.push((ack, item.workers != 0));
-            }
-        }
-        self.ledger.published.add(published);
-        self.ledger.unmatched.add(unmatched);
-        if batch.publisher.is_none() {
-            self.ledger.own.published.add(published);
-            self.ledger.own.unmatched.add(unmatched);
-        }
-        if let Some(publisher) = batch.publisher
-            && !acks.is_empty()
-        {
-            let (client, epoch) = (batch.publisher_hash, batch.epoch);
-            let sent_at = self.stats(ActorKind::TopicTrie).send();
-            self.peer().trie.do_send(Answer { client, publisher, epoch, acks, sent_at });
-        }
     }
 
     /// Notes in each item the workers with a match. Returns all of those.
@@ -125,36 +67,6 @@ impl Worker {
             from += items;
         }
         targets
-    }
-
-    fn has_room(&self, targets: u64, waker: &Waker) -> bool {
-        let mut room = true;
-        for (worker, peer) in self.node.peers.iter().enumerate() {
-            if targets & (1 << worker) != 0 {
-                room &= peer.inbound.has_room_or_wake(waker);
-            }
-        }
-        if !room {
-            self.counters.between_workers_full.add(1);
-        }
-        room
-    }
-
-    /// Kept before it is routed: whoever subscribes behind the routing finds it. What was not admitted, since nobody could
-    /// be told of a limit any more, is routed all the same and counted.
-    fn keep_retained(&self, batch: &Batch, count: usize) {
-        let kept = batch.items().iter().enumerate().filter(|(_, item)| item.is_kept());
-        let messages: Vec<_> =
-            kept.map(|(index, _)| Arc::new(StoredMessage::new(&batch.publication(index)))).collect();
-        debug_assert_eq!(messages.len(), count);
-        let kept = &self.node.retained_messages;
-        if batch.admitted {
-            return kept.keep(messages);
-        }
-        let now = clock::now();
-        for full in messages.into_iter().filter_map(|message| kept.keep_or_remove(message, now).err()) {
-            Limit::from(full).counter(&self.counters).add(1);
-        }
     }
 
     /// A panic lost a batch before it set out: its retained publishes have no places any more.

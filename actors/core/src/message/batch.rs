@@ -130,13 +130,6 @@ impl Batch {
         });
     }
 
-    /// Whose publishes they are: the hash of the client identifier, the same for all network connections of a client.
-    /// None for the node's own.
-    #[inline]
-    pub fn client(&self) -> Option<u64> {
-        self.publisher.map(|_| self.publisher_hash)
-    }
-
     /// The publishes and answers, in the order received.
     #[inline]
     pub fn items(&self) -> &[Item] {
