@@ -355,7 +355,11 @@ impl Trie {
     }
 }
 
-#[inline]
+#[expect(
+    clippy::inline_always,
+    reason = "once per filter that matches; left to the compiler, it depends on what else is in the crate"
+)]
+#[inline(always)]
 fn take(entry: &FilterEntry, subscribers: &mut Vec<Subscriber>, groups: &mut Vec<GroupKey>) {
     match &entry.subscribers {
         Subscribers::None => {}

@@ -44,7 +44,11 @@ impl ChildTable {
     }
 
     /// The node with this hash that `is_it`.
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "once per level of a look-up; left to the compiler, it depends on what else is in the crate"
+    )]
+    #[inline(always)]
     pub(super) fn find(&self, hash: u32, is_it: impl Fn(u32) -> bool) -> Option<u32> {
         let mut at = self.home(hash);
         loop {
