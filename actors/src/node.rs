@@ -29,7 +29,7 @@ use crate::sessions::{MemoryBackend, Restoration, SessionBackend, SessionStore, 
 use crate::shutdown::Threads;
 use crate::supervision::{Life, Place, look_after};
 use crate::topics::TopicTrie;
-use crate::worker::{NodeShared, Peer, Throttles, Worker};
+use crate::worker::{Keeper, NodeShared, Peer, Throttles, Worker};
 
 /// What a node is started with.
 #[derive(Debug, Clone)]
@@ -40,6 +40,8 @@ pub struct NodeOptions {
     pub auth: AuthSettings,
     /// The ports to listen on.
     pub listeners: Vec<Listener>,
+    /// Who keeps what clients are promised.
+    pub keepers: Vec<Arc<dyn Keeper>>,
 }
 
 /// A port that could not be bound.
@@ -124,7 +126,7 @@ impl Node {
             return Err(StartError::TooManyWorkers(workers));
         }
         let (listeners, sockets) = bind(&options, workers).map_err(StartError::Bind)?;
-        let shared = Arc::new(shared(options.settings, &options.auth, &provider, workers));
+        let shared = Arc::new(shared(options.settings, &options.auth, &provider, options.keepers, workers));
         let (stop, stopped) = watch::channel(false);
         // Nobody is let in before all workers can take clients over.
         let (open, opened) = watch::channel(false);
@@ -229,6 +231,7 @@ pub(crate) fn shared(
     settings: Settings,
     auth: &AuthSettings,
     provider: &Provider,
+    keepers: Vec<Arc<dyn Keeper>>,
     workers: usize,
 ) -> NodeShared {
     let waitlist = Arc::<Waitlist>::default();
@@ -246,6 +249,7 @@ pub(crate) fn shared(
         control_stats: WorkerStats::default(),
         order: PublishOrder::default(),
         retained_messages: RetainedMessages::new(&settings.session, Arc::clone(&waitlist)),
+        keepers: keepers.into(),
         waitlist,
         kept,
         connections: AtomicUsize::new(0),

@@ -125,7 +125,7 @@ fn options(config: &NodeConfig, room: Room) -> NodeOptions {
     });
     let mut settings = config.settings.clone();
     settings.node.connections_max = settings.node.connections_max.min(room.connections_max);
-    NodeOptions { settings, auth: config.auth.clone(), listeners: listeners.collect() }
+    NodeOptions { settings, auth: config.auth.clone(), listeners: listeners.collect(), keepers: Vec::new() }
 }
 
 /// One line for each listener, "NAME: URL", then "ready", all on stdout: for eyes, and for scripts that wait for it.

@@ -84,6 +84,16 @@ counters! {
     /// Times a publisher was not read because a topic trie had no room
     /// (`messages_between_workers_max`, `bytes_between_workers_max`).
     between_workers_full,
+    /// Times a publisher was not read because what keeps publishes had no room for more.
+    keepers_full,
+    /// Network connections closed since a publish, a release or a change of subscriptions could not be kept: they were
+    /// not acknowledged.
+    promises_failed,
+    /// Acknowledgements that waited when their network connection ended, and so were never sent.
+    answers_left,
+    /// Publishes read and not routed, since there was no room for them when their network connection ended: QoS 0 is
+    /// lost, the others were not acknowledged.
+    publishes_given_up,
     /// Times a client was not read because its own outbox was full (`outbox_bytes_max`).
     reading_paused_outbox,
     /// Publishes with RETAIN refused, and wills routed and not kept, at `retained_messages_max` or `retained_bytes_max`.

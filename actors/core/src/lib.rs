@@ -11,6 +11,7 @@ pub mod ids;
 pub mod moment;
 pub mod settings;
 
+pub mod completion;
 pub mod counters;
 pub mod pressure;
 pub mod subscriptions;

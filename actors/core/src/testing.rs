@@ -90,7 +90,10 @@ pub fn online(version: ProtocolVersion) -> Online {
 /// The same for a client that takes so many topic aliases.
 pub fn online_with_aliases(maximum: u16) -> Online {
     let aliases = Some(OutgoingAliases::new(maximum));
-    Online { rare: Some(Box::new(RareOnline { aliases, held_up: None })), ..online(ProtocolVersion::V5) }
+    Online {
+        rare: Some(Box::new(RareOnline { aliases, ..RareOnline::default() })),
+        ..online(ProtocolVersion::V5)
+    }
 }
 
 /// A session of 5.0 that a network connection holds; with an expiry interval it outlives that.

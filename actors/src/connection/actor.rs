@@ -172,14 +172,14 @@ impl Connection {
         fx: &mut Effects,
     ) -> Option<Ending> {
         let now = clock::now();
-        let Some(requests) = self.note_waker(task) else {
+        let Some((requests, is_any_pending)) = self.note_waker(task) else {
             // The session is gone, and with it all reason to be here.
             return Some(Ending::because(ReasonCode::SessionTakenOver));
         };
         if requests != Requests::default() {
             self.note_requests(requests);
         }
-        if let Some(ending) = self.rare.as_mut().and_then(|rare| rare.ending.take()) {
+        if let Some(ending) = self.answer_what_is_complete(context, is_any_pending) {
             return Some(ending);
         }
         if let Some(ending) = self.look_after_held(now) {
@@ -206,8 +206,7 @@ impl Connection {
         if self.underway.as_ref().is_some_and(Underway::is_nothing) {
             self.underway = None;
         }
-        let waits = self.rare.as_ref().is_some_and(|rare| !rare.changes.is_empty());
-        if self.goes_on && !waits && self.may_read() {
+        if self.goes_on && !self.waits_for_changes() && self.may_read() {
             go_on_behind_sockets(task);
         }
         if !self.may_hold_incomplete() {
@@ -232,16 +231,16 @@ impl Connection {
         ending
     }
 
-    /// Sees to it that the session wakes this connection, and takes what others ask of it. None if the session is not held
-    /// any more.
-    fn note_waker(&self, task: &TaskContext<'_>) -> Option<Requests> {
+    /// Sees to it that the session wakes this connection, and takes what others ask of it; with that comes whether
+    /// answers wait. None if the session is not held any more.
+    fn note_waker(&self, task: &TaskContext<'_>) -> Option<(Requests, bool)> {
         let mut sessions = self.worker.sessions.borrow_mut();
         let session = sessions.get_mut(self.key).filter(|session| session.epoch == self.epoch);
         let online = session?.online.as_mut()?;
         if online.waker.as_ref().is_none_or(|waker| !waker.will_wake(task.waker())) {
             online.waker = Some(task.waker().clone());
         }
-        Some(std::mem::take(&mut online.requests))
+        Some((std::mem::take(&mut online.requests), online.pending().is_some()))
     }
 
     fn note_requests(&mut self, requests: Requests) {
@@ -274,6 +273,9 @@ impl Connection {
             batch.admitted = true;
             batch.publisher_hash = self.publisher_hash();
             routed = self.set_out(batch, task);
+        }
+        if !fx.releases.is_empty() {
+            self.release(&mut fx.releases);
         }
         for change in fx.changes.drain(..) {
             self.change(context, change);
@@ -439,6 +441,7 @@ impl Connection {
     fn part(&mut self, ending: Ending) {
         let now = clock::now();
         self.worker.counters.count_end(ending.reason);
+        self.worker.counters.answers_left.add(self.changes_to_be_kept() as u64);
         let online = self.worker.part(self.key, self.epoch, ending.publish_will, now);
         let mut farewell = None;
         if let Some(online) = &online {

@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use actix::prelude::*;
+use micro_mq_core::completion::{Awaited, State};
 use micro_mq_core::ids::{client_hash, group_home, shared_part};
 use micro_mq_core::protocol::{Change, Granted};
 use mqtt_codec::{Packet, SubAck, UnsubAck};
@@ -14,6 +15,7 @@ use super::actor::Connection;
 use super::context::ConnectionContext;
 use super::messages::ChangeInForce;
 use crate::topics::{Added, Join, Reply, Subscribe, Unsubscribe};
+use crate::worker::Promise;
 
 /// A SUBSCRIBE or UNSUBSCRIBE that is not answered.
 #[derive(Debug)]
@@ -24,6 +26,8 @@ pub(super) struct PendingChange {
     replays: Range<u64>,
     /// Its answer waits for the first of those.
     asked: bool,
+    /// What has to be kept before it is answered.
+    kept: Option<Awaited>,
     change: Change,
 }
 
@@ -34,6 +38,7 @@ impl Connection {
         let worker = Rc::clone(&self.worker);
         let token = self.rare().next_token();
         let reply = Reply { connection: context.address(), epoch: self.epoch, token };
+        let kept = self.keep_change(&change);
         let answers_missing = match &change {
             Change::Subscribe { granted, .. } => self.subscribe(granted, &reply),
             Change::Unsubscribe { filters, .. } => {
@@ -54,9 +59,18 @@ impl Connection {
                 by_home.len()
             }
         };
-        let pending = PendingChange { token, answers_missing, replays: 0..0, asked: false, change };
+        let pending = PendingChange { token, answers_missing, replays: 0..0, asked: false, kept, change };
         self.rare().changes.push_back(pending);
         self.answer_changes(context);
+    }
+
+    /// What has to be kept before a change is answered.
+    fn keep_change(&self, change: &Change) -> Option<Awaited> {
+        if self.worker.node.keepers.is_empty() {
+            return None;
+        }
+        let sessions = self.worker.sessions.borrow();
+        self.worker.ask_keepers(sessions.get(self.key)?, &Promise::Change(change)).of(0)
     }
 
     fn subscribe(&self, granted: &[Granted], reply: &Reply) -> usize {
@@ -102,6 +116,12 @@ impl Connection {
             if first.answers_missing > 0 || first.asked {
                 return;
             }
+            let waker = self.worker.waker_of(self.key);
+            match first.kept.as_ref().zip(waker).map(|(kept, waker)| kept.state_or_wake(&waker)) {
+                None | Some(State::Done) => {}
+                Some(State::Open) => return,
+                Some(State::Failed) => return self.end_unkept(),
+            }
             let replays = first.replays.clone();
             if !replays.is_empty() && self.ask_for_first_pieces(context, &replays) {
                 if let Some(first) = self.rare().changes.front_mut() {
@@ -112,6 +132,27 @@ impl Connection {
             self.answer_first_change();
             self.note_answered(&replays);
         }
+    }
+
+    /// Whether something published now would come before a change that is not in force.
+    #[inline]
+    pub(super) fn waits_for_changes(&self) -> bool {
+        let is_waited_for = |change: &PendingChange| change.answers_missing > 0 || change.asked;
+        self.rare.as_ref().is_some_and(|rare| rare.changes.iter().any(is_waited_for))
+    }
+
+    /// Whether the next change to be answered waits for being kept.
+    #[inline]
+    pub(super) fn awaits_kept_change(&self) -> bool {
+        let first = self.rare.as_ref().and_then(|rare| rare.changes.front());
+        first.is_some_and(|first| first.kept.is_some())
+    }
+
+    /// How many changes wait for being kept, or behind such.
+    pub(super) fn changes_to_be_kept(&self) -> usize {
+        self.rare
+            .as_ref()
+            .map_or(0, |rare| rare.changes.iter().filter(|change| change.kept.is_some()).count())
     }
 
     /// Whether all SUBSCRIBE and UNSUBSCRIBE packets are answered.

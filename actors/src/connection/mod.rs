@@ -2,6 +2,7 @@
 
 mod accept;
 mod actor;
+mod answers;
 mod changes;
 mod context;
 mod deferral;

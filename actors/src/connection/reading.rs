@@ -237,7 +237,7 @@ impl Connection {
         let heard = Recent::new(node.started, now);
         self.goes_on = false;
         let changes = self.rare.as_ref().map_or(0, |rare| rare.changes.len());
-        let waits_for_changes = changes > 0 && !self.gives_way();
+        let waits_for_changes = self.waits_for_changes() && !self.gives_way();
         let (mut refused, again) = (None, self.was_refused());
         let stepped = worker
             .with_desk(self.key, now, |session, desk| {
@@ -248,6 +248,7 @@ impl Connection {
                     revision: in_force.revision,
                     retained: &node.retained_messages,
                     again,
+                    promises: !node.keepers.is_empty(),
                 };
                 let mut used = 0;
                 while fx.end.is_none()

@@ -201,7 +201,7 @@ mod tests {
     async fn nobody_looks_through_sessions_and_groups_for_figures() {
         let provider = Provider::from_settings(&AuthSettings::default()).expect("anonymous needs nothing");
         let auth = AuthSettings::default();
-        let node = Arc::new(crate::node::shared(Settings::default(), &auth, &provider, 2));
+        let node = Arc::new(crate::node::shared(Settings::default(), &auth, &provider, Vec::new(), 2));
         node.sessions.store(7, Relaxed);
         for (peer, count) in node.peers.iter().zip([2, 3]) {
             peer.counters.held.online.add(count);

@@ -30,8 +30,13 @@ impl Worker {
             replays.pending.answer_all();
         }
         session.drop_held_at_most_once(&self.ledger);
+        self.counters.answers_left.add(session.leave_pending_unanswered(&mut online) as u64);
         drop(sessions);
         if let Some(batch) = online.take_held_up() {
+            if self.node.keepers.iter().any(|keeper| keeper.is_full()) {
+                self.give_up(key, &batch);
+                return Some(online);
+            }
             // Taken from the client already, and a QoS 2 message is not routed when it is sent again: one batch per
             // network connection may overshoot the limit between workers.
             let routed = self.route(*batch, None);

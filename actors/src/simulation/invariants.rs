@@ -10,10 +10,10 @@ use micro_mq_core::ids::{GroupKey, SessionKey, group_home, shared_part};
 use micro_mq_core::kept::{BODY_BYTES, PLACE_BYTES, kept_bytes};
 use micro_mq_core::ledger::DropReason;
 use micro_mq_core::matching::{Subscriber, Trie};
-use micro_mq_core::message::StoredMessage;
+use micro_mq_core::message::{Ack, StoredMessage};
 use micro_mq_core::moment::Moment;
 use micro_mq_core::session::Session;
-use mqtt_codec::ProtocolVersion;
+use mqtt_codec::{ProtocolVersion, ReasonCode};
 
 use super::node::SimulatedNode;
 use crate::metrics::ActorKind;
@@ -157,6 +157,12 @@ fn check_session(worker: &Worker, session: &Session, judge: &mut Judge) {
             ProtocolVersion::V5 => session.incoming.held_by(session.epoch),
             _ => 0,
         };
+        // What a PUBREC, or one that is sent again, waits for has its place by its identifier.
+        let pending = online.pending().into_iter().flat_map(|pending| pending.publishes.iter());
+        let waits = |ack: &Ack, reason: ReasonCode| {
+            session.version != ProtocolVersion::V5 || !ack.exactly_once || reason.is_error()
+        };
+        let held = held + pending.filter(|((ack, reason), _)| waits(ack, *reason)).count();
         judge.equal(of("publishes unanswered"), usize::from(online.unanswered), held);
     }
     // While it is offline nobody asks; when it comes online its load is told anew.

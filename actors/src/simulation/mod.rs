@@ -34,9 +34,13 @@ pub use wire::Wire;
 
 pub(crate) use invariants::Inspect;
 
+use std::sync::Arc;
+
 use actix::SystemRunner;
 use auth_actor::Policy;
 use micro_mq_core::settings::Settings;
+
+use crate::worker::Keeper;
 
 /// What a simulated node has to live with.
 #[derive(Debug, Clone, Copy, Default)]
@@ -71,13 +75,21 @@ impl Simulation {
     /// # Panics
     /// As [`start`](Self::start).
     pub fn start_with(settings: Settings, conditions: Conditions) -> Self {
+        Self::start_on(settings, conditions, Vec::new())
+    }
+
+    /// The same, with those who keep what clients are promised.
+    ///
+    /// # Panics
+    /// As [`start`](Self::start).
+    pub fn start_on(settings: Settings, conditions: Conditions, keepers: Vec<Arc<dyn Keeper>>) -> Self {
         let Conditions { asks, interleaved_by } = conditions;
         let policy = Policy { authenticates: asks, authorizes: asks };
         let system = actix_rt::System::with_tokio_rt(|| {
             let mut builder = tokio::runtime::Builder::new_current_thread();
             builder.enable_time().start_paused(true).build().expect("a runtime without I/O needs nothing")
         });
-        let node = system.block_on(SimulatedNode::start(settings, policy, interleaved_by));
+        let node = system.block_on(SimulatedNode::start(settings, policy, interleaved_by, keepers));
         Self { node, system }
     }
 

@@ -22,7 +22,7 @@ use crate::node::{shared, start_auth, start_control, start_metrics, start_worker
 use crate::sessions::{MemoryBackend, start_store_here};
 use crate::supervision::Place;
 use crate::topics::InjectPanic;
-use crate::worker::{NodeShared, Worker};
+use crate::worker::{Keeper, NodeShared, Worker};
 
 /// What a network connection holds that one end has written and the other has not read, per direction, in bytes.
 const PIPE_BYTES: usize = 64 * 1024;
@@ -55,12 +55,17 @@ impl std::fmt::Debug for SimulatedNode {
 }
 
 impl SimulatedNode {
-    pub(super) async fn start(settings: Settings, policy: Policy, seed: Option<u64>) -> Self {
+    pub(super) async fn start(
+        settings: Settings,
+        policy: Policy,
+        seed: Option<u64>,
+        keepers: Vec<Arc<dyn Keeper>>,
+    ) -> Self {
         let auth = AuthSettings { provider: ProviderKind::Mock, mock_allow: true, ..AuthSettings::default() };
         let provider = Provider::from_settings(&auth).expect("it needs nothing");
         provider.live_policy().advance(policy);
         let workers = settings.node.workers.max(1);
-        let shared = Arc::new(shared(settings, &auth, &provider, workers));
+        let shared = Arc::new(shared(settings, &auth, &provider, keepers, workers));
         let interleaving = seed.map(|seed| Rc::new(Interleaving::new(workers, seed)));
         let here = |worker| interleaving.as_ref().map(|interleaving| interleaving.enter(worker));
         let place = here(None);

@@ -250,7 +250,7 @@ impl TopicTrie {
             Work::Answer(answer) => {
                 *budget = budget.saturating_sub(answer.acks.len());
                 self.answering = Some(answer.publisher);
-                self.router.answer(answer.publisher, answer.epoch, answer.acks.into_iter());
+                self.router.answer(answer);
                 self.answering = None;
                 None
             }

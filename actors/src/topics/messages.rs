@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use actix::prelude::*;
+use micro_mq_core::completion::Completion;
 use micro_mq_core::groups::{GivenBack, Load};
 use micro_mq_core::ids::{Epoch, GroupKey, SessionKey};
 use micro_mq_core::message::{Ack, Batch, StoredMessage};
@@ -200,6 +201,8 @@ pub struct Answer {
     pub epoch: u32,
     /// In order; whether there is a match.
     pub acks: Vec<(Ack, bool)>,
+    /// What is open for the items of the batch, and for each of the above which item it is of; none if nothing ever was.
+    pub open: Option<(Completion, Vec<u32>)>,
     /// When it was sent, for the messages whose waiting time is sampled.
     pub sent_at: Option<Instant>,
 }

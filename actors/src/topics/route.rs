@@ -7,12 +7,12 @@ use std::time::Instant;
 use hashbrown::{HashMap, HashSet};
 use micro_mq_core::ids::{GroupKey, SessionKey};
 use micro_mq_core::matching::{LookAhead, Matches, Trie};
-use micro_mq_core::message::{Ack, Batch};
+use micro_mq_core::message::Batch;
 use micro_mq_core::session::FrameCache;
-use mqtt_codec::{PacketType, ProtocolVersion, ReasonCode, encode_ack};
+use mqtt_codec::ReasonCode;
 
 use super::current::{Current, Position, Stage};
-use super::messages::{Handoff, Route};
+use super::messages::{Answer, Handoff, Route};
 use crate::worker::Worker;
 
 /// Places of the tree of wildcards that cost about as much to look at as a delivery to make.
@@ -266,13 +266,16 @@ impl Router {
                 worker.ledger.own.unmatched.add(unmatched.count() as u64);
                 worker.ledger.own.published.add(current.matched.len() as u64);
             }
-            if !current.withheld
-                && let Some(publisher) = current.batch.publisher
-            {
-                let items = current.batch.items().iter().zip(&current.matched);
-                let acks = items
-                    .filter_map(|(item, matched)| Some((item.ack?, *matched || item.workers & others != 0)));
-                self.answer(publisher, current.batch.epoch, acks);
+            if let Some(publisher) = current.batch.publisher {
+                let items = current.batch.items().iter().zip(&current.matched).enumerate();
+                let acks = items.filter_map(|(index, (item, matched))| {
+                    Some((index, item.ack?, *matched || item.workers & others != 0))
+                });
+                let completion = current.batch.completion();
+                match current.withheld {
+                    true => worker.leave_unanswered(publisher, acks, completion),
+                    false => worker.answer(publisher, current.batch.epoch, acks, completion),
+                }
             }
         }
         drop(current.room.take());
@@ -284,35 +287,14 @@ impl Router {
         }
     }
 
-    /// PUBACK and PUBREC, in the order of the publishes, now that every worker with a match has accepted them.
-    pub(super) fn answer(&self, publisher: SessionKey, epoch: u32, acks: impl Iterator<Item = (Ack, bool)>) {
-        let worker = &self.worker;
-        let mut sessions = worker.sessions.borrow_mut();
-        let Some(session) = sessions.get_mut(publisher).filter(|session| session.epoch == epoch) else {
-            return;
-        };
-        let Some(online) = &mut session.online else { return };
-        let (mut pool, version) = (worker.pool.borrow_mut(), online.version);
-        let mut answered = false;
-        for (ack, has_match) in acks {
-            let reason = ack.settled.unwrap_or(match has_match {
-                true => ReasonCode::Success,
-                false => ReasonCode::NoMatchingSubscribers,
-            });
-            let packet_type = if ack.exactly_once { PacketType::PubRec } else { PacketType::PubAck };
-            online.outbox.append_with(&mut pool, |out| {
-                encode_ack(packet_type, version, ack.packet_identifier, reason, out)
-            });
-            // A place in the receive maximum is free again, for QoS 2 only with PUBCOMP or a failing PUBREC. A 3.x
-            // client knows no receive maximum and may send its PUBREL behind more publishes than are read.
-            if !ack.exactly_once || reason.is_error() || version != ProtocolVersion::V5 {
-                online.unanswered = online.unanswered.saturating_sub(1);
-            }
-            worker.counters.packets_sent.add(1);
-            answered = true;
-        }
-        if answered {
-            worker.wakes.borrow_mut().touch(session.online.as_mut(), publisher);
-        }
+    /// Answers publishes that nobody of this worker is concerned with.
+    pub(super) fn answer(&self, answer: Answer) {
+        let Answer { publisher, epoch, acks, open, .. } = answer;
+        let (completion, items) = open.unzip();
+        let items = items.unwrap_or_default();
+        // Where nothing is open nobody asks for the item.
+        let item = |index: usize| items.get(index).map_or(index, |item| *item as usize);
+        let acks = acks.into_iter().enumerate().map(|(at, (ack, has_match))| (item(at), ack, has_match));
+        self.worker.answer(publisher, epoch, acks, completion.as_ref());
     }
 }

@@ -6,13 +6,15 @@ use std::task::Waker;
 use micro_mq_core::message::{Batch, Item, StoredMessage};
 use micro_mq_core::protocol::Limit;
 
+use super::keepers::have_room_or_wake;
 use super::{Peer, Worker};
 use crate::clock;
 use crate::metrics::ActorKind;
 use crate::topics::{Answer, Route};
 
-/// Where all batches go, in the order in which they do: what is published is kept before anybody is told of it.
-const DESTINATIONS: [&dyn Destination; 2] = [&ToRetained, &ToTries];
+/// Where all batches go, in the order in which they do: what has to be done before publishes are acknowledged is open
+/// before the trie that answers has them, and what is published is kept before anybody is told of it.
+const DESTINATIONS: [&dyn Destination; 3] = [&ToKeepers, &ToRetained, &ToTries];
 
 /// A place where batches go.
 trait Destination {
@@ -34,16 +36,45 @@ pub(super) struct SettingOut<'a> {
 }
 
 impl SettingOut<'_> {
-    /// Whether all destinations have room; those that have none call `waker` when they have.
+    /// Whether all destinations have room; the first that has none calls `waker` when it has.
     #[inline]
     pub(super) fn has_room(&self, batch: &Batch, waker: &Waker) -> bool {
-        DESTINATIONS.iter().fold(true, |room, destination| destination.has_room(self, batch, waker) && room)
+        DESTINATIONS.iter().all(|destination| destination.has_room(self, batch, waker))
+    }
+
+    /// A batch on its way to a worker.
+    #[inline]
+    fn route(&self, batch: &Arc<Batch>, id: u16, peer: &Peer) -> Route {
+        let home = id == self.worker.id;
+        let room = peer.inbound.enter(batch.weight(id, home));
+        let sent_at = peer.stats.of(ActorKind::TopicTrie).send();
+        let passage = self.first_stamp.map(|first| Box::new(peer.retained_underway.enter(first)));
+        Route { batch: Arc::clone(batch), home, sent_at, room, passage }
     }
 
     /// Sends a batch to all destinations.
     #[inline]
     pub(super) fn send(&self, batch: &Arc<Batch>) {
         DESTINATIONS.iter().for_each(|destination| destination.take(self, batch));
+    }
+}
+
+/// Those who keep what clients are promised. Each has a bound of its own.
+struct ToKeepers;
+
+impl Destination for ToKeepers {
+    #[inline]
+    fn has_room(&self, out: &SettingOut<'_>, _: &Batch, waker: &Waker) -> bool {
+        let has_room = have_room_or_wake(&out.worker.node.keepers, waker);
+        if !has_room {
+            out.worker.counters.keepers_full.add(1);
+        }
+        has_room
+    }
+
+    #[inline]
+    fn take(&self, out: &SettingOut<'_>, batch: &Arc<Batch>) {
+        out.worker.node.keepers.iter().for_each(|keeper| keeper.publish(batch));
     }
 }
 
@@ -87,21 +118,14 @@ impl Destination for ToTries {
     fn take(&self, out: &SettingOut<'_>, batch: &Arc<Batch>) {
         let worker = out.worker;
         let own = 1u64 << worker.id;
-        let route = |id: u16, peer: &Peer| {
-            let is_home = id == worker.id;
-            let room = peer.inbound.enter(batch.weight(id, is_home));
-            let sent_at = peer.stats.of(ActorKind::TopicTrie).send();
-            let passage = out.first_stamp.map(|first| Box::new(peer.retained_underway.enter(first)));
-            Route { batch: Arc::clone(batch), home: is_home, sent_at, room, passage }
-        };
         for (id, peer) in worker.node.peers.iter().enumerate() {
             let bit = 1u64 << id;
             if bit != own && out.workers & bit != 0 {
-                worker.departures.borrow_mut().add(id, route(id as u16, peer));
+                worker.departures.borrow_mut().add(id, out.route(batch, id as u16, peer));
             }
         }
         if out.workers & own != 0 {
-            worker.peer().trie.do_send(route(worker.id, worker.peer()));
+            worker.peer().trie.do_send(out.route(batch, worker.id, worker.peer()));
         } else {
             worker.answer_for_others(batch);
         }
@@ -135,7 +159,11 @@ impl Worker {
         {
             let (client, epoch) = (batch.publisher_hash, batch.epoch);
             let sent_at = self.stats(ActorKind::TopicTrie).send();
-            self.peer().trie.do_send(Answer { client, publisher, epoch, acks, sent_at });
+            let open = batch.completion().map(|completion| {
+                let items = batch.items().iter().zip(0..).filter(|(item, _)| item.ack.is_some());
+                (completion.clone(), items.map(|(_, index)| index).collect())
+            });
+            self.peer().trie.do_send(Answer { client, publisher, epoch, acks, open, sent_at });
         }
     }
 

@@ -3,13 +3,16 @@
 //! Everything here belongs to one thread. It outlives the actors that use it, so that one which is started anew after a
 //! panic finds the sessions as they were.
 
+mod answers;
 mod departures;
 mod destinations;
+mod keepers;
 mod publish;
 mod shared;
 mod turns;
 
 pub(crate) use departures::Departures;
+pub use keepers::{Keeper, Promise};
 pub use shared::{NodeShared, Peer, Throttles};
 pub(crate) use turns::go_on_behind_sockets;
 

@@ -77,6 +77,19 @@ impl Worker {
         });
     }
 
+    /// Publishes that were read are not routed: their network connection is over, and what keeps publishes may have no room
+    /// for very long. Who published QoS 1 or 2 has no acknowledgement, and sends again.
+    pub(crate) fn give_up(&self, publisher: SessionKey, batch: &Batch) {
+        self.forget_admitted(batch);
+        let given_up = batch.items().iter().filter(|item| item.is_routed());
+        self.counters.publishes_given_up.add(given_up.clone().count() as u64);
+        let mut sessions = self.sessions.borrow_mut();
+        let Some(session) = sessions.get_mut(publisher) else { return };
+        for ack in given_up.filter_map(|item| item.ack).filter(|ack| ack.exactly_once) {
+            session.incoming.remove(ack.packet_identifier);
+        }
+    }
+
     /// Publishes a will message as the session's client would have; one that was allowed by earlier rules only once it is
     /// by those in force.
     pub fn publish_will(&self, publisher: SessionKey, client_hash: u64, will: Box<Will>, now: Instant) {

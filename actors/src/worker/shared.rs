@@ -14,6 +14,7 @@ use micro_mq_core::pressure::{Inbound, IncompletePackets, Waitlist};
 use micro_mq_core::retained::RetainedMessages;
 use micro_mq_core::settings::Settings;
 
+use super::keepers::Keeper;
 use crate::connection::Journal;
 use crate::metrics::{ActorKind, ActorStats, WebSocketRefusals, WorkerStats};
 use crate::retained::{Retained, RetainedUnderway};
@@ -97,6 +98,8 @@ pub struct NodeShared {
     pub order: PublishOrder,
     /// The retained messages.
     pub retained_messages: RetainedMessages,
+    /// Who keeps what clients are promised; nobody as long as nothing outlives the process.
+    pub keepers: Box<[Arc<dyn Keeper>]>,
     /// Publishers that wait for room at a limit.
     pub waitlist: Arc<Waitlist>,
     /// What the messages that wait take.

@@ -16,6 +16,8 @@ mod crowd;
 mod ends;
 mod found;
 mod fuzzed;
+mod kept;
+mod late;
 mod message;
 mod neighbours;
 mod order;

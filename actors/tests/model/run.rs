@@ -7,6 +7,7 @@ use micro_mq_core::settings::{QueueOverflow, Settings, SharedStrategy};
 use mqtt_codec::ProtocolVersion;
 
 use super::client::Client;
+use super::late::Late;
 use super::publishing::OUTGOING_MAX;
 use super::random::Random;
 use super::session::{Phase, Session};
@@ -24,7 +25,7 @@ pub(crate) fn run(seed: u64, is_traced: bool) -> Result<(), String> {
     // Where the auth actor is asked, publishes and subscriptions wait for its answer.
     let conditions =
         Conditions { asks: random.percent(20), interleaved_by: random.percent(50).then(|| random.next()) };
-    Simulation::start_with(settings, conditions).run(async |node| {
+    Simulation::start_on(settings, conditions, Late::for_some(seed)).run(async |node| {
         let mut world = World::new(node, random, is_traced);
         let outcome = world.play().await;
         match outcome {

@@ -8,7 +8,7 @@ use mqtt_codec::{
     Connect, Disconnect, Packet, PacketIdentifier, ProtocolVersion, QoS, ReasonCode, TopicName, encode,
 };
 
-fn settings(workers: usize) -> Settings {
+pub(crate) fn settings(workers: usize) -> Settings {
     let mut settings = Settings::default();
     settings.node.workers = workers;
     settings
@@ -29,7 +29,7 @@ async fn connect(node: &SimulatedNode, worker: usize, connect: Connect) -> Simul
     client
 }
 
-fn named(name: &str) -> Connect {
+pub(crate) fn named(name: &str) -> Connect {
     Connect::new(ProtocolVersion::V5, name)
 }
 
@@ -45,7 +45,7 @@ fn publish(name: &str, payload: usize, identifier: Option<u16>) -> Packet {
     })
 }
 
-fn subscribe(filter: &str) -> Packet {
+pub(crate) fn subscribe(filter: &str) -> Packet {
     subscribe_with(filter, QoS::AtLeastOnce)
 }
 

@@ -334,7 +334,9 @@ async fn client_ledgers_add_up(node: &RunningNode, names: &[String]) -> usize {
 async fn start_node(settings: Settings) -> RunningNode {
     let address = "127.0.0.1:0".parse().unwrap();
     let listeners = vec![Listener { name: "tcp".to_owned(), kind: ListenerKind::Tcp, address }];
-    Node::start(NodeOptions { settings, auth: AuthSettings::default(), listeners }).await.unwrap()
+    Node::start(NodeOptions { settings, auth: AuthSettings::default(), listeners, keepers: Vec::new() })
+        .await
+        .unwrap()
 }
 
 async fn run(workers: usize, seed: u64) {

@@ -14,6 +14,7 @@ mod fields;
 mod harness;
 mod idle;
 mod keep_alive;
+mod keepers;
 mod ledger;
 mod limits;
 mod log_lines;

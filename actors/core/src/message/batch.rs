@@ -6,6 +6,7 @@ use bytes::Bytes;
 use mqtt_codec::{PacketIdentifier, QoS, ReasonCode};
 
 use super::{Payload, Publication, SHARED_PAYLOAD_BYTES};
+use crate::completion::{Completion, Condition, Conditions};
 use crate::ids::SessionKey;
 use crate::moment::Stamping;
 use crate::pressure::{Passage, Weight};
@@ -74,6 +75,8 @@ pub struct Batch {
     pub stamp: u64,
     /// Its place among what its publisher may have on its way.
     pub passage: Option<Passage>,
+    /// What has to be done before its publishes are acknowledged, by item.
+    conditions: Conditions,
 }
 
 impl Batch {
@@ -148,6 +151,20 @@ impl Batch {
         first.unwrap_or_default()
     }
 
+    /// Opens a condition: the publish is not acknowledged before that is done. For one that is not to be acknowledged, or
+    /// has been, there is none. To be called while the batch is taken in (`Keeper::publish`), or
+    /// by who holds another condition for the same publish.
+    pub fn open(&self, item: usize) -> Option<Condition> {
+        let is_answered = self.items[item].ack.is_some_and(|ack| ack.settled.is_none());
+        is_answered.then(|| self.conditions.open(item, self.items.len()))
+    }
+
+    /// What is open; none if nothing ever was.
+    #[inline]
+    pub fn completion(&self) -> Option<&Completion> {
+        self.conditions.completion()
+    }
+
     /// The same, to note in each which workers have a match.
     #[inline]
     pub fn items_mut(&mut self) -> &mut [Item] {
@@ -188,6 +205,9 @@ impl Batch {
     pub fn clear(&mut self) {
         (self.publisher, self.epoch, self.publisher_hash) = (None, 0, 0);
         self.passage = None;
+        if self.conditions.completion().is_some() {
+            self.conditions = Conditions::default();
+        }
         self.admitted = false;
         self.stamp = 0;
         self.topics.clear();

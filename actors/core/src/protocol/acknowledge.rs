@@ -1,8 +1,8 @@
 //! PUBREC and PUBREL from a client.
 
-use mqtt_codec::{Ack, PacketType, ProtocolVersion, ReasonCode};
+use mqtt_codec::{Ack, PacketType, ReasonCode};
 
-use super::{Effects, Protocol, Step};
+use super::{Effects, Protocol, Step, Stepped};
 use crate::session::{Acknowledged, Session};
 
 impl Protocol {
@@ -25,17 +25,24 @@ impl Protocol {
     }
 
     /// Answered by PUBCOMP [MQTT-4.3.3-11]: the packet identifier is free again.
-    pub(super) fn on_pubrel(&self, ack: &Ack, session: &mut Session, fx: &mut Effects) {
-        let received = session.incoming.remove(ack.packet_identifier);
-        // One from an earlier network connection took no place in this one's receive maximum.
-        if received == Some(session.epoch)
-            && self.version == ProtocolVersion::V5
-            && let Some(online) = &mut session.online
-        {
-            online.unanswered = online.unanswered.saturating_sub(1);
+    pub(super) fn on_pubrel(
+        &self,
+        ack: &Ack,
+        session: &mut Session,
+        step: &Step<'_, '_>,
+        fx: &mut Effects,
+    ) -> Stepped {
+        if step.promises {
+            let pending = session.online.as_ref().and_then(|online| online.pending());
+            let waiting = fx.releases.len() + pending.map_or(0, |pending| pending.releases.len());
+            if waiting >= usize::from(step.settings().mqtt.receive_maximum) {
+                return Stepped::NeedsAnswers;
+            }
+            fx.releases.push(ack.packet_identifier);
+            return Stepped::Done;
         }
-        let reason =
-            if received.is_some() { ReasonCode::Success } else { ReasonCode::PacketIdentifierNotFound };
+        let reason = session.release(ack.packet_identifier);
         self.acknowledge(PacketType::PubComp, ack.packet_identifier, reason, fx);
+        Stepped::Done
     }
 }

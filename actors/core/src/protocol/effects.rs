@@ -105,6 +105,8 @@ pub struct Effects {
     pub out_packets: u64,
     /// Publishes to route, in the order received [MQTT-4.6.0-5], and answers that leave in their turn.
     pub batch: Batch,
+    /// QoS 2 messages to release, by their packet identifiers, and to answer PUBCOMP: where somebody may have to keep that.
+    pub releases: Vec<PacketIdentifier>,
     /// Changes of subscriptions.
     pub changes: Vec<Change>,
     /// What the auth actor has to be asked for; the packet that wants it is stepped again with the verdicts.
@@ -132,6 +134,7 @@ impl Effects {
         self.out.clear();
         self.out_packets = 0;
         self.batch.clear();
+        self.releases.clear();
         self.changes.clear();
         self.wishes.clear();
         self.reauthenticate.clear();

@@ -46,6 +46,8 @@ pub struct Step<'a, 'd> {
     pub retained: &'a RetainedMessages,
     /// Whether the packet was refused before, and counted then.
     pub again: bool,
+    /// Whether somebody may have to keep what is promised.
+    pub promises: bool,
 }
 
 impl Step<'_, '_> {
@@ -65,7 +67,8 @@ pub enum Stepped {
     Done,
     /// The auth actor has to be asked first; nothing was changed, and the packet is stepped again with its answers.
     NeedsPermission,
-    /// A 3.x client has as many publishes unanswered as it may: it is not read until some are answered.
+    /// The client has as many publishes unanswered as it may and cannot be told, or as many PUBRELs: it is not read until
+    /// some are answered.
     NeedsAnswers,
     /// A limit has no room for a publish of a 3.x client, which cannot be told: nothing was changed, and it is not read until
     /// there is room.
@@ -136,6 +139,7 @@ impl Protocol {
             PacketRef::Other(Packet::Subscribe(subscribe)) => {
                 return self.on_subscribe(subscribe, session, step, fx);
             }
+            PacketRef::Other(Packet::PubRel(ack)) => return Ok(self.on_pubrel(&ack, session, step, fx)),
             PacketRef::Other(packet) => self.on_other(packet, session, step, fx)?,
         }
         Ok(Stepped::Done)
@@ -153,7 +157,6 @@ impl Protocol {
                 session.on_puback(ack.packet_identifier, ack.reason_code, step.desk);
             }
             Packet::PubRec(ack) => self.on_pubrec(&ack, session, step, fx),
-            Packet::PubRel(ack) => self.on_pubrel(&ack, session, fx),
             Packet::PubComp(ack) => {
                 session.on_pubcomp(ack.packet_identifier, step.desk);
             }
@@ -169,7 +172,9 @@ impl Protocol {
             Packet::Connect(_) => {
                 return Err(Violation::new(ReasonCode::ProtocolError, "second CONNECT [MQTT-3.1.0-2]"));
             }
-            Packet::Publish(_) | Packet::Subscribe(_) => unreachable!("stepped by on_packet"),
+            Packet::Publish(_) | Packet::PubRel(_) | Packet::Subscribe(_) => {
+                unreachable!("stepped by on_packet")
+            }
             Packet::ConnAck(_) | Packet::SubAck(_) | Packet::UnsubAck(_) | Packet::PingResp => {
                 return Err(Violation::new(ReasonCode::ProtocolError, "packet that only a server sends"));
             }

@@ -44,7 +44,7 @@ impl Protocol {
                 self.aliases.set(alias, publish.topic);
             }
         }
-        if !self.has_room_for(publish, session, step)? {
+        if !self.has_room_for(publish, session, step, fx)? {
             return Ok(Stepped::NeedsAnswers);
         }
         let alias_topic;
@@ -77,12 +77,20 @@ impl Protocol {
         publish: &PublishRef<'_>,
         session: &Session,
         step: &Step<'_, '_>,
+        fx: &Effects,
     ) -> Result<bool, Violation> {
         if publish.packet_identifier.is_none() {
             return Ok(true);
         }
         let Some(online) = &session.online else { return Ok(true) };
         let receive_maximum = step.settings().mqtt.receive_maximum;
+        // What is sent again and again before its PUBREC takes one place; it takes no memory without end either.
+        if let Some(pending) = online.pending()
+            && pending.publishes.len() + fx.batch.items().len() >= usize::from(receive_maximum)
+            && self.is_counted(held(publish, session), session)
+        {
+            return Ok(false);
+        }
         if online.unanswered >= receive_maximum && !self.is_counted(held(publish, session), session) {
             if self.version != ProtocolVersion::V5 {
                 return Ok(false);

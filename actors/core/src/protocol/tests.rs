@@ -32,6 +32,7 @@ pub(super) struct Client {
     revision: u64,
     retained: RetainedMessages,
     again: bool,
+    promises: bool,
 }
 
 impl Client {
@@ -53,6 +54,7 @@ impl Client {
             authorizes: false,
             revision: 1,
             again: false,
+            promises: false,
         }
     }
 
@@ -90,6 +92,7 @@ impl Client {
             revision: self.revision,
             retained: &self.retained,
             again: self.again,
+            promises: self.promises,
         };
         self.protocol.on_packet(packet, &mut self.session, &mut step, &mut self.fx)
     }

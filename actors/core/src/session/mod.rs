@@ -1,5 +1,6 @@
 //! Sessions: what outlives a network connection, and what becomes of each message for a client.
 
+mod answers;
 mod deliver;
 mod frames;
 mod incoming;
@@ -12,6 +13,7 @@ mod table;
 mod tests;
 mod wakes;
 
+pub use answers::{Answered, PendingAnswers};
 pub use deliver::{Acknowledged, Desk, Offered, Wanted, queued};
 pub use frames::FrameCache;
 pub use incoming::IncomingIdentifiers;

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::num::NonZeroU16;
 use std::task::Waker;
 
+use super::answers::PendingAnswers;
 use super::frames::OutgoingAlias;
 use crate::compact::{ByteCount, Recent, Since};
 use crate::message::Batch;
@@ -65,6 +66,8 @@ pub struct RareOnline {
     /// Publishes of this client that find no room at a worker. Here, so that whoever takes the session over sends them on
     /// their way before its own.
     pub held_up: Option<Box<Batch>>,
+    /// Answers that wait.
+    pub pending: Option<Box<PendingAnswers>>,
 }
 
 /// How far a connection's wake-up is.
@@ -125,9 +128,7 @@ impl Online {
     pub fn take_held_up(&mut self) -> Option<Box<Batch>> {
         let rare = self.rare.as_mut()?;
         let held_up = rare.held_up.take();
-        if rare.aliases.is_none() {
-            self.rare = None;
-        }
+        self.drop_rare();
         held_up
     }
 

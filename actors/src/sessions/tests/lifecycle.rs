@@ -39,7 +39,7 @@ impl Workers {
     fn with_settings(settings: Settings) -> Self {
         let auth = AuthSettings::default();
         let provider = Provider::from_settings(&auth).expect("anonymous needs nothing");
-        let node = Arc::new(crate::node::shared(settings, &auth, &provider, 2));
+        let node = Arc::new(crate::node::shared(settings, &auth, &provider, Vec::new(), 2));
         let workers = [0, 1].map(|id| Worker::new(id, Arc::clone(&node)));
         Self { workers, now: clock::now() }
     }

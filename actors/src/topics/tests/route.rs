@@ -22,7 +22,7 @@ const BUDGET: usize = 100;
 fn worker() -> Rc<Worker> {
     let auth = AuthSettings { provider: ProviderKind::Mock, mock_allow: true, ..AuthSettings::default() };
     let provider = Provider::from_settings(&auth).unwrap();
-    Worker::new(0, Arc::new(shared(Settings::default(), &auth, &provider, 1)))
+    Worker::new(0, Arc::new(shared(Settings::default(), &auth, &provider, Vec::new(), 1)))
 }
 
 /// One client whose filters all match what another sends again and again, and copies are not merged: a piece of work

@@ -12,6 +12,7 @@ use super::history::{History, Wanted};
 use super::judge::judge;
 use super::script::{EVERYTHING, FILTERS, FOREVER, NAMES};
 use super::world::World;
+use crate::late::Late;
 use crate::random::Random;
 
 /// How often clients may go on taking in and acknowledging at the end.
@@ -24,7 +25,7 @@ pub(crate) fn run(seed: u64, is_traced: bool) -> Result<(), String> {
     let mut random = Random::new(seed);
     let settings = settings(&mut random);
     let conditions = Conditions { asks: random.percent(10), interleaved_by: Some(random.next()) };
-    Simulation::start_with(settings, conditions).run(async |node| {
+    Simulation::start_on(settings, conditions, Late::for_some(seed)).run(async |node| {
         let mut world = World {
             node,
             random,

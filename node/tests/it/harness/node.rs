@@ -11,7 +11,7 @@ use micro_mq_actors::metrics::{ActorKind, LedgerTotals, Snapshot, gather};
 use micro_mq_actors::retained::ObserveRetained;
 use micro_mq_actors::sessions::{MemoryBackend, ObserveSessions, SessionBackend};
 use micro_mq_actors::topics::ObserveTrie;
-use micro_mq_actors::worker::NodeShared;
+use micro_mq_actors::worker::{Keeper, NodeShared};
 use micro_mq_actors::{Listener, ListenerKind, Node, NodeOptions, RunningNode, WebSocketOptions};
 use micro_mq_core::settings::Settings;
 use mqtt_codec::{ConnAck, Connect, ProtocolVersion, ReasonCode};
@@ -77,7 +77,16 @@ impl TestNode {
         backend: impl FnOnce() -> Box<dyn SessionBackend> + Send + 'static,
     ) -> Self {
         let provider = Provider::from_settings(&auth).expect("a provider");
-        Self::start_listening(workers, settings, auth, provider, WebSocketOptions::default(), backend).await
+        Self::start_listening(
+            workers,
+            settings,
+            auth,
+            provider,
+            WebSocketOptions::default(),
+            Vec::new(),
+            backend,
+        )
+        .await
     }
 
     /// Asking another provider than the settings name.
@@ -88,7 +97,25 @@ impl TestNode {
         provider: Provider,
     ) -> Self {
         let backend = || -> Box<dyn SessionBackend> { Box::new(MemoryBackend::default()) };
-        Self::start_listening(workers, settings, auth, provider, WebSocketOptions::default(), backend).await
+        Self::start_listening(
+            workers,
+            settings,
+            auth,
+            provider,
+            WebSocketOptions::default(),
+            Vec::new(),
+            backend,
+        )
+        .await
+    }
+
+    /// With somebody who keeps what clients are promised.
+    pub(crate) async fn start_keeping(workers: usize, settings: Settings, keeper: Arc<dyn Keeper>) -> Self {
+        let backend = || -> Box<dyn SessionBackend> { Box::new(MemoryBackend::default()) };
+        let auth = AuthSettings::default();
+        let provider = Provider::from_settings(&auth).expect("a provider");
+        let websocket = WebSocketOptions::default();
+        Self::start_listening(workers, settings, auth, provider, websocket, vec![keeper], backend).await
     }
 
     /// One worker, default settings, and a WebSocket listener with other options.
@@ -96,7 +123,7 @@ impl TestNode {
         let backend = || -> Box<dyn SessionBackend> { Box::new(MemoryBackend::default()) };
         let auth = AuthSettings::default();
         let provider = Provider::from_settings(&auth).expect("a provider");
-        Self::start_listening(1, settings(), auth, provider, options, backend).await
+        Self::start_listening(1, settings(), auth, provider, options, Vec::new(), backend).await
     }
 
     async fn start_listening(
@@ -105,6 +132,7 @@ impl TestNode {
         auth: AuthSettings,
         provider: Provider,
         websocket: WebSocketOptions,
+        keepers: Vec<Arc<dyn Keeper>>,
         backend: impl FnOnce() -> Box<dyn SessionBackend> + Send + 'static,
     ) -> Self {
         watch_panics();
@@ -118,7 +146,7 @@ impl TestNode {
             listener("tcp", ListenerKind::Tcp),
             listener("websocket", ListenerKind::WebSocket(Arc::new(websocket))),
         ];
-        let options = NodeOptions { settings, auth, listeners };
+        let options = NodeOptions { settings, auth, listeners, keepers };
         let node = Node::start_on(options, provider, backend).await.expect("a node on free ports starts");
         Self { node, system: actix_rt::System::current().id() }
     }

@@ -1,0 +1,76 @@
+//! Answers to the client that have to wait until what they promise is kept.
+
+use micro_mq_core::completion::Conditions;
+use micro_mq_core::protocol::Ending;
+use micro_mq_core::session::Session;
+use mqtt_codec::{PacketIdentifier, ReasonCode};
+
+use super::actor::Connection;
+use super::context::ConnectionContext;
+use crate::worker::{Promise, Worker};
+
+impl Worker {
+    /// Asks all who keep promises what has to be done before this one is given.
+    pub(super) fn ask_keepers(&self, session: &Session, promise: &Promise<'_>) -> Conditions {
+        let conditions = Conditions::default();
+        self.node.keepers.iter().for_each(|keeper| keeper.promise(session, promise, &conditions));
+        conditions
+    }
+}
+
+impl Connection {
+    /// At the beginning of a turn: lets all answers leave that may. Returns how the network connection ends if something
+    /// was not kept.
+    #[inline]
+    pub(super) fn answer_what_is_complete(
+        &mut self,
+        context: &ConnectionContext,
+        is_any_pending: bool,
+    ) -> Option<Ending> {
+        if is_any_pending {
+            self.let_answers_leave();
+        }
+        if self.awaits_kept_change() {
+            self.answer_changes(context);
+        }
+        self.rare.as_mut()?.ending.take()
+    }
+
+    /// Releases QoS 2 messages, each when that is kept.
+    pub(super) fn release(&mut self, identifiers: &mut Vec<PacketIdentifier>) {
+        {
+            let mut sessions = self.worker.sessions.borrow_mut();
+            let Some(session) = sessions.get_mut(self.key) else { return };
+            for identifier in identifiers.drain(..) {
+                // What is unknown has nothing to be kept, but leaves in its turn.
+                let is_held = session.incoming.contains(identifier);
+                let conditions =
+                    is_held.then(|| self.worker.ask_keepers(session, &Promise::Release(identifier)));
+                session.release_in_turn(identifier, conditions.and_then(|conditions| conditions.of(0)));
+            }
+        }
+        self.let_answers_leave();
+    }
+
+    fn let_answers_leave(&mut self) {
+        let answered = {
+            let mut sessions = self.worker.sessions.borrow_mut();
+            let Some(session) = sessions.get_mut(self.key) else { return };
+            session.answer_what_is_complete(&mut self.worker.pool.borrow_mut())
+        };
+        self.worker.counters.packets_sent.add(answered.sent);
+        // What had to wait for that may be stepped through now.
+        self.goes_on |= answered.sent > 0 && self.partial_is_ready;
+        if answered.failed {
+            self.end_unkept();
+        }
+    }
+
+    /// Something that was to be promised could not be kept: the client gets no answer, and will send again.
+    pub(super) fn end_unkept(&mut self) {
+        if self.rare().ending.is_none() {
+            self.worker.counters.promises_failed.add(1);
+            self.rare().ending = Some(Ending::because(ReasonCode::ImplementationSpecificError));
+        }
+    }
+}
