@@ -14,7 +14,7 @@ use super::deferral::DEFERRAL;
 use super::handshake::{self, Accepted};
 use super::listening::{ListenerKind, Listening};
 use super::permit::ConnectionPermit;
-use super::transport::{self, Transport, WebSocketRefusal};
+use super::transport::{self, ForeignOrigin, Stream, Transport, WebSocketOptions, WebSocketRefusal};
 use crate::clock;
 use crate::worker::Worker;
 
@@ -107,42 +107,23 @@ async fn handshake(
     deferred: bool,
     permit: ConnectionPermit,
 ) {
-    let patience = connect_patience(&worker);
-    let mut deadline = clock::now() + patience;
-    let (transport, received, foreign) = match kind {
-        ListenerKind::Tcp => match tcp(&worker, stream, deferred) {
-            Ok((transport, received)) => {
-                if deferred && received.is_empty() {
-                    deadline -= DEFERRAL;
-                }
-                (transport, received, None)
-            }
-            Err(error) => {
-                debug!(%error, "a network connection was lost as it was accepted");
-                return;
-            }
-        },
-        ListenerKind::WebSocket(options) => {
-            let message_bytes_max = worker.node.settings.mqtt.maximum_packet_size_bytes as usize;
-            match timeout(patience, transport::websocket(stream, &options, message_bytes_max)).await {
-                Ok(Ok((transport, foreign))) => {
-                    if let Some(foreign) = &foreign {
-                        worker.peer().websocket_refusals.count(Some(WebSocketRefusal::ForeignOrigin));
-                        debug!(%peer, %foreign, "the CONNECT of a web page will be refused");
-                    }
-                    (transport, Vec::new(), foreign)
-                }
-                Ok(Err(error)) => {
-                    worker.peer().websocket_refusals.count(WebSocketRefusal::of_handshake(&error));
-                    debug!(%peer, %error, "a WebSocket handshake failed");
-                    return;
-                }
-                Err(_) => {
-                    worker.counters.connect_timeouts.add(1);
-                    return;
-                }
-            }
+    let mut deadline = clock::now() + connect_patience(&worker);
+    let (stream, received) = match tcp(&worker, stream, deferred) {
+        Ok(accepted) => accepted,
+        Err(error) => {
+            debug!(%error, "a network connection was lost as it was accepted");
+            return;
         }
+    };
+    if deferred && received.is_empty() {
+        deadline -= DEFERRAL;
+    }
+    let (transport, foreign) = match kind {
+        ListenerKind::Tcp => (Transport::Plain(stream), None),
+        ListenerKind::WebSocket(options) => match websocket(&worker, stream, peer, &options).await {
+            Some(opened) => opened,
+            None => return,
+        },
     };
     handshake::run(worker, Accepted { transport, received, peer: Some(peer), permit, deadline, foreign })
         .await;
@@ -150,7 +131,7 @@ async fn handshake(
 
 /// With what it has sent so far, if it was left to the kernel until then: a first look at the socket would only tell that
 /// it is there.
-fn tcp(worker: &Worker, mut stream: TcpStream, deferred: bool) -> io::Result<(Transport, Vec<u8>)> {
+fn tcp(worker: &Worker, mut stream: TcpStream, deferred: bool) -> io::Result<(Stream, Vec<u8>)> {
     stream.set_nonblocking(true)?;
     let mut received = Vec::new();
     if deferred {
@@ -163,5 +144,34 @@ fn tcp(worker: &Worker, mut stream: TcpStream, deferred: bool) -> io::Result<(Tr
         }
         worker.counters.bytes_received.add(received.len() as u64);
     }
-    Ok((transport::tcp(stream)?, received))
+    Ok((Stream::tcp(stream)?, received))
+}
+
+/// Opens a WebSocket over a stream, perhaps for a web page that may not connect; none if that fails, which then is counted.
+async fn websocket(
+    worker: &Worker,
+    stream: Stream,
+    peer: SocketAddr,
+    options: &WebSocketOptions,
+) -> Option<(Transport, Option<ForeignOrigin>)> {
+    let message_bytes_max = worker.node.settings.mqtt.maximum_packet_size_bytes as usize;
+    let opening = transport::websocket(stream, options, message_bytes_max);
+    match timeout(connect_patience(worker), opening).await {
+        Ok(Ok((transport, foreign))) => {
+            if let Some(foreign) = &foreign {
+                worker.peer().websocket_refusals.count(Some(WebSocketRefusal::ForeignOrigin));
+                debug!(%peer, %foreign, "the CONNECT of a web page will be refused");
+            }
+            Some((transport, foreign))
+        }
+        Ok(Err(error)) => {
+            worker.peer().websocket_refusals.count(WebSocketRefusal::of_handshake(&error));
+            debug!(%peer, %error, "a WebSocket handshake failed");
+            None
+        }
+        Err(_) => {
+            worker.counters.connect_timeouts.add(1);
+            None
+        }
+    }
 }

@@ -7,6 +7,7 @@ use mqtt_codec::Packet;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 
 use super::interleaving::News;
+use super::websocket::WebSocketEnd;
 use super::wire::Wire;
 
 /// Sends and receives without waiting, and judges what it receives.
@@ -15,6 +16,8 @@ pub struct SimulatedClient {
     stream: DuplexStream,
     /// Where the node is told late of what there is.
     news: Option<News>,
+    /// None: MQTT is spoken over the pipe itself.
+    websocket: Option<Box<WebSocketEnd>>,
     wire: Wire,
     /// Sent, and not yet taken by the pipe.
     unsent: Vec<u8>,
@@ -24,17 +27,36 @@ pub struct SimulatedClient {
 
 impl SimulatedClient {
     pub(super) fn new(stream: DuplexStream, news: Option<News>) -> Self {
-        Self { stream, news, wire: Wire::default(), unsent: Vec::new(), bytes_received: 0, is_over: false }
+        Self {
+            stream,
+            news,
+            websocket: None,
+            wire: Wire::default(),
+            unsent: Vec::new(),
+            bytes_received: 0,
+            is_over: false,
+        }
     }
 
-    /// Sends bytes. What finds no room, since the node does not read, goes with the next call of this method or of
-    /// [`receive`](Self::receive).
+    /// The same over a WebSocket, whose handshake it begins.
+    pub(super) fn new_websocket(stream: DuplexStream, news: Option<News>) -> Self {
+        let mut client = Self::new(stream, news);
+        client.websocket = Some(Box::new(WebSocketEnd::open(&mut client.unsent)));
+        client.push();
+        client
+    }
+
+    /// Sends bytes of MQTT. What finds no room, since the node does not read, goes with the next call of this method or
+    /// of [`receive`](Self::receive).
     pub fn send(&mut self, bytes: &[u8]) {
-        self.unsent.extend_from_slice(bytes);
+        match &mut self.websocket {
+            Some(websocket) => websocket.frame(bytes, &mut self.unsent),
+            None => self.unsent.extend_from_slice(bytes),
+        }
         self.push();
     }
 
-    /// Bytes sent that found no room yet.
+    /// Bytes sent that found no room yet, those of frames included.
     pub fn unsent(&self) -> usize {
         self.unsent.len()
     }
@@ -44,7 +66,10 @@ impl SimulatedClient {
         while !self.unsent.is_empty() {
             match Pin::new(&mut self.stream).poll_write(&mut task, &self.unsent) {
                 Poll::Ready(Ok(written)) if written > 0 => {
-                    self.wire.note_sent(&self.unsent[..written]);
+                    match &mut self.websocket {
+                        Some(websocket) => websocket.note_written(written, &mut self.wire),
+                        None => self.wire.note_sent(&self.unsent[..written]),
+                    }
                     self.unsent.drain(..written);
                     if let Some(news) = &self.news {
                         news.note_written();
@@ -81,16 +106,25 @@ impl SimulatedClient {
                 Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
                     left -= buffer.filled().len();
                     self.bytes_received += buffer.filled().len() as u64;
-                    self.wire.take(buffer.filled(), &mut packets)?;
+                    match &mut self.websocket {
+                        None => self.wire.take(buffer.filled(), &mut packets)?,
+                        Some(websocket) => {
+                            if websocket.take(buffer.filled(), &mut self.wire, &mut packets)? {
+                                self.end()?;
+                            }
+                        }
+                    }
                 }
-                Poll::Ready(_) => {
-                    self.is_over = true;
-                    self.wire.end()?;
-                }
+                Poll::Ready(_) => self.end()?,
             }
         }
         self.push();
         Ok(packets)
+    }
+
+    fn end(&mut self) -> Result<(), String> {
+        self.is_over = true;
+        self.wire.end()
     }
 
     /// Bytes taken out of the pipe, those of packets that are not whole yet included.

@@ -2,7 +2,7 @@
 //! of instructions. Only with the feature `simulation`.
 //!
 //! Actors, messages and the way from the first byte of a network connection to its CONNECT are those of every node;
-//! network connections are pipes inside of the process, and all workers take turns on one thread, in the order in which
+//! network connections are pipes inside of the process, with a WebSocket over them or without, and all workers take turns on one thread, in the order in which
 //! they are woken or in one that a seed draws ([`Conditions`]), so that the same script always gives the same run.
 //!
 //! ```
@@ -25,6 +25,7 @@ mod client;
 mod interleaving;
 mod invariants;
 mod node;
+mod websocket;
 mod wire;
 
 pub use client::SimulatedClient;

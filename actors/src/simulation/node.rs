@@ -1,21 +1,25 @@
 //! The simulated node: what a script does with it.
 
 use std::cell::RefCell;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use auth_actor::{AuthSettings, Policy, Provider, ProviderKind};
 use micro_mq_core::settings::Settings;
+use tokio::io::DuplexStream;
 use tokio::sync::watch;
 use tokio::task::yield_now;
 use tokio::time::{advance, sleep};
 
 use super::client::SimulatedClient;
-use super::interleaving::Interleaving;
+use super::interleaving::{Interleaving, News};
 use super::invariants::{self, Broken};
+use crate::WebSocketOptions;
 use crate::clock;
-use crate::connection::transport::{MemoryStream, Transport};
+use crate::connection::transport::{MemoryStream, Stream, Transport, websocket};
 use crate::connection::{Accepted, begin, connect_patience, run_handshake};
 use crate::metrics::LedgerTotals;
 use crate::node::{shared, start_auth, start_control, start_metrics, start_worker};
@@ -102,19 +106,50 @@ impl SimulatedNode {
     /// # Panics
     /// When there is no such worker, or without room.
     pub fn connect_with(&self, worker: usize, pipe_bytes: usize) -> SimulatedClient {
-        let (ours, theirs) = tokio::io::duplex(pipe_bytes);
-        let socket = self.interleaving.as_ref().map(|interleaving| interleaving.socket());
-        let (readiness, news) = socket.unzip();
+        let (ours, stream, news) = self.pipe(pipe_bytes);
+        self.take_in(worker, Transport::Plain(stream));
+        SimulatedClient::new(ours, news)
+    }
+
+    /// The same over a WebSocket, with the node's default options. Its handshake is done.
+    ///
+    /// # Panics
+    /// As [`connect_with`](Self::connect_with), and with less room than the handshake takes.
+    pub fn connect_websocket(&self, worker: usize, pipe_bytes: usize) -> SimulatedClient {
+        let (ours, stream, news) = self.pipe(pipe_bytes);
+        let mut client = SimulatedClient::new_websocket(ours, news);
+        if let Stream::Memory(stream) = &stream {
+            stream.announce();
+        }
+        let message_bytes_max = self.shared.settings.mqtt.maximum_packet_size_bytes as usize;
+        let options = WebSocketOptions::default();
+        let opening = pin!(websocket(stream, &options, message_bytes_max));
+        let Poll::Ready(Ok((transport, _))) = opening.poll(&mut Context::from_waker(Waker::noop())) else {
+            panic!("a WebSocket that does not open at once, in a pipe of {pipe_bytes} bytes");
+        };
+        let answer = client.receive();
+        assert_eq!(answer, Ok(Vec::new()), "nothing but the answer of the handshake");
+        self.take_in(worker, transport);
+        client
+    }
+
+    fn take_in(&self, worker: usize, transport: Transport) {
         let _place = self.interleaving.as_ref().map(|interleaving| interleaving.enter(Some(worker)));
         begin(&self.workers[worker], self.stop.subscribe(), |worker, permit| {
             let deadline = clock::now() + connect_patience(&worker);
-            let transport = Transport::Memory(Box::new(MemoryStream::new(theirs, readiness)));
             run_handshake(
                 worker,
                 Accepted { transport, received: Vec::new(), peer: None, permit, deadline, foreign: None },
             )
         });
-        SimulatedClient::new(ours, news)
+    }
+
+    /// The client's end, the node's, and how the former tells the latter of news, if it is told late.
+    fn pipe(&self, bytes: usize) -> (DuplexStream, Stream, Option<News>) {
+        let (ours, theirs) = tokio::io::duplex(bytes);
+        let socket = self.interleaving.as_ref().map(|interleaving| interleaving.socket());
+        let (readiness, news) = socket.unzip();
+        (ours, Stream::Memory(Box::new(MemoryStream::new(theirs, readiness))), news)
     }
 
     /// Returns when nobody has anything left to do but to wait for the clock or for a client. A millisecond passes.

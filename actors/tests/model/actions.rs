@@ -120,7 +120,7 @@ impl World<'_> {
         let number = self.number();
         let worker = self.random.below(self.node.workers());
         let was_there = self.node.has_session(&self.clients[index].name);
-        let wire = self.node.connect_with(worker, pipe);
+        let wire = crate::client::network_connection(self.node, worker, pipe, number);
         if clean_start || self.clients[index].session.is_none() {
             self.end_session(index);
             self.clients[index].outgoing.clear();

@@ -2,11 +2,26 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use micro_mq_actors::simulation::SimulatedClient;
+use micro_mq_actors::simulation::{SimulatedClient, SimulatedNode};
 use mqtt_codec::{Packet, PacketType, ProtocolVersion, QoS, encode};
 use tokio::time::Instant;
 
 use super::session::{Session, Will};
+
+/// A network connection to a worker by a pipe of so many bytes. Every fourth is a WebSocket, be it of one client or of
+/// several: what is promised does not depend on it.
+pub(crate) fn network_connection(
+    node: &SimulatedNode,
+    worker: usize,
+    pipe_bytes: usize,
+    number: u64,
+) -> SimulatedClient {
+    if number.is_multiple_of(4) {
+        node.connect_websocket(worker, pipe_bytes)
+    } else {
+        node.connect_with(worker, pipe_bytes)
+    }
+}
 
 /// A publish of the client that is not acknowledged to the end.
 #[derive(Debug, Clone)]

@@ -163,6 +163,37 @@ fn what_a_client_sent_last_counts_though_it_does_not_wait_for_answers() {
     });
 }
 
+/// The same over a WebSocket, whose pings ask for answers that nobody takes.
+#[test]
+fn what_a_websocket_sent_last_counts_though_its_pings_cannot_be_answered() {
+    Simulation::start(settings(1)).run(async |node| {
+        let mut watcher = connect(node, 0, named("watcher")).await;
+        send(&mut watcher, &subscribe("#"));
+        let will = mqtt_codec::Will {
+            qos: QoS::AtMostOnce,
+            retain: false,
+            topic: TopicName::new("will").unwrap(),
+            payload: "lost".into(),
+            delay_interval: 0,
+            properties: mqtt_codec::PublishProperties::default(),
+        };
+        let mut leaver = node.connect_websocket(0, 65_536);
+        send(&mut leaver, &Packet::Connect(Box::new(Connect { will: Some(will), ..named("leaver") })));
+        node.settle().await;
+        assert_eq!((leaver.receive().unwrap().len(), watcher.receive().unwrap().len()), (1, 1));
+        // Every eighth message or so has a ping before it.
+        (0..100).for_each(|_| send(&mut leaver, &publish("last", 1, None)));
+        send(&mut leaver, &Packet::Disconnect(Disconnect::new(ReasonCode::Success)));
+        leaver.hang_up();
+        node.settle().await;
+        let seen = watcher.receive().unwrap();
+        assert_eq!(seen.len(), 100, "and no will");
+        assert!(seen.iter().all(|seen| matches!(seen, Packet::Publish(last) if last.topic == "last")));
+        watcher.hang_up();
+        node.clear().await.unwrap();
+    });
+}
+
 /// What `least_inflight` chooses by, checked among everything else that is kept twice.
 #[test]
 fn the_load_of_a_member_counts_what_is_queued_for_it_outside_of_the_group() {

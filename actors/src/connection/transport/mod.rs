@@ -1,4 +1,4 @@
-//! The byte streams that carry MQTT packets: TCP and WebSocket behind one type.
+//! What carries MQTT packets: a byte stream, or a WebSocket over one.
 //!
 //! A [`Transport`] is polled by the one task that owns it, and registered with the runtime of one thread. It can be
 //! detached there, sent to another thread and attached again, and no byte is lost or reordered on the way, be it already
@@ -7,25 +7,22 @@
 //! What this module promises to those who read packets from it: a call does a bounded amount of work, an idle transport
 //! holds little memory, and nothing that a peer sends makes it panic or spin.
 
-#[cfg(feature = "simulation")]
-mod memory;
-mod tcp;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod websocket;
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use tokio::io::AsyncWrite;
-use tokio::net::TcpStream;
+use self::stream::DetachedStream;
 
 #[cfg(feature = "simulation")]
-pub use memory::MemoryStream;
+pub use stream::MemoryStream;
+pub use stream::Stream;
 #[cfg(feature = "simulation")]
-pub(crate) use memory::{Poller, Readiness};
+pub(crate) use stream::{Poller, Readiness};
 pub use websocket::{
     AllowedOrigins, ForeignOrigin, HandshakeError, OriginError, PacketsPerFrame, WebSocket, WebSocketError,
     WebSocketOptions, WebSocketRefusal, websocket,
@@ -36,7 +33,7 @@ pub use websocket::{
 pub enum TransportKind {
     /// Plain TCP.
     Tcp,
-    /// Binary messages of a WebSocket over plain TCP.
+    /// Binary messages of a WebSocket.
     WebSocket,
     /// Bytes of a simulated network connection.
     #[cfg(feature = "simulation")]
@@ -49,13 +46,10 @@ pub enum TransportKind {
 /// WebSocket writes while it is read (pongs), so both directions belong to one task.
 #[derive(Debug)]
 pub enum Transport {
-    /// MQTT packets as the bytes of a TCP connection.
-    Tcp(TcpStream),
+    /// MQTT packets as the bytes of the stream.
+    Plain(Stream),
     /// MQTT packets as binary WebSocket messages [MQTT-6.0.0-1].
     WebSocket(Box<WebSocket>),
-    /// A network connection inside of this process, for a simulated node.
-    #[cfg(feature = "simulation")]
-    Memory(Box<MemoryStream>),
 }
 
 /// A transport that belongs to no runtime, on its way to another thread. Dropping it closes the connection.
@@ -64,21 +58,8 @@ pub struct Detached(DetachedKind);
 
 #[derive(Debug)]
 enum DetachedKind {
-    Tcp(std::net::TcpStream),
+    Plain(DetachedStream),
     WebSocket(Box<WebSocket>),
-    #[cfg(feature = "simulation")]
-    Memory(Box<MemoryStream>),
-}
-
-/// Takes an accepted TCP connection over. The stream is set to non-blocking and `TCP_NODELAY`.
-///
-/// # Errors
-/// Those of setting these options, and of registering with the runtime.
-///
-/// # Panics
-/// Outside of a tokio runtime with I/O.
-pub fn tcp(stream: std::net::TcpStream) -> io::Result<Transport> {
-    Ok(Transport::Tcp(tcp::register(stream)?))
 }
 
 impl Transport {
@@ -92,10 +73,8 @@ impl Transport {
     pub fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         debug_assert!(!buffer.is_empty(), "0 bytes read would look like the end");
         match self {
-            Self::Tcp(stream) => tcp::poll_read(stream, cx, buffer),
+            Self::Plain(stream) => stream.poll_read(cx, buffer),
             Self::WebSocket(stream) => stream.poll_read(cx, buffer),
-            #[cfg(feature = "simulation")]
-            Self::Memory(stream) => tcp::poll_read(stream, cx, buffer),
         }
     }
 
@@ -106,10 +85,8 @@ impl Transport {
     /// Those of [`poll_read`](Self::poll_read).
     pub fn poll_read_unheard(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         match self {
-            Self::Tcp(stream) => tcp::poll_read_unheard(stream, buffer),
+            Self::Plain(stream) => stream.poll_read_unheard(buffer),
             Self::WebSocket(stream) => stream.poll_read_unheard(cx, buffer),
-            #[cfg(feature = "simulation")]
-            Self::Memory(stream) => stream.poll_read_unheard(buffer),
         }
     }
 
@@ -123,10 +100,8 @@ impl Transport {
     /// Those of the socket, and `BrokenPipe` on a WebSocket whose end was read or that was shut down, at a new packet.
     pub fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self {
-            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Plain(stream) => stream.poll_write(cx, bytes),
             Self::WebSocket(stream) => stream.poll_write_vectored(cx, &[IoSlice::new(bytes)]),
-            #[cfg(feature = "simulation")]
-            Self::Memory(stream) => Pin::new(stream).poll_write(cx, bytes),
         }
     }
 
@@ -140,10 +115,8 @@ impl Transport {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         match self {
-            Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Self::Plain(stream) => stream.poll_write_vectored(cx, slices),
             Self::WebSocket(stream) => stream.poll_write_vectored(cx, slices),
-            #[cfg(feature = "simulation")]
-            Self::Memory(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
         }
     }
 
@@ -153,10 +126,8 @@ impl Transport {
     /// Those of the socket.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Plain(stream) => stream.poll_flush(cx),
             Self::WebSocket(stream) => stream.poll_flush(cx),
-            #[cfg(feature = "simulation")]
-            Self::Memory(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
@@ -170,10 +141,8 @@ impl Transport {
     /// Those of the socket.
     pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Plain(stream) => stream.poll_shutdown(cx),
             Self::WebSocket(stream) => stream.poll_shutdown(cx),
-            #[cfg(feature = "simulation")]
-            Self::Memory(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 
@@ -184,13 +153,11 @@ impl Transport {
     /// Those of deregistering; the connection is closed then.
     pub fn detach(self) -> io::Result<Detached> {
         Ok(Detached(match self {
-            Self::Tcp(stream) => DetachedKind::Tcp(stream.into_std()?),
+            Self::Plain(stream) => DetachedKind::Plain(stream.detach()?),
             Self::WebSocket(mut stream) => {
                 stream.detach()?;
                 DetachedKind::WebSocket(stream)
             }
-            #[cfg(feature = "simulation")]
-            Self::Memory(stream) => DetachedKind::Memory(stream),
         }))
     }
 
@@ -204,35 +171,26 @@ impl Transport {
     /// Outside of a tokio runtime with I/O.
     pub fn attach(detached: Detached) -> io::Result<Self> {
         Ok(match detached.0 {
-            DetachedKind::Tcp(stream) => Self::Tcp(TcpStream::from_std(stream)?),
+            DetachedKind::Plain(stream) => Self::Plain(Stream::attach(stream)?),
             DetachedKind::WebSocket(mut stream) => {
                 stream.attach()?;
                 Self::WebSocket(stream)
             }
-            #[cfg(feature = "simulation")]
-            DetachedKind::Memory(stream) => {
-                stream.attach();
-                Self::Memory(stream)
-            }
         })
     }
 
-    /// The peer's address, unless the socket has lost its connection.
+    /// The peer's address, unless the stream has none or has lost its connection.
     pub fn peer_address(&self) -> Option<SocketAddr> {
         match self {
-            Self::Tcp(stream) => stream.peer_addr().ok(),
+            Self::Plain(stream) => stream.peer_address(),
             Self::WebSocket(stream) => stream.peer_address(),
-            #[cfg(feature = "simulation")]
-            Self::Memory(_) => None,
         }
     }
 
     /// Bytes received that are held back, since the message they belong to is not complete; some 4 KiB more at most.
     pub fn held_back(&self) -> usize {
         match self {
-            #[cfg(feature = "simulation")]
-            Self::Memory(_) => 0,
-            Self::Tcp(_) => 0,
+            Self::Plain(_) => 0,
             Self::WebSocket(stream) => stream.held_back(),
         }
     }
@@ -240,10 +198,8 @@ impl Transport {
     /// What carries the packets.
     pub fn kind(&self) -> TransportKind {
         match self {
-            Self::Tcp(_) => TransportKind::Tcp,
+            Self::Plain(stream) => stream.kind(),
             Self::WebSocket(_) => TransportKind::WebSocket,
-            #[cfg(feature = "simulation")]
-            Self::Memory(_) => TransportKind::Memory,
         }
     }
 }

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use tungstenite::client::IntoClientRequest;
 
-use super::{ForeignOrigin, HandshakeError, PacketsPerFrame, Transport, WebSocketOptions};
+use super::{ForeignOrigin, HandshakeError, PacketsPerFrame, Stream, Transport, WebSocketOptions};
 
 pub(super) const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -62,9 +62,14 @@ pub(super) fn options(packets_per_frame: PacketsPerFrame) -> WebSocketOptions {
     WebSocketOptions { packets_per_frame, ..WebSocketOptions::default() }
 }
 
+/// MQTT over TCP.
+pub(super) fn tcp(node: TcpStream) -> io::Result<Transport> {
+    Stream::tcp(node).map(Transport::Plain)
+}
+
 /// The node's part of a handshake, with default options: with the web page that may not connect.
 pub(super) async fn accept(node: TcpStream) -> Result<(Transport, Option<ForeignOrigin>), HandshakeError> {
-    within(super::websocket(node, &WebSocketOptions::default(), MESSAGE_BYTES_MAX)).await
+    within(super::websocket(Stream::tcp(node)?, &WebSocketOptions::default(), MESSAGE_BYTES_MAX)).await
 }
 
 /// A WebSocket after its handshake, which sends what it is given in frames as large as may be, and its client.
@@ -82,7 +87,8 @@ pub(super) async fn websocket_on(
         tungstenite::client(request, client).unwrap().0
     });
     let options = options(packets_per_frame);
-    let (transport, _) = within(super::websocket(node, &options, MESSAGE_BYTES_MAX)).await.unwrap();
+    let (transport, _) =
+        within(super::websocket(Stream::tcp(node).unwrap(), &options, MESSAGE_BYTES_MAX)).await.unwrap();
     (transport, client.await)
 }
 

@@ -164,7 +164,7 @@ impl World<'_> {
             self.come_back(index, expiry);
         }
         let worker = self.random.below(self.node.workers());
-        let wire = self.node.connect_with(worker, pipe);
+        let wire = crate::client::network_connection(self.node, worker, pipe, number);
         let mut link = Link {
             number,
             wire,

@@ -2,7 +2,7 @@ use std::io::{IoSlice, Read, Write};
 use std::net::Shutdown;
 
 use super::*;
-use crate::connection::transport::{Transport, TransportKind, tcp};
+use crate::connection::transport::{Stream, Transport, TransportKind};
 
 #[actix::test]
 async fn bytes_go_both_ways() {
@@ -24,7 +24,7 @@ async fn bytes_go_both_ways() {
 async fn small_writes_are_not_delayed() {
     let (node, _client) = connection();
     match tcp(node).unwrap() {
-        Transport::Tcp(stream) => assert!(stream.nodelay().unwrap()),
+        Transport::Plain(Stream::Tcp(stream)) => assert!(stream.nodelay().unwrap()),
         _ => panic!("not tcp"),
     }
 }

@@ -1,19 +1,19 @@
-//! The HTTP request that turns a TCP connection into a WebSocket for MQTT.
+//! The HTTP request that turns a byte stream into a WebSocket for MQTT.
 //!
 //! Whatever is refused is answered in HTTP, as far as the socket takes it at once, so that a browser's console or `curl`
 //! says what was wrong.
 
+use std::future::poll_fn;
 use std::io;
-use std::net::Shutdown;
+use std::task::{Context, Poll, Waker};
 
-use tokio::net::TcpStream;
 use tungstenite::Error;
 use tungstenite::error::{CapacityError, ProtocolError};
 use tungstenite::handshake::machine::TryParse;
 use tungstenite::handshake::server::Request;
 use tungstenite::http::StatusCode;
 
-use super::super::{Transport, tcp};
+use super::super::{Stream, Transport};
 use super::{ForeignOrigin, WebSocket, WebSocketOptions, request};
 
 /// Bytes of the request and its headers; cookies of a browser are the largest part of what is usual.
@@ -77,7 +77,7 @@ impl HandshakeError {
     }
 }
 
-/// Takes an accepted TCP connection over and performs the server's part of the WebSocket handshake.
+/// Takes a stream over and performs the server's part of the WebSocket handshake.
 ///
 /// The client must ask for `options.path` and offer `mqtt` or `mqttv3.1`, of which the first in its list is chosen
 /// [MQTT-6.0.0-3] [MQTT-6.0.0-4]. What it sends behind its request is kept. The origin of a web page that may not connect
@@ -88,26 +88,22 @@ impl HandshakeError {
 /// # Errors
 /// See [`HandshakeError`]. The connection is closed then, after the answer.
 ///
-/// # Panics
-/// Outside of a tokio runtime with I/O.
-///
 /// # Cancel safety
 /// Dropping the future closes the connection.
 pub async fn websocket(
-    stream: std::net::TcpStream,
+    mut stream: Stream,
     options: &WebSocketOptions,
     message_bytes_max: usize,
 ) -> Result<(Transport, Option<ForeignOrigin>), HandshakeError> {
-    let stream = tcp::register(stream)?;
-    let reached = stream.local_addr()?.ip();
+    let reached = stream.reached()?;
     let mut received = Vec::new();
-    let answer = match read_request(&stream, &mut received).await {
+    let answer = match read_request(&mut stream, &mut received).await {
         Ok(request) => request::answer(&request, options, reached),
         Err(error) => Err(error),
     };
     match answer {
         Ok(answer) => {
-            write_all(&stream, &answer.bytes).await?;
+            write_all(&mut stream, &answer.bytes).await?;
             let socket = WebSocket::new(stream, received, options.packets_per_frame, message_bytes_max);
             Ok((Transport::WebSocket(Box::new(socket)), answer.foreign))
         }
@@ -119,17 +115,14 @@ pub async fn websocket(
 }
 
 /// Reads until the request is complete, and leaves in `received` what came behind it.
-async fn read_request(stream: &TcpStream, received: &mut Vec<u8>) -> Result<Request, HandshakeError> {
+async fn read_request(stream: &mut Stream, received: &mut Vec<u8>) -> Result<Request, HandshakeError> {
     let mut chunk = [0; 1024];
     loop {
-        stream.readable().await?;
         let room = chunk.len().min(REQUEST_BYTES_MAX - received.len());
-        let length = match stream.try_read(&mut chunk[..room]) {
-            Ok(0) => return Err(HandshakeError::Incomplete { received: received.len() }),
-            Ok(length) => length,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
-            Err(error) => return Err(error.into()),
-        };
+        let length = poll_fn(|task| stream.poll_read(task, &mut chunk[..room])).await?;
+        if length == 0 {
+            return Err(HandshakeError::Incomplete { received: received.len() });
+        }
         received.extend_from_slice(&chunk[..length]);
         match Request::try_parse(received) {
             Ok(Some((length, request))) => {
@@ -147,7 +140,7 @@ async fn read_request(stream: &TcpStream, received: &mut Vec<u8>) -> Result<Requ
 }
 
 /// Answers in HTTP and closes.
-async fn refuse(stream: TcpStream, error: &HandshakeError) {
+async fn refuse(mut stream: Stream, error: &HandshakeError) {
     let Some(status) = error.status() else { return };
     let body = format!("{error}\n");
     let answer = format!(
@@ -157,33 +150,29 @@ async fn refuse(stream: TcpStream, error: &HandshakeError) {
         body.len(),
     );
     // The client is told if it still listens; the caller learns of the refusal, not of a lost answer.
-    let _ = write_all(&stream, answer.as_bytes()).await;
+    let _ = write_all(&mut stream, answer.as_bytes()).await;
     close(stream);
 }
 
-async fn write_all(stream: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
+async fn write_all(stream: &mut Stream, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
-        stream.writable().await?;
-        match stream.try_write(bytes) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(length) => bytes = &bytes[length..],
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
+        match poll_fn(|task| stream.poll_write(task, bytes)).await? {
+            0 => return Err(io::ErrorKind::WriteZero.into()),
+            length => bytes = &bytes[length..],
         }
     }
-    Ok(())
+    poll_fn(|task| stream.poll_flush(task)).await
 }
 
 /// Closes after having read what is there: a socket that is closed with unread bytes resets the connection, and the
 /// client loses the answer.
-fn close(stream: TcpStream) {
+fn close(mut stream: Stream) {
+    let mut nobody = Context::from_waker(Waker::noop());
     let mut chunk = [0; 1024];
     for _ in 0..REQUEST_BYTES_MAX / chunk.len() {
-        if !matches!(stream.try_read(&mut chunk), Ok(1..)) {
+        if !matches!(stream.poll_read(&mut nobody, &mut chunk), Poll::Ready(Ok(1..))) {
             break;
         }
     }
-    if let Ok(stream) = stream.into_std() {
-        let _ = stream.shutdown(Shutdown::Both); // it may be closed already
-    }
+    let _ = stream.poll_shutdown(&mut nobody); // it may be closed already
 }

@@ -19,13 +19,12 @@ use std::net::SocketAddr;
 use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes};
-use tokio::net::TcpStream;
 use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tungstenite::{Error, Message};
 
 use self::socket::Socket;
-
+use super::Stream;
 use crate::worker::go_on_behind_sockets;
 
 pub use framing::PacketsPerFrame;
@@ -111,7 +110,7 @@ pub struct WebSocket {
 impl WebSocket {
     /// A WebSocket whose handshake is done; `received` is what it read behind the request.
     fn new(
-        stream: TcpStream,
+        stream: Stream,
         received: Vec<u8>,
         packets_per_frame: PacketsPerFrame,
         message_bytes_max: usize,

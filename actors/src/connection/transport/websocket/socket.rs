@@ -1,20 +1,16 @@
-//! The socket below a WebSocket: blocking calls in form, non-blocking in fact.
+//! The stream below a WebSocket: blocking calls in form, non-blocking in fact.
 //!
-//! `tungstenite` reads and writes by [`Read`] and [`Write`]. Here both ask tokio and answer `WouldBlock`, and it is the
-//! task that polled last that tokio will wake. So a pong that finds the socket full while a message is read wakes that
+//! `tungstenite` reads and writes by [`Read`] and [`Write`]. Here both ask the stream and answer `WouldBlock`, and it is the
+//! task that polled last that it will wake. So a pong that finds the socket full while a message is read wakes that
 //! task as well, when there is room.
 
 use std::cell::RefCell;
 use std::io::{self, IoSlice, Read, Write};
 use std::mem;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use tokio::io::AsyncWrite;
-use tokio::net::TcpStream;
-
-use super::super::tcp;
+use super::super::stream::{DetachedStream, Stream};
 use super::framing::{Framer, PacketsPerFrame};
 use crate::worker::go_on_behind_sockets;
 
@@ -26,10 +22,10 @@ thread_local! {
     static COPIES: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A TCP connection that is registered with a runtime, or on its way to another.
+/// A stream that is registered with a runtime, or on its way to another.
 #[derive(Debug)]
 pub(super) struct Socket {
-    stream: Stream,
+    stream: Attachment,
     /// The task that polled last.
     waker: Waker,
     /// A binary frame that was written in part: its rest goes out before anything else does.
@@ -43,18 +39,18 @@ pub(super) struct Socket {
 }
 
 #[derive(Debug)]
-enum Stream {
-    Attached(TcpStream),
-    Detached(std::net::TcpStream),
+enum Attachment {
+    Attached(Stream),
+    Detached(DetachedStream),
     /// Left behind by a failed `detach` or `attach`, or by `take`.
     Taken,
 }
 
 impl Socket {
     /// A socket from which the handshake has read `received` bytes that were not its own.
-    pub(super) fn new(stream: TcpStream, received: usize, packets_per_frame: PacketsPerFrame) -> Self {
+    pub(super) fn new(stream: Stream, received: usize, packets_per_frame: PacketsPerFrame) -> Self {
         Self {
-            stream: Stream::Attached(stream),
+            stream: Attachment::Attached(stream),
             waker: Waker::noop().clone(),
             framer: Framer::new(packets_per_frame),
             received: received as u64,
@@ -66,7 +62,7 @@ impl Socket {
     /// Moves all of it out, to be put below another protocol state, and counts anew what is received.
     pub(super) fn take(&mut self) -> Self {
         Self {
-            stream: mem::replace(&mut self.stream, Stream::Taken),
+            stream: mem::replace(&mut self.stream, Attachment::Taken),
             waker: mem::replace(&mut self.waker, Waker::noop().clone()),
             framer: mem::take(&mut self.framer),
             received: 0,
@@ -98,17 +94,16 @@ impl Socket {
 
     pub(super) fn peer_address(&self) -> Option<SocketAddr> {
         match &self.stream {
-            Stream::Attached(stream) => stream.peer_addr().ok(),
-            Stream::Detached(stream) => stream.peer_addr().ok(),
-            Stream::Taken => None,
+            Attachment::Attached(stream) => stream.peer_address(),
+            Attachment::Detached(_) | Attachment::Taken => None,
         }
     }
 
     /// Deregisters from the runtime, in place.
     pub(super) fn detach(&mut self) -> io::Result<()> {
         self.waker = Waker::noop().clone();
-        if let Stream::Attached(stream) = mem::replace(&mut self.stream, Stream::Taken) {
-            self.stream = Stream::Detached(stream.into_std()?);
+        if let Attachment::Attached(stream) = mem::replace(&mut self.stream, Attachment::Taken) {
+            self.stream = Attachment::Detached(stream.detach()?);
             return Ok(());
         }
         Err(io::ErrorKind::NotConnected.into())
@@ -116,8 +111,8 @@ impl Socket {
 
     /// Registers with the runtime of this thread, in place.
     pub(super) fn attach(&mut self) -> io::Result<()> {
-        if let Stream::Detached(stream) = mem::replace(&mut self.stream, Stream::Taken) {
-            self.stream = Stream::Attached(TcpStream::from_std(stream)?);
+        if let Attachment::Detached(stream) = mem::replace(&mut self.stream, Attachment::Taken) {
+            self.stream = Attachment::Attached(Stream::attach(stream)?);
             return Ok(());
         }
         Err(io::ErrorKind::NotConnected.into())
@@ -141,8 +136,7 @@ impl Socket {
                 if layout.is_empty() {
                     return Ok(0);
                 }
-                let poll =
-                    layout.write(copies, |frames| Pin::new(stream).poll_write_vectored(&mut cx, frames));
+                let poll = layout.write(copies, |frames| stream.poll_write_vectored(&mut cx, frames));
                 let written = unblocked(poll)?;
                 if written == 0 {
                     return Err(io::ErrorKind::WriteZero.into());
@@ -159,13 +153,13 @@ impl Socket {
     /// Ready when the peer was sent FIN.
     pub(super) fn shutdown(&mut self) -> io::Result<()> {
         let (stream, mut cx) = self.polled()?;
-        unblocked(Pin::new(stream).poll_shutdown(&mut cx))
+        unblocked(stream.poll_shutdown(&mut cx))
     }
 
-    fn polled(&mut self) -> io::Result<(&mut TcpStream, Context<'_>)> {
+    fn polled(&mut self) -> io::Result<(&mut Stream, Context<'_>)> {
         match &mut self.stream {
-            Stream::Attached(stream) => Ok((stream, Context::from_waker(&self.waker))),
-            Stream::Detached(_) | Stream::Taken => Err(io::ErrorKind::NotConnected.into()),
+            Attachment::Attached(stream) => Ok((stream, Context::from_waker(&self.waker))),
+            Attachment::Detached(_) | Attachment::Taken => Err(io::ErrorKind::NotConnected.into()),
         }
     }
 }
@@ -180,9 +174,9 @@ impl Read for Socket {
         self.reads_left -= 1;
         let reads_unheard = self.reads_unheard;
         let (stream, mut cx) = self.polled()?;
-        let mut read = tcp::poll_read(stream, &mut cx, buffer);
+        let mut read = stream.poll_read(&mut cx, buffer);
         if read.is_pending() && reads_unheard {
-            read = tcp::poll_read_unheard(stream, buffer);
+            read = stream.poll_read_unheard(buffer);
         }
         let length = unblocked(read)?;
         self.received += length as u64;
@@ -197,7 +191,12 @@ impl Write for Socket {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let (stream, mut cx) = self.polled()?;
-        unblocked(Pin::new(stream).poll_write(&mut cx, bytes))
+        match unblocked(stream.poll_write(&mut cx, bytes)) {
+            // Who takes no pong any more may have sent something behind its ping, which is read to its end. A packet that
+            // is sent meets the error again.
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Ok(bytes.len()),
+            written => written,
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -102,6 +102,13 @@ impl MemoryStream {
         Self { pipe, readiness }
     }
 
+    /// Tells at once whoever will read it of what is there.
+    pub(crate) fn announce(&self) {
+        if let Some(readiness) = &self.readiness {
+            readiness.announce();
+        }
+    }
+
     /// Reads what is there, told of or not. `Pending` wakes nobody.
     pub(super) fn poll_read_unheard(&mut self, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         let mut buffer = ReadBuf::new(buffer);
