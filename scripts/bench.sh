@@ -16,7 +16,7 @@
 #   --set KEY=VALUE      a further setting; may be repeated
 #   --node PROGRAM       one built elsewhere, instead of building this checkout's
 #   --generator PROGRAM  likewise mqtt-bench
-# Its peers: mosquitto always, installed with apt-get where that is missing
+# Its peers: mosquitto always, installed with apt-get where that is missing, as matplotlib is with pip, into the cache
 #   --install NAME       rumqttd or rmqttd from crates.io, into the cache outside the checkout (many minutes)
 #   --peer NAME          only mosquitto and this one: rumqttd, rmqttd (on PATH or installed), or relay, the stateless
 #                        relay of mqtt-bench: the limit of the machine. May be repeated [all that are found]
@@ -60,6 +60,7 @@ install_peer() {
 node=
 generator=
 runs=true
+lists=false
 passed=()
 crates=()
 while (($# > 0)); do
@@ -83,7 +84,12 @@ while (($# > 0)); do
         passed+=("$1")
         shift
         ;;
-    --list | --again)
+    --list)
+        lists=true
+        passed+=("$1")
+        shift
+        ;;
+    --again)
         runs=false
         passed+=("$1")
         shift
@@ -99,9 +105,15 @@ done
 # The mosquitto broker, for a user whose PATH lacks it, and peers that were built once.
 export PATH="$PATH:/usr/sbin:$cache_folder/peers/bin"
 export PYTHONDONTWRITEBYTECODE=1
-$runs || exec python3 "$root/scripts/lib/bench_run.py" "${passed[@]}"
+! $lists || exec python3 "$root/bench/report/run.py" "${passed[@]}"
+if ! $runs; then
+    install_packages plots || fail "cannot go on without them"
+    python=$(with_cache_lock python_environment "$root/bench/report/requirements.txt")
+    exec "$python" "$root/bench/report/run.py" "${passed[@]}"
+fi
 
-need_packages mosquitto "${crates[@]}"
+need_packages mosquitto plots "${crates[@]}"
+python=$(with_cache_lock python_environment "$root/bench/report/requirements.txt")
 for crate in "${crates[@]}"; do with_cache_lock install_peer "$crate"; done
 cd "$root"
 packages=()
@@ -114,5 +126,5 @@ fi
 target="${CARGO_TARGET_DIR:-$root/target}/release"
 
 # The Python side starts and ends the brokers, by process identifier, on signals too.
-exec python3 "$root/scripts/lib/bench_run.py" \
+exec "$python" "$root/bench/report/run.py" \
     --generator "${generator:-$target/mqtt-bench}" --node "${node:-$target/micro-mq}" "${passed[@]}"

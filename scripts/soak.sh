@@ -49,7 +49,8 @@ done
 [ -n "$minutes" ] || fail "how many minutes? (see --help)"
 
 export PYTHONDONTWRITEBYTECODE=1
-need_packages unit
+need_packages plots
+python=$(with_cache_lock python_environment "$root/bench/report/requirements.txt")
 cd "$root"
 packages=(-p mqtt-bench)
 [ -n "$node" ] || packages+=(-p micro-mq)
@@ -58,5 +59,5 @@ cargo build --release --locked "${packages[@]}"
 target="${CARGO_TARGET_DIR:-$root/target}/release"
 
 # The Python side starts and ends node and driver, by process identifier, on signals too.
-exec python3 "$root/scripts/lib/soak_run.py" \
+exec "$python" "$root/bench/report/soak_run.py" \
     --driver "$target/mqtt-bench" --node "${node:-$target/micro-mq}" --minutes "$minutes" "${passed[@]}"

@@ -55,6 +55,7 @@ export PYTHONDONTWRITEBYTECODE=1
 suite_scripts() {
     local status=0
     (cd scripts/lib && python3 -m unittest discover) || status=1
+    (cd bench/report && python3 -m unittest discover) || status=1
     scripts/conformance.sh --check || status=1
     return "$status"
 }

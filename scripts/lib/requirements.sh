@@ -7,7 +7,7 @@ missing_packages() {
     has cc && has make || echo build-essential
     for suite in "$@"; do
         case "$suite" in
-        python | mosquitto | paho_c)
+        python | mosquitto | paho_c | plots)
             # Debian splits the module that a virtual environment needs from the interpreter.
             has python3 && python3 -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv
             ;;
@@ -69,7 +69,7 @@ python_environment() {
     local folder
     folder="$cache_folder/python-$(python3 --version | fingerprint - "$1")"
     if [ ! -e "$folder/complete" ]; then
-        say "installing the Python clients" >&2
+        say "installing Python packages" >&2
         rm -rf "$folder"
         # Joined by `&&`: the caller may test this function, and then `set -e` does not hold in it.
         python3 -m venv "$folder" >&2 &&

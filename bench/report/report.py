@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from statistics import median
 
-from bench_figures import (
+from figures import (
     NODE,
     RELAY,
     Judgement,
@@ -15,8 +15,8 @@ from bench_figures import (
     judgements,
     with_workers,
 )
-from bench_pictures import pictures
-from bench_scenarios import GROUPS, MOSQUITTO, Goal, Scenario
+from pictures import pictures
+from scenarios import GROUPS, MOSQUITTO, Goal, Scenario
 
 BEGIN, END = "<!-- results -->", "<!-- end of results -->"
 SECOND_WORKER = Goal("cpu", 1.15)
@@ -106,22 +106,27 @@ def runs_of(results: dict, scenarios: list[Scenario]) -> Runs:
 
 
 def write(results: dict, scenarios: list[Scenario], output: Path, into: Path | None) -> None:
-    """results.json, report.md and plots; the report also into a document that has room for it."""
+    """results.json and report.md, this one also into a document that has room for it. The plots that it shows are drawn
+    by `draw`."""
     scenarios = [it for it in scenarios if it.name in results["settings"]["scenarios"]]
     runs = runs_of(results, scenarios)
-    shown = pictures(runs, scenarios)
     head = {name: value for name, value in results.items() if name != "runs"}
     lines = ",\n".join(json.dumps(run) for run in results["runs"])
     (output / "results.json").write_text(f'{json.dumps(head, indent=1)[:-2]},\n "runs": [\n{lines}\n]}}\n')
-    for name, (_, svg) in shown.items():
-        (output / f"{name}.svg").write_text(svg)
-    captions = {name: caption for name, (caption, _) in shown.items()}
+    captions = {name: caption for name, (caption, _) in pictures(runs, scenarios).items()}
     report = body(results, runs, scenarios, captions, "")
     (output / "report.md").write_text("\n".join(["# Micro MQ beside its peers", "", *report, ""]))
     if into:
         there = os.path.relpath(output, into.parent)
         lines = [f"#{line}" if line.startswith("#") else line for line in body(results, runs, scenarios, captions, f"{there}/")]
         into.write_text(between_marks(into.read_text(), "\n".join(lines)))
+
+
+def draw(results: dict, scenarios: list[Scenario], output: Path) -> None:
+    """The plots, as SVG."""
+    scenarios = [it for it in scenarios if it.name in results["settings"]["scenarios"]]
+    for name, (_, picture) in pictures(runs_of(results, scenarios), scenarios).items():
+        (output / f"{name}.svg").write_text(picture())
 
 
 def between_marks(document: str, results: str) -> str:

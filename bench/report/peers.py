@@ -5,9 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench_brokers import Broker, MicroMq, Mosquitto, Named, Relay, Rmqttd, Rumqttd
-from bench_figures import NODE, RELAY, with_workers
-from bench_scenarios import MOSQUITTO, Scenario
+from brokers import Broker, MicroMq, Mosquitto, Named, Relay, Rmqttd, Rumqttd
+from figures import NODE, RELAY, with_workers
+from scenarios import MOSQUITTO, Scenario
 
 PUBLISHED = {"rumqttd": Rumqttd, "rmqttd": Rmqttd}
 

@@ -12,8 +12,8 @@ import time
 from datetime import datetime
 from pathlib import Path
 
-from bench_brokers import START_SECONDS, BrokerError, MicroMq, free_port
-from bench_machine import describe
+from brokers import START_SECONDS, BrokerError, MicroMq, free_port
+from machine import describe
 from soak_judge import criteria, rests
 from soak_report import markdown, plot
 from soak_watch import get, log_lines, sample

@@ -1,18 +1,19 @@
-"""Tests of what judges and shows the results of scripts/bench.sh: python3 -m unittest discover scripts/lib."""
+"""Tests of what judges and shows the results of scripts/bench.sh: python3 -m unittest discover bench/report."""
 
 import tempfile
 import unittest
 import xml.etree.ElementTree
+from importlib.util import find_spec
 from pathlib import Path
 
-import bench_report
-from bench_brokers import Named, dropped_of
-from bench_figures import Runs, Verdict, faults, judge, judgement, judgements
-from bench_peers import peers
-from bench_pictures import pictures
-from bench_plot import Scale
-from bench_run import own_sources, problem_of, rotated
-from bench_scenarios import GROUPS, MOSQUITTO, SCENARIOS, Goal, Scenario
+import report
+from brokers import Named, dropped_of
+from figures import Runs, Verdict, faults, judge, judgement, judgements
+from peers import peers
+from pictures import pictures
+from plot import Dots, Panel, dot_plot, time_plot
+from run import own_sources, problem_of, rotated
+from scenarios import GROUPS, MOSQUITTO, SCENARIOS, Goal, Scenario
 
 CPU = Goal("cpu", 0.5, of=MOSQUITTO)
 RATE = Goal("rate", 4, of=MOSQUITTO, at_least=True)
@@ -140,7 +141,7 @@ class Showing(unittest.TestCase):
 
     def written(self, runs: list[dict], scenarios: list[Scenario]) -> str:
         with tempfile.TemporaryDirectory() as folder:
-            bench_report.write(results(runs, scenarios), scenarios, Path(folder), None)
+            report.write(results(runs, scenarios), scenarios, Path(folder), None)
             return (Path(folder) / "report.md").read_text()
 
     def test_verdicts_and_medians(self):
@@ -164,11 +165,11 @@ class Showing(unittest.TestCase):
 
     def test_into_a_document(self):
         document = "# T\n<!-- results -->\nold\n<!-- end of results -->\nrest\n"
-        once = bench_report.between_marks(document, "new")
+        once = report.between_marks(document, "new")
         self.assertEqual(once, "# T\n<!-- results -->\n\nnew\n\n<!-- end of results -->\nrest\n")
-        self.assertEqual(bench_report.between_marks(once, "new"), once)
+        self.assertEqual(report.between_marks(once, "new"), once)
         with self.assertRaises(ValueError):
-            bench_report.between_marks("# T\n", "new")
+            report.between_marks("# T\n", "new")
 
     def test_every_group_with_figures_of_nobody(self):
         runs = [failed(NODE, 1) | {"scenario": it.name} for it in SCENARIOS]
@@ -176,21 +177,49 @@ class Showing(unittest.TestCase):
         for title in GROUPS.values():
             self.assertIn(f"## {title}", report)
 
-    def test_plots_are_xml(self):
-        growth = [Scenario(f"subscribers-{count}", "growth", "fanout") for count in (1, 10)]
-        runs = [ran(name, 1, 0.4) for name in (NODE, MOSQUITTO, "a<b")]
-        runs += [ran(NODE, 1, 0.4, scenario=it.name) for it in growth]
-        found = pictures(Runs([BULK, *growth], runs), [BULK, *growth])
+    def test_the_plots_are_those_with_figures(self):
+        found = pictures(Runs([BULK, *GROWTH], RUNS), [BULK, *GROWTH])
         self.assertEqual(sorted(found), ["growth-subscribers", "table-cpu", "table-rate"])
-        for _, svg in found.values():
-            xml.etree.ElementTree.fromstring(svg)
 
-    def test_a_scale_holds_all_values(self):
-        for values in ([0.5], [1.0], [0.003, 4e6], [17, 18]):
-            scale = Scale(values, 0, 100)
-            self.assertLessEqual(10**scale.low, min(values) * 1.0001)
-            self.assertGreaterEqual(10**scale.high, max(values) * 0.9999)
-            self.assertTrue(2 <= len(scale.ticks) <= 13, scale.ticks)
+
+GROWTH = [Scenario(f"subscribers-{count}", "growth", "fanout") for count in (1, 10)]
+RUNS = [ran(name, 1, 0.4) for name in (NODE, MOSQUITTO, "a<b")]
+RUNS += [ran(NODE, 1, 0.4, scenario=it.name) for it in GROWTH]
+
+
+@unittest.skipUnless(find_spec("matplotlib"), "no matplotlib here: scripts/bench.sh installs it")
+class Drawing(unittest.TestCase):
+    """The plots."""
+
+    def test_of_the_benchmark(self):
+        with tempfile.TemporaryDirectory() as folder:
+            scenarios = [BULK, *GROWTH]
+            report.draw(results(RUNS, scenarios), scenarios, Path(folder))
+            drawn = {path.stem: words(path.read_text()) for path in Path(folder).iterdir()}
+        self.assertEqual(sorted(drawn), ["growth-subscribers", "table-cpu", "table-rate"])
+        for said in drawn.values():
+            self.assertIn(NODE, said)
+        self.assertTrue({"bulk", "goal", "a<b", MOSQUITTO} <= drawn["table-cpu"], drawn["table-cpu"])
+
+    def test_the_same_figures_give_the_same_file(self):
+        rows = [Dots("row", {NODE: [1.0, 2.0, 3.0]}, {"": 2.0})]
+        self.assertEqual(dot_plot("title", rows), dot_plot("title", rows))
+
+    def test_any_values_have_a_scale(self):
+        for values in ([0.5], [1.0], [0.003, 4e6], [17, 18], [0.0]):
+            words(dot_plot("title", [Dots("row", {NODE: values})]))
+
+    def test_of_a_soak(self):
+        panels = [Panel("linear", {"one": [(0, 1.0), (2, 3.0)]}, [(1, 2.0)]), Panel("none", {"two": []}),
+                  Panel("log", {"three": [(0, 1.0), (2, 3e6)]}, logarithmic=True)]  # fmt: skip
+        said = words(time_plot("title", panels, [(0.5, 1.0)], 2))
+        self.assertTrue({"title", "linear", "log", "one", "two", "three", "minutes"} <= said, said)
+
+
+def words(svg: str) -> set[str]:
+    """What a picture says."""
+    texts = xml.etree.ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")
+    return {"".join(text.itertext()).strip() for text in texts}
 
 
 class Choosing(unittest.TestCase):

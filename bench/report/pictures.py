@@ -1,10 +1,12 @@
 """Which plots a report has. A plot's name begins with the group of scenarios that it belongs to."""
 
+from collections.abc import Callable
+from functools import partial
 from statistics import median
 
-from bench_figures import NODE, Runs, with_workers
-from bench_plot import Dots, curve_plot, dot_plot
-from bench_scenarios import MOSQUITTO, Scenario
+from figures import NODE, Runs, with_workers
+from plot import Dots, curve_plot, dot_plot
+from scenarios import MOSQUITTO, Scenario
 
 # Name of the plot, figure, title.
 DOTS = (
@@ -23,15 +25,15 @@ CURVES = (
 )
 
 
-def pictures(runs: Runs, scenarios: list[Scenario]) -> dict[str, tuple[str, str]]:
-    """Title and SVG of each plot that there are figures for."""
+def pictures(runs: Runs, scenarios: list[Scenario]) -> dict[str, tuple[str, Callable[[], str]]]:
+    """Of each plot that there are figures for its title, and what draws it as SVG."""
     found = {}
     for name, figure, title in DOTS:
         group = name.split("-")[0]
         rows = [row(runs, scenario, figure) for scenario in scenarios if scenario.group == group]
         rows = [it for it in rows if any(it.values.values())]
         if rows:
-            found[name] = (title, dot_plot(title, rows))
+            found[name] = (title, partial(dot_plot, title, rows))
     for name, prefix, title, across in CURVES:
         members = [it for it in scenarios if it.name.startswith(prefix)]
         curves = {
@@ -40,7 +42,7 @@ def pictures(runs: Runs, scenarios: list[Scenario]) -> dict[str, tuple[str, str]
             if (curve := {size(it): values for it in members if (values := runs.values(it.name, broker, "cpu"))})
         }
         if curves:
-            found[name] = (title, curve_plot(title, curves, across))
+            found[name] = (title, partial(curve_plot, title, curves, across))
     return found
 
 

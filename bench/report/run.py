@@ -12,12 +12,12 @@ import time
 from datetime import datetime
 from pathlib import Path
 
-import bench_report
-from bench_brokers import MOSQUITTO_CONFIGURATION, BrokerError
-from bench_figures import NODE, dig, faults, figure
-from bench_machine import busy_cores, describe
-from bench_peers import Peer, nodes, peers
-from bench_scenarios import GROUPS, SCENARIOS, Scenario
+import report
+from brokers import MOSQUITTO_CONFIGURATION, BrokerError
+from figures import NODE, dig, faults, figure
+from machine import busy_cores, describe
+from peers import Peer, nodes, peers
+from scenarios import GROUPS, SCENARIOS, Scenario
 
 ROOT = Path(__file__).resolve().parents[2]
 # On top of a run's own length: connecting, settling, and the generator's own deadline.
@@ -56,7 +56,7 @@ def arguments() -> argparse.Namespace:
         parser.error("--again needs --output, the folder of a former run")
     if chosen.into:
         try:
-            bench_report.between_marks(chosen.into.read_text(), "")
+            report.between_marks(chosen.into.read_text(), "")
         except (OSError, ValueError) as error:
             parser.error(f"--into {chosen.into}: {error}")
     return chosen
@@ -87,7 +87,8 @@ def main() -> int:
         return 0
     if chosen.again:
         results = json.loads((chosen.output / "results.json").read_text())
-        bench_report.write(results, SCENARIOS, chosen.output, chosen.into)
+        report.write(results, SCENARIOS, chosen.output, chosen.into)
+        report.draw(results, SCENARIOS, chosen.output)
         return 0
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -99,7 +100,7 @@ def main() -> int:
         sys.exit(f"bench.sh: {error}")
     bench = Bench(chosen, scenarios, [*nodes(chosen.node, workers, chosen.settings), *others], workers)
     bench.run()
-    for fault in faults(bench_report.runs_of(bench.results, scenarios)):
+    for fault in faults(report.runs_of(bench.results, scenarios)):
         print(f"FAULT: round {fault['round']}, {fault['scenario']}, {fault['broker']}: {fault['problem']}")
         bench.status = 1
     print(f"report: {bench.output / 'report.md'}")
@@ -164,7 +165,8 @@ class Bench:
                 late = self.deadline is not None and time.monotonic() > self.deadline
                 if late or place == len(plan) or plan[place][0] != number:
                     self.results["minutes"] = passed / 60
-                    bench_report.write(self.results, self.scenarios, self.output, self.into)
+                    report.write(self.results, self.scenarios, self.output, self.into)
+                    report.draw(self.results, self.scenarios, self.output)
                 if late:
                     print(f"out of time: {len(plan) - place} runs are left out", flush=True)
                     break

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 from statistics import median
 
-from bench_scenarios import MOSQUITTO, Goal, Scenario
+from scenarios import MOSQUITTO, Goal, Scenario
 
 NODE, RELAY = "micro-mq", "relay"
 TOLERANCE = 0.10

@@ -1,7 +1,7 @@
 """A soak as Markdown and as panels for the plot."""
 
 from soak_judge import MEBIBYTE, rests
-from soak_plot import Panel, Points, svg
+from plot import Panel, Points, time_plot
 
 
 def rate(samples: list[dict], read) -> Points:
@@ -62,7 +62,7 @@ def plot(run: dict) -> str:
                "driver": rate(samples, lambda it: it["driver"]["cpu"])}),
     ]
     verdict = "passed" if run["passed"] else "FAILED"
-    return svg(f"Micro MQ: soak of {run['minutes']:g} minutes, {verdict}; grey: at rest", panels, shaded, end)
+    return time_plot(f"Micro MQ: soak of {run['minutes']:g} minutes, {verdict}; grey: at rest", panels, shaded, end)
 
 
 def markdown(run: dict) -> str:
