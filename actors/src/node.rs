@@ -10,6 +10,7 @@ use std::time::Duration;
 use actix::prelude::*;
 use actix_rt::time::timeout;
 use auth_actor::{Asking, Auth, AuthError, AuthSettings, Provider, Reload};
+use micro_mq_core::admission::SessionPlaces;
 use micro_mq_core::kept::NodeKept;
 use micro_mq_core::matching::{Directory, WORKERS_MAX};
 use micro_mq_core::moment::PublishOrder;
@@ -254,7 +255,7 @@ pub(crate) fn shared(
         kept,
         connections: AtomicUsize::new(0),
         incomplete_packets: Arc::new(IncompletePackets::new(settings.node.incomplete_packets_bytes_max)),
-        sessions: AtomicUsize::new(0),
+        session_places: Arc::new(SessionPlaces::new(settings.session.sessions_max)),
         assigned: AtomicU64::new(1),
         assigned_key: std::hash::RandomState::new(),
         throttles: Throttles::default(),

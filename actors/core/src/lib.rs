@@ -32,6 +32,7 @@ pub mod ledger;
 
 pub mod session;
 
+pub mod admission;
 pub mod protocol;
 
 #[cfg(any(test, feature = "testing"))]

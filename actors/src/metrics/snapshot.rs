@@ -172,7 +172,7 @@ pub async fn gather(node: &Arc<NodeShared>) -> Snapshot {
     }
     seen.kept_bytes = kept_bytes(&node.kept, node.peers.iter().map(|peer| &peer.ledger.kept));
     // Workers count for themselves meanwhile.
-    seen.sessions.sessions = node.sessions.load(Relaxed).max(seen.sessions.online);
+    seen.sessions.sessions = node.session_places.held().max(seen.sessions.online);
     seen.uptime = crate::clock::now().saturating_duration_since(node.started);
     seen.connections = node.connections.load(Relaxed);
     seen.auth_waiting = node.asking.waiting();
@@ -192,6 +192,7 @@ pub async fn gather(node: &Arc<NodeShared>) -> Snapshot {
 #[cfg(test)]
 mod tests {
     use auth_actor::{AuthSettings, Provider};
+    use micro_mq_core::admission::SessionPlace;
     use micro_mq_core::settings::Settings;
 
     use super::*;
@@ -202,7 +203,7 @@ mod tests {
         let provider = Provider::from_settings(&AuthSettings::default()).expect("anonymous needs nothing");
         let auth = AuthSettings::default();
         let node = Arc::new(crate::node::shared(Settings::default(), &auth, &provider, Vec::new(), 2));
-        node.sessions.store(7, Relaxed);
+        (0..7).filter_map(|_| node.session_places.take(false)).for_each(SessionPlace::keep);
         for (peer, count) in node.peers.iter().zip([2, 3]) {
             peer.counters.held.online.add(count);
             (0..count).for_each(|_| peer.counters.held.subscribed("$share/g/t"));

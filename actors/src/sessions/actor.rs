@@ -5,11 +5,8 @@
 //! protocol between threads. The sessions themselves lie in the worker's table and outlive this actor.
 
 use std::collections::VecDeque;
-use std::num::{NonZeroU16, NonZeroU32};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context as TaskContext, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -17,13 +14,12 @@ use actix::fut::ActorFuture;
 use actix::prelude::*;
 use auth_actor::{Outcome, QuestionKind};
 use hashbrown::HashMap;
-use micro_mq_core::compact::{ByteCount, Recent, Since};
+use micro_mq_core::admission::{self, Refused, Terms, maximum_packet_size};
 use micro_mq_core::ids::{SessionKey, client_hash};
-use micro_mq_core::kept::Share;
 use micro_mq_core::message::{Payload, Publication};
-use micro_mq_core::session::{Online, OutgoingAliases, RareOnline, Reading, Requests, Session, Touch, Will};
+use micro_mq_core::session::{Session, Silence};
 use micro_mq_core::timers::Timer;
-use mqtt_codec::{ConnAck, ConnAckProperties, Connect, Packet, ProtocolVersion, QoS, ReasonCode};
+use mqtt_codec::{Connect, Packet, QoS, ReasonCode};
 use tokio::time::{Sleep, sleep};
 use tracing::debug;
 
@@ -32,7 +28,7 @@ use crate::clock;
 use crate::connection::transport::Transport;
 use crate::connection::{Connection, ConnectionPermit, Newcomer, Refusal, refuse};
 use crate::metrics::ActorKind;
-use crate::worker::{NodeShared, Worker};
+use crate::worker::Worker;
 
 /// Room for a burst of reconnecting clients; connections are bounded by `connections_max`.
 const MAILBOX_CAPACITY: usize = 4096;
@@ -85,7 +81,7 @@ impl Sessions {
             Handed::Moved(detached) => Transport::attach(detached),
         };
         let Ok(transport) = transport else { return };
-        let limit = admit.connect.properties.maximum_packet_size.map_or(u32::MAX, NonZeroU32::get);
+        let limit = maximum_packet_size(&admit.connect);
         let refusal =
             Refusal { version: admit.connect.version, reason: ReasonCode::ServerUnavailable, limit };
         self.worker.tell_refused(Some(&admit.connect), transport.peer_address(), refusal.reason);
@@ -96,22 +92,12 @@ impl Sessions {
         let mut sessions = self.worker.sessions.borrow_mut();
         let Some(session) = sessions.get_mut(key).filter(|session| session.epoch == epoch) else { return };
         let Some(online) = &mut session.online else { return };
-        let patience = keep_alive_patience(online.keep_alive_seconds);
-        let started = self.worker.node.started;
-        let mut silence = online.last_received.elapsed(started, now);
-        if silence >= patience && online.reading != Reading::GoesOn {
-            // The node does not read it, so its silence proves nothing before its actor has looked.
-            online.reading = Reading::Doubted;
-            online.last_received = Recent::new(started, now);
-            silence = Duration::ZERO;
-            online.wake();
-        }
-        if silence >= patience {
-            self.worker.counters.keep_alive_timeouts.add(1);
-            online.end(ReasonCode::KeepAliveTimeout);
-        } else {
-            let due = now + (patience - silence);
-            self.worker.set_timer(now, due, Timer::KeepAlive(key, epoch));
+        match online.judge_silence(self.worker.node.started, now) {
+            Silence::TooLong => {
+                self.worker.counters.keep_alive_timeouts.add(1);
+                online.end(ReasonCode::KeepAliveTimeout);
+            }
+            Silence::Within(time) => self.worker.set_timer(now, now + time, Timer::KeepAlive(key, epoch)),
         }
     }
 
@@ -129,61 +115,28 @@ impl Sessions {
             },
         };
         let connect = admit.connect;
-        let version = connect.version;
-        let settings = &worker.node.settings;
-        let expiry_interval = expiry_interval(&connect, settings.mqtt.session_expiry_interval_max_seconds);
-        let keep_alive = effective_keep_alive(&connect, settings.mqtt.server_keep_alive_seconds);
-        let limit = maximum_packet_size(&connect);
-        let answer = ConnAck {
-            session_present: false,
-            reason_code: ReasonCode::Success,
-            properties: self.properties(
-                &connect,
-                &AdmitRest {
-                    assigned: admit.assigned,
-                    authentication_data: admit.authentication_data.as_deref(),
-                },
-                expiry_interval,
-                keep_alive,
-            ),
-        };
-        let answer = Packet::ConnAck(Box::new(answer));
         let found = worker.sessions.borrow().find(&connect.client_identifier);
-        let user_name = admit.identity.user_name.as_deref();
-        let will = connect.will.as_ref();
-        let mut will = will
-            .map(|will| Box::new(stored_will(will, &connect.client_identifier, user_name, admit.revision)));
-        if let Some(will) = &mut will {
-            will.share = Share::take(&worker.node.kept, will.queued_bytes());
-        }
-        // All that refuses comes before anything is touched, so that a refusal leaves everything as it was.
-        let place = if worker.stopping.get() {
-            Err(Refusal { version, reason: ReasonCode::ServerUnavailable, limit })
-        } else if !worker.is_restored() && (!connect.clean_start || expiry_interval > 0) {
-            // Its session may be kept and not be here: it may come again, and is not told that there is none.
-            worker.counters.sessions_not_loaded.add(1);
-            Err(Refusal { version, reason: ReasonCode::ServerUnavailable, limit })
-        } else if admit.revision != worker.node.policy.revision() {
-            // Users and rules were read anew on the way here: it may come again, and is judged by those.
-            worker.node.asking.outcomes().count(QuestionKind::Login, Outcome::Outdated, 1);
-            Err(Refusal { version, reason: ReasonCode::ServerUnavailable, limit })
-        } else if mqtt_codec::encoded_bytes(&answer, version) > limit as usize {
-            // Not even the CONNACK fits what the client takes: there is nothing to say to it.
-            Err(Refusal { version, reason: ReasonCode::PacketTooLarge, limit: 0 })
-        } else if will.as_ref().is_some_and(|will| will.share.is_none()) {
-            worker.counters.wills_full.add(1);
-            Err(Refusal { version, reason: ReasonCode::QuotaExceeded, limit })
-        } else {
-            SessionPlace::take(&worker.node, found.is_some()).ok_or_else(|| {
-                worker.counters.sessions_full.add(1);
-                Refusal { version, reason: ReasonCode::QuotaExceeded, limit }
-            })
+        let request = admission::Request {
+            connect: &connect,
+            assigned: admit.assigned,
+            user_name: admit.identity.user_name.as_deref(),
+            authentication_data: admit.authentication_data.as_deref(),
+            revision: admit.revision,
         };
-        let place = match place {
-            Ok(place) => place,
-            Err(refusal) => {
-                worker.tell_refused(Some(&connect), transport.peer_address(), refusal.reason);
-                return refuse(transport, refusal, worker, admit.permit);
+        let circumstances = admission::Circumstances {
+            settings: &worker.node.settings,
+            counters: &worker.counters,
+            kept: &worker.node.kept,
+            places: &worker.node.session_places,
+            has_session: found.is_some(),
+            is_stopping: worker.stopping.get(),
+            is_restored: worker.is_restored(),
+            revision: worker.node.policy.revision(),
+        };
+        let terms = match admission::judge(&request, &circumstances) {
+            Ok(terms) => terms,
+            Err(refused) => {
+                return turn_away_at_the_door(&worker, refused, &connect, transport, admit.permit);
             }
         };
         let admission = Admission {
@@ -193,12 +146,8 @@ impl Sessions {
             bytes_received: admit.bytes_received,
             user_name: admit.identity.user_name,
             revision: admit.revision,
-            will,
             permit: admit.permit,
-            answer,
-            expiry_interval,
-            keep_alive,
-            place,
+            terms,
         };
         self.take_over(found, admission);
     }
@@ -234,18 +183,13 @@ impl Sessions {
     fn take_in(&mut self, found: Option<SessionKey>, admission: Admission) {
         let now = clock::now();
         let worker = Rc::clone(&self.worker);
-        let Admission { transport, connect, rest, user_name, will, permit, mut answer, .. } = admission;
-        let (expiry_interval, keep_alive) = (admission.expiry_interval, admission.keep_alive);
+        let Admission { transport, connect, rest, user_name, permit, .. } = admission;
+        let Terms { mut answer, expiry_interval, keep_alive, will, place } = admission.terms;
         let version = connect.version;
-        let limit = maximum_packet_size(&connect);
         let is_outdated = admission.revision != worker.node.policy.revision();
         if worker.stopping.get() || is_outdated {
-            if is_outdated {
-                worker.node.asking.outcomes().count(QuestionKind::Login, Outcome::Outdated, 1);
-            }
-            let refusal = Refusal { version, reason: ReasonCode::ServerUnavailable, limit };
-            worker.tell_refused(Some(&connect), transport.peer_address(), refusal.reason);
-            return refuse(transport, refusal, worker, permit);
+            let refused = if is_outdated { Refused::Outdated } else { Refused::Stopping };
+            return turn_away_at_the_door(&worker, refused, &connect, transport, permit);
         }
         let existing = found.filter(|key| {
             self.end_absence(*key, now);
@@ -268,15 +212,17 @@ impl Sessions {
         let existing = existing.filter(|_| !connect.clean_start);
         match existing {
             // It goes on in its own place, and needs none beside it.
-            Some(_) => drop(admission.place),
-            None => admission.place.keep(),
+            Some(_) => drop(place),
+            None => place.keep(),
         }
         if let Packet::ConnAck(answer) = &mut answer {
             answer.session_present = existing.is_some();
         }
-        let mut online = new_online(&connect, keep_alive, &worker.node, now);
+        let node = &worker.node;
+        let mut online = admission::begin(&connect, keep_alive, &node.settings, node.started, now);
+        let patience = online.patience();
         online.outbox.append_with(&mut worker.pool.borrow_mut(), |out| {
-            let encoded = mqtt_codec::encode(&answer, version, limit, out);
+            let encoded = mqtt_codec::encode(&answer, version, maximum_packet_size(&connect), out);
             debug_assert!(encoded.is_ok(), "its size was judged");
         });
         let (key, epoch) = {
@@ -285,21 +231,13 @@ impl Sessions {
                 Some(key) => sessions.get_mut(key).expect("it was just found"),
                 None => sessions.create(&connect.client_identifier, version),
             };
-            session.epoch = session.epoch.wrapping_add(1);
-            session.version = version;
-            session.expiry_interval = expiry_interval;
-            session.set_user_name(user_name.as_deref());
-            session.replace_will(will);
-            session.absence = None;
+            admission::hold(session, online, expiry_interval, user_name.as_deref(), will);
             worker.note_expiry(session);
-            session.online = Some(online);
             worker.counters.held.online.add(1);
-            session.resume_sending();
             (session.key, session.epoch)
         };
         if keep_alive > 0 {
-            let due = now + keep_alive_patience(keep_alive);
-            worker.set_timer(now, due, Timer::KeepAlive(key, epoch));
+            worker.set_timer(now, now + patience, Timer::KeepAlive(key, epoch));
         }
         worker.counters.packets_sent.add(1);
         worker.counters.connects_accepted.add(1);
@@ -329,42 +267,6 @@ impl Sessions {
             self.worker.offline_due(key, epoch, now);
         }
     }
-
-    fn properties(
-        &self,
-        connect: &Connect,
-        admit: &AdmitRest<'_>,
-        expiry_interval: u32,
-        keep_alive: u16,
-    ) -> ConnAckProperties {
-        let mut properties = ConnAckProperties::default();
-        if connect.version != ProtocolVersion::V5 {
-            return properties;
-        }
-        let mqtt = &self.worker.node.settings.mqtt;
-        let asked = connect.properties.session_expiry_interval.unwrap_or(0);
-        properties.session_expiry_interval = (asked != expiry_interval).then_some(expiry_interval);
-        properties.receive_maximum = NonZeroU16::new(mqtt.receive_maximum);
-        properties.maximum_qos = QoS::try_from(mqtt.maximum_qos).ok().filter(|qos| *qos < QoS::ExactlyOnce);
-        properties.retain_available = (!mqtt.retain_available).then_some(false);
-        properties.maximum_packet_size = NonZeroU32::new(mqtt.maximum_packet_size_bytes);
-        properties.assigned_client_identifier = admit.assigned.then(|| connect.client_identifier.clone());
-        properties.topic_alias_maximum = (mqtt.topic_alias_maximum > 0).then_some(mqtt.topic_alias_maximum);
-        properties.wildcard_subscription_available = (!mqtt.wildcard_subscription_available).then_some(false);
-        properties.subscription_identifiers_available =
-            (!mqtt.subscription_identifiers_available).then_some(false);
-        properties.shared_subscription_available = (!mqtt.shared_subscription_available).then_some(false);
-        properties.server_keep_alive = (keep_alive != connect.keep_alive).then_some(keep_alive);
-        if connect.properties.request_response_information == Some(true)
-            && !mqtt.response_information.is_empty()
-        {
-            let information = mqtt.response_information.replace("%c", &connect.client_identifier);
-            properties.response_information = Some(information);
-        }
-        properties.authentication_method.clone_from(&connect.properties.authentication_method);
-        properties.authentication_data = admit.authentication_data.map(|data| data.to_vec().into());
-        properties
-    }
 }
 
 /// A network connection that nothing speaks against any more.
@@ -376,116 +278,25 @@ struct Admission {
     user_name: Option<String>,
     /// Of the rules that it was judged by.
     revision: u64,
-    will: Option<Box<Will>>,
     permit: ConnectionPermit,
-    answer: Packet,
-    expiry_interval: u32,
-    keep_alive: u16,
-    place: SessionPlace,
+    terms: Terms,
 }
 
-/// A place among the node's sessions, until a session has it or it is not needed.
-pub(super) struct SessionPlace(Option<Arc<NodeShared>>);
-
-impl SessionPlace {
-    /// Takes a place, if there is one; for a client that has a session there is, since that ends or goes on.
-    pub(super) fn take(node: &Arc<NodeShared>, has_one: bool) -> Option<Self> {
-        let max = node.settings.session.sessions_max;
-        let taken = node.sessions.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |held| {
-            (held < max || has_one).then_some(held + 1)
-        });
-        taken.is_ok().then(|| Self(Some(Arc::clone(node))))
+/// Tells a client that it is not taken in, and why.
+fn turn_away_at_the_door(
+    worker: &Rc<Worker>,
+    refused: Refused,
+    connect: &Connect,
+    transport: Transport,
+    permit: ConnectionPermit,
+) {
+    if refused == Refused::Outdated {
+        worker.node.asking.outcomes().count(QuestionKind::Login, Outcome::Outdated, 1);
     }
-
-    /// A session has it, and gives it back when it ends.
-    pub(super) fn keep(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for SessionPlace {
-    fn drop(&mut self) {
-        if let Some(node) = &self.0 {
-            node.sessions.fetch_sub(1, Ordering::Relaxed);
-        }
-    }
-}
-
-/// What of an [`Admit`] its CONNACK tells.
-struct AdmitRest<'a> {
-    assigned: bool,
-    authentication_data: Option<&'a [u8]>,
-}
-
-fn keep_alive_patience(keep_alive_seconds: u16) -> Duration {
-    Duration::from_millis(u64::from(keep_alive_seconds) * 1500)
-}
-
-/// 3.1 and 3.1.1 sessions with clean session 0 live as long as the configuration lets any live.
-fn expiry_interval(connect: &Connect, max: u32) -> u32 {
-    match connect.version {
-        ProtocolVersion::V5 => connect.properties.session_expiry_interval.unwrap_or(0).min(max),
-        _ if connect.clean_start => 0,
-        _ => max,
-    }
-}
-
-fn effective_keep_alive(connect: &Connect, max: u16) -> u16 {
-    let asked = connect.keep_alive;
-    if connect.version == ProtocolVersion::V5 && max > 0 && (asked == 0 || asked > max) { max } else { asked }
-}
-
-/// In bytes; `u32::MAX` if the client named none.
-fn maximum_packet_size(connect: &Connect) -> u32 {
-    connect.properties.maximum_packet_size.map_or(u32::MAX, NonZeroU32::get)
-}
-
-fn new_online(connect: &Connect, keep_alive: u16, node: &NodeShared, now: Instant) -> Online {
-    let settings = &node.settings;
-    let asked = &connect.properties;
-    let aliases = asked.topic_alias_maximum.unwrap_or(0).min(settings.mqtt.topic_alias_maximum_outgoing);
-    let receive_maximum = asked.receive_maximum.map_or(u16::MAX, NonZeroU16::get);
-    Online {
-        outbox: micro_mq_core::outbox::Outbox::default(),
-        waker: None,
-        last_received: Recent::new(node.started, now),
-        connected_at: Since::new(node.started, now),
-        bytes_sent: ByteCount::default(),
-        maximum_packet_size: maximum_packet_size(connect),
-        inflight_max: receive_maximum.min(settings.session.inflight_max),
-        unanswered: 0,
-        keep_alive_seconds: keep_alive,
-        version: connect.version,
-        touch: Touch::No,
-        reading: Reading::GoesOn,
-        requests: Requests::default(),
-        rare: (aliases > 0).then(|| {
-            Box::new(RareOnline { aliases: Some(OutgoingAliases::new(aliases)), ..RareOnline::default() })
-        }),
-    }
-}
-
-fn stored_will(
-    will: &mqtt_codec::Will,
-    client_identifier: &str,
-    user_name: Option<&str>,
-    revision: u64,
-) -> Will {
-    let mut properties = Vec::new();
-    will.properties.write_forwarded(&mut properties);
-    Will {
-        topic: will.topic.as_str().into(),
-        payload: will.payload.clone(),
-        properties: properties.into_boxed_slice(),
-        qos: will.qos,
-        retain: will.retain,
-        delay_seconds: will.delay_interval,
-        expiry_seconds: will.properties.message_expiry_interval,
-        share: None,
-        client_identifier: client_identifier.into(),
-        user_name: user_name.map(Into::into),
-        revision,
-    }
+    let limit = if refused.is_told() { maximum_packet_size(connect) } else { 0 };
+    let refusal = Refusal { version: connect.version, reason: refused.reason(), limit };
+    worker.tell_refused(Some(connect), transport.peer_address(), refusal.reason);
+    refuse(transport, refusal, Rc::clone(worker), permit);
 }
 
 /// Runs behind the mailbox: sees to what is due, and sleeps until something is.

@@ -129,7 +129,7 @@ impl Worker {
     /// Ends a session: its subscriptions, its messages, and a will that was still to be published.
     pub fn end_session(&self, key: SessionKey, now: Instant) {
         let Some(mut session) = self.sessions.borrow_mut().remove(key) else { return };
-        self.node.sessions.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+        self.node.session_places.leave();
         let hash = client_hash(session.client_identifier());
         session.subscriptions.keys().for_each(|filter| self.counters.held.unsubscribed(filter));
         // Members leave before their messages go back, so that no message comes to them again.

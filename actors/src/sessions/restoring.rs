@@ -17,7 +17,7 @@ use mqtt_codec::ProtocolVersion;
 use tokio::sync::Notify;
 use tracing::{info, warn};
 
-use super::actor::{SessionPlace, Sessions};
+use super::actor::Sessions;
 use super::store::{Home, Piece, StoreError, StoredSession};
 use crate::clock;
 use crate::worker::Worker;
@@ -98,7 +98,7 @@ impl Worker {
                 continue;
             }
             // Whatever the limit is now: they were taken in under an earlier one.
-            if let Some(place) = SessionPlace::take(&self.node, true) {
+            if let Some(place) = self.node.session_places.take(true) {
                 place.keep();
             }
             let (key, epoch) = {

@@ -86,7 +86,7 @@ pub(super) async fn check(node: &SimulatedNode) -> Result<(), Broken> {
 pub(super) fn check_nothing_remains(node: &SimulatedNode) -> Result<(), Broken> {
     let mut judge = Judge::default();
     judge.equal("network connections", node.shared.connections.load(Ordering::SeqCst), 0);
-    judge.equal("sessions", node.shared.sessions.load(Ordering::SeqCst), 0);
+    judge.equal("sessions", node.shared.session_places.held(), 0);
     judge.equal("messages waiting", node.ledger().queued, 0);
     judge.equal("bytes of messages waiting", counted_as_kept(node), 0);
     judge.equal("filters in the directory", node.shared.directory.filters(), 0);
@@ -104,7 +104,7 @@ pub(super) fn check_nothing_remains(node: &SimulatedNode) -> Result<(), Broken> 
 fn check_counts(node: &SimulatedNode, judge: &mut Judge) {
     let shared = &node.shared;
     let sessions = node.workers.iter().map(|worker| worker.sessions.borrow().len()).sum();
-    judge.equal("sessions counted", shared.sessions.load(Ordering::SeqCst), sessions);
+    judge.equal("sessions counted", shared.session_places.held(), sessions);
     let held = node.workers.iter().map(|worker| online(worker)).sum();
     judge.equal("connection actors", connections(node), held);
     let counted = shared.connections.load(Ordering::SeqCst) as u64;

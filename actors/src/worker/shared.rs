@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::time::Instant;
 
 use auth_actor::{Asker, Asking, Auth, Given, LivePolicy, NoAnswer, Question};
+use micro_mq_core::admission::SessionPlaces;
 use micro_mq_core::counters::Counters;
 use micro_mq_core::kept::NodeKept;
 use micro_mq_core::ledger::Ledger;
@@ -108,8 +109,8 @@ pub struct NodeShared {
     pub connections: AtomicUsize,
     /// Bytes of packets that are received in part.
     pub incomplete_packets: Arc<IncompletePackets>,
-    /// Sessions on all workers.
-    pub sessions: AtomicUsize,
+    /// Places for sessions, on all workers.
+    pub session_places: Arc<SessionPlaces>,
     /// Numbers the client identifiers that the node assigns.
     pub assigned: AtomicU64,
     /// Makes identifiers out of those numbers that nobody can guess.

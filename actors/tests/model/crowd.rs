@@ -1,8 +1,6 @@
 //! Thousands of members, groups and sessions: what one of them brings about costs the others nothing, counted by what the
 //! actors of the node do.
 
-use std::sync::atomic::Ordering;
-
 use micro_mq_actors::metrics::ActorKind;
 use micro_mq_actors::simulation::{SimulatedClient, SimulatedNode, Simulation};
 use micro_mq_core::settings::Settings;
@@ -74,7 +72,7 @@ async fn members_that_are_offline(node: &SimulatedNode) {
         members.into_iter().for_each(SimulatedClient::hang_up);
         node.settle().await;
     }
-    assert_eq!(node.shared().sessions.load(Ordering::SeqCst), MANY);
+    assert_eq!(node.shared().session_places.held(), MANY);
 }
 
 fn publishes(packets: &[Packet]) -> usize {

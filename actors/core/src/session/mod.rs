@@ -7,6 +7,7 @@ mod incoming;
 mod inflight;
 mod online;
 mod replay;
+mod silence;
 mod state;
 mod table;
 #[cfg(test)]
@@ -19,6 +20,7 @@ pub use frames::FrameCache;
 pub use incoming::IncomingIdentifiers;
 pub use online::{Online, OutgoingAliases, RareOnline, Reading, Requests, Touch};
 pub use replay::{QueueEnds, Replay, Replays};
+pub use silence::Silence;
 pub use state::{Absence, NEVER_EXPIRES, Outgoing, Parting, Session, Will};
 pub use table::SessionTable;
 pub use wakes::Wakes;

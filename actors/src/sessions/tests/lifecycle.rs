@@ -15,7 +15,6 @@ use micro_mq_core::timers::Timer;
 use mqtt_codec::{ProtocolVersion, QoS};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::clock;
@@ -68,7 +67,7 @@ impl Workers {
     /// A new session that a network connection holds.
     fn connect(&self, client_identifier: &str, expiry_interval: u32) -> SessionKey {
         let worker = self.own();
-        worker.node.sessions.fetch_add(1, Ordering::Relaxed);
+        worker.node.session_places.take(true).expect("it has one").keep();
         let mut sessions = worker.sessions.borrow_mut();
         let session = sessions.create(client_identifier, ProtocolVersion::V5);
         session.epoch = 7;
@@ -253,7 +252,7 @@ fn session_expiry() {
             found[at] = workers.exists(key);
         }
         assert_eq!(found, kept, "{expiry_interval}");
-        let sessions = workers.own().node.sessions.load(Ordering::Relaxed);
+        let sessions = workers.own().node.session_places.held();
         assert_eq!(sessions, usize::from(kept[2]));
         let expired = workers.own().counters.sessions_expired.get();
         assert_eq!(expired, u64::from(expiry_interval == 10));
@@ -342,7 +341,7 @@ async fn subscriptions_last_as_long_as_the_session() {
     workers.settle().await;
     assert_eq!((directory.workers("a"), directory.workers("b/x"), directory.workers("t")), (0, 0, 0));
     assert_eq!((workers.members(&near), workers.members(&far)), ((0, 0, 0), (0, 0, 0)));
-    assert_eq!(workers.own().node.sessions.load(Ordering::Relaxed), 0);
+    assert_eq!(workers.own().node.session_places.held(), 0);
 }
 
 /// A trie that was started anew is joined again for the groups whose home it is, by those who share one.

@@ -1,0 +1,213 @@
+//! What a CONNECT is told, and what it takes, under whatever circumstances.
+
+use std::num::{NonZeroU16, NonZeroU32};
+use std::sync::Arc;
+
+use mqtt_codec::{
+    ConnAck, Connect, Packet, ProtocolVersion, PublishProperties, QoS, ReasonCode, TopicName, Will,
+};
+
+use super::{Circumstances, Refused, Request, SessionPlaces, Terms, begin, hold, judge};
+use crate::kept::{NodeKept, kept_bytes};
+use crate::session::Session;
+use crate::testing::{Office, id, key, now, publication, session, wanted};
+use ProtocolVersion::{V5, V31, V311};
+
+/// A node that a client asks to be taken in by.
+struct Door {
+    office: Office,
+    kept: Arc<NodeKept>,
+    places: Arc<SessionPlaces>,
+    has_session: bool,
+    is_stopping: bool,
+    is_restored: bool,
+    revision: u64,
+}
+
+impl Door {
+    fn new() -> Self {
+        Self {
+            office: Office::new(),
+            kept: Arc::new(NodeKept::new(10_000)),
+            places: Arc::new(SessionPlaces::new(1)),
+            has_session: false,
+            is_stopping: false,
+            is_restored: true,
+            revision: 3,
+        }
+    }
+
+    /// A client whose login was judged under revision 3.
+    fn judge(&self, connect: &Connect) -> Result<Terms, Refused> {
+        let request = Request {
+            connect,
+            assigned: false,
+            user_name: Some("user"),
+            authentication_data: None,
+            revision: 3,
+        };
+        judge(
+            &request,
+            &Circumstances {
+                settings: &self.office.settings,
+                counters: &self.office.counters,
+                kept: &self.kept,
+                places: &self.places,
+                has_session: self.has_session,
+                is_stopping: self.is_stopping,
+                is_restored: self.is_restored,
+                revision: self.revision,
+            },
+        )
+    }
+
+    #[track_caller]
+    fn refuses(&self, connect: &Connect, expected: Refused) {
+        let before = (self.places.held(), kept_bytes(&self.kept, []));
+        assert_eq!(self.judge(connect).map(|_| ()), Err(expected));
+        assert_eq!((self.places.held(), kept_bytes(&self.kept, [])), before, "nothing is taken");
+    }
+}
+
+fn connect(version: ProtocolVersion, clean_start: bool) -> Connect {
+    Connect { clean_start, ..Connect::new(version, "client") }
+}
+
+fn with_will(payload_bytes: usize) -> Connect {
+    let will = Will {
+        qos: QoS::AtLeastOnce,
+        retain: false,
+        topic: TopicName::new("t").unwrap(),
+        payload: vec![b'x'; payload_bytes].into(),
+        delay_interval: 0,
+        properties: PublishProperties::default(),
+    };
+    Connect { will: Some(will), ..connect(V5, true) }
+}
+
+fn answer(terms: &Terms) -> &ConnAck {
+    match &terms.answer {
+        Packet::ConnAck(answer) => answer,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_refuses_in_its_order_and_takes_nothing() {
+    let mut door = Door::new();
+    door.refuses(&with_will(20_000), Refused::WillFull);
+    let _held = door.places.take(false);
+    door.refuses(&connect(V5, true), Refused::SessionsFull);
+    let mut smallest = connect(V5, true);
+    smallest.properties.maximum_packet_size = NonZeroU32::new(4);
+    door.refuses(&smallest, Refused::AnswerTooLarge);
+    door.revision = 4;
+    door.refuses(&smallest, Refused::Outdated);
+    door.is_restored = false;
+    door.refuses(&connect(V311, false), Refused::NotRestored);
+    door.is_stopping = true;
+    door.refuses(&connect(V311, false), Refused::Stopping);
+    let counters = &door.office.counters;
+    let counted = [&counters.wills_full, &counters.sessions_full, &counters.sessions_not_loaded];
+    assert_eq!(counted.map(|counter| counter.get()), [1, 1, 1]);
+}
+
+/// [MQTT-3.2.2-7] The reason code says whether it is worth coming again.
+#[test]
+fn what_a_refused_client_is_told() {
+    for refused in [Refused::Stopping, Refused::NotRestored, Refused::Outdated] {
+        assert_eq!((refused.reason(), refused.is_told()), (ReasonCode::ServerUnavailable, true));
+    }
+    assert_eq!(Refused::WillFull.reason(), ReasonCode::QuotaExceeded);
+    assert_eq!(Refused::SessionsFull.reason(), ReasonCode::QuotaExceeded);
+    assert!(!Refused::AnswerTooLarge.is_told());
+}
+
+#[test]
+fn a_client_that_has_a_session_finds_a_place_at_the_limit() {
+    let mut door = Door::new();
+    door.places.take(false).unwrap().keep();
+    door.has_session = true;
+    let terms = door.judge(&connect(V5, false)).unwrap();
+    assert_eq!(door.places.held(), 2);
+    drop(terms);
+    assert_eq!(door.places.held(), 1);
+}
+
+#[test]
+fn clean_sessions_are_taken_in_before_the_others_are_restored() {
+    let mut door = Door::new();
+    door.is_restored = false;
+    assert!(door.judge(&connect(V5, true)).is_ok() && door.judge(&connect(V311, true)).is_ok());
+    let mut lasting = connect(V5, true);
+    lasting.properties.session_expiry_interval = Some(1);
+    door.refuses(&lasting, Refused::NotRestored);
+}
+
+/// [MQTT-3.1.2-11.2] and what 3.x has in its place.
+#[test]
+fn how_long_a_session_lives() {
+    let mut door = Door::new();
+    door.office.settings.mqtt.session_expiry_interval_max_seconds = 100;
+    let check = |version, clean_start, asked, expected, told| {
+        let mut connect = connect(version, clean_start);
+        connect.properties.session_expiry_interval = asked;
+        let terms = door.judge(&connect).unwrap();
+        assert_eq!(terms.expiry_interval, expected);
+        assert_eq!(answer(&terms).properties.session_expiry_interval, told);
+    };
+    check(V5, true, None, 0, None);
+    check(V5, false, Some(50), 50, None);
+    check(V5, false, Some(101), 100, Some(100));
+    check(V311, true, None, 0, None);
+    check(V311, false, None, 100, None);
+    check(V31, false, None, 100, None);
+}
+
+#[test]
+fn the_keep_alive_is_the_nodes_where_the_client_wants_more() {
+    let mut door = Door::new();
+    door.office.settings.mqtt.server_keep_alive_seconds = 60;
+    let check = |version, asked, expected, told| {
+        let terms = door.judge(&Connect { keep_alive: asked, ..connect(version, true) }).unwrap();
+        assert_eq!((terms.keep_alive, answer(&terms).properties.server_keep_alive), (expected, told));
+    };
+    check(V5, 30, 30, None);
+    check(V5, 61, 60, Some(60));
+    check(V5, 0, 60, Some(60));
+    check(V311, 61, 61, None);
+}
+
+#[test]
+fn a_will_has_its_share_until_it_is_gone() {
+    let door = Door::new();
+    let terms = door.judge(&with_will(1000)).unwrap();
+    let will = terms.will.as_ref().unwrap();
+    assert_eq!(
+        (&*will.client_identifier, will.user_name.as_deref(), will.revision),
+        ("client", Some("user"), 3)
+    );
+    assert_eq!(kept_bytes(&door.kept, []), will.queued_bytes() as u64);
+    drop(terms);
+    assert_eq!(kept_bytes(&door.kept, []), 0);
+}
+
+#[test]
+fn a_session_goes_on_with_what_is_in_flight() {
+    let mut office = Office::new();
+    let mut session = session(60);
+    office.offer(&mut session, &publication("t", "x", QoS::AtLeastOnce), &wanted(QoS::AtLeastOnce));
+    session.online = None;
+    let mut connect = connect(V311, false);
+    connect.properties.receive_maximum = NonZeroU16::new(7);
+    let online = begin(&connect, 10, &office.settings, now(), now());
+    assert_eq!((online.inflight_max, online.keep_alive_seconds, online.version), (7, 10, V311));
+    let epoch = session.epoch;
+    hold(&mut session, online, 30, Some("user"), None);
+    assert_eq!((session.epoch, session.expiry_interval, session.user_name()), (epoch + 1, 30, Some("user")));
+    let outgoing = session.outgoing.as_ref().unwrap();
+    assert_eq!((outgoing.resend.front(), outgoing.inflight.on_wire()), (Some(&id(1)), 0));
+    let mut first = Session::new(key(1), "another", V5);
+    hold(&mut first, begin(&connect, 0, &office.settings, now(), now()), 0, None, None);
+    assert!(first.outgoing.is_none() && first.absence.is_none() && !first.is_durable());
+}
