@@ -1,7 +1,8 @@
 //! Messages that wait for a session, within limits of number and bytes.
 
 use mqtt_codec::QoS;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -46,15 +47,18 @@ pub struct Queued {
     pub identifiers: Identifiers,
     /// The shared subscription it came through.
     pub group: Option<GroupKey>,
+    /// Whether it was retained when a subscription began, and comes for that.
+    pub replayed: bool,
 }
 
-/// First in, first out.
+/// First in, first out, but for what was retained when a subscription began.
 #[derive(Debug, Default)]
 pub struct Queue {
-    waiting: VecDeque<Queued>,
+    /// By rising places.
+    waiting: VecDeque<(u64, Queued)>,
     bytes: usize,
-    /// How many were ever appended.
-    appended: u64,
+    /// Those among them that were retained when a subscription began: by topic name and place. None if there are none.
+    replayed: Option<Box<Replayed>>,
     /// When the first of them expires, or an earlier moment.
     earliest_expiry: Option<Instant>,
     swept_at: Option<Instant>,
@@ -82,11 +86,11 @@ impl Queue {
         self.bytes
     }
 
-    /// Appends.
-    pub fn push(&mut self, queued: Queued, kept: &Kept) {
+    /// Appends, at a place that is not before any other.
+    pub fn push(&mut self, place: u64, queued: Queued, kept: &Kept) {
+        debug_assert!(self.waiting.back().is_none_or(|(last, _)| *last <= place));
         self.count(&queued, kept);
-        self.appended += 1;
-        self.waiting.push_back(queued);
+        self.waiting.push_back((place, queued));
     }
 
     fn count(&mut self, queued: &Queued, kept: &Kept) {
@@ -97,41 +101,69 @@ impl Queue {
         self.earliest_expiry = [self.earliest_expiry, expiry].into_iter().flatten().min();
     }
 
-    /// Names the present end, for what is to come ahead of all that is appended from now on.
-    pub fn end(&self) -> u64 {
-        self.appended
-    }
-
-    /// Puts a message ahead of all that was appended since `end`, and behind everything else. False if too many others
-    /// would have to move for it.
-    pub fn insert(&mut self, end: u64, queued: Queued, kept: &Kept) -> bool {
+    /// Puts what was retained behind all with this place or one before, and ahead of everything else. False if too many
+    /// others would have to move for it.
+    pub fn insert(&mut self, place: u64, queued: Queued, kept: &Kept) -> bool {
         const MOVED_MAX: usize = 512;
-        let behind = (self.appended - end).min(self.waiting.len() as u64) as usize;
-        let ahead = self.waiting.len() - behind;
-        if ahead.min(behind) > MOVED_MAX {
+        let ahead = self.waiting.partition_point(|(other, _)| *other <= place);
+        if ahead.min(self.waiting.len() - ahead) > MOVED_MAX {
             return false;
         }
         self.count(&queued, kept);
-        self.waiting.insert(ahead, queued);
+        if queued.replayed {
+            self.replayed.get_or_insert_default().add(queued.message.topic(), place);
+        }
+        self.waiting.insert(ahead, (place, queued));
         true
     }
 
-    /// The message that waits longest.
-    #[inline]
-    pub fn front(&self) -> Option<&Queued> {
-        self.waiting.front()
+    /// The message that waits longest, and its place.
+    pub fn front(&self) -> Option<(u64, &Queued)> {
+        self.waiting.front().map(|(place, queued)| (*place, queued))
+    }
+
+    /// Whether something that was retained for this topic name waits before a place.
+    pub fn replays_before(&self, topic: &str, place: u64) -> bool {
+        self.replayed.as_ref().is_some_and(|replayed| replayed.is_any_before(topic, place))
+    }
+
+    /// Whether anything that was retained waits.
+    pub fn replays_any(&self) -> bool {
+        self.replayed.is_some()
+    }
+
+    fn forget_replayed(&mut self, place: u64, queued: &Queued) {
+        if queued.replayed
+            && let Some(replayed) = &mut self.replayed
+            && replayed.remove(queued.message.topic(), place)
+        {
+            self.replayed = None;
+        }
     }
 
     /// Takes the message that waits longest.
     pub fn pop(&mut self, kept: &Kept) -> Option<Queued> {
-        let queued = self.waiting.pop_front()?;
+        let (place, queued) = self.waiting.pop_front()?;
+        self.take_out(place, &queued, kept);
+        Some(queued)
+    }
+
+    /// Takes the message that was appended last, unless something retained waits behind it.
+    pub fn pop_last(&mut self, kept: &Kept) -> Option<Queued> {
+        self.waiting.back().filter(|(_, last)| !last.replayed)?;
+        let (place, queued) = self.waiting.pop_back()?;
+        self.take_out(place, &queued, kept);
+        Some(queued)
+    }
+
+    fn take_out(&mut self, place: u64, queued: &Queued, kept: &Kept) {
         kept.leave(&queued.message);
         kept.end_n(1, u64::from(queued.message.is_own()));
         self.bytes -= queued.message.queued_bytes();
+        self.forget_replayed(place, queued);
         if self.waiting.is_empty() {
             self.waiting = VecDeque::new();
         }
-        Some(queued)
     }
 
     /// Takes out what has expired; looks for it only if there may be any, and not too often.
@@ -143,7 +175,7 @@ impl Queue {
         }
         self.swept_at = Some(now);
         let expired = self.extract(kept, |waiting| waiting.message.publication().is_expired(now));
-        let left = self.waiting.iter().filter_map(|waiting| waiting.message.publication().expires_at);
+        let left = self.waiting.iter().filter_map(|(_, waiting)| waiting.message.publication().expires_at);
         self.earliest_expiry = left.min();
         expired
     }
@@ -151,16 +183,24 @@ impl Queue {
     /// Those waiting, in order.
     #[cfg(feature = "simulation")]
     pub fn iter(&self) -> impl Iterator<Item = &Queued> {
-        self.waiting.iter()
+        self.waiting.iter().map(|(_, queued)| queued)
     }
 
     /// Whether what is counted is there.
     #[cfg(feature = "simulation")]
     pub fn check(&self) -> Result<(), String> {
-        let bytes: usize = self.waiting.iter().map(|queued| queued.message.queued_bytes()).sum();
-        match self.bytes == bytes {
+        let bytes: usize = self.iter().map(|queued| queued.message.queued_bytes()).sum();
+        if self.bytes != bytes {
+            return Err(format!("{} bytes are counted in a queue of {bytes}", self.bytes));
+        }
+        let replayed = self.iter().filter(|queued| queued.replayed).count();
+        let noted = self.replayed.as_ref().map_or(0, |replayed| replayed.0.values().sum::<u32>());
+        if noted as usize != replayed {
+            return Err(format!("{noted} retained messages are noted in a queue of {replayed}"));
+        }
+        match self.waiting.iter().is_sorted_by_key(|(place, _)| *place) {
             true => Ok(()),
-            false => Err(format!("{} bytes are counted in a queue of {bytes}", self.bytes)),
+            false => Err("a queue is out of order".into()),
         }
     }
 
@@ -168,13 +208,14 @@ impl Queue {
     pub fn extract(&mut self, kept: &Kept, mut wanted: impl FnMut(&Queued) -> bool) -> Vec<Queued> {
         let mut out = Vec::new();
         let mut left = VecDeque::with_capacity(self.waiting.len());
-        for queued in std::mem::take(&mut self.waiting) {
+        for (place, queued) in std::mem::take(&mut self.waiting) {
             if wanted(&queued) {
                 kept.leave(&queued.message);
                 self.bytes -= queued.message.queued_bytes();
+                self.forget_replayed(place, &queued);
                 out.push(queued);
             } else {
-                left.push_back(queued);
+                left.push_back((place, queued));
             }
         }
         let own = out.iter().filter(|queued| queued.message.is_own()).count();
@@ -182,5 +223,37 @@ impl Queue {
         // One that is empty now holds no memory.
         self.waiting = if left.is_empty() { VecDeque::new() } else { left };
         out
+    }
+}
+
+/// How many retained messages wait, by the hash of their topic name and by place. Two topic names with one hash wait for
+/// each other's, which does no harm.
+#[derive(Debug, Default)]
+struct Replayed(BTreeMap<(u64, u64), u32>);
+
+impl Replayed {
+    fn hash(topic: &str) -> u64 {
+        rustc_hash::FxBuildHasher.hash_one(topic)
+    }
+
+    fn add(&mut self, topic: &str, place: u64) {
+        *self.0.entry((Self::hash(topic), place)).or_default() += 1;
+    }
+
+    /// Returns whether none is left.
+    fn remove(&mut self, topic: &str, place: u64) -> bool {
+        let at = (Self::hash(topic), place);
+        if let Some(waiting) = self.0.get_mut(&at) {
+            *waiting -= 1;
+            if *waiting == 0 {
+                self.0.remove(&at);
+            }
+        }
+        self.0.is_empty()
+    }
+
+    fn is_any_before(&self, topic: &str, place: u64) -> bool {
+        let topic = Self::hash(topic);
+        self.0.range((topic, 0)..(topic, place)).next().is_some()
     }
 }

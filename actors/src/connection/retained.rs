@@ -65,7 +65,7 @@ fn next_replays(session: &mut Session, epoch: Epoch, settings: &Settings) -> Vec
         return Vec::new();
     }
     let Some(first) = replays.pending.front() else {
-        if session.outgoing.as_ref().is_none_or(|outgoing| outgoing.held_at_most_once.is_empty()) {
+        if session.outgoing.as_ref().is_none_or(|outgoing| outgoing.has_passed_retained()) {
             session.replays = None;
         }
         return Vec::new();
@@ -212,7 +212,7 @@ fn send(
         if is_own || is_newer || retained.is_expired(desk.now) {
             continue;
         }
-        if !session.replay(&retained, &wanted, replay.ends, &mut Some(Arc::clone(message)), desk) {
+        if !session.replay(&retained, &wanted, replay.turn, &mut Some(Arc::clone(message)), desk) {
             return sent;
         }
     }

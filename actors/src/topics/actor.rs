@@ -297,7 +297,7 @@ impl TopicTrie {
                 let node = &self.worker.node;
                 let Subscription { options, identifier } = subscription;
                 let subscriber = Subscriber { session, identifier, options, since: Moment::default() };
-                let since = self.trie.insert_since(&filter, subscriber, |is_new| {
+                let (since, renews) = self.trie.insert_since(&filter, subscriber, |is_new| {
                     if is_new {
                         node.directory.add(&filter, self.worker.id);
                     }
@@ -306,7 +306,8 @@ impl TopicTrie {
                 });
                 self.worker.newest_subscription.set(since);
                 if replay && !node.retained_messages.is_empty() {
-                    let number = self.worker.replay(session, Arc::clone(&filter), subscription, since);
+                    let number =
+                        self.worker.replay(session, Arc::clone(&filter), subscription, (since, renews));
                     subscribe.note_replay(number);
                 }
                 if is_spent(budget, cost_of(&filter)) && !subscribe.filters.is_empty() {

@@ -140,6 +140,7 @@ impl Router {
                 retain: publication.retain,
                 identifiers: Identifiers::None,
                 group: Some(group.key),
+                replayed: false,
             };
             group.queue.push(queued, &payer, &ledger.kept);
         } else {

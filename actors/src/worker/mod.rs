@@ -33,9 +33,7 @@ use micro_mq_core::moment::Moment;
 use micro_mq_core::outbox::Outbox;
 use micro_mq_core::pool::{BatchPool, BufferPool};
 use micro_mq_core::protocol::Effects;
-use micro_mq_core::session::{
-    Desk, FrameCache, Offered, QueueEnds, Replay, SessionTable, Touch, Wakes, Wanted,
-};
+use micro_mq_core::session::{Desk, FrameCache, Offered, Replay, SessionTable, Touch, Turn, Wakes, Wanted};
 use micro_mq_core::subscriptions::Subscription;
 use micro_mq_core::timers::{Timer, Timers};
 use tokio::sync::Notify;
@@ -230,21 +228,20 @@ impl Worker {
         debug_assert!(offered.is_some(), "the caller looked the session up");
     }
 
-    /// Notes that retained messages are to be sent for a subscription. Returns its number among those of the session.
+    /// Notes that retained messages are to be sent for a subscription, which began at a moment, and whether the session
+    /// had it before. Returns its number among those of the session.
     pub fn replay(
         &self,
         key: SessionKey,
         filter: Arc<str>,
         subscription: Subscription,
-        since: Moment,
+        (since, renews): (Moment, bool),
     ) -> u64 {
         let mut sessions = self.sessions.borrow_mut();
         let Some(session) = sessions.get_mut(key) else { return 0 };
-        let ends = session.outgoing.as_ref().map_or_else(QueueEnds::default, |outgoing| QueueEnds {
-            at_most_once: outgoing.held_at_most_once.end(),
-            others: outgoing.queue.end(),
-        });
-        let replay = Replay { filter, subscription, after: None, since, ends };
+        let place = session.outgoing.as_ref().map_or(0, |outgoing| outgoing.appended);
+        let turn = Turn { place, renews };
+        let replay = Replay { filter, subscription, after: None, since, turn };
         // The network connection that subscribed may be gone, and another one hold the session.
         self.wakes.borrow_mut().touch(session.online.as_mut(), key);
         session.replays.get_or_insert_default().pending.push_back(replay)

@@ -1,6 +1,8 @@
 //! What stands before what, with real sockets and workers on threads of their own: retained messages before what is
 //! published behind a SUBSCRIBE, what an old network connection sent before a takeover, a will before the next birth.
 
+use std::num::NonZeroU16;
+
 use mqtt_codec::ProtocolVersion::{V5, V311};
 use mqtt_codec::QoS::{self, AtLeastOnce, AtMostOnce, ExactlyOnce};
 use mqtt_codec::{Connect, Disconnect, Packet, Publish, ReasonCode};
@@ -55,6 +57,33 @@ fn subscribe_and_publish_in_one_segment() {
                     assert_eq!(copies(&mut client, "new").await, expected, "{topic}");
                 }
             }
+        }
+    });
+}
+
+/// [MQTT-4.6.0-5] [MQTT-3.3.1-9] A reader that acknowledges slowly: what is published with QoS 0 waits for the retained
+/// message that waits for its receive maximum.
+#[test]
+fn a_slow_reader_gets_what_is_retained_first() {
+    on_nodes(settings(), async |node| {
+        let mut publisher = node.connect(V5, "publisher").await;
+        for topic in ["t/1", "t/2"] {
+            publisher.publish_packet(retained(topic, AtLeastOnce, topic)).await;
+        }
+        let mut asked = connect(V5, "slow");
+        asked.properties.receive_maximum = NonZeroU16::new(1);
+        let (mut slow, _) = node.connect_with(asked).await;
+        slow.subscribe("t/+", AtLeastOnce).await;
+        let first = slow.expect_payload("t/1").await;
+        publisher.publish("t/2", AtMostOnce, "live").await;
+        publisher.publish("t/1", AtMostOnce, "behind it").await;
+        publisher.ping().await;
+        slow.expect_nothing().await;
+        slow.acknowledge(&first).await;
+        let second = slow.take_payload("t/2").await;
+        assert!(second.retain);
+        for payload in ["live", "behind it"] {
+            assert!(!slow.expect_payload(payload).await.retain);
         }
     });
 }

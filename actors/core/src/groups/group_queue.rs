@@ -41,13 +41,14 @@ impl GroupQueue {
 
     /// The message that waits longest, and who pays for it.
     pub fn front(&self) -> Option<(&Queued, &Load)> {
-        Some((self.queue.front()?, &self.charges.front()?.payer))
+        Some((self.queue.front()?.1, &self.charges.front()?.payer))
     }
 
     /// Appends a message that a member was charged for.
     pub fn push(&mut self, queued: Queued, payer: &Load, kept: &Kept) {
         let bytes = queued.message.queued_bytes();
-        self.queue.push(queued, kept);
+        // Nothing retained has a place among them.
+        self.queue.push(0, queued, kept);
         match self.charges.back_mut().filter(|last| Arc::ptr_eq(&last.payer, payer)) {
             Some(last) => {
                 last.messages += 1;
@@ -156,6 +157,7 @@ mod tests {
             retain: false,
             identifiers: Identifiers::None,
             group: None,
+            replayed: false,
         }
     }
 

@@ -65,19 +65,27 @@ impl Subscribers {
         }
     }
 
+    /// Returns whether the session had one.
     #[inline]
-    fn insert(&mut self, subscriber: Subscriber) {
+    fn insert(&mut self, subscriber: Subscriber) -> bool {
         match self {
             Self::None => *self = Self::One(subscriber),
-            Self::One(one) if one.session == subscriber.session => one.replace(subscriber),
+            Self::One(one) if one.session == subscriber.session => {
+                one.replace(subscriber);
+                return true;
+            }
             Self::One(one) => {
                 *self = Self::Many(Box::new(Many { list: vec![*one, subscriber], index: None }))
             }
             Self::Many(many) => match many.position(subscriber.session) {
-                Some(at) => many.list[at].replace(subscriber),
+                Some(at) => {
+                    many.list[at].replace(subscriber);
+                    return true;
+                }
                 None => many.push(subscriber),
             },
         }
+        false
     }
 
     #[inline]
@@ -264,18 +272,19 @@ impl Trie {
         (removed, gone)
     }
 
-    /// Adds or replaces a subscription; `since` says when it begins, told whether the filter is new here. Returns that.
+    /// Adds or replaces a subscription; `since` says when it begins, told whether the filter is new here. Returns that, and
+    /// whether it replaces one.
     #[inline]
     pub fn insert_since(
         &mut self,
         filter: &Arc<str>,
         subscriber: Subscriber,
         since: impl FnOnce(bool) -> Moment,
-    ) -> Moment {
+    ) -> (Moment, bool) {
         let entry = self.entry(filter);
         let since = since(entry.is_empty());
-        entry.subscribers.insert(Subscriber { since, ..subscriber });
-        since
+        let renews = entry.subscribers.insert(Subscriber { since, ..subscriber });
+        (since, renews)
     }
 
     /// Adds a shared group. Returns whether the filter is new here.

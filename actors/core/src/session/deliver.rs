@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use super::frames::{FrameCache, Sending};
 use super::inflight::{Entry, Owed};
-use super::replay::QueueEnds;
+use super::retained_first::has_room_for_at_most_once;
 use super::state::{Outgoing, Session};
 use crate::ids::GroupKey;
 use crate::ledger::{DropReason, Ledger};
@@ -68,7 +68,7 @@ pub enum Acknowledged {
 }
 
 impl Session {
-    fn dropped(&mut self, reason: DropReason, own: bool, desk: &Desk<'_>) -> Offered {
+    pub(super) fn dropped(&mut self, reason: DropReason, own: bool, desk: &Desk<'_>) -> Offered {
         self.tally.drop_n(reason, 1);
         desk.ledger.drop_n(reason, 1, own);
         Offered::Dropped(reason)
@@ -84,14 +84,11 @@ impl Session {
     ) -> Offered {
         self.tally.matched += 1;
         let qos = publication.qos.min(wanted.qos);
-        if self.replays.is_some() && self.online.is_some() {
-            let is_held = self.holds(publication, wanted.group);
-            let waits_apart = is_apart(qos, desk.settings);
-            if waits_apart && (is_held || self.holds_at_most_once()) {
-                return self.hold_at_most_once(queued(publication, qos, wanted, stored), desk);
-            } else if is_held {
-                return self.enqueue(queued(publication, qos, wanted, stored), desk);
-            }
+        if self.replays.is_some()
+            && self.online.is_some()
+            && let Some(held) = self.hold_for_retained(publication, qos, wanted, stored, desk)
+        {
+            return held;
         }
         if qos == QoS::AtMostOnce && !self.queues_at_most_once(desk.settings) {
             return self.send_at_most_once(publication, wanted, desk);
@@ -106,126 +103,6 @@ impl Session {
             return self.send(publication, qos, wanted.retain, &wanted.identifiers, kept, desk);
         }
         self.enqueue(queued(publication, qos, wanted, stored), desk)
-    }
-
-    /// Takes a retained message for a new subscription: it is sent, or waits ahead of what was published behind that.
-    /// False, and nothing is counted, if there is no room for it.
-    pub fn replay(
-        &mut self,
-        publication: &Publication<'_>,
-        wanted: &Wanted,
-        ends: QueueEnds,
-        stored: &mut Option<Arc<StoredMessage>>,
-        desk: &mut Desk<'_>,
-    ) -> bool {
-        let qos = publication.qos.min(wanted.qos);
-        if !self.has_room_ahead(publication, qos, desk.settings, desk.ledger) {
-            return self.enqueue_ahead(queued(publication, qos, wanted, stored), ends, desk);
-        }
-        self.tally.matched += 1;
-        desk.ledger.match_n(1, publication.is_own());
-        desk.frames.forget();
-        if qos == QoS::AtMostOnce {
-            self.send_at_most_once(publication, wanted, desk);
-        } else {
-            let keep = self.is_durable();
-            let kept = keep.then(|| Box::new(queued(publication, qos, wanted, stored)));
-            self.send(publication, qos, wanted.retain, &wanted.identifiers, kept, desk);
-        }
-        desk.frames.forget();
-        true
-    }
-
-    fn enqueue_ahead(&mut self, queued: Queued, ends: QueueEnds, desk: &mut Desk<'_>) -> bool {
-        let kept = &desk.ledger.kept;
-        let own = queued.message.is_own();
-        let has_room = self.has_queue_room(queued.qos, queued.message.queued_bytes(), desk);
-        let outgoing = self.outgoing.as_mut().filter(|_| has_room);
-        let is_kept = outgoing.is_some_and(|outgoing| match is_apart(queued.qos, desk.settings) {
-            true => outgoing.held_at_most_once.insert(ends.at_most_once, queued, kept),
-            false => outgoing.queue.insert(ends.others, queued, kept),
-        });
-        if is_kept {
-            self.tally.matched += 1;
-            desk.ledger.match_n(1, own);
-        }
-        is_kept
-    }
-
-    fn has_queue_room(&self, qos: QoS, bytes: usize, desk: &Desk<'_>) -> bool {
-        let limits = &desk.settings.session;
-        let messages = self.beside_queue((0, 0)).0;
-        let fits = self.outgoing.as_ref().is_none_or(|outgoing| {
-            outgoing.queued() + messages < limits.queue_messages_max && self.fits(outgoing, bytes, limits)
-        });
-        fits && desk.ledger.kept.has_room_for(qos, bytes)
-    }
-
-    /// Keeps QoS 0 until what was retained before it is sent. No older one is dropped in its place.
-    fn hold_at_most_once(&mut self, queued: Queued, desk: &mut Desk<'_>) -> Offered {
-        let bytes = queued.message.queued_bytes();
-        if !self.has_queue_room(queued.qos, bytes, desk) {
-            let is_node_full = !desk.ledger.kept.has_room_for(queued.qos, bytes);
-            let reason = if is_node_full { DropReason::NodeQueueFull } else { DropReason::QueueFull };
-            return self.dropped(reason, queued.message.is_own(), desk);
-        }
-        let will = self.will.as_deref();
-        let outgoing = self.outgoing.get_or_insert_with(|| Outgoing::beside(will));
-        outgoing.held_at_most_once.push(queued, &desk.ledger.kept);
-        Offered::Queued
-    }
-
-    /// Whether a message waits until what was retained before it is sent. Those of groups do not: nothing is retained for
-    /// a shared subscription.
-    fn holds(&self, publication: &Publication<'_>, group: Option<GroupKey>) -> bool {
-        group.is_none() && self.replays.as_ref().is_some_and(|replays| replays.hold(publication))
-    }
-
-    /// Whether QoS 0 waits until what was retained before it is sent; what comes behind waits behind it.
-    fn holds_at_most_once(&self) -> bool {
-        self.outgoing.as_ref().is_some_and(|outgoing| !outgoing.held_at_most_once.is_empty())
-    }
-
-    /// Whether all that comes before retained messages is sent: what waits, if anything does, waits for those.
-    pub fn is_through_to_replays(&self) -> bool {
-        self.outgoing.as_ref().is_none_or(|outgoing| {
-            outgoing.resend.is_empty()
-                && self.is_held(outgoing.queue.front())
-                && self.is_held(outgoing.held_at_most_once.front())
-        })
-    }
-
-    fn is_held(&self, first: Option<&Queued>) -> bool {
-        first.is_none_or(|first| self.holds(&first.message.publication(), first.group))
-    }
-
-    fn has_room_ahead(
-        &self,
-        publication: &Publication<'_>,
-        qos: QoS,
-        settings: &Settings,
-        ledger: &Ledger,
-    ) -> bool {
-        let Some(online) = &self.online else { return false };
-        let waiting = online.outbox.waiting_bytes();
-        if qos == QoS::AtMostOnce {
-            return has_room_for_at_most_once(waiting, publication, settings)
-                && self.outgoing.as_ref().is_none_or(|outgoing| match is_apart(qos, settings) {
-                    true => self.is_held(outgoing.held_at_most_once.front()),
-                    false => self.is_held(outgoing.queue.front()),
-                });
-        }
-        let kept_bytes = if self.is_durable() { publication.queued_bytes() } else { 0 };
-        waiting < settings.node.outbox_bytes_max
-            && online.inflight_max > 0
-            && (kept_bytes == 0 || ledger.kept.has_room(kept_bytes))
-            && self.outgoing.as_ref().is_none_or(|outgoing| {
-                outgoing.resend.is_empty()
-                    && self.is_held(outgoing.queue.front())
-                    && outgoing.inflight.has_place(online.inflight_max)
-                    // One at a time always, or what waits for it would fill the place that it needs.
-                    && (outgoing.inflight.is_empty() || self.fits(outgoing, kept_bytes, &settings.session))
-            })
     }
 
     /// Whether QoS 0 waits in the queue: while the session is offline, and then behind what waits from that time.
@@ -275,7 +152,7 @@ impl Session {
                 })
     }
 
-    fn fits(&self, outgoing: &Outgoing, bytes: usize, limits: &SessionSettings) -> bool {
+    pub(super) fn fits(&self, outgoing: &Outgoing, bytes: usize, limits: &SessionSettings) -> bool {
         fits(outgoing, self.beside_queue((0, 0)).1, bytes, self.queue_bytes_max(limits))
     }
 
@@ -285,13 +162,13 @@ impl Session {
 
     /// Messages and bytes that count as what waits for the client though they are not in its session: those of groups that
     /// it pays for, less what it was `paid` for and gets now.
-    fn beside_queue(&self, (paid_messages, paid_bytes): (usize, usize)) -> (usize, usize) {
+    pub(super) fn beside_queue(&self, (paid_messages, paid_bytes): (usize, usize)) -> (usize, usize) {
         let Some(load) = &self.load else { return (0, 0) };
         let (messages, bytes) = load.in_groups();
         (messages.saturating_sub(paid_messages), bytes.saturating_sub(paid_bytes))
     }
 
-    fn send_at_most_once(
+    pub(super) fn send_at_most_once(
         &mut self,
         publication: &Publication<'_>,
         wanted: &Wanted,
@@ -324,7 +201,7 @@ impl Session {
     }
 
     /// Sends a QoS 1 or 2 message for the first time; the caller made sure that there is room.
-    fn send(
+    pub(super) fn send(
         &mut self,
         publication: &Publication<'_>,
         qos: QoS,
@@ -354,7 +231,7 @@ impl Session {
     }
 
     /// Puts a message behind those that wait already, within the limits of the session's queue.
-    fn enqueue(&mut self, queued: Queued, desk: &mut Desk<'_>) -> Offered {
+    pub(super) fn enqueue(&mut self, queued: Queued, desk: &mut Desk<'_>) -> Offered {
         let limits = &desk.settings.session;
         let (bytes, bytes_max) = (queued.message.queued_bytes(), self.queue_bytes_max(limits));
         let mut outgoing = self.outgoing.take().unwrap_or_else(|| Outgoing::beside(self.will.as_deref()));
@@ -377,6 +254,13 @@ impl Session {
             }
             refused = why_not(&outgoing);
         }
+        while refused == Some(DropReason::QueueFull)
+            && qos > QoS::AtMostOnce
+            && let Some(last) = outgoing.held_at_most_once.pop_last(kept)
+        {
+            self.dropped(DropReason::QueueFull, last.message.is_own(), desk);
+            refused = why_not(&outgoing);
+        }
         let mut given_up = 0;
         while let Some(reason) = refused
             && limits.queue_overflow == QueueOverflow::DropOldest
@@ -389,7 +273,8 @@ impl Session {
             refused = why_not(&outgoing);
         }
         if refused.is_none() {
-            outgoing.queue.push(queued, kept);
+            let place = outgoing.next_place();
+            outgoing.queue.push(place, queued, kept);
         }
         self.outgoing = Some(outgoing);
         refused.map_or(Offered::Queued, |reason| self.dropped(reason, own, desk))
@@ -398,7 +283,22 @@ impl Session {
     /// Sends what waits, as far as the client's receive maximum and the outbox have room: first what has to be sent
     /// again, then the queue. Returns whether anything was appended.
     pub fn pump(&mut self, desk: &mut Desk<'_>) -> bool {
-        let mut appended = self.replays.is_some() && self.pump_at_most_once(desk);
+        if self.replays.is_none() {
+            return self.pump_queue(desk);
+        }
+        let mut appended = false;
+        loop {
+            appended |= self.pump_at_most_once(desk);
+            if !self.pump_queue(desk) {
+                return appended;
+            }
+            // What was retained and is sent now may be what others wait for.
+            appended = true;
+        }
+    }
+
+    fn pump_queue(&mut self, desk: &mut Desk<'_>) -> bool {
+        let mut appended = false;
         while let Some(online) = &self.online {
             let Some(outgoing) = &mut self.outgoing else { break };
             if online.outbox.waiting_bytes() >= desk.settings.node.outbox_bytes_max {
@@ -417,43 +317,33 @@ impl Session {
                 outgoing.resend.pop_front();
                 self.send_again(identifier, desk);
             } else {
-                let Some(first) = outgoing.queue.front() else { break };
-                let message = first.message.publication();
-                let is_held = first.group.is_none()
-                    && self.replays.as_ref().is_some_and(|replays| replays.hold(&message));
-                if is_held || !(window || first.qos == QoS::AtMostOnce) {
+                let Some((place, first)) = self.outgoing.as_ref().and_then(|outgoing| outgoing.queue.front())
+                else {
+                    break;
+                };
+                if !(window || first.qos == QoS::AtMostOnce) {
                     break;
                 }
-                let queued = outgoing.queue.pop(&desk.ledger.kept).expect("there is a first");
-                self.send_queued(queued, desk);
+                if self.replays.is_some() && self.waits_for_retained(place, first, desk.settings) {
+                    break;
+                }
+                let waiting = online.outbox.waiting_bytes();
+                // What is retained is not dropped for want of room.
+                if first.replayed
+                    && !has_room_for_at_most_once(waiting, &first.message.publication(), desk.settings)
+                {
+                    break;
+                }
+                let queued =
+                    self.outgoing.as_mut().and_then(|outgoing| outgoing.queue.pop(&desk.ledger.kept));
+                self.send_queued(queued.expect("there is a first"), desk);
             }
             appended = true;
         }
         appended
     }
 
-    /// The same for QoS 0 that waited for retained messages, as far as these are sent.
-    fn pump_at_most_once(&mut self, desk: &mut Desk<'_>) -> bool {
-        let mut appended = false;
-        while let (Some(online), Some(outgoing)) = (&self.online, &self.outgoing)
-            && let Some(first) = outgoing.held_at_most_once.front()
-        {
-            let message = first.message.publication();
-            let waiting = online.outbox.waiting_bytes();
-            if self.holds(&message, first.group)
-                || !has_room_for_at_most_once(waiting, &message, desk.settings)
-            {
-                break;
-            }
-            let queued =
-                self.outgoing.as_mut().and_then(|outgoing| outgoing.held_at_most_once.pop(&desk.ledger.kept));
-            self.send_queued(queued.expect("there is a first"), desk);
-            appended = true;
-        }
-        appended
-    }
-
-    fn send_queued(&mut self, queued: Queued, desk: &mut Desk<'_>) {
+    pub(super) fn send_queued(&mut self, queued: Queued, desk: &mut Desk<'_>) {
         desk.frames.forget();
         let message = Arc::clone(&queued.message);
         let publication = message.publication();
@@ -595,6 +485,10 @@ impl Session {
             outgoing.inflight.forget_wire();
             outgoing.resend = outgoing.inflight.identifiers().into();
             outgoing.releases_first = false;
+            outgoing.resends_retained = outgoing.inflight.kept().any(|kept| kept.replayed);
+            if outgoing.resends_retained {
+                self.replays.get_or_insert_default();
+            }
         }
     }
 
@@ -632,16 +526,6 @@ impl Session {
         }
     }
 
-    /// The network connection is gone, and with it the QoS 0 that waited for retained messages.
-    pub fn drop_held_at_most_once(&mut self, ledger: &Ledger) {
-        let Some(outgoing) = &mut self.outgoing else { return };
-        let held = outgoing.held_at_most_once.extract(&ledger.kept, |_| true);
-        for queued in held {
-            self.tally.drop_n(DropReason::ConnectionClosed, 1);
-            ledger.drop_n(DropReason::ConnectionClosed, 1, queued.message.is_own());
-        }
-    }
-
     /// The session ends: what still waits for it is dropped.
     pub fn drop_waiting(&mut self, ledger: &Ledger) {
         if let Some(mut outgoing) = self.outgoing.take() {
@@ -660,17 +544,6 @@ impl Session {
             }
         }
     }
-}
-
-/// Whether messages wait for retained ones beside the queue: QoS 0, unless that waits in the queue for sessions that are
-/// offline, and so in order with the others.
-fn is_apart(qos: QoS, settings: &Settings) -> bool {
-    qos == QoS::AtMostOnce && !settings.session.queue_qos0_offline
-}
-
-/// One message is always taken, however large: a limit below its size must not make it undeliverable.
-fn has_room_for_at_most_once(waiting: usize, publication: &Publication<'_>, settings: &Settings) -> bool {
-    waiting == 0 || waiting + publication.stored_bytes() <= settings.node.outbox_bytes_max
 }
 
 /// Whether so many more bytes find room. One message always does: a limit below its size must not make it undeliverable.
@@ -693,5 +566,6 @@ pub fn queued(
         retain: wanted.retain,
         identifiers: wanted.identifiers.clone(),
         group: wanted.group,
+        replayed: false,
     }
 }

@@ -27,24 +27,25 @@ pub struct Replay {
     pub after: Option<Arc<str>>,
     /// When it was made: what is retained since then comes by itself.
     pub since: Moment,
-    /// The ends of the session's queues then: what is retained comes ahead of all that waits behind them.
-    pub ends: QueueEnds,
+    /// Where what is retained belongs among what waits for the client.
+    pub turn: Turn,
 }
 
-/// Ends of the queues of a session.
+/// Where what is retained for a subscription belongs among what waits for its client.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct QueueEnds {
-    /// Of the QoS 0 that waits for retained messages.
-    pub at_most_once: u64,
-    /// Of all else.
-    pub others: u64,
+pub struct Turn {
+    /// The last place in the session's queues when the subscription began: it comes ahead of all that waits behind it.
+    pub place: u64,
+    /// Whether the client subscribes anew to what it had. What waits then may be what the retained messages replaced.
+    pub renews: bool,
 }
 
 impl Replay {
-    /// Whether a message was published behind the subscription's moment, and what was retained for its topic name is
-    /// still to be sent.
-    fn is_before(&self, publication: &Publication<'_>) -> bool {
+    /// Whether a message with this place was published behind the subscription's moment, and what was retained for its
+    /// topic name is still to be sent.
+    fn is_before(&self, publication: &Publication<'_>, place: u64) -> bool {
         publication.stamp > self.since.stamp()
+            && place > self.turn.place
             && self.after.as_deref().is_none_or(|after| publication.topic > after)
             && matches(&self.filter, publication.topic)
     }
@@ -184,12 +185,15 @@ pub struct Replays {
 }
 
 impl Replays {
-    /// Whether a message has to wait until something that was retained before it is sent.
-    pub fn hold(&self, publication: &Publication<'_>) -> bool {
+    /// Whether a message has to wait at its place until something that was retained before it is fetched.
+    pub fn hold(&self, publication: &Publication<'_>, place: u64) -> bool {
         if self.pending.len() > COMPARED_MAX {
-            return self.pending.front().is_some_and(|first| publication.stamp > first.since.stamp());
+            return self
+                .pending
+                .front()
+                .is_some_and(|first| publication.stamp > first.since.stamp() && place > first.turn.place);
         }
-        self.pending.iter().any(|replay| replay.is_before(publication))
+        self.pending.iter().any(|replay| replay.is_before(publication, place))
     }
 }
 
@@ -206,7 +210,7 @@ mod tests {
             subscription,
             after: None,
             since: Moment::at(10),
-            ends: QueueEnds::default(),
+            turn: Turn { place: 3, renews: false },
         }
     }
 
@@ -262,14 +266,16 @@ mod tests {
         let mut replays = Replays::default();
         replays.pending.push_back(replay("a/+"));
         let message = |topic, stamp| Publication { stamp, ..publication(topic, "x", QoS::AtMostOnce) };
-        assert!(replays.hold(&message("a/m", 11)));
-        assert!(!replays.hold(&message("a/m", 10)), "it was published before");
-        assert!(!replays.hold(&message("b/m", 11)), "it does not match");
+        assert!(replays.hold(&message("a/m", 11), 4));
+        assert!(!replays.hold(&message("a/m", 10), 4), "it was published before");
+        assert!(!replays.hold(&message("a/m", 11), 3), "it waited before");
+        assert!(!replays.hold(&message("b/m", 11), 4), "it does not match");
         replays.pending.front_mut().unwrap().after = Some("a/m".into());
-        assert!(!replays.hold(&message("a/m", 11)));
-        assert!(replays.hold(&message("a/n", 11)));
+        assert!(!replays.hold(&message("a/m", 11), 4));
+        assert!(replays.hold(&message("a/n", 11), 4));
         (0..COMPARED_MAX).for_each(|number| _ = replays.pending.push_back(replay(&number.to_string())));
-        assert!(replays.hold(&message("b/m", 11)), "there are too many to compare with");
-        assert!(!replays.hold(&message("b/m", 10)));
+        assert!(replays.hold(&message("b/m", 11), 4), "there are too many to compare with");
+        assert!(!replays.hold(&message("b/m", 10), 4));
+        assert!(!replays.hold(&message("b/m", 11), 3));
     }
 }

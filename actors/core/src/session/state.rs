@@ -64,10 +64,14 @@ pub struct Outgoing {
     pub queue: Queue,
     /// QoS 0 that waits until what was retained before it is sent; beside the others, which may wait for the client.
     pub held_at_most_once: Queue,
+    /// How many messages were ever appended to those two. Each has its number as its place.
+    pub appended: u64,
     /// Those in flight that are still to be sent again on this network connection, in order.
     pub resend: VecDeque<PacketIdentifier>,
     /// Whether the PUBRELs among them were brought forward, since the client's receive maximum does not hold them back.
     pub releases_first: bool,
+    /// Whether what was retained as a subscription began was among them.
+    pub resends_retained: bool,
     /// Bytes of the messages kept for those in flight.
     pub inflight_bytes: usize,
     /// Bytes of the will, which waits for its client's end and counts as what waits for the client.
@@ -96,6 +100,28 @@ impl Outgoing {
     #[inline]
     pub fn bytes(&self) -> usize {
         self.queue.bytes() + self.held_at_most_once.bytes() + self.inflight_bytes
+    }
+
+    /// The place of a message that is appended now.
+    pub fn next_place(&mut self) -> u64 {
+        self.appended += 1;
+        self.appended
+    }
+
+    /// Whether all that waits comes behind a place.
+    pub fn is_through(&self, place: u64) -> bool {
+        let is_behind = |queue: &Queue| queue.front().is_none_or(|(first, _)| first > place);
+        self.resend.is_empty() && is_behind(&self.queue) && is_behind(&self.held_at_most_once)
+    }
+
+    /// Whether retained messages that were sent before are still to be sent again.
+    pub fn is_resending_retained(&self) -> bool {
+        self.resends_retained && !self.resend.is_empty()
+    }
+
+    /// Whether no retained message waits, nor what comes behind one.
+    pub fn has_passed_retained(&self) -> bool {
+        self.held_at_most_once.is_empty() && !self.queue.replays_any() && !self.is_resending_retained()
     }
 
     /// Whether what a packet identifier in flight waits for is the PUBCOMP to a PUBREL.

@@ -6,4 +6,5 @@ mod limits;
 mod model;
 mod queue;
 mod resume;
+mod retained_first;
 mod state;

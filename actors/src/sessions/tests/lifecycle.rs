@@ -393,13 +393,14 @@ async fn messages_of_a_session_that_ends() {
         retain: false,
         identifiers: Identifiers::None,
         group,
+        replayed: false,
     };
     let ledger = Arc::clone(&workers.own().ledger);
     workers.with(leaving, |session| {
         session.online = None;
         let outgoing = session.outgoing.get_or_insert_default();
-        outgoing.queue.push(queued(Some(group)), &ledger.kept);
-        outgoing.queue.push(queued(None), &ledger.kept);
+        outgoing.queue.push(0, queued(Some(group)), &ledger.kept);
+        outgoing.queue.push(0, queued(None), &ledger.kept);
     });
     workers.own().end_session(leaving, workers.now);
     workers.settle().await;

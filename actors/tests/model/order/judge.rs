@@ -8,10 +8,8 @@
 //! - what one client publishes, wills included, comes in order, QoS 0 and the others each for themselves [MQTT-4.6.0-5];
 //! - nothing comes that was published behind the UNSUBSCRIBE [MQTT-3.10.4-2].
 //!
-//! Not judged: the order of what different clients publish, which MQTT leaves open; QoS 0 that overtakes what has to be
-//! acknowledged and waits for its place, be that published or retained; and what is on its way between workers while its
-//! subscriber subscribes anew: it belongs to the subscription as it was, must not be lost, and may come behind what the new
-//! SUBSCRIBE brings as a retained message.
+//! Not judged: the order of what different clients publish and nobody has seen before the other, which MQTT leaves open;
+//! and QoS 0 that overtakes what was published before it, has to be acknowledged and waits for its place.
 
 use std::collections::BTreeMap;
 
@@ -205,10 +203,6 @@ impl Case<'_> {
                 return Err(format!("a second retained message: {received:?} after {other:?}"));
             }
             let Some(live) = other.message.filter(|_| !other.is_replay) else { continue };
-            // QoS 0 waits for no place among the unacknowledged, and overtakes what does.
-            if other.qos == QoS::AtMostOnce && received.qos > QoS::AtMostOnce {
-                continue;
-            }
             if request == self.first() || history.is_asked_before(request, live) {
                 return Err(format!("a retained message behind live ones: {received:?} after {other:?}"));
             }
@@ -242,7 +236,7 @@ impl Case<'_> {
             if !other.is_replay && is_of_one && is_one_class && message < earlier {
                 return Err(format!("out of order: {received:?} after {other:?} [MQTT-4.6.0-5]"));
             }
-            if is_first && history.is_before(message, earlier) {
+            if other.is_replay && history.is_before(message, earlier) {
                 return Err(format!("superseded: {received:?} after {other:?}"));
             }
         }

@@ -30,6 +30,7 @@ fn queued() -> Queued {
         retain: false,
         identifiers: Identifiers::None,
         group: None,
+        replayed: false,
     }
 }
 

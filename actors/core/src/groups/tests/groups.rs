@@ -423,6 +423,7 @@ fn queued(payload: &str) -> Queued {
         retain: false,
         identifiers: Identifiers::None,
         group: None,
+        replayed: false,
     }
 }
 

@@ -17,7 +17,7 @@ use crate::moment::Moment;
 use crate::protocol::Stepped;
 use crate::protocol::effects::{COST_OF_PACKET, Change, Granted};
 use crate::protocol::tests::Client;
-use crate::session::{QueueEnds, Replay};
+use crate::session::{Replay, Turn};
 use crate::subscriptions::Subscription;
 use crate::testing::{id, options};
 
@@ -251,7 +251,7 @@ fn unsubscribe() {
             subscription,
             after: None,
             since: Moment::default(),
-            ends: QueueEnds::default(),
+            turn: Turn::default(),
         });
     }
     replays.pending.answer_all();

@@ -4,14 +4,10 @@ use mqtt_codec::{Packet, ProtocolVersion, QoS};
 use std::sync::Arc;
 
 use crate::ledger::DropReason;
-use crate::message::Publication;
-use crate::moment::Moment;
 use crate::queue::Identifiers;
 use crate::session::deliver::{Offered, Wanted};
-use crate::session::replay::{QueueEnds, Replay};
 use crate::session::state::Session;
-use crate::subscriptions::Subscription;
-use crate::testing::{Office, group, key, online, options, publication, session, summary, wanted};
+use crate::testing::{Office, group, key, online, publication, session, summary, wanted};
 use QoS::{AtLeastOnce, AtMostOnce, ExactlyOnce};
 
 /// [MQTT-3.8.4-8] The lower of the two QoS is sent.
@@ -135,7 +131,7 @@ fn what_waits_is_shared() {
     let stored = stored.expect("the first that queued it stored it");
     for session in &sessions {
         let front = session.outgoing.as_ref().and_then(|outgoing| outgoing.queue.front());
-        assert!(Arc::ptr_eq(&front.unwrap().message, &stored));
+        assert!(Arc::ptr_eq(&front.unwrap().1.message, &stored));
     }
 }
 
@@ -153,73 +149,6 @@ fn what_may_be_sent_again_is_kept() {
         let bytes = session.outgoing.as_ref().unwrap().inflight_bytes;
         assert_eq!(bytes, if kept { message.queued_bytes() } else { 0 });
     }
-}
-
-/// A subscription begins at one moment: what was retained then goes ahead of what is published behind it, whatever the
-/// QoS, and what is published to other topic names waits for neither.
-#[test]
-fn what_is_published_behind_a_subscription_waits_for_what_was_retained() {
-    let (mut office, mut session) = (Office::new(), session(60));
-    let subscription = Subscription { options: options(ExactlyOnce), identifier: 0 };
-    let since = Moment::at(10);
-    let replay = Replay { filter: "t".into(), subscription, after: None, since, ends: QueueEnds::default() };
-    session.replays.get_or_insert_default().pending.push_back(replay);
-    let message = |topic, qos, stamp| Publication { stamp, ..publication(topic, "x", qos) };
-    assert_eq!(office.offer(&mut session, &message("u", AtMostOnce, 11), &wanted(AtMostOnce)), Offered::Sent);
-    assert_eq!(
-        office.offer(&mut session, &message("t", AtLeastOnce, 10), &wanted(AtLeastOnce)),
-        Offered::Sent
-    );
-    for qos in [AtMostOnce, AtLeastOnce, ExactlyOnce] {
-        assert_eq!(office.offer(&mut session, &message("t", qos, 11), &wanted(qos)), Offered::Queued);
-    }
-    // In their order, so this one waits too.
-    assert_eq!(
-        office.offer(&mut session, &message("u", AtMostOnce, 13), &wanted(AtMostOnce)),
-        Offered::Queued
-    );
-    let sent = session.outgoing.as_ref().unwrap().inflight.len();
-    assert!(!session.pump(&mut office.desk()));
-    assert!(session.is_through_to_replays());
-    let retained = message("t", AtLeastOnce, 8);
-    assert!(session.replay(
-        &retained,
-        &wanted(AtLeastOnce),
-        QueueEnds::default(),
-        &mut None,
-        &mut office.desk()
-    ));
-    assert_eq!(session.outgoing.as_ref().unwrap().inflight.len(), sent + 1);
-    session.replays.as_mut().unwrap().pending.pop_front();
-    assert!(session.pump(&mut office.desk()));
-    assert!(session.outgoing.as_ref().unwrap().queue.is_empty());
-}
-
-/// A retained message that cannot be sent waits behind what was published before the subscription, and ahead of what was
-/// published since; where the queue is full it is fetched again.
-#[test]
-fn retained_messages_wait_in_their_place() {
-    let (mut office, mut session) = (Office::new(), session(60));
-    office.settings.session.queue_messages_max = 3;
-    session.online.as_mut().unwrap().inflight_max = 1;
-    let message = |payload| publication("t", payload, AtLeastOnce);
-    for payload in ["sent", "before"] {
-        office.offer(&mut session, &message(payload), &wanted(AtLeastOnce));
-    }
-    let others = session.outgoing.as_ref().unwrap().queue.end();
-    let end = QueueEnds { at_most_once: 0, others };
-    office.offer(&mut session, &message("since"), &wanted(AtLeastOnce));
-    let replay = |session: &mut Session, office: &mut Office| {
-        session.replay(&message("retained"), &wanted(AtLeastOnce), end, &mut None, &mut office.desk())
-    };
-    assert!(replay(&mut session, &mut office));
-    assert!(!replay(&mut session, &mut office), "the queue is full");
-    assert_eq!(session.tally.matched, 4);
-    let queue = &mut session.outgoing.as_mut().unwrap().queue;
-    let waiting: Vec<_> = std::iter::from_fn(|| queue.pop(&office.ledger.kept))
-        .map(|queued| queued.message.publication().payload.as_slice().to_vec())
-        .collect();
-    assert_eq!(waiting, [&b"before"[..], b"retained", b"since"]);
 }
 
 /// The load that a shared group's home sees is what waits for the session.

@@ -18,6 +18,7 @@ fn queued(payload: &str, expires_at: Option<Instant>) -> Queued {
         retain: false,
         identifiers: Identifiers::None,
         group: None,
+        replayed: false,
     }
 }
 
@@ -39,7 +40,7 @@ fn expired_messages_are_looked_for_once_a_second() {
     let at = |milliseconds| now + Duration::from_millis(milliseconds);
     let (mut queue, kept) = (Queue::default(), Kept::default());
     for (payload, expiry) in [("a", Some(1000)), ("b", None), ("c", Some(1500)), ("d", Some(3000))] {
-        queue.push(queued(payload, expiry.map(at)), &kept);
+        queue.push(0, queued(payload, expiry.map(at)), &kept);
     }
     let mut expired_at = |milliseconds| -> Vec<String> {
         queue.take_expired(at(milliseconds), &kept).iter().map(payload).collect()
@@ -59,8 +60,8 @@ fn expired_messages_are_looked_for_once_a_second() {
 fn a_search_in_vain_is_not_made() {
     let now = now();
     let (mut queue, kept) = (Queue::default(), Kept::default());
-    queue.push(queued("later", Some(now + Duration::from_secs(9))), &kept);
-    queue.push(queued("a", Some(now + Duration::from_millis(10))), &kept);
+    queue.push(0, queued("later", Some(now + Duration::from_secs(9))), &kept);
+    queue.push(0, queued("a", Some(now + Duration::from_millis(10))), &kept);
     assert!(queue.take_expired(now, &kept).is_empty());
     assert_eq!(queue.take_expired(now + Duration::from_millis(10), &kept).len(), 1);
 }
@@ -75,12 +76,12 @@ proptest! {
             match step {
                 0 | 1 => {
                     let text = "x".repeat(number);
-                    queue.push(queued(&text, None), &kept);
+                    queue.push(0, queued(&text, None), &kept);
                     model.push(text);
                 }
                 2 => {
                     let expected = (!model.is_empty()).then(|| model.remove(0));
-                    prop_assert_eq!(queue.front().map(payload), expected.clone());
+                    prop_assert_eq!(queue.front().map(|(_, queued)| payload(queued)), expected.clone());
                     prop_assert_eq!(queue.pop(&kept).as_ref().map(payload), expected);
                 }
                 _ => {
