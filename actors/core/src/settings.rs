@@ -52,8 +52,9 @@ pub struct MqttSettings {
     pub publish_properties_bytes_max: usize,
     /// Topic filters in one SUBSCRIBE or UNSUBSCRIBE. Default 8192.
     pub filters_per_packet_max: u16,
-    /// How long a 3.x client is not read whose publish a limit refused, in milliseconds, 0 to 600000; nothing tells it so.
-    /// When there is room meanwhile the publish goes through, otherwise the network connection is closed. Default 5000.
+    /// How long a 3.x client is not read whose publish a limit refused, or nobody answered whether it is allowed, in
+    /// milliseconds, 0 to 600000; nothing tells it so. When there is room meanwhile, or it is allowed, the publish goes
+    /// through, otherwise the network connection is closed. Default 5000.
     pub refused_publish_timeout_ms: u64,
     /// What a 3.x client gets for a publish that it has no permission for, which nothing can tell it: "acknowledge" (as if
     /// it had been published) or "close" (its network connection). Default "acknowledge".
@@ -142,7 +143,7 @@ pub struct SessionSettings {
     /// lowers it. Default 65535.
     pub inflight_max: u16,
     /// Packet identifiers of incoming QoS 2 messages a session may hold between PUBLISH and PUBREL, 1 to 65535; at most
-    /// this, however often it reconnects (0x93). Default 4096.
+    /// this, however often it reconnects (0x93; 3.x is not read for a while first). Default 4096.
     pub incoming_qos2_max: u16,
     /// Messages that wait for one session behind those in flight. Default 100000.
     pub queue_messages_max: usize,

@@ -25,6 +25,7 @@ use super::changes::PendingChange;
 use super::context::{self, ConnectionContext};
 use super::held::Held;
 use super::journal::Farewell;
+use super::judged_again::JudgedAgain;
 use super::messages::{Close, Newcomer};
 use super::partial::Partial;
 use super::parting::Parting;
@@ -48,6 +49,8 @@ pub(super) struct Rare {
     latest_token: u32,
     /// A batch found no room at another worker; the session has it.
     pub(super) held_up: bool,
+    /// How far it is judged again, when the rules have changed.
+    pub(super) judged_again: JudgedAgain,
     /// What a packet that is received in part holds.
     pub(super) incomplete: Option<IncompleteBytes>,
     /// A packet waits for the auth actor.
@@ -185,7 +188,7 @@ impl Connection {
         if let Some(ending) = self.look_after_held(now) {
             return Some(ending);
         }
-        let is_routed = self.route_what_was_held_up(task);
+        let is_routed = self.route_what_was_held_up(context, task, now);
         if self.gives_way() {
             return Some(self.give_way(context, task, now, fx));
         }
@@ -333,7 +336,17 @@ impl Connection {
 
     // === writing ===
 
-    fn route_what_was_held_up(&mut self, task: &TaskContext<'_>) -> bool {
+    /// Whether the auth actor was asked and has not answered.
+    pub(super) fn is_asking(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| rare.asked.is_some())
+    }
+
+    fn route_what_was_held_up(
+        &mut self,
+        context: &ConnectionContext,
+        task: &TaskContext<'_>,
+        now: Instant,
+    ) -> bool {
         if !self.rare.as_ref().is_some_and(|rare| rare.held_up) {
             return true;
         }
@@ -342,13 +355,15 @@ impl Connection {
             let mut sessions = self.worker.sessions.borrow_mut();
             sessions.get_mut(self.key).and_then(|session| session.online.as_mut()?.take_held_up())
         };
-        match batch.map_or(Ok(()), |batch| self.set_out(*batch, task)) {
-            Ok(()) => true,
-            Err(batch) => {
-                self.hold_up(batch);
-                false
-            }
+        let Some(mut batch) = batch else { return true };
+        let set_out = match self.is_judged(context, &mut batch, now) {
+            true => self.set_out(*batch, task),
+            false => Err(batch),
+        };
+        if self.rare.as_ref().is_some_and(|rare| rare.ending.is_some()) {
+            task.waker().wake_by_ref();
         }
+        set_out.map_err(|batch| self.hold_up(batch)).is_ok()
     }
 
     pub(super) fn hold_up(&mut self, batch: Box<Batch>) {

@@ -10,6 +10,7 @@ mod giving_way;
 mod handshake;
 mod held;
 mod journal;
+mod judged_again;
 mod listening;
 mod messages;
 mod partial;

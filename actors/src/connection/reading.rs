@@ -233,6 +233,10 @@ impl Connection {
         let node = &worker.node;
         self.partial_is_ready = false;
         let in_force = node.policy.in_force();
+        if fx.batch.is_empty() {
+            // The earliest by which any of it is judged.
+            fx.batch.revision = in_force.revision;
+        }
         let version = self.protocol.version();
         let heard = Recent::new(node.started, now);
         self.goes_on = false;

@@ -37,10 +37,7 @@ impl Worker {
                 self.give_up(key, &batch);
                 return Some(online);
             }
-            // Taken from the client already, and a QoS 2 message is not routed when it is sent again: one batch per
-            // network connection may overshoot the limit between workers.
-            let routed = self.route(*batch, None);
-            debug_assert!(routed.is_ok());
+            self.route_what_was_left(key, *batch);
         }
         Some(online)
     }

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Instant;
 
+use mqtt_codec::ReasonCode;
+
 use super::Worker;
 use super::destinations::SettingOut;
 use micro_mq_core::ids::SessionKey;
@@ -88,6 +90,40 @@ impl Worker {
         for ack in given_up.filter_map(|item| item.ack).filter(|ack| ack.exactly_once) {
             session.incoming.remove(ack.packet_identifier);
         }
+    }
+
+    /// One publish of a batch is refused that was accepted, and has not set out: nothing is held for it any more.
+    pub(crate) fn refuse_admitted(&self, publisher: SessionKey, batch: &mut Batch, index: usize) {
+        let item = &batch.items()[index];
+        if item.is_kept() {
+            self.node.retained_messages.with_store(|store| store.forget_admitted(batch.topic(index)));
+        }
+        if let Some(ack) = item.ack.filter(|ack| ack.exactly_once)
+            && let Some(session) = self.sessions.borrow_mut().get_mut(publisher)
+        {
+            session.incoming.remove(ack.packet_identifier);
+        }
+        batch.refuse(index, ReasonCode::NotAuthorized);
+    }
+
+    /// Sends the publishes of a client on their way that it was held up with when it went, unless the rules have changed
+    /// since, and nobody is there to be told what they deny: then none of them is acknowledged.
+    pub(crate) fn route_what_was_left(&self, publisher: SessionKey, mut batch: Batch) {
+        let in_force = self.node.policy.in_force();
+        if batch.revision == in_force.revision || !in_force.policy.authorizes {
+            // Taken from the client already, and a QoS 2 message is not routed when it is sent again: one batch per
+            // network connection may overshoot the limit between workers.
+            let routed = self.route(batch, None);
+            debug_assert!(routed.is_ok());
+            return;
+        }
+        for index in 0..batch.items().len() {
+            if batch.items()[index].is_routed() {
+                self.counters.publishes_not_authorized.add(1);
+                self.refuse_admitted(publisher, &mut batch, index);
+            }
+        }
+        self.recycle(batch);
     }
 
     /// Publishes a will message as the session's client would have; one that was allowed by earlier rules only once it is

@@ -33,6 +33,8 @@ pub struct Item {
     long: Option<u32>,
     qos: QoS,
     retain: bool,
+    /// It was refused after it was accepted.
+    refused: bool,
     /// Where it stands among all publishes, if the batch has retained ones.
     stamp: u64,
     expires_at: Option<Instant>,
@@ -46,7 +48,7 @@ impl Item {
     /// Whether there is a message to route, and not only an answer to give in its turn.
     #[inline]
     pub fn is_routed(&self) -> bool {
-        self.ack.is_none_or(|ack| ack.settled.is_none())
+        !self.refused && self.ack.is_none_or(|ack| ack.settled.is_none())
     }
 
     /// Whether the message is to be kept as the retained one of its topic name.
@@ -73,6 +75,8 @@ pub struct Batch {
     pub admitted: bool,
     /// Where the publishes stand among all, if none of them is retained.
     pub stamp: u64,
+    /// The revision of the rules by which all of it was judged, for a client's network connection.
+    pub revision: u64,
     /// Its place among what its publisher may have on its way.
     pub passage: Option<Passage>,
     /// What has to be done before its publishes are acknowledged, by item.
@@ -107,6 +111,7 @@ impl Batch {
             long,
             qos: publication.qos,
             retain: publication.retain,
+            refused: false,
             stamp: publication.stamp,
             expires_at: publication.expires_at,
             ack,
@@ -126,11 +131,21 @@ impl Batch {
             long: None,
             qos: QoS::AtMostOnce,
             retain: false,
+            refused: false,
             stamp: 0,
             expires_at: None,
             ack: Some(ack),
             workers: 0,
         });
+    }
+
+    /// One publish is not routed after all; if it is to be answered, with this reason.
+    pub fn refuse(&mut self, index: usize, reason: ReasonCode) {
+        let item = &mut self.items[index];
+        item.refused = true;
+        if let Some(ack) = &mut item.ack {
+            ack.settled = Some(reason);
+        }
     }
 
     /// The publishes and answers, in the order received.
@@ -210,6 +225,7 @@ impl Batch {
         }
         self.admitted = false;
         self.stamp = 0;
+        self.revision = 0;
         self.topics.clear();
         self.text.clear();
         self.long.clear();

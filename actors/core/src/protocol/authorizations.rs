@@ -1,7 +1,7 @@
 //! What the auth actor answered this network connection.
 //!
 //! A verdict counts under the revision of the rules that it was asked for under, and under no other; where there was no
-//! answer, the packet that waited for it is refused, and the next one is asked for again.
+//! answer, the packet that waited for it is refused, and whatever comes next is asked for again.
 
 use std::collections::HashMap;
 
@@ -11,6 +11,17 @@ use super::permission::{Action, Authorized, Verdicts, Wishes};
 const REMEMBERED_MAX: usize = 256;
 /// Bytes of those topic names: at this number as well. One may have 65,535.
 const REMEMBERED_BYTES_MAX: usize = 64 * 1024;
+
+/// What is known of a topic name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It may be published to.
+    Allowed,
+    /// It may not.
+    Denied,
+    /// There was no answer, which allows nothing.
+    Unanswered,
+}
 
 /// None allocated before the first question.
 #[derive(Debug, Default)]
@@ -47,19 +58,20 @@ impl Authorizations {
         }
     }
 
-    /// Whether publishing to a topic name is allowed, if that is known. Not allowed is what there was no answer to.
-    pub(super) fn publish(&mut self, topic: &str, revision: u64) -> Option<bool> {
+    /// Whether publishing to a topic name is allowed, if that is known. That there was no answer is said once.
+    pub(super) fn publish(&mut self, topic: &str, revision: u64) -> Option<Verdict> {
         let known = self.0.as_mut()?;
         if let Some(fresh) = known.fresh.take()
             && fresh.verdicts.is_none()
             && is_about(&fresh.wishes, Action::Publish, [topic].into_iter())
         {
-            return Some(false);
+            return Some(Verdict::Unanswered);
         }
         if known.revision != revision {
             return None;
         }
-        known.publish.get(topic).copied()
+        let is_allowed = *known.publish.get(topic)?;
+        Some(if is_allowed { Verdict::Allowed } else { Verdict::Denied })
     }
 
     /// The verdicts on the topic filters of the packet that is stepped again, if they were asked for; fewer than there

@@ -15,10 +15,11 @@ mod subscribe;
 mod tests;
 mod violation;
 
+pub use authorizations::Verdict;
 pub use effects::{COST_OF_PACKET, Change, Effects, Ending, Granted, Reauthenticate};
 pub use limits::decode_limits;
 pub use permission::{Action, Authorized, Verdicts, Wishes};
-pub use refusal::{Limit, patience};
+pub use refusal::{Limit, Remedy, patience};
 pub use violation::Violation;
 
 use std::time::Instant;
@@ -123,6 +124,11 @@ impl Protocol {
     /// The auth actor's answer to the question of the packet that is stepped again.
     pub fn permitted(&mut self, authorized: Authorized) {
         self.authorizations.answer(authorized);
+    }
+
+    /// What is known of publishing to a topic name by the rules of a revision.
+    pub fn verdict(&mut self, topic: &str, revision: u64) -> Option<Verdict> {
+        self.authorizations.publish(topic, revision)
     }
 
     /// Advances by one received packet.

@@ -5,8 +5,9 @@ use std::time::Duration;
 use mqtt_codec::{PacketIdentifier, PayloadFormat, ProtocolVersion, PublishRef, QoS, ReasonCode};
 
 use super::aliases::IncomingAliases;
+use super::authorizations::Verdict;
 use super::permission::Action;
-use super::refusal::Refused;
+use super::refusal::{Limit, Refused};
 use super::{Effects, Protocol, Step, Stepped, Violation};
 use crate::ids::Epoch;
 use crate::message::{Ack, Payload, Publication};
@@ -44,8 +45,8 @@ impl Protocol {
                 self.aliases.set(alias, publish.topic);
             }
         }
-        if !self.has_room_for(publish, session, step, fx)? {
-            return Ok(Stepped::NeedsAnswers);
+        if let Some(waits) = self.waits_for_room(publish, session, step, fx)? {
+            return Ok(waits);
         }
         let alias_topic;
         let topic = match publish.properties.topic_alias {
@@ -70,30 +71,30 @@ impl Protocol {
         Ok(stepped)
     }
 
-    /// Judges a QoS 1 or 2 publish against the receive maximum and the limit on incoming QoS 2. False: it has to wait. A
-    /// QoS 2 publish that is sent again before its PUBREL has its place already.
-    fn has_room_for(
+    /// Judges a QoS 1 or 2 publish against the receive maximum and the limit on incoming QoS 2: whether it has to wait, and
+    /// for what. A QoS 2 publish that is sent again before its PUBREL has its place already.
+    fn waits_for_room(
         &self,
         publish: &PublishRef<'_>,
         session: &Session,
         step: &Step<'_, '_>,
         fx: &Effects,
-    ) -> Result<bool, Violation> {
+    ) -> Result<Option<Stepped>, Violation> {
         if publish.packet_identifier.is_none() {
-            return Ok(true);
+            return Ok(None);
         }
-        let Some(online) = &session.online else { return Ok(true) };
+        let Some(online) = &session.online else { return Ok(None) };
         let receive_maximum = step.settings().mqtt.receive_maximum;
         // What is sent again and again before its PUBREC takes one place; it takes no memory without end either.
         if let Some(pending) = online.pending()
             && pending.publishes.len() + fx.batch.items().len() >= usize::from(receive_maximum)
             && self.is_counted(held(publish, session), session)
         {
-            return Ok(false);
+            return Ok(Some(Stepped::NeedsAnswers));
         }
         if online.unanswered >= receive_maximum && !self.is_counted(held(publish, session), session) {
             if self.version != ProtocolVersion::V5 {
-                return Ok(false);
+                return Ok(Some(Stepped::NeedsAnswers));
             }
             step.counters.receive_maximum_exceeded.add(1);
             let text = format!("more than {receive_maximum} publishes in flight [MQTT-3.3.4-9]");
@@ -104,11 +105,17 @@ impl Protocol {
             && session.incoming.count() >= usize::from(max)
             && held(publish, session).is_none()
         {
-            step.counters.incoming_qos2_full.add(1);
+            let limit = Limit::IncomingExactlyOnce;
+            if !step.again {
+                limit.counter(step.counters).add(1);
+            }
+            if self.version != ProtocolVersion::V5 {
+                return Ok(Some(Stepped::Refused(limit)));
+            }
             let text = format!("more than {max} QoS 2 messages between PUBLISH and PUBREL");
-            return Err(Violation::new(ReasonCode::ReceiveMaximumExceeded, text));
+            return Err(Violation::new(limit.reason(), text));
         }
-        Ok(true)
+        Ok(None)
     }
 
     /// None: the auth actor has to be asked.
@@ -136,8 +143,9 @@ impl Protocol {
         }
         if step.authorizes {
             match self.authorizations.publish(topic, step.revision) {
-                Some(true) => {}
-                Some(false) => return Some(Err(Refused::Denied)),
+                Some(Verdict::Allowed) => {}
+                Some(Verdict::Denied) => return Some(Err(Refused::Denied)),
+                Some(Verdict::Unanswered) => return Some(Err(Refused::ByLimit(Limit::Answer))),
                 None => {
                     fx.wishes.push((Action::Publish, topic.to_owned()));
                     return None;

@@ -27,6 +27,23 @@ pub enum Limit {
     RetainedOfClient,
     /// `queued_bytes_max`.
     QueuedBytes,
+    /// `incoming_qos2_max`. Of 3.x: the PUBREL that would make room stands behind the publish. 5.0 is told that it has
+    /// exceeded it, and closed.
+    IncomingExactlyOnce,
+    /// The question whether it is allowed had no answer: that was late (`answer_timeout_ms`), wrong or lost, or too many
+    /// questions waited (`questions_max`, `questions_bytes_max`).
+    Answer,
+}
+
+/// What a publish waits for that a limit refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Remedy {
+    /// Nothing: there is never room for it.
+    None,
+    /// Others make room.
+    Room,
+    /// It is asked for again, after a pause.
+    Question,
 }
 
 impl Limit {
@@ -35,6 +52,8 @@ impl Limit {
         match self {
             Self::TopicLevels => ReasonCode::TopicNameInvalid,
             Self::Retained | Self::RetainedOfClient | Self::QueuedBytes => ReasonCode::QuotaExceeded,
+            Self::IncomingExactlyOnce => ReasonCode::ReceiveMaximumExceeded,
+            Self::Answer => ReasonCode::NotAuthorized,
         }
     }
 
@@ -45,12 +64,18 @@ impl Limit {
             Self::Retained => &counters.retained_refused,
             Self::RetainedOfClient => &counters.retained_per_client_refused,
             Self::QueuedBytes => &counters.queued_bytes_refused,
+            Self::IncomingExactlyOnce => &counters.incoming_qos2_full,
+            Self::Answer => &counters.publishes_not_authorized,
         }
     }
 
-    /// Whether there may be room for the same publish later.
-    pub fn may_pass(self) -> bool {
-        self != Self::TopicLevels
+    /// What the same publish may pass with later.
+    pub fn remedy(self) -> Remedy {
+        match self {
+            Self::TopicLevels | Self::IncomingExactlyOnce => Remedy::None,
+            Self::Retained | Self::RetainedOfClient | Self::QueuedBytes => Remedy::Room,
+            Self::Answer => Remedy::Question,
+        }
     }
 }
 

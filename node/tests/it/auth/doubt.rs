@@ -100,14 +100,85 @@ fn publishes() {
             assert_eq!(client.publish(topic, ExactlyOnce, "forbidden").await, ReasonCode::NotAuthorized);
             assert_eq!(client.publish("fine/x", ExactlyOnce, "allowed").await, ReasonCode::Success);
             watcher.expect_payload("allowed").await;
-            let mut old = node.connect(V311, "old").await;
-            // An acknowledgement like any other: 3.x has no other.
-            assert_eq!(old.publish(topic, AtLeastOnce, "forbidden").await, ReasonCode::Success);
+        }
+        let mut old = node.connect(V311, "old").await;
+        // An acknowledgement like any other: 3.x has no other.
+        assert_eq!(old.publish("no/x", AtLeastOnce, "forbidden").await, ReasonCode::Success);
+        watcher.expect_nothing().await;
+        assert_eq!(node.counter("publishes_not_authorized"), 13);
+        let late = node.shared().asking.outcomes().of(QuestionKind::Permission, Outcome::Late);
+        assert_eq!(late, 3, "each publish is asked for");
+    });
+}
+
+fn impatient(refused_publish_timeout_ms: u64) -> micro_mq_core::settings::Settings {
+    let mut settings = settings();
+    settings.mqtt.refused_publish_timeout_ms = refused_publish_timeout_ms;
+    settings
+}
+
+/// A publish of 3.x that could not be judged is no denied one, which is acknowledged: there is no acknowledgement, and its
+/// client is not read. It is asked for again, and goes through when it is allowed.
+#[test]
+fn publishes_of_3_x_are_asked_for_again() {
+    actix_rt::System::new().block_on(async {
+        let auth = AuthSettings { answer_timeout_ms: HASTY_MS, ..AuthSettings::default() };
+        let asking = Asking::start_with(2, impatient(600_000), auth).await;
+        let node = &asking.node;
+        let mut watcher = node.connect(V5, "watcher").await;
+        watcher.subscribe("+/x", AtMostOnce).await;
+        let mut times = 0;
+        for version in [V31, V311] {
+            for qos in [AtLeastOnce, ExactlyOnce] {
+                let mut old = node.connect(version, "old").await;
+                old.send_all(&[numbered(1, "held/x", qos), numbered(2, "fine/x", AtLeastOnce)]).await;
+                times += 1;
+                node.until("it is held", |seen| seen.counter("publishers_held") == times).await;
+                old.expect_silence().await;
+                asking.script.answer_held(true);
+                node.until("it is asked again", |_| asking.script.held() == 1).await;
+                asking.script.answer_held(true);
+                let acknowledged = mqtt_codec::Ack::new(identifier(1), ReasonCode::Success);
+                old.expect(match qos {
+                    ExactlyOnce => Packet::PubRec(acknowledged),
+                    _ => Packet::PubAck(acknowledged),
+                })
+                .await;
+                assert!(matches!(old.next().await, Packet::PubAck(_)));
+                for topic in ["held/x", "fine/x"] {
+                    assert_eq!(watcher.expect_publish().await.topic, topic);
+                }
+                old.vanish().await;
+            }
         }
         watcher.expect_nothing().await;
-        assert_eq!(node.counter("publishes_not_authorized"), 16);
-        let late = node.shared().asking.outcomes().of(QuestionKind::Permission, Outcome::Late);
-        assert_eq!(late, 4, "each publish is asked for");
+        assert_eq!(node.counter("publishes_not_authorized"), times);
+        assert_eq!(node.counter("publishers_held_closed"), 0);
+        asking.node.stop().await;
+    });
+}
+
+/// Without an answer the network connection ends, and nothing was acknowledged; QoS 0 is dropped.
+#[test]
+fn publishes_of_3_x_without_an_answer() {
+    actix_rt::System::new().block_on(async {
+        let auth = AuthSettings { answer_timeout_ms: 200, ..AuthSettings::default() };
+        let asking = Asking::start_with(2, impatient(1500), auth).await;
+        let node = &asking.node;
+        for (topic, outcome) in [("hangs/x", Outcome::Late), ("short/x", Outcome::Malformed)] {
+            let mut old = node.connect(V311, "old").await;
+            old.send(Packet::Publish(crate::harness::publish(topic, AtMostOnce, "dropped"))).await;
+            old.ping().await;
+            old.send(numbered(1, topic, AtLeastOnce)).await;
+            old.expect_closed().await;
+            let asked = node.shared().asking.outcomes().of(QuestionKind::Permission, outcome);
+            assert!(asked >= 3, "{topic} was asked for {asked} times");
+        }
+        let counted =
+            ["publishers_held", "publishers_held_closed", "qos0_refused", "publishes_not_authorized"];
+        assert_eq!(counted.map(|name| node.counter(name)), [2, 2, 2, 4]);
+        assert_eq!(node.balanced_ledger().await.published, 0);
+        asking.node.stop().await;
     });
 }
 

@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
+use auth_actor::{Outcome, QuestionKind};
+use micro_mq_core::pressure::{Room, Weight};
 use mqtt_codec::ProtocolVersion::{V5, V311};
-use mqtt_codec::QoS::{AtLeastOnce, AtMostOnce};
-use mqtt_codec::{Packet, ReasonCode};
+use mqtt_codec::QoS::{AtLeastOnce, AtMostOnce, ExactlyOnce};
+use mqtt_codec::{Ack, Packet, Publish, ReasonCode};
 
 use super::scripted::{Asking, PATIENT_MS, on_asking_nodes, user};
 use super::{auth, auth_data, scram_connect};
-use crate::harness::{Client, connect, identifier, numbered, options, publish, subscribe_packet, will};
+use crate::harness::{
+    Client, TestNode, connect, durable, identifier, numbered, options, publish, subscribe_packet, will,
+};
 
 /// What a connection remembers, on every worker at once.
 #[test]
@@ -52,6 +56,89 @@ fn publishes_that_wait() {
             );
         }
     });
+}
+
+/// Publishes that were allowed, and wait for room at a worker when the rules change: what is allowed no more is refused,
+/// in its turn, and nothing of it is routed or kept.
+#[test]
+fn publishes_that_wait_for_room() {
+    on_asking_nodes(PATIENT_MS, async |asking| {
+        let node = &asking.node;
+        let mut watcher = node.connect(V5, "watcher").await;
+        watcher.subscribe("+/x", AtMostOnce).await;
+        for version in [V311, V5] {
+            asking.script.forget_reload();
+            let mut client = node.connect(version, "client").await;
+            let room = no_room(node);
+            let kept = Publish { retain: true, ..publish("old/x", AtLeastOnce, "kept") };
+            client
+                .send_all(&[
+                    numbered(1, "fine/x", AtLeastOnce),
+                    numbered(2, "old/x", ExactlyOnce),
+                    Packet::Publish(publish("old/x", AtMostOnce, "old")),
+                    Packet::Publish(Publish { packet_identifier: Some(identifier(3)), ..kept }),
+                    numbered(4, "fine/x", ExactlyOnce),
+                ])
+                .await;
+            let before = node.counter("between_workers_full");
+            node.until("all of it is judged", |_| {
+                let allowed = node.shared().asking.outcomes().of(QuestionKind::Permission, Outcome::Allowed);
+                allowed > 1 && node.shared().asking.waiting() == 0
+            })
+            .await;
+            client.expect_silence().await;
+            assert!(node.counter("between_workers_full") >= before);
+            asking.reload().await;
+            drop(room);
+            let refused = if version == V5 { ReasonCode::NotAuthorized } else { ReasonCode::Success };
+            let ack = |number, reason| Ack::new(identifier(number), reason);
+            client.expect(Packet::PubAck(ack(1, ReasonCode::Success))).await;
+            client.expect(Packet::PubRec(ack(2, refused))).await;
+            client.expect(Packet::PubAck(ack(3, refused))).await;
+            client.expect(Packet::PubRec(ack(4, ReasonCode::Success))).await;
+            for _ in 0..2 {
+                assert_eq!(watcher.expect_publish().await.topic, "fine/x");
+            }
+            watcher.expect_nothing().await;
+            client.disconnect().await;
+        }
+        let mut late = node.connect(V5, "late").await;
+        late.subscribe("+/x", AtMostOnce).await;
+        late.expect_nothing().await;
+        assert_eq!(node.counter("publishes_not_authorized"), 6);
+    });
+}
+
+/// The last words of a client that went meanwhile are not routed: nobody could be told what is denied of them.
+#[test]
+fn publishes_that_wait_for_room_when_their_client_goes() {
+    on_asking_nodes(PATIENT_MS, async |asking| {
+        let node = &asking.node;
+        let mut watcher = node.connect(V5, "watcher").await;
+        watcher.subscribe("+/x", AtMostOnce).await;
+        let (mut client, _) = node.connect_with(durable(V5, "client")).await;
+        client.publish("old/x", AtLeastOnce, "before").await;
+        watcher.expect_payload("before").await;
+        let room = no_room(node);
+        let before = node.counter("between_workers_full");
+        client.send(numbered(2, "old/x", ExactlyOnce)).await;
+        node.until("it waits", |seen| seen.counter("between_workers_full") > before).await;
+        asking.reload().await;
+        let mut taken_over = std::mem::replace(&mut client, node.resume(durable(V5, "client")).await);
+        taken_over.expect_disconnect(ReasonCode::SessionTakenOver).await;
+        drop(room);
+        watcher.expect_nothing().await;
+        // It may be sent again, and is judged.
+        client.send(numbered(2, "old/x", ExactlyOnce)).await;
+        client.expect(Packet::PubRec(Ack::new(identifier(2), ReasonCode::NotAuthorized))).await;
+        watcher.expect_nothing().await;
+    });
+}
+
+/// Takes all room for messages on their way to any worker.
+fn no_room(node: &TestNode) -> Vec<Room> {
+    let all = Weight { messages: 1 << 30, bytes: 0 };
+    node.shared().peers.iter().map(|peer| peer.inbound.enter(all)).collect()
 }
 
 /// The same for a SUBSCRIBE.

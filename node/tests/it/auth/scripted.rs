@@ -42,6 +42,11 @@ impl Script {
         }
     }
 
+    /// What begins with `old` is allowed again, until the next reload.
+    pub(crate) fn forget_reload(&self) {
+        *self.is_reloaded.lock().unwrap() = false;
+    }
+
     pub(crate) fn unblock(&self) {
         *self.unblocked.0.lock().unwrap() = true;
         self.unblocked.1.notify_all();

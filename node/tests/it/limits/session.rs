@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU16;
 
-use mqtt_codec::ProtocolVersion::{V5, V311};
+use mqtt_codec::ProtocolVersion::{V5, V31, V311};
 use mqtt_codec::QoS::{AtLeastOnce, AtMostOnce, ExactlyOnce};
 use mqtt_codec::{Ack, Packet, ReasonCode};
 
@@ -101,6 +101,36 @@ fn inflight() {
             subscriber.disconnect().await;
             publisher.disconnect().await;
         }
+    });
+}
+
+/// `incoming_qos2_max` of 3.x, which cannot be told: it is not read, so that nothing is acknowledged, and then closed.
+#[test]
+fn incoming_qos_2_of_3_x() {
+    let mut limited = settings();
+    limited.session.incoming_qos2_max = 1;
+    limited.mqtt.refused_publish_timeout_ms = 1000;
+    on_nodes(limited, async |node| {
+        for version in [V31, V311] {
+            let (mut client, _) = node.connect_with(durable(version, "client")).await;
+            let began = std::time::Instant::now();
+            client.send_all(&[numbered(1, "t", ExactlyOnce), numbered(2, "t", ExactlyOnce)]).await;
+            client.expect(Packet::PubRec(Ack::new(identifier(1), ReasonCode::Success))).await;
+            client.expect_closed().await;
+            assert!(began.elapsed() >= std::time::Duration::from_millis(1000));
+            let mut client = node.resume(durable(version, "client")).await;
+            client.send(Packet::PubRel(Ack::new(identifier(1), ReasonCode::Success))).await;
+            client.expect(Packet::PubComp(Ack::new(identifier(1), ReasonCode::Success))).await;
+            client.send(numbered(2, "t", ExactlyOnce)).await;
+            client.expect(Packet::PubRec(Ack::new(identifier(2), ReasonCode::Success))).await;
+            client.send(Packet::PubRel(Ack::new(identifier(2), ReasonCode::Success))).await;
+            client.expect(Packet::PubComp(Ack::new(identifier(2), ReasonCode::Success))).await;
+            client.disconnect().await;
+            let (client, _) = node.connect_with(connect(version, "client")).await;
+            client.disconnect().await;
+        }
+        let counted = ["incoming_qos2_full", "publishers_held", "publishers_held_closed"];
+        assert_eq!(counted.map(|name| node.counter(name)), [2, 2, 2]);
     });
 }
 

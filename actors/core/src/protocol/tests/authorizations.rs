@@ -4,10 +4,10 @@ use QoS::AtLeastOnce;
 use mqtt_codec::{Packet, ProtocolVersion, QoS, ReasonCode, Subscribe, SubscriptionFilter};
 
 use super::publish;
-use crate::protocol::Stepped;
 use crate::protocol::effects::Change;
 use crate::protocol::permission::{Action, Authorized, Verdicts};
 use crate::protocol::tests::{Client, answer};
+use crate::protocol::{Limit, Stepped};
 use crate::testing::{id, options};
 
 fn client() -> Client {
@@ -51,6 +51,29 @@ fn publishes() {
         assert_eq!(client.counter("publishes_not_authorized"), if allowed { 0 } else { 2 });
         assert_eq!(client.send(&message("u")), Ok(Stepped::NeedsPermission));
     }
+}
+
+/// What could not be judged is refused: 5.0 is told, 3.x is not answered, and asked about again.
+#[test]
+fn publishes_without_an_answer() {
+    let mut client = client();
+    client.send(&message("t")).unwrap();
+    unanswered(&mut client);
+    assert_eq!(client.send(&message("t")), Ok(Stepped::Done));
+    assert_eq!(client.batch().1, [answer(1, false, Some(ReasonCode::NotAuthorized))]);
+    let mut client = Client { authorizes: true, ..Client::new(ProtocolVersion::V311) };
+    client.send(&message("t")).unwrap();
+    for _ in 0..2 {
+        unanswered(&mut client);
+        assert_eq!(client.send(&message("t")), Ok(Stepped::Refused(Limit::Answer)));
+        assert!(client.fx.batch.is_empty());
+        client.again = true;
+        assert_eq!(client.send(&message("t")), Ok(Stepped::NeedsPermission));
+    }
+    answered(&mut client, &[true], 1);
+    assert_eq!(client.send(&message("t")), Ok(Stepped::Done));
+    assert_eq!(client.batch().1, [answer(1, false, None)]);
+    assert_eq!(client.counter("publishes_not_authorized"), 1);
 }
 
 /// Where nothing needs permission nobody is asked.
