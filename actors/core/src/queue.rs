@@ -127,6 +127,15 @@ impl Queue {
         self.replayed.as_ref().is_some_and(|replayed| replayed.is_any_before(topic, place))
     }
 
+    /// The place of the last message of a topic name that is not younger than a stamp and waits behind a place. Of those
+    /// that came last only so many are looked at.
+    pub fn last_until(&self, topic: &str, stamp: u64, place: u64) -> Option<u64> {
+        const LOOKED_AT_MAX: usize = 256;
+        let latest = self.waiting.iter().rev().take(LOOKED_AT_MAX).take_while(|(other, _)| *other > place);
+        let mut of_topic = latest.filter(|(_, queued)| queued.message.topic() == topic);
+        of_topic.find(|(_, queued)| queued.message.publication().stamp <= stamp).map(|(other, _)| *other)
+    }
+
     /// Whether anything that was retained waits.
     pub fn replays_any(&self) -> bool {
         self.replayed.is_some()

@@ -13,7 +13,7 @@ use super::replay::Turn;
 use super::state::{Outgoing, Session};
 use crate::ledger::{DropReason, Ledger};
 use crate::message::{Publication, StoredMessage};
-use crate::queue::Queued;
+use crate::queue::{Queue, Queued};
 use crate::settings::Settings;
 
 /// The place of what is not appended yet: behind all others.
@@ -31,6 +31,7 @@ impl Session {
         desk: &mut Desk<'_>,
     ) -> bool {
         let qos = publication.qos.min(wanted.qos);
+        let turn = self.turn_of(publication, turn);
         let is_sent = self.may_replay_now(publication, qos, turn, desk.settings, desk.ledger);
         let mut replayed = || Queued { replayed: true, ..queued(publication, qos, wanted, stored) };
         if !is_sent {
@@ -47,6 +48,14 @@ impl Session {
         }
         desk.frames.forget();
         true
+    }
+
+    /// Where the client subscribes anew to what it had, what was on its way to it then comes by itself, and first.
+    fn turn_of(&self, publication: &Publication<'_>, turn: Turn) -> Turn {
+        let Some(outgoing) = self.outgoing.as_ref().filter(|_| turn.renews) else { return turn };
+        let last = |line: &Queue| line.last_until(publication.topic, publication.stamp, turn.place);
+        let last = last(&outgoing.queue).max(last(&outgoing.held_at_most_once));
+        Turn { place: last.unwrap_or(turn.place), ..turn }
     }
 
     fn may_replay_now(
@@ -66,6 +75,7 @@ impl Session {
                 &outgoing.queue
             };
             line.front().is_none_or(|(first, _)| first > turn.place)
+                && !(turn.renews && !outgoing.resend.is_empty())
                 && !waits_for_sent(publication, qos, turn.place, outgoing, settings)
         };
         if qos == QoS::AtMostOnce {
@@ -224,7 +234,8 @@ fn is_apart(qos: QoS, settings: &Settings) -> bool {
 /// The same of what is retained. Where the client subscribes anew to what it had, what waits may be what this replaced, and
 /// comes first, whatever the QoS.
 fn stands_apart(qos: QoS, turn: Turn, outgoing: &Outgoing, settings: &Settings) -> bool {
-    let is_behind = outgoing.queue.front().is_some_and(|(first, _)| first <= turn.place);
+    let is_behind =
+        outgoing.queue.front().is_some_and(|(first, _)| first <= turn.place) || !outgoing.resend.is_empty();
     is_apart(qos, settings) && !(turn.renews && is_behind)
 }
 

@@ -213,3 +213,18 @@ fn what_is_retained_does_not_overtake_what_it_replaced() {
     assert_eq!(acknowledge(&mut office, &mut session, 2), expected);
     office.assert_balanced(&session);
 }
+
+/// What was on its way to it when it subscribed anew comes by itself and before that, too.
+#[test]
+fn what_is_retained_does_not_overtake_what_was_on_its_way() {
+    let (mut office, mut session) = slow(["a", "b"]);
+    let place = session.outgoing.as_ref().unwrap().appended;
+    let late = Publication { stamp: 1, ..publication("b", "live", AtLeastOnce) };
+    assert_eq!(office.offer(&mut session, &late, &wanted(AtLeastOnce)), Offered::Queued);
+    for topic in ["b", "c"] {
+        assert!(retain(&mut office, &mut session, topic, AtMostOnce, Turn { place, renews: true }));
+    }
+    assert_eq!(acknowledge(&mut office, &mut session, 1), ["b=retained@2", "c=retained"]);
+    assert_eq!(acknowledge(&mut office, &mut session, 2), ["b=live@3", "b=retained"]);
+    office.assert_balanced(&session);
+}
