@@ -29,6 +29,7 @@ pub mod retained;
 
 pub mod groups;
 pub mod ledger;
+pub mod routing;
 
 pub mod session;
 

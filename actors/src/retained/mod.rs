@@ -1,7 +1,5 @@
 //! Retained messages: one per topic name [MQTT-3.3.1-5], in one store of the node.
 
 mod actor;
-mod underway;
 
 pub use actor::{ObserveRetained, Query, Retained, RetainedObservation};
-pub use underway::{RetainedPassage, RetainedUnderway};

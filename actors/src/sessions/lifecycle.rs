@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use micro_mq_core::groups::GivenBack;
 use micro_mq_core::ids::{Epoch, SessionKey, client_hash, group_home, shared_part};
+use micro_mq_core::routing::Owner;
 use micro_mq_core::session::{NEVER_EXPIRES, Online, Parting, Session};
 use micro_mq_core::timers::Timer;
 
-use crate::topics::{Added, Join, MemberState, Owner, Subscribe, Unsubscribe};
+use crate::topics::{Added, Join, MemberState, Subscribe, Unsubscribe};
 use crate::worker::Worker;
 
 impl Worker {

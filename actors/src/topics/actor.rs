@@ -21,15 +21,13 @@ use micro_mq_core::groups::Member;
 use micro_mq_core::ids::{GroupKey, SessionKey, group_home, shared_part};
 use micro_mq_core::matching::{Subscriber, Trie};
 use micro_mq_core::moment::Moment;
+use micro_mq_core::routing::{Current, Epoch, Lanes, Owner, Ticket};
 use micro_mq_core::subscriptions::Subscription;
 use mqtt_codec::ReasonCode;
 use tokio::time::{Sleep, sleep};
 use tracing::error;
 
-use super::current::Current;
-use super::lanes::{Epoch, Lanes, Ticket};
 use super::messages::*;
-use super::owner::Owner;
 use super::route::{Progress, Router};
 use crate::clock;
 use crate::connection::{ChangeInForce, Close};
@@ -182,7 +180,7 @@ impl TopicTrie {
             if budget == 0 {
                 break;
             }
-            let Some((ticket, work)) = self.lanes.next() else { break };
+            let Some((ticket, work)) = self.lanes.take_next() else { break };
             self.within_runs -= usize::from(work.is_within_run());
             self.in_work = Some(ticket);
             let share = DELIVERIES_PER_CLIENT.min(budget);

@@ -6,12 +6,12 @@
 
 use std::time::Instant;
 
-use super::current::Current;
 use super::handoff::Passing;
 use super::route::Router;
 use micro_mq_core::matching::Subscriber;
 use micro_mq_core::message::Publication;
 use micro_mq_core::queue::Identifiers;
+use micro_mq_core::routing::Current;
 use micro_mq_core::session::{Desk, FrameCache, Offered, Wanted};
 
 /// How a session wants a message by a subscription and those that are merged into it [MQTT-3.3.1-12, MQTT-3.3.1-13].

@@ -12,13 +12,13 @@ use micro_mq_core::ids::{GroupKey, SessionKey, client_hash};
 use micro_mq_core::ledger::DropReason;
 use micro_mq_core::message::Publication;
 use micro_mq_core::queue::{Identifiers, Queued};
+use micro_mq_core::routing::Owner;
 use micro_mq_core::session::{SessionTable, Wanted};
 use mqtt_codec::QoS;
 
 use super::deliver::one;
 use super::handoff::{Passing, part_of};
 use super::messages::Reclaim;
-use super::owner::Owner;
 use super::route::Router;
 use crate::worker::Worker;
 

@@ -13,10 +13,10 @@ use micro_mq_core::groups::GivenBack;
 use micro_mq_core::ids::{GroupKey, SessionKey};
 use micro_mq_core::message::{Batch, Publication, StoredMessage};
 use micro_mq_core::pressure::Weight;
+use micro_mq_core::routing::Owner;
 use micro_mq_core::session::{Desk, Offered, Wanted, queued};
 
 use super::messages::{Chosen, HandedOver, Handoff, Handoffs};
-use super::owner::Owner;
 use super::route::Router;
 
 /// A message that goes through a group.

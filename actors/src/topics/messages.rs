@@ -11,12 +11,12 @@ use micro_mq_core::groups::{GivenBack, Load};
 use micro_mq_core::ids::{Epoch, GroupKey, SessionKey};
 use micro_mq_core::message::{Ack, Batch, StoredMessage};
 use micro_mq_core::pressure::{Room, Weight};
+use micro_mq_core::retained::RetainedPassage;
+use micro_mq_core::routing::Owner;
 use micro_mq_core::session::Wanted;
 use micro_mq_core::subscriptions::Subscription;
 
-use super::owner::Owner;
 use crate::connection::Connection;
-use crate::retained::RetainedPassage;
 
 /// Who waits for a change of subscriptions to be in force.
 #[derive(Debug, Clone)]

@@ -8,10 +8,10 @@ use hashbrown::{HashMap, HashSet};
 use micro_mq_core::ids::{GroupKey, SessionKey};
 use micro_mq_core::matching::{LookAhead, Matches, Trie};
 use micro_mq_core::message::Batch;
+use micro_mq_core::routing::{Current, Position, Stage};
 use micro_mq_core::session::FrameCache;
 use mqtt_codec::ReasonCode;
 
-use super::current::{Current, Position, Stage};
 use super::messages::{Answer, Handoff, Route};
 use crate::worker::Worker;
 

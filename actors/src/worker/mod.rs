@@ -33,6 +33,7 @@ use micro_mq_core::moment::Moment;
 use micro_mq_core::outbox::Outbox;
 use micro_mq_core::pool::{BatchPool, BufferPool};
 use micro_mq_core::protocol::Effects;
+use micro_mq_core::routing::Owner;
 use micro_mq_core::session::{Desk, FrameCache, Offered, Replay, SessionTable, Touch, Turn, Wakes, Wanted};
 use micro_mq_core::subscriptions::Subscription;
 use micro_mq_core::timers::{Timer, Timers};
@@ -41,7 +42,7 @@ use tokio::sync::Notify;
 use crate::clock;
 use crate::metrics::{ActorKind, ActorStats};
 use crate::sessions::{Changes, Restoring, WillsInDoubt};
-use crate::topics::{GiveBack, Owner};
+use crate::topics::GiveBack;
 
 /// What one turn of a connection reads at most, in bytes: shared by all connections of the worker.
 pub const SCRATCH_BYTES: usize = 64 * 1024;

@@ -13,12 +13,13 @@ use micro_mq_core::matching::Directory;
 use micro_mq_core::moment::PublishOrder;
 use micro_mq_core::pressure::{Inbound, IncompletePackets, Waitlist};
 use micro_mq_core::retained::RetainedMessages;
+use micro_mq_core::retained::RetainedUnderway;
 use micro_mq_core::settings::Settings;
 
 use super::keepers::Keeper;
 use crate::connection::Journal;
 use crate::metrics::{ActorKind, ActorStats, WebSocketRefusals, WorkerStats};
-use crate::retained::{Retained, RetainedUnderway};
+use crate::retained::Retained;
 use crate::sessions::{Restoration, SessionStore, Sessions};
 use crate::supervision::Place;
 use crate::throttle::Throttle;

@@ -6,7 +6,9 @@ mod order;
 mod store;
 #[cfg(test)]
 mod tests;
+mod underway;
 
 pub use charges::{Amount, Full, RetainedLimits};
 pub use messages::RetainedMessages;
 pub use store::{EXAMINED_MAX, Piece, Rest, RetainedStore};
+pub use underway::{RetainedPassage, RetainedUnderway, Through};

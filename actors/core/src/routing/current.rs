@@ -6,11 +6,11 @@
 
 use std::sync::Arc;
 
-use micro_mq_core::matching::{Matches, Subscriber};
-use micro_mq_core::message::{Batch, Item, StoredMessage};
-use micro_mq_core::pressure::Room;
 use mqtt_codec::matches;
 
+use crate::matching::{Matches, Subscriber};
+use crate::message::{Batch, Item, StoredMessage};
+use crate::pressure::Room;
 use crate::retained::RetainedPassage;
 
 /// Items with the same topic name that are delivered together: so many more than its budget a turn may deliver.
@@ -18,7 +18,7 @@ const RUN_ITEMS_MAX: usize = 64;
 
 /// How far one run of a batch is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stage {
+pub enum Stage {
     /// Nothing is looked up.
     Begin,
     /// The look-up has begun.
@@ -29,34 +29,40 @@ pub(super) enum Stage {
 
 /// A batch that is being routed, and how far it is.
 #[derive(Debug)]
-pub(super) struct Current {
-    pub(super) batch: Arc<Batch>,
-    pub(super) home: bool,
+pub struct Current {
+    /// The batch.
+    pub batch: Arc<Batch>,
+    /// Whether this is the publisher's own worker, which answers it.
+    pub home: bool,
     /// The first item of the run.
-    pub(super) item: usize,
+    pub item: usize,
     /// How many items it has.
-    pub(super) run: usize,
-    pub(super) stage: Stage,
+    pub run: usize,
+    /// How far the present run is.
+    pub stage: Stage,
     /// What matches their topic name.
-    pub(super) matches: Matches,
-    pub(super) next_subscriber: usize,
+    pub matches: Matches,
+    /// The subscriber that is next.
+    pub next_subscriber: usize,
     /// The item of the run that is next for the groups.
-    pub(super) next_of_run: usize,
-    pub(super) next_group: usize,
+    pub next_of_run: usize,
+    /// The group that is next.
+    pub next_group: usize,
     /// The items of the run as they wait.
-    pub(super) stored: Vec<Option<Arc<StoredMessage>>>,
+    pub stored: Vec<Option<Arc<StoredMessage>>>,
     /// For each item so far: whether this worker has a match.
-    pub(super) matched: Vec<bool>,
+    pub matched: Vec<bool>,
     /// The publisher is not answered: its network connection is closed, and it will send again.
-    pub(super) withheld: bool,
-    /// What it takes of this worker's [`Inbound`](micro_mq_core::pressure::Inbound).
-    pub(super) room: Option<Room>,
+    pub withheld: bool,
+    /// What it takes of this worker's [`Inbound`](crate::pressure::Inbound).
+    pub room: Option<Room>,
     /// Ends when the batch is delivered.
-    pub(super) passage: Option<Box<RetainedPassage>>,
+    pub passage: Option<Box<RetainedPassage>>,
 }
 
 impl Current {
-    pub(super) fn at(position: Position) -> Self {
+    /// A batch that is this far.
+    pub fn at(position: Position) -> Self {
         Self {
             matched: vec![false; position.item],
             batch: position.batch,
@@ -76,7 +82,7 @@ impl Current {
     }
 
     /// How many items from the present one on have its topic name and go to the same worker.
-    pub(super) fn run_length(&self, own: u64) -> usize {
+    pub fn run_length(&self, own: u64) -> usize {
         let topic = self.batch.topic(self.item);
         let rest = self.batch.items().iter().enumerate().skip(self.item + 1).take(RUN_ITEMS_MAX - 1);
         let is_alike = |(index, item): &(usize, &Item)| {
@@ -86,13 +92,13 @@ impl Current {
     }
 
     /// Whether a run is looked up or delivered in part: that holds memory.
-    pub(super) fn is_within_run(&self) -> bool {
+    pub fn is_within_run(&self) -> bool {
         self.stage != Stage::Begin
     }
 
     /// A subscription is gone: nothing that was looked up before is delivered through it any more [MQTT-3.10.4-2].
     /// Returns how many subscribers had to be looked at.
-    pub(super) fn withdraw(&mut self, filter: &str, gone: &Subscriber) -> usize {
+    pub fn withdraw(&mut self, filter: &str, gone: &Subscriber) -> usize {
         if !self.is_within_run() || !matches(filter, self.batch.topic(self.item)) {
             return 0;
         }
@@ -107,7 +113,7 @@ impl Current {
     }
 
     /// The trie is another one: what was looked up in part is looked up anew.
-    pub(super) fn look_up_anew(&mut self) {
+    pub fn look_up_anew(&mut self) {
         if self.stage == Stage::LookUp {
             self.stage = Stage::Begin;
         }
@@ -116,11 +122,17 @@ impl Current {
 
 /// How far a batch is, in case that routing it panics.
 #[derive(Debug)]
-pub(super) struct Position {
-    pub(super) batch: Arc<Batch>,
-    pub(super) home: bool,
-    pub(super) item: usize,
-    pub(super) run: usize,
-    pub(super) withheld: bool,
-    pub(super) room: Option<Room>,
+pub struct Position {
+    /// The batch.
+    pub batch: Arc<Batch>,
+    /// Whether this is the publisher's own worker.
+    pub home: bool,
+    /// The item that is being routed.
+    pub item: usize,
+    /// How many items are routed with it.
+    pub run: usize,
+    /// Whether the publisher is not answered.
+    pub withheld: bool,
+    /// What it takes on its way.
+    pub room: Option<Room>,
 }

@@ -1,7 +1,7 @@
 //! What a topic trie does belongs to somebody, who takes turns with all others ([`Lanes`](super::lanes::Lanes)).
 
-use micro_mq_core::ids::GroupKey;
-use micro_mq_core::message::Batch;
+use crate::ids::GroupKey;
+use crate::message::Batch;
 
 /// What a piece of work belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -19,7 +19,7 @@ pub enum Owner {
 impl Owner {
     /// Whose publishes a batch holds: the same for all network connections of a client.
     #[inline]
-    pub(super) fn of(batch: &Batch) -> Self {
+    pub fn of(batch: &Batch) -> Self {
         match batch.publisher {
             Some(_) => Self::Client(batch.publisher_hash),
             None => Self::Own,

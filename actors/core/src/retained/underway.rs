@@ -1,11 +1,13 @@
 //! Retained publishes on their way to one worker's subscribers, so that a new subscription can wait until those that were
 //! published before it are delivered.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
 use parking_lot::Mutex;
-use tokio::sync::oneshot;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -18,7 +20,9 @@ struct State {
     /// How many are gone from the front.
     gone: u64,
     /// Who waits until nothing up to this stamp is on its way.
-    waiting: Vec<(u64, oneshot::Sender<()>)>,
+    waiting: BTreeMap<u64, (u64, Waker)>,
+    /// Numbers those.
+    waited: u64,
 }
 
 impl State {
@@ -43,22 +47,45 @@ impl RetainedUnderway {
         RetainedPassage { underway: Arc::clone(self), number: state.gone + state.batches.len() as u64 - 1 }
     }
 
-    /// Returns when nothing up to this stamp is on its way any more. What is, is bounded: by what may be on its way to
+    /// Completes when nothing up to this stamp is on its way any more. What is, is bounded: by what may be on its way to
     /// the worker.
-    pub async fn through(&self, stamp: u64) {
-        let told = {
-            let mut state = self.0.lock();
-            if state.is_through(stamp) {
-                return;
-            }
-            let (tell, told) = oneshot::channel();
-            // Those whose asker went away.
-            state.waiting.retain(|(_, waiting)| !waiting.is_closed());
-            state.waiting.push((stamp, tell));
-            told
-        };
-        // It is told in any case, since every passage ends.
-        let _ = told.await;
+    pub fn through(&self, stamp: u64) -> Through<'_> {
+        Through { underway: self, stamp, number: None }
+    }
+}
+
+/// See [`RetainedUnderway::through`]. Dropped, it waits no longer.
+#[derive(Debug)]
+pub struct Through<'a> {
+    underway: &'a RetainedUnderway,
+    stamp: u64,
+    /// Among those who wait; none before it does.
+    number: Option<u64>,
+}
+
+impl Future for Through<'_> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<()> {
+        let (underway, stamp) = (self.underway, self.stamp);
+        let mut state = underway.0.lock();
+        if state.is_through(stamp) {
+            return Poll::Ready(());
+        }
+        let number = *self.number.get_or_insert_with(|| {
+            state.waited += 1;
+            state.waited
+        });
+        state.waiting.insert(number, (stamp, task.waker().clone()));
+        Poll::Pending
+    }
+}
+
+impl Drop for Through<'_> {
+    fn drop(&mut self) {
+        if let Some(number) = self.number {
+            self.underway.0.lock().waiting.remove(&number);
+        }
     }
 }
 
@@ -74,20 +101,25 @@ impl Drop for RetainedPassage {
         if state.batches.is_empty() && state.batches.capacity() > 64 {
             state.batches = VecDeque::new();
         }
-        let mut waiting = std::mem::take(&mut state.waiting);
-        for (stamp, tell) in waiting.extract_if(.., |(stamp, _)| state.is_through(*stamp)) {
-            let _ = (stamp, tell.send(()));
-        }
-        state.waiting = waiting;
+        let State { batches, waiting, .. } = &mut *state;
+        let first = batches.front().map_or(u64::MAX, |(first, _)| *first);
+        let mut woken = Vec::new();
+        waiting.retain(|_, (stamp, waker)| {
+            let waits = *stamp >= first;
+            if !waits {
+                woken.push(waker.clone());
+            }
+            waits
+        });
+        drop(state);
+        woken.into_iter().for_each(Waker::wake);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::future::Future;
     use std::pin::pin;
-    use std::task::{Context, Poll, Waker};
 
     #[test]
     fn through_when_all_before_are() {
@@ -104,5 +136,19 @@ mod tests {
         assert_eq!(up_to_7.as_mut().poll(&mut task), Poll::Ready(()));
         drop(third);
         assert_eq!(underway.0.lock().batches.len(), 0);
+    }
+
+    #[test]
+    fn who_waits_no_longer_is_forgotten() {
+        let underway = Arc::<RetainedUnderway>::default();
+        let mut task = Context::from_waker(Waker::noop());
+        let _passage = underway.enter(2);
+        {
+            let mut through = pin!(underway.through(7));
+            assert_eq!(through.as_mut().poll(&mut task), Poll::Pending);
+            assert_eq!(through.as_mut().poll(&mut task), Poll::Pending);
+            assert_eq!(underway.0.lock().waiting.len(), 1);
+        }
+        assert_eq!(underway.0.lock().waiting.len(), 0);
     }
 }

@@ -13,7 +13,7 @@ use rustc_hash::FxBuildHasher;
 use super::owner::Owner;
 
 /// What was there before a moment, to tell when all of it is done.
-pub(super) type Epoch = u64;
+pub type Epoch = u64;
 
 /// Emptied lanes whose memory is kept for the next client.
 const SPARE_LANES: usize = 64;
@@ -22,7 +22,7 @@ type Lane<W> = VecDeque<(Epoch, W)>;
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Lanes<W> {
+pub struct Lanes<W> {
     lanes: HashMap<Owner, Lane<W>, FxBuildHasher>,
     /// Who has work, in the order of their turns; not whose work is taken out.
     turns: VecDeque<Owner>,
@@ -35,8 +35,9 @@ pub(super) struct Lanes<W> {
 /// Work that was taken out: to be put back, or done.
 #[derive(Debug, Clone, Copy)]
 #[must_use]
-pub(super) struct Ticket {
-    pub(super) owner: Owner,
+pub struct Ticket {
+    /// Whose work it is.
+    pub owner: Owner,
     epoch: Epoch,
 }
 
@@ -54,22 +55,22 @@ impl<W> Default for Lanes<W> {
 
 impl<W> Lanes<W> {
     /// Whether nothing is left to take out.
-    pub(super) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.turns.is_empty()
     }
 
     /// All that waits.
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut W> {
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut W> {
         self.lanes.values_mut().flatten().map(|(_, work)| work)
     }
 
     /// What each client is to go on with.
-    pub(super) fn fronts_mut(&mut self) -> impl Iterator<Item = &mut W> {
+    pub fn fronts_mut(&mut self) -> impl Iterator<Item = &mut W> {
         self.lanes.values_mut().filter_map(|lane| lane.front_mut()).map(|(_, work)| work)
     }
 
     /// Adds work behind what its owner has.
-    pub(super) fn push(&mut self, owner: Owner, work: W) {
+    pub fn push(&mut self, owner: Owner, work: W) {
         let newest = self.left.len() - 1;
         self.left[newest] += 1;
         let epoch = self.oldest + newest as Epoch;
@@ -82,14 +83,14 @@ impl<W> Lanes<W> {
     }
 
     /// Takes out the work whose turn it is.
-    pub(super) fn next(&mut self) -> Option<(Ticket, W)> {
+    pub fn take_next(&mut self) -> Option<(Ticket, W)> {
         let owner = self.turns.pop_front()?;
         let (epoch, work) = self.lanes.get_mut(&owner)?.pop_front()?;
         Some((Ticket { owner, epoch }, work))
     }
 
     /// It is done, and the next client has its turn. Returns whether this one has no more.
-    pub(super) fn done(&mut self, ticket: Ticket) -> bool {
+    pub fn done(&mut self, ticket: Ticket) -> bool {
         self.left[(ticket.epoch - self.oldest) as usize] -= 1;
         if self.lanes.get(&ticket.owner).is_some_and(|lane| !lane.is_empty()) {
             self.turns.push_back(ticket.owner);
@@ -104,7 +105,7 @@ impl<W> Lanes<W> {
     }
 
     /// Something is left of it: the client goes on with that, in its next turn, or at once.
-    pub(super) fn put_back(&mut self, ticket: Ticket, rest: W, at_once: bool) {
+    pub fn put_back(&mut self, ticket: Ticket, rest: W, at_once: bool) {
         if let Some(lane) = self.lanes.get_mut(&ticket.owner) {
             lane.push_front((ticket.epoch, rest));
         }
@@ -115,13 +116,13 @@ impl<W> Lanes<W> {
     }
 
     /// Names all that was added so far.
-    pub(super) fn so_far(&mut self) -> Epoch {
+    pub fn so_far(&mut self) -> Epoch {
         self.left.push_back(0);
         self.oldest + self.left.len() as Epoch - 2
     }
 
     /// Whether all of it is done.
-    pub(super) fn is_done(&mut self, epoch: Epoch) -> bool {
+    pub fn is_done(&mut self, epoch: Epoch) -> bool {
         while self.left.len() > 1 && self.left[0] == 0 {
             self.left.pop_front();
             self.oldest += 1;
@@ -133,7 +134,7 @@ impl<W> Lanes<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use micro_mq_core::ids::GroupKey;
+    use crate::ids::GroupKey;
 
     fn client(hash: u64) -> Owner {
         Owner::Client(hash)
@@ -147,7 +148,7 @@ mod tests {
         }
         lanes.push(client(2), "b1");
         let mut done = Vec::new();
-        while let Some((ticket, work)) = lanes.next() {
+        while let Some((ticket, work)) = lanes.take_next() {
             match work {
                 // It takes two turns.
                 "a1" => lanes.put_back(ticket, "a1, the rest", false),
@@ -172,7 +173,7 @@ mod tests {
             others.iter().for_each(|other| lanes.push(*other, *other));
             let mut done = Vec::new();
             for _ in 0..=others.len() {
-                let (ticket, work) = lanes.next().unwrap();
+                let (ticket, work) = lanes.take_next().unwrap();
                 done.push(work);
                 lanes.done(ticket);
             }
@@ -185,9 +186,9 @@ mod tests {
         let mut lanes = Lanes::default();
         lanes.push(client(1), 1);
         lanes.push(client(2), 2);
-        let (ticket, work) = lanes.next().unwrap();
+        let (ticket, work) = lanes.take_next().unwrap();
         lanes.put_back(ticket, work, true);
-        assert_eq!(lanes.next().unwrap().1, 1);
+        assert_eq!(lanes.take_next().unwrap().1, 1);
     }
 
     #[test]
@@ -201,7 +202,7 @@ mod tests {
         lanes.push(client(2), 3);
         let mut done = Vec::new();
         while !lanes.is_done(so_far) {
-            let (ticket, work) = lanes.next().unwrap();
+            let (ticket, work) = lanes.take_next().unwrap();
             done.push(work);
             lanes.done(ticket);
         }
@@ -212,10 +213,10 @@ mod tests {
     fn work_that_work_brings_stands_behind_it() {
         let mut lanes = Lanes::default();
         lanes.push(Owner::Own, 1);
-        let (ticket, _) = lanes.next().unwrap();
+        let (ticket, _) = lanes.take_next().unwrap();
         lanes.push(Owner::Own, 2);
-        assert!(lanes.next().is_none());
+        assert!(lanes.take_next().is_none());
         lanes.done(ticket);
-        assert_eq!(lanes.next().unwrap().1, 2);
+        assert_eq!(lanes.take_next().unwrap().1, 2);
     }
 }
