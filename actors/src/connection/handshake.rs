@@ -6,9 +6,8 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use actix_rt::time::timeout;
 use auth_actor::{
     Action, Asker, Authenticate, AuthenticationOutcome, Authorize, BeginExchange, ContinueExchange,
     ExchangeOutcome, Given, Identity, InForce, Outcome, Password, Question, QuestionKind,
@@ -16,37 +15,25 @@ use auth_actor::{
 use micro_mq_core::ids::home_worker;
 use micro_mq_core::pressure::IncompleteBytes;
 use mqtt_codec::{
-    Auth, AuthProperties, ConnAck, ConnAckProperties, Connect, DecodeError, Packet, PacketRef, PayloadFormat,
-    ProtocolVersion, ReasonCode, Sender, decode, encode, read_header,
+    Auth, AuthProperties, Connect, DecodeError, Packet, PacketRef, PayloadFormat, ProtocolVersion,
+    ReasonCode, Sender, decode, encode, read_header,
 };
 use std::future::poll_fn;
 use tokio::time::timeout_at;
 use tracing::debug;
 
 use super::permit::ConnectionPermit;
+use super::refusing::{Refusal, refuse_now, write_all};
 use super::transport::{ForeignOrigin, Transport, WebSocketRefusal};
 use crate::clock;
 use crate::sessions::{Admit, Handed};
 use crate::worker::Worker;
 
-/// How long a client that is refused may take to read why.
-const REFUSAL_PATIENCE: Duration = Duration::from_secs(1);
 /// Steps of one enhanced authentication at most.
 const EXCHANGE_STEPS_MAX: usize = 8;
 /// How often a client is judged, if users and rules are read anew meanwhile again and again, before it is told to come
 /// again.
 const JUDGED_MAX: usize = 3;
-
-/// What a client is told whose CONNECT is refused.
-#[derive(Debug, Clone, Copy)]
-pub struct Refusal {
-    /// The version that it speaks.
-    pub version: ProtocolVersion,
-    /// For the CONNACK.
-    pub reason: ReasonCode,
-    /// Largest packet that it takes, in bytes.
-    pub limit: u32,
-}
 
 /// Why a network connection was not taken in.
 enum Turned {
@@ -499,52 +486,4 @@ fn stated_limit(packet: &[u8]) -> Option<u32> {
         }
         _ => None,
     }
-}
-
-async fn write_all(transport: &mut Transport, bytes: &[u8]) -> std::io::Result<()> {
-    let mut written = 0;
-    while written < bytes.len() {
-        written += poll_fn(|task| transport.poll_write(task, &bytes[written..])).await?;
-    }
-    poll_fn(|task| transport.poll_flush(task)).await
-}
-
-/// Answers a CONNECT with a refusal [MQTT-3.2.2-6] and closes.
-pub fn refuse(transport: Transport, refusal: Refusal, worker: Rc<Worker>, permit: ConnectionPermit) {
-    actix_rt::spawn(async move { refuse_now(transport, refusal, None, &worker, permit).await });
-}
-
-/// Refuses with `words` for the Reason String, which who takes no packet of that size goes without [MQTT-3.2.2-19].
-async fn refuse_now(
-    mut transport: Transport,
-    refusal: Refusal,
-    words: Option<String>,
-    worker: &Worker,
-    permit: ConnectionPermit,
-) {
-    let Refusal { version, reason, limit } = refusal;
-    worker.counters.connects_refused.add(1);
-    worker.counters.count_end(reason);
-    let mut bytes = Vec::new();
-    let mut encoded = |words| {
-        let properties = ConnAckProperties { reason_string: words, ..Default::default() };
-        let answer = ConnAck { session_present: false, reason_code: reason, properties };
-        encode(&Packet::ConnAck(Box::new(answer)), version, limit, &mut bytes).is_ok()
-    };
-    let is_said = words.is_some() && encoded(words);
-    if !is_said && !encoded(None) {
-        // A client that takes no 5 bytes is told nothing [MQTT-3.1.2-24].
-        return;
-    }
-    let last_words = async {
-        write_all(&mut transport, &bytes).await?;
-        poll_fn(|task| transport.poll_shutdown(task)).await?;
-        // To drop a socket with unread bytes resets it, which can cost the client the answer.
-        let mut rest = [0; 1024];
-        while poll_fn(|task| transport.poll_read(task, &mut rest)).await? > 0 {}
-        Ok::<_, std::io::Error>(())
-    };
-    // Who does not read it in time, or is gone, does not want to know.
-    let _ = timeout(REFUSAL_PATIENCE, last_words).await;
-    drop(permit);
 }

@@ -18,15 +18,18 @@ mod parting;
 mod permit;
 mod questions;
 mod reading;
+mod refusing;
 mod retained;
 pub mod transport;
+mod writing;
 
 pub use actor::Connection;
-pub use handshake::{Refusal, refuse};
+
 pub use journal::{Farewell, Journal};
 pub use listening::{Listener, ListenerKind};
 pub use messages::{ChangeInForce, Close, Newcomer, Permitted, Reauthenticated};
 pub use permit::ConnectionPermit;
+pub use refusing::{Refusal, refuse};
 pub use retained::RetainedPieces;
 
 pub(crate) use accept::accept;

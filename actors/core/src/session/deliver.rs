@@ -56,17 +56,6 @@ pub enum Offered {
     Dropped(DropReason),
 }
 
-/// What a client's acknowledgement asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Acknowledged {
-    /// Nothing more to do.
-    Settled,
-    /// A PUBREL is to be sent [MQTT-4.3.3-4].
-    Release,
-    /// No such packet identifier.
-    Unknown,
-}
-
 impl Session {
     pub(super) fn dropped(&mut self, reason: DropReason, own: bool, desk: &Desk<'_>) -> Offered {
         self.tally.drop_n(reason, 1);
@@ -405,80 +394,6 @@ impl Session {
         }
     }
 
-    /// Returns whether it was the node's own.
-    fn forget_inflight(&mut self, identifier: PacketIdentifier, ledger: &Ledger) -> bool {
-        let Some(outgoing) = &mut self.outgoing else { return false };
-        let Some(entry) = outgoing.inflight.remove(identifier) else { return false };
-        ledger.kept.end_n(1, u64::from(entry.own));
-        if let Some(kept) = entry.kept {
-            outgoing.inflight_bytes -= kept.message.queued_bytes();
-            ledger.kept.leave(&kept.message);
-        }
-        entry.own
-    }
-
-    fn settle(&mut self, identifier: PacketIdentifier, reason: ReasonCode, desk: &Desk<'_>) -> Acknowledged {
-        let own = self.forget_inflight(identifier, desk.ledger);
-        if reason.is_error() {
-            self.dropped(DropReason::RefusedByClient, own, desk);
-        } else {
-            self.tally.delivered += 1;
-            desk.ledger.deliver_n(1, u64::from(own));
-        }
-        Acknowledged::Settled
-    }
-
-    fn owed(&self, identifier: PacketIdentifier) -> Option<Owed> {
-        Some(self.outgoing.as_ref()?.inflight.get(identifier)?.owed)
-    }
-
-    /// PUBACK [MQTT-4.3.2-3].
-    pub fn on_puback(
-        &mut self,
-        identifier: PacketIdentifier,
-        reason: ReasonCode,
-        desk: &Desk<'_>,
-    ) -> Acknowledged {
-        match self.owed(identifier) {
-            Some(Owed::PubAck) => self.settle(identifier, reason, desk),
-            _ => Acknowledged::Unknown,
-        }
-    }
-
-    /// PUBREC: from here on the message must not be sent again, only its PUBREL [MQTT-4.3.3-6].
-    pub fn on_pubrec(
-        &mut self,
-        identifier: PacketIdentifier,
-        reason: ReasonCode,
-        desk: &Desk<'_>,
-    ) -> Acknowledged {
-        match self.owed(identifier) {
-            Some(Owed::PubRec) if reason.is_error() => self.settle(identifier, reason, desk),
-            Some(Owed::PubRec | Owed::PubComp) => {
-                let outgoing = self.outgoing.as_mut().expect("it is in flight");
-                let freed = outgoing.inflight.update(identifier, |entry| {
-                    entry.owed = Owed::PubComp;
-                    entry.on_wire = true;
-                    entry.kept.take()
-                });
-                if let Some(freed) = freed.flatten() {
-                    outgoing.inflight_bytes -= freed.message.queued_bytes();
-                    desk.ledger.kept.leave(&freed.message);
-                }
-                Acknowledged::Release
-            }
-            _ => Acknowledged::Unknown,
-        }
-    }
-
-    /// PUBCOMP.
-    pub fn on_pubcomp(&mut self, identifier: PacketIdentifier, desk: &Desk<'_>) -> Acknowledged {
-        match self.owed(identifier) {
-            Some(Owed::PubComp) => self.settle(identifier, ReasonCode::Success, desk),
-            _ => Acknowledged::Unknown,
-        }
-    }
-
     /// A new network connection holds the session: what is in flight has to be sent again, in the order sent.
     pub fn resume_sending(&mut self) {
         if let Some(outgoing) = &mut self.outgoing {
@@ -488,59 +403,6 @@ impl Session {
             outgoing.resends_retained = outgoing.inflight.kept().any(|kept| kept.replayed);
             if outgoing.resends_retained {
                 self.replays.get_or_insert_default();
-            }
-        }
-    }
-
-    /// Takes out what came through a shared subscription and may go to another member: all that was not sent, and
-    /// QoS 1 that was not acknowledged. QoS 2 that was sent stays [MQTT-4.8.2-4].
-    pub fn give_back(&mut self, wanted: impl Fn(GroupKey) -> bool, ledger: &Ledger) -> Vec<Queued> {
-        let Some(outgoing) = &mut self.outgoing else { return Vec::new() };
-        let mut returned = Vec::new();
-        for identifier in outgoing.inflight.identifiers() {
-            let entry = outgoing.inflight.get(identifier);
-            let matches = entry.is_some_and(|entry| {
-                entry.owed == Owed::PubAck
-                    && entry.kept.as_ref().is_some_and(|kept| kept.group.is_some_and(&wanted))
-            });
-            if matches && let Some(Entry { kept: Some(kept), .. }) = outgoing.inflight.remove(identifier) {
-                outgoing.inflight_bytes -= kept.message.queued_bytes();
-                ledger.kept.leave(&kept.message);
-                ledger.kept.end_n(1, u64::from(kept.message.is_own()));
-                returned.push(*kept);
-            }
-        }
-        returned.extend(outgoing.queue.extract(&ledger.kept, |queued| queued.group.is_some_and(&wanted)));
-        if !returned.is_empty() {
-            self.tally.return_n(returned.len() as u64);
-        }
-        returned
-    }
-
-    /// The network connection is gone: QoS 0 that was not written is lost.
-    pub fn close_outbox(&mut self, outbox: crate::outbox::Outbox, ledger: &Ledger) {
-        let (written, lost) = ledger.close(outbox);
-        self.tally.delivered += written;
-        if lost > 0 {
-            self.tally.drop_n(DropReason::ConnectionClosed, lost);
-        }
-    }
-
-    /// The session ends: what still waits for it is dropped.
-    pub fn drop_waiting(&mut self, ledger: &Ledger) {
-        if let Some(mut outgoing) = self.outgoing.take() {
-            outgoing.inflight.kept().for_each(|kept| ledger.kept.leave(&kept.message));
-            let mut queued = outgoing.queue.extract(&ledger.kept, |_| true);
-            queued.extend(outgoing.held_at_most_once.extract(&ledger.kept, |_| true));
-            let queued_own = queued.iter().filter(|queued| queued.message.is_own()).count();
-            let own = outgoing.inflight.own();
-            ledger.kept.end_n(outgoing.inflight.len() as u64, own as u64);
-            let waiting = (outgoing.inflight.len() + queued.len()) as u64;
-            if waiting > 0 {
-                self.tally.drop_n(DropReason::SessionGone, waiting);
-                let own = (own + queued_own) as u64;
-                ledger.drop_n(DropReason::SessionGone, waiting - own, false);
-                ledger.drop_n(DropReason::SessionGone, own, true);
             }
         }
     }

@@ -3,7 +3,7 @@
 use mqtt_codec::{QoS, ReasonCode};
 
 use crate::ledger::DropReason;
-use crate::session::deliver::Acknowledged;
+use crate::session::Acknowledged;
 use crate::session::state::Session;
 use crate::testing::{Office, id, publication, session, summary, wanted};
 use Acknowledged::{Release, Settled, Unknown};

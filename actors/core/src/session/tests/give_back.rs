@@ -49,7 +49,7 @@ fn all_groups() {
     office.assert_balanced(&session);
     // An acknowledgement of what went back comes too late and settles nothing.
     let late = session.on_puback(id(1), ReasonCode::Success, &office.desk());
-    assert_eq!(late, crate::session::deliver::Acknowledged::Unknown);
+    assert_eq!(late, crate::session::Acknowledged::Unknown);
     office.assert_balanced(&session);
     assert!(session.give_back(|_| true, &office.ledger).is_empty());
 }

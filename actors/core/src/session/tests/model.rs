@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::message::Publication;
-use crate::session::deliver::Acknowledged;
+use crate::session::Acknowledged;
 use crate::session::online::Online;
 use crate::session::state::Session;
 use crate::testing::{Office, online, publication, session, wanted};

@@ -3,9 +3,9 @@
 use mqtt_codec::{ProtocolVersion, QoS, ReasonCode};
 
 use crate::ledger::DropReason;
-use crate::session::deliver::{Acknowledged, Offered};
 use crate::session::online::Online;
 use crate::session::state::Session;
+use crate::session::{Acknowledged, Offered};
 use crate::testing::{Office, id, online, publication, session, summary, wanted};
 use QoS::{AtLeastOnce, AtMostOnce, ExactlyOnce};
 use ReasonCode::Success;
