@@ -215,9 +215,8 @@ impl Sessions {
             Some(_) => drop(place),
             None => place.keep(),
         }
-        if let Packet::ConnAck(answer) = &mut answer {
-            answer.session_present = existing.is_some();
-        }
+        answer.session_present = existing.is_some();
+        let answer = Packet::ConnAck(answer);
         let node = &worker.node;
         let mut online = admission::begin(&connect, keep_alive, &node.settings, node.started, now);
         let patience = online.patience();

@@ -2,7 +2,7 @@
 
 use std::num::{NonZeroU16, NonZeroU32};
 
-use mqtt_codec::{ConnAck, ConnAckProperties, Packet, ProtocolVersion, QoS, ReasonCode};
+use mqtt_codec::{ConnAck, ConnAckProperties, ProtocolVersion, QoS, ReasonCode};
 
 use super::Request;
 use crate::settings::MqttSettings;
@@ -13,12 +13,12 @@ pub(super) fn accepted(
     mqtt: &MqttSettings,
     expiry_interval: u32,
     keep_alive: u16,
-) -> Packet {
-    Packet::ConnAck(Box::new(ConnAck {
+) -> Box<ConnAck> {
+    Box::new(ConnAck {
         session_present: false,
         reason_code: ReasonCode::Success,
         properties: properties(request, mqtt, expiry_interval, keep_alive),
-    }))
+    })
 }
 
 fn properties(

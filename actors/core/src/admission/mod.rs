@@ -14,7 +14,7 @@ use std::num::{NonZeroU16, NonZeroU32};
 use std::sync::Arc;
 use std::time::Instant;
 
-use mqtt_codec::{Connect, Packet, ProtocolVersion, ReasonCode};
+use mqtt_codec::{ConnAck, Connect, Packet, ProtocolVersion, ReasonCode};
 
 use crate::compact::{ByteCount, Recent, Since};
 use crate::counters::Counters;
@@ -63,7 +63,7 @@ pub struct Circumstances<'a> {
 #[derive(Debug)]
 pub struct Terms {
     /// The CONNACK, but for whether there was a session.
-    pub answer: Packet,
+    pub answer: Box<ConnAck>,
     /// Session expiry interval, in seconds.
     pub expiry_interval: u32,
     /// In seconds; 0: none.
@@ -139,8 +139,10 @@ fn judge_uncounted(request: &Request<'_>, circumstances: &Circumstances<'_>) -> 
     if request.revision != circumstances.revision {
         return Err(Refused::Outdated);
     }
-    let answer = answer::accepted(request, mqtt, expiry_interval, keep_alive);
-    if mqtt_codec::encoded_bytes(&answer, connect.version) > maximum_packet_size(connect) as usize {
+    let answer = Packet::ConnAck(answer::accepted(request, mqtt, expiry_interval, keep_alive));
+    let fits = mqtt_codec::encoded_bytes(&answer, connect.version) <= maximum_packet_size(connect) as usize;
+    let Packet::ConnAck(answer) = answer else { unreachable!("it was just made") };
+    if !fits {
         return Err(Refused::AnswerTooLarge);
     }
     let will = match &connect.will {

@@ -3,9 +3,7 @@
 use std::num::{NonZeroU16, NonZeroU32};
 use std::sync::Arc;
 
-use mqtt_codec::{
-    ConnAck, Connect, Packet, ProtocolVersion, PublishProperties, QoS, ReasonCode, TopicName, Will,
-};
+use mqtt_codec::{Connect, ProtocolVersion, PublishProperties, QoS, ReasonCode, TopicName, Will};
 
 use super::{Circumstances, Refused, Request, SessionPlaces, Terms, begin, hold, judge};
 use crate::kept::{NodeKept, kept_bytes};
@@ -85,13 +83,6 @@ fn with_will(payload_bytes: usize) -> Connect {
     Connect { will: Some(will), ..connect(V5, true) }
 }
 
-fn answer(terms: &Terms) -> &ConnAck {
-    match &terms.answer {
-        Packet::ConnAck(answer) => answer,
-        other => panic!("{other:?}"),
-    }
-}
-
 #[test]
 fn what_refuses_in_its_order_and_takes_nothing() {
     let mut door = Door::new();
@@ -154,7 +145,7 @@ fn how_long_a_session_lives() {
         connect.properties.session_expiry_interval = asked;
         let terms = door.judge(&connect).unwrap();
         assert_eq!(terms.expiry_interval, expected);
-        assert_eq!(answer(&terms).properties.session_expiry_interval, told);
+        assert_eq!(terms.answer.properties.session_expiry_interval, told);
     };
     check(V5, true, None, 0, None);
     check(V5, false, Some(50), 50, None);
@@ -170,7 +161,7 @@ fn the_keep_alive_is_the_nodes_where_the_client_wants_more() {
     door.office.settings.mqtt.server_keep_alive_seconds = 60;
     let check = |version, asked, expected, told| {
         let terms = door.judge(&Connect { keep_alive: asked, ..connect(version, true) }).unwrap();
-        assert_eq!((terms.keep_alive, answer(&terms).properties.server_keep_alive), (expected, told));
+        assert_eq!((terms.keep_alive, terms.answer.properties.server_keep_alive), (expected, told));
     };
     check(V5, 30, 30, None);
     check(V5, 61, 60, Some(60));
