@@ -75,7 +75,7 @@ impl Session {
                 &outgoing.queue
             };
             line.front().is_none_or(|(first, _)| first > turn.place)
-                && !(turn.renews && !outgoing.resend.is_empty())
+                && (!turn.renews || outgoing.resend.is_empty())
                 && !waits_for_sent(publication, qos, turn.place, outgoing, settings)
         };
         if qos == QoS::AtMostOnce {
