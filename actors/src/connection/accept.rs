@@ -83,7 +83,8 @@ pub(crate) fn begin<H: Future<Output = ()> + 'static>(
         }
         return;
     };
-    let handshake = handshake(Rc::clone(worker), permit);
+    // Boxed, as tokio moves a future as it is several times, and this one is large.
+    let handshake = Box::pin(handshake(Rc::clone(worker), permit));
     actix_rt::spawn(async move {
         tokio::select! {
             biased;
