@@ -7,6 +7,7 @@
 
 pub mod compact;
 pub mod count;
+mod filter_table;
 pub mod ids;
 pub mod moment;
 pub mod settings;

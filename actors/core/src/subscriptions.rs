@@ -1,10 +1,12 @@
 //! A session's subscriptions by topic filter. Most sessions have none or one, which is kept in place.
 
+use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
-use hashbrown::HashMap;
 use mqtt_codec::SubscriptionOptions;
 
+use crate::filter_table::FilterTable;
 use crate::ids::shared_part;
 
 /// One of a session's subscriptions.
@@ -27,7 +29,37 @@ pub fn subscription_bytes(filter: &str) -> usize {
     filter.len() + EACH + PER_LEVEL * levels + group
 }
 
-type Many = HashMap<Arc<str>, Subscription>;
+/// More than one.
+#[derive(Debug, Default)]
+struct Many {
+    plain: FilterTable<Subscription>,
+    /// In an order, so that the homes of their groups can be told a piece at a time.
+    shared: BTreeMap<Arc<str>, Subscription>,
+}
+
+impl Many {
+    fn len(&self) -> usize {
+        self.plain.len() + self.shared.len()
+    }
+
+    fn get(&self, filter: &str) -> Option<&Subscription> {
+        if shared_part(filter).is_some() { self.shared.get(filter) } else { self.plain.get(filter) }
+    }
+
+    fn insert(&mut self, filter: Arc<str>, subscription: Subscription) -> Option<Subscription> {
+        match shared_part(&filter) {
+            Some(_) => self.shared.insert(filter, subscription),
+            None => self.plain.insert(filter, subscription),
+        }
+    }
+
+    fn remove_entry(&mut self, filter: &str) -> Option<(Arc<str>, Subscription)> {
+        match shared_part(filter) {
+            Some(_) => self.shared.remove_entry(filter),
+            None => self.plain.remove(filter),
+        }
+    }
+}
 
 #[derive(Debug, Default)]
 enum Held {
@@ -82,7 +114,10 @@ impl Subscriptions {
                 Some(replaced)
             }
             Held::One(own, first) => {
-                self.0 = Held::Many(Box::new([(own, first), (filter, subscription)].into_iter().collect()));
+                let mut many = Box::<Many>::default();
+                many.insert(own, first);
+                many.insert(filter, subscription);
+                self.0 = Held::Many(many);
                 None
             }
             Held::Many(mut many) => {
@@ -104,7 +139,7 @@ impl Subscriptions {
             }
             Held::Many(mut many) => {
                 let removed = many.remove_entry(filter);
-                if !many.is_empty() {
+                if many.len() > 0 {
                     self.0 = Held::Many(many);
                 }
                 removed
@@ -112,12 +147,41 @@ impl Subscriptions {
         }
     }
 
+    /// Takes any shared one out.
+    pub fn take_shared(&mut self) -> Option<Arc<str>> {
+        let first = match &self.0 {
+            Held::None => None,
+            Held::One(own, _) => shared_part(own).is_some().then_some(own),
+            Held::Many(many) => many.shared.first_key_value().map(|(filter, _)| filter),
+        };
+        let first = Arc::clone(first?);
+        self.remove_entry(&first).map(|(filter, _)| filter)
+    }
+
+    /// Takes any one out.
+    pub fn take_any(&mut self) -> Option<Arc<str>> {
+        let any = Arc::clone(self.keys().next()?);
+        self.remove_entry(&any).map(|(filter, _)| filter)
+    }
+
+    /// The shared ones, in an order that stays, behind a filter or from the first.
+    pub fn shared_behind(&self, after: Option<&str>) -> impl Iterator<Item = &Arc<str>> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let (one, many) = match &self.0 {
+            Held::None => (None, None),
+            Held::One(filter, _) => (Some(filter).filter(|own| shared_part(own).is_some()), None),
+            Held::Many(many) => (None, Some(many.shared.range::<str, _>((from, Bound::Unbounded)))),
+        };
+        let one = one.filter(move |own| after.is_none_or(|after| &***own > after));
+        one.into_iter().chain(many.into_iter().flatten().map(|(filter, _)| filter))
+    }
+
     /// All of them, in no order.
     pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Subscription)> {
         let (one, many) = match &self.0 {
             Held::None => (None, None),
             Held::One(filter, subscription) => (Some((filter, subscription)), None),
-            Held::Many(many) => (None, Some(many.iter())),
+            Held::Many(many) => (None, Some(many.plain.iter().chain(&many.shared))),
         };
         one.into_iter().chain(many.into_iter().flatten())
     }

@@ -392,6 +392,9 @@ impl Handler<TrieMadeAnew> for Sessions {
     type Result = ();
 
     fn handle(&mut self, made: TrieMadeAnew, _ctx: &mut Self::Context) {
+        if made.worker == self.worker.id {
+            self.worker.go_on_with_remains();
+        }
         self.worker.join_again(made.worker);
     }
 }

@@ -1,16 +1,14 @@
 //! How sessions begin, part from their network connections, come back and end [MQTT-3.1.2-4 to 6, 3.1.2-23].
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use micro_mq_core::groups::GivenBack;
 use micro_mq_core::ids::{Epoch, SessionKey, client_hash, group_home, shared_part};
-use micro_mq_core::routing::Owner;
 use micro_mq_core::session::{NEVER_EXPIRES, Online, Parting, Session};
 use micro_mq_core::timers::Timer;
 
-use crate::topics::{Added, Join, MemberState, Subscribe, Unsubscribe};
+use crate::topics::{Added, Join, Subscribe};
 use crate::worker::Worker;
 
 impl Worker {
@@ -129,22 +127,12 @@ impl Worker {
         let Some(mut session) = self.sessions.borrow_mut().remove(key) else { return };
         self.node.session_places.leave();
         let hash = client_hash(session.client_identifier());
-        session.subscriptions.keys().for_each(|filter| self.counters.held.unsubscribed(filter));
-        // Members leave before their messages go back, so that no message comes to them again.
-        let by_home = self.by_home(session.subscriptions.keys());
-        for (home, filters) in by_home {
-            self.tell_trie(
-                home,
-                Unsubscribe { client: hash, session: key, filters: filters.into(), reply: None },
-            );
-        }
-        self.give_back(Owner::Client(hash), GivenBack::by_group(session.give_back(|_| true, &self.ledger)));
-        session.drop_waiting(&self.ledger);
         session.expiry_interval = 0;
         self.note_expiry(&mut session);
-        if session.absence.as_ref().is_some_and(|absence| absence.will_due.is_some())
-            && let Some(will) = session.replace_will(None)
-        {
+        let is_due = session.absence.as_ref().is_some_and(|absence| absence.will_due.is_some());
+        let will = session.replace_will(None).filter(|_| is_due);
+        self.leave_behind(session);
+        if let Some(will) = will {
             self.publish_will(key, hash, will, now);
         }
     }
@@ -161,24 +149,6 @@ impl Worker {
             }
         }
         by_home
-    }
-
-    /// Tells the homes of a session's shared groups whether it is online.
-    pub fn tell_groups(&self, key: SessionKey) {
-        let (client, by_home, online, durable) = {
-            let sessions = self.sessions.borrow();
-            let Some(session) = sessions.get(key).filter(|session| session.load.is_some()) else { return };
-            session.publish_load();
-            let shared = session.subscriptions.keys().filter(|filter| shared_part(filter).is_some());
-            // In a fixed order: what waits in the groups comes to the client in it.
-            let shared: BTreeSet<_> = shared.collect();
-            let client = client_hash(session.client_identifier());
-            (client, self.by_home(shared.into_iter()), session.online.is_some(), session.is_durable())
-        };
-        for (home, filters) in by_home {
-            let state = MemberState { client, session: key, filters: filters.into(), online, durable };
-            self.tell_trie(home, state);
-        }
     }
 
     /// Joins the shared groups whose home is this worker again; to join twice changes nothing.

@@ -4,6 +4,7 @@ mod actor;
 mod keeping;
 mod lifecycle;
 mod messages;
+mod remains;
 mod restoring;
 mod store;
 #[cfg(test)]
@@ -13,6 +14,7 @@ mod wills;
 pub use actor::Sessions;
 pub use keeping::{Changes, KeepChanges};
 pub use messages::*;
+pub use remains::{Remains, Tellings};
 pub use restoring::{Restoration, Restoring};
 pub(crate) use store::start_store;
 #[cfg(feature = "simulation")]

@@ -97,6 +97,8 @@ pub(super) fn check_nothing_remains(node: &SimulatedNode) -> Result<(), Broken> 
     judge.equal("publishers that wait for room", node.shared.waitlist.waiting(), 0);
     for worker in &node.workers {
         judge.equal("shared groups", worker.groups.borrow().iter().count(), 0);
+        judge.equal("ended sessions not dealt with", worker.remains.borrow().len(), 0);
+        judge.equal("sessions whose groups are being told", worker.tellings.borrow().len(), 0);
     }
     judge.verdict()
 }

@@ -18,7 +18,7 @@ use std::time::Instant;
 use actix::fut::ActorFuture;
 use actix::prelude::*;
 use micro_mq_core::groups::Member;
-use micro_mq_core::ids::{GroupKey, SessionKey, group_home, shared_part};
+use micro_mq_core::ids::{GroupKey, SessionKey, shared_part};
 use micro_mq_core::matching::{Subscriber, Trie};
 use micro_mq_core::moment::Moment;
 use micro_mq_core::routing::{Current, Epoch, Lanes, Owner, Ticket};
@@ -27,6 +27,7 @@ use mqtt_codec::ReasonCode;
 use tokio::time::{Sleep, sleep};
 use tracing::error;
 
+use super::endings::cost_of;
 use super::messages::*;
 use super::route::{Progress, Router};
 use crate::clock;
@@ -59,6 +60,8 @@ enum Work {
     Subscribe(Subscribe),
     Join(Join),
     Unsubscribe(Unsubscribe),
+    ForgetSession(ForgetSession),
+    TellGroups(TellGroups),
     MemberState(MemberState),
     Handoff(Handoff),
     GiveBack(GiveBack),
@@ -75,6 +78,8 @@ impl Work {
             | Self::Subscribe(Subscribe { client, .. })
             | Self::Join(Join { client, .. })
             | Self::Unsubscribe(Unsubscribe { client, .. })
+            | Self::ForgetSession(ForgetSession { client, .. })
+            | Self::TellGroups(TellGroups { client, .. })
             | Self::MemberState(MemberState { client, .. }) => Owner::Client(*client),
             Self::GiveBack(GiveBack { owner, .. }) => *owner,
             Self::GiveOut(group) | Self::CallBack(group) | Self::Handoff(Handoff { group, .. }) => {
@@ -96,9 +101,9 @@ type Observer = tokio::sync::oneshot::Sender<TrieObservation>;
 
 /// See the module.
 pub struct TopicTrie {
-    worker: Rc<Worker>,
-    trie: Trie,
-    router: Router,
+    pub(super) worker: Rc<Worker>,
+    pub(super) trie: Trie,
+    pub(super) router: Router,
     lanes: Lanes<Work>,
     /// The piece of work that is being done.
     in_work: Option<Ticket>,
@@ -243,6 +248,8 @@ impl TopicTrie {
             Work::Subscribe(subscribe) => self.subscribe(subscribe, budget).map(Work::Subscribe),
             Work::Join(join) => self.join(join, budget).map(Work::Join),
             Work::Unsubscribe(unsubscribe) => self.unsubscribe(unsubscribe, budget).map(Work::Unsubscribe),
+            Work::ForgetSession(forget) => self.forget(forget, budget).map(Work::ForgetSession),
+            Work::TellGroups(tell) => self.tell_groups(tell, budget).map(Work::TellGroups),
             Work::MemberState(state) => self.member_state(state, budget).map(Work::MemberState),
             Work::GiveBack(give_back) => self.take_back(give_back, budget, now).map(Work::GiveBack),
             Work::Answer(answer) => {
@@ -343,7 +350,7 @@ impl TopicTrie {
                 true => self.router.member_online(key),
                 false => self.router.member_offline(key),
             }
-            if is_spent(budget, 1 + cost_of(&filter)) && !join.filters.is_empty() {
+            if is_spent(budget, cost_of(&full_filter)) && !join.filters.is_empty() {
                 return Some(join);
             }
         }
@@ -353,24 +360,11 @@ impl TopicTrie {
 
     fn unsubscribe(&mut self, mut unsubscribe: Unsubscribe, budget: &mut usize) -> Option<Unsubscribe> {
         while let Some(filter) = unsubscribe.filters.pop_front() {
-            let mut cost = 1;
-            let gone = if shared_part(&filter).is_some() {
-                debug_assert_eq!(group_home(&filter, self.worker.node.peers.len()), self.worker.id);
-                let left = self.router.leave_group(&filter, unsubscribe.session, &mut cost);
-                left.and_then(|group| {
-                    self.trie.remove_group(&group.filter, group.key).then_some(group.filter)
-                })
-            } else {
-                let (removed, gone) = self.trie.take(&filter, unsubscribe.session);
-                if let Some(removed) = removed.filter(|_| unsubscribe.reply.is_some()) {
-                    cost += self.withdraw(&filter, &removed);
-                }
-                gone.then(|| filter.clone())
-            };
-            if let Some(filter) = gone {
-                self.worker.node.directory.remove(&filter, self.worker.id);
+            let (mut cost, removed) = self.remove(&filter, unsubscribe.session);
+            if let Some(removed) = removed.filter(|_| unsubscribe.reply.is_some()) {
+                cost += self.withdraw(&filter, &removed);
             }
-            if is_spent(budget, cost + cost_of(&filter)) && !unsubscribe.filters.is_empty() {
+            if is_spent(budget, cost) && !unsubscribe.filters.is_empty() {
                 return Some(unsubscribe);
             }
         }
@@ -423,11 +417,6 @@ impl TopicTrie {
         }
         None
     }
-}
-
-/// What it costs to insert or remove a topic filter, in deliveries: about one for each of its levels.
-fn cost_of(filter: &str) -> usize {
-    1 + filter.bytes().filter(|byte| *byte == b'/').count()
 }
 
 /// Takes what something cost from a budget. Returns whether that is spent.
@@ -566,7 +555,18 @@ macro_rules! in_order {
     };
 }
 
-in_order!(Route, Answer, Subscribe, Join, Unsubscribe, MemberState, GiveBack, Reclaim);
+in_order!(
+    Route,
+    Answer,
+    Subscribe,
+    Join,
+    Unsubscribe,
+    MemberState,
+    GiveBack,
+    Reclaim,
+    ForgetSession,
+    TellGroups
+);
 
 impl Handler<Arrivals> for TopicTrie {
     type Result = ();

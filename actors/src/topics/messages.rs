@@ -122,6 +122,26 @@ pub struct Unsubscribe {
     pub reply: Option<Reply>,
 }
 
+/// Deals with what a session of this worker left that has ended.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct ForgetSession {
+    /// Hash of its client identifier: what one client asks for is done in the order received.
+    pub client: u64,
+    /// Which session.
+    pub session: SessionKey,
+}
+
+/// Tells the homes of a session's other shared groups whether it is online.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct TellGroups {
+    /// Hash of its client identifier: what one client asks for is done in the order received.
+    pub client: u64,
+    /// Which session of this worker.
+    pub session: SessionKey,
+}
+
 /// A member of shared groups whose home is here came online or went offline.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]

@@ -3,6 +3,7 @@
 mod actor;
 mod deliver;
 mod dispatch;
+mod endings;
 mod handoff;
 mod messages;
 mod route;

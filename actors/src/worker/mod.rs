@@ -41,7 +41,7 @@ use tokio::sync::Notify;
 
 use crate::clock;
 use crate::metrics::{ActorKind, ActorStats};
-use crate::sessions::{Changes, Restoring, WillsInDoubt};
+use crate::sessions::{Changes, Remains, Restoring, Tellings, WillsInDoubt};
 use crate::topics::GiveBack;
 
 /// What one turn of a connection reads at most, in bytes: shared by all connections of the worker.
@@ -55,6 +55,10 @@ pub struct Worker {
     pub node: Arc<NodeShared>,
     /// Sessions whose home is here.
     pub sessions: RefCell<SessionTable>,
+    /// Sessions that have ended, as far as what they leave is not dealt with.
+    pub(crate) remains: RefCell<Remains>,
+    /// Sessions whose groups are being told whether they are online.
+    pub(crate) tellings: RefCell<Tellings>,
     /// Shared groups whose home is here.
     pub groups: RefCell<Groups>,
     /// Write buffers.
@@ -100,6 +104,8 @@ impl Worker {
         Rc::new(Self {
             id,
             sessions: RefCell::new(SessionTable::new(id)),
+            remains: RefCell::default(),
+            tellings: RefCell::default(),
             groups: RefCell::new(Groups::new(node.settings.session.shared_strategy)),
             pool: RefCell::default(),
             frames: RefCell::default(),

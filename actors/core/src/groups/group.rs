@@ -14,6 +14,7 @@ use super::burden::Load;
 use super::group_queue::GroupQueue;
 use super::members::{Chosen, Member, Members, Room};
 use super::rota::Wish;
+use crate::filter_table::FilterTable;
 use crate::ids::{GroupKey, SessionKey};
 use crate::kept::Kept;
 use crate::message::Publication;
@@ -130,41 +131,42 @@ impl Group {
 #[derive(Debug)]
 pub struct Groups {
     strategy: SharedStrategy,
-    groups: Slab<Group>,
-    by_filter: HashMap<Arc<str>, u32>,
+    /// Each by itself: making room for more moves no group.
+    groups: Slab<Box<Group>>,
+    by_filter: FilterTable<u32>,
     generations: u32,
 }
 
 impl Groups {
     /// None yet; of each the members are chosen like this.
     pub fn new(strategy: SharedStrategy) -> Self {
-        Self { strategy, groups: Slab::new(), by_filter: HashMap::new(), generations: 0 }
+        Self { strategy, groups: Slab::new(), by_filter: FilterTable::default(), generations: 0 }
     }
 
     /// A group by its name; none if it is gone.
     pub fn get_mut(&mut self, key: GroupKey) -> Option<&mut Group> {
-        self.groups.get_mut(key.index as usize).filter(|group| group.key == key)
+        self.groups.get_mut(key.index as usize).map(|group| &mut **group).filter(|group| group.key == key)
     }
 
     /// A group by its name; none if it is gone.
     pub fn get(&self, key: GroupKey) -> Option<&Group> {
-        self.groups.get(key.index as usize).filter(|group| group.key == key)
+        self.groups.get(key.index as usize).map(|group| &**group).filter(|group| group.key == key)
     }
 
     /// A group by what its members wrote.
     pub fn find_mut(&mut self, full_filter: &str) -> Option<&mut Group> {
         let index = *self.by_filter.get(full_filter)?;
-        self.groups.get_mut(index as usize)
+        self.groups.get_mut(index as usize).map(|group| &mut **group)
     }
 
     /// All of them, to change them.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Group> {
-        self.groups.iter_mut().map(|(_, group)| group)
+        self.groups.iter_mut().map(|(_, group)| &mut **group)
     }
 
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = &Group> {
-        self.groups.iter().map(|(_, group)| group)
+        self.groups.iter().map(|(_, group)| &**group)
     }
 
     /// Adds a member, or changes it. Returns the group.
@@ -175,7 +177,7 @@ impl Groups {
                 self.generations = self.generations.wrapping_add(1);
                 let place = self.groups.vacant_entry();
                 let index = place.key();
-                place.insert(Group {
+                place.insert(Box::new(Group {
                     key: GroupKey { index: index as u32, generation: self.generations, home },
                     full_filter: Arc::clone(full_filter),
                     filter: filter.into(),
@@ -184,7 +186,7 @@ impl Groups {
                     queue: GroupQueue::default(),
                     is_to_give_out: false,
                     is_to_call_back: false,
-                });
+                }));
                 self.by_filter.insert(Arc::clone(full_filter), index as u32);
                 index
             }
@@ -221,7 +223,7 @@ impl Groups {
             // A burst of groups leaves no memory behind.
             *self = Self { generations: self.generations, ..Self::new(self.strategy) };
         }
-        Departure::Last(Box::new(gone))
+        Departure::Last(gone)
     }
 
     /// How many there are.

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use mqtt_codec::SubscriptionOptions;
 
-use super::path_trie::LockStep;
-use super::path_trie::PathTrie;
-use super::path_trie::Walk;
+use super::path_trie::{LockStep, PathTrie, Walk};
+use crate::filter_table::FilterTable;
 use crate::ids::{GroupKey, SessionKey};
 use crate::moment::Moment;
 
@@ -32,8 +31,6 @@ impl Subscriber {
     }
 }
 
-/// Filters that the table of those without wildcards has room for, however few it holds.
-const KEPT_CAPACITY: usize = 1024;
 /// A filter with more subscribers than this finds one of them by an index.
 const INDEXED_ABOVE: usize = 64;
 
@@ -185,7 +182,7 @@ const _: () = assert!(PathTrie::<FilterEntry>::NODE_BYTES == 64);
 /// See the module. Filters without wildcards are found by one look-up, the others by their levels.
 #[derive(Debug, Default)]
 pub struct Trie {
-    exact: HashMap<Arc<str>, FilterEntry>,
+    exact: FilterTable<FilterEntry>,
     wild: PathTrie<FilterEntry>,
 }
 
@@ -219,11 +216,16 @@ impl Trie {
         found.unwrap_or_default()
     }
 
+    /// Whether anything stands at a filter.
+    pub fn holds(&self, filter: &str) -> bool {
+        if is_wild(filter) { self.wild.get(filter).is_some() } else { self.exact.get(filter).is_some() }
+    }
+
     fn entry(&mut self, filter: &Arc<str>) -> &mut FilterEntry {
         if is_wild(filter) {
             self.wild.entry(filter)
         } else {
-            self.exact.entry(Arc::clone(filter)).or_default()
+            self.exact.get_or_insert_with(filter, FilterEntry::default)
         }
     }
 
@@ -241,10 +243,6 @@ impl Trie {
             emptied = entry.is_empty();
             if emptied {
                 self.exact.remove(filter);
-                // A burst of filters leaves no memory behind.
-                if self.exact.capacity() > KEPT_CAPACITY && self.exact.len() < self.exact.capacity() / 8 {
-                    self.exact.shrink_to_fit();
-                }
             }
         }
         emptied

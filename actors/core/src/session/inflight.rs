@@ -1,7 +1,7 @@
 //! QoS 1 and 2 messages sent to a client and not yet acknowledged, by packet identifier and in the order sent.
 
 use mqtt_codec::PacketIdentifier;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use crate::queue::Queued;
 
@@ -42,6 +42,8 @@ pub struct Inflight {
     entries: VecDeque<Option<Entry>>,
     /// Older than all of `entries`: by identifier, with the order sent.
     set_aside: HashMap<u16, (u64, Entry), rustc_hash::FxBuildHasher>,
+    /// Their identifiers, in the order sent.
+    aside_order: BTreeMap<u64, u16>,
     /// How many were ever set aside.
     aside_count: u64,
     live: usize,
@@ -54,6 +56,7 @@ impl Default for Inflight {
             first: 1,
             entries: VecDeque::new(),
             set_aside: HashMap::default(),
+            aside_order: BTreeMap::new(),
             aside_count: 0,
             live: 0,
             on_wire: 0,
@@ -116,6 +119,7 @@ impl Inflight {
         if let Some(Some(entry)) = self.entries.pop_front() {
             self.aside_count += 1;
             self.set_aside.insert(self.first, (self.aside_count, entry));
+            self.aside_order.insert(self.aside_count, self.first);
         }
         self.first = plus(self.first, 1);
         self.drop_answered();
@@ -168,18 +172,27 @@ impl Inflight {
                 self.drop_answered();
                 entry
             }
-            None => self.set_aside.remove(&identifier.get())?.1,
+            None => {
+                let (order, entry) = self.set_aside.remove(&identifier.get())?;
+                self.aside_order.remove(&order);
+                entry
+            }
         };
         self.live -= 1;
         self.on_wire -= usize::from(entry.on_wire);
         Some(entry)
     }
 
+    /// Takes the one out that was sent first.
+    pub fn take_first(&mut self) -> Option<Entry> {
+        let first = self.aside_order.first_key_value().map_or(self.first, |(_, identifier)| *identifier);
+        // The first of the others is there: those that are answered are dropped at once.
+        self.remove(PacketIdentifier::new(first)?)
+    }
+
     /// The packet identifiers in use, in the order sent.
     pub fn identifiers(&self) -> Vec<PacketIdentifier> {
-        let mut aside: Vec<_> = self.set_aside.iter().map(|(used, (order, _))| (*order, *used)).collect();
-        aside.sort_unstable();
-        let aside = aside.into_iter().map(|(_, identifier)| identifier);
+        let aside = self.aside_order.values().copied();
         let ring = self.entries.iter().enumerate();
         let ring = ring.filter(|(_, entry)| entry.is_some()).map(|(at, _)| plus(self.first, at));
         aside.chain(ring).filter_map(PacketIdentifier::new).collect()
@@ -258,6 +271,24 @@ mod tests {
         assert!(inflight.remove(stuck).is_some());
         assert!(inflight.remove(stuck).is_none());
         assert!(inflight.entries.is_empty() && inflight.set_aside.is_empty());
+    }
+
+    /// Oldest first, those that were set aside before all others.
+    #[test]
+    fn all_are_taken_in_the_order_sent() {
+        let mut inflight = Inflight::default();
+        let stuck = [inflight.push(entry()), inflight.push(entry())];
+        for _ in 0..70_000 {
+            let identifier = inflight.push(entry());
+            inflight.remove(identifier).unwrap();
+        }
+        let mut expected = stuck.to_vec();
+        expected.extend((0..3).map(|_| inflight.push(entry())));
+        for identifier in &expected {
+            assert_eq!(inflight.identifiers().first(), Some(identifier));
+            assert!(inflight.take_first().is_some());
+        }
+        assert!(inflight.take_first().is_none() && inflight.is_empty() && inflight.aside_order.is_empty());
     }
 
     /// What is acknowledged takes no memory any more, in whatever order that comes.

@@ -6,6 +6,7 @@ mod frames;
 mod incoming;
 mod inflight;
 mod online;
+mod remains;
 mod replay;
 mod retained_first;
 mod settling;

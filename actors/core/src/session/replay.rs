@@ -3,12 +3,13 @@
 //! A subscription begins at one moment ([`Moment`]). What was retained then comes first, topic name by topic name; what is
 //! published behind it waits in the session's queue until the replay has passed its topic name.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
 use mqtt_codec::matches;
 
+use crate::filter_table::FilterTable;
 use crate::message::Publication;
 use crate::moment::Moment;
 use crate::subscriptions::Subscription;
@@ -63,7 +64,7 @@ impl Replay {
 pub struct Pending {
     /// The first one is in force; of the others, those whose number is in `latest`, and those not yet answered.
     order: VecDeque<(u64, Replay)>,
-    latest: HashMap<Arc<str>, u64>,
+    latest: FilterTable<u64>,
     next: u64,
     /// Those with lower numbers belong to SUBSCRIBEs that are answered.
     answered: u64,

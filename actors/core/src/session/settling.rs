@@ -130,23 +130,4 @@ impl Session {
             self.tally.drop_n(DropReason::ConnectionClosed, lost);
         }
     }
-
-    /// The session ends: what still waits for it is dropped.
-    pub fn drop_waiting(&mut self, ledger: &Ledger) {
-        if let Some(mut outgoing) = self.outgoing.take() {
-            outgoing.inflight.kept().for_each(|kept| ledger.kept.leave(&kept.message));
-            let mut queued = outgoing.queue.extract(&ledger.kept, |_| true);
-            queued.extend(outgoing.held_at_most_once.extract(&ledger.kept, |_| true));
-            let queued_own = queued.iter().filter(|queued| queued.message.is_own()).count();
-            let own = outgoing.inflight.own();
-            ledger.kept.end_n(outgoing.inflight.len() as u64, own as u64);
-            let waiting = (outgoing.inflight.len() + queued.len()) as u64;
-            if waiting > 0 {
-                self.tally.drop_n(DropReason::SessionGone, waiting);
-                let own = (own + queued_own) as u64;
-                ledger.drop_n(DropReason::SessionGone, waiting - own, false);
-                ledger.drop_n(DropReason::SessionGone, own, true);
-            }
-        }
-    }
 }

@@ -433,3 +433,83 @@ async fn wills_are_shared_by_their_publishers() {
         assert!(shares.iter().all(|share| (8..40).contains(share)), "{shares:?}");
     }
 }
+
+/// What a session leaves that had very much is dealt with a piece at a time, as a trie's turn goes on behind the others'.
+#[actix::test]
+async fn what_an_ended_session_leaves_is_dealt_with_in_pieces() {
+    const MANY: usize = 3000;
+    let workers = Workers::with_tries(Settings::default());
+    let key = workers.connect("c", 60);
+    let plain = (0..MANY).map(|number| format!("plain/{number}/+"));
+    let shared = (0..MANY).map(|number| format!("$share/g/{number}"));
+    let filters: Vec<String> = plain.chain(shared).collect();
+    workers.subscribe(key, &filters.iter().map(String::as_str).collect::<Vec<_>>());
+    workers.settle().await;
+    let ledger = Arc::clone(&workers.own().ledger);
+    let message = Arc::new(StoredMessage::new(&publication("t", "x", AtLeastOnce)));
+    workers.with(key, |session| {
+        let outgoing = session.outgoing.get_or_insert_default();
+        for _ in 0..MANY {
+            let (message, identifiers) = (Arc::clone(&message), Identifiers::None);
+            let queued = Queued {
+                message,
+                qos: AtLeastOnce,
+                retain: false,
+                identifiers,
+                group: None,
+                replayed: false,
+            };
+            outgoing.queue.push(0, queued, &ledger.kept);
+        }
+    });
+    workers.lose(key, false);
+    workers.own().end_session(key, workers.now);
+    let left: usize =
+        workers.own().remains.borrow().values().map(|session| session.subscriptions.len()).sum();
+    assert!(left > 2 * MANY - 200, "all but {left} were dealt with at once");
+    assert_eq!(ledger.dropped(DropReason::SessionGone), 0, "those behind its groups");
+    workers.settle().await;
+    workers.settle().await;
+    assert!(workers.own().remains.borrow().is_empty() && workers.own().tellings.borrow().is_empty());
+    assert_eq!(workers.workers.iter().map(|worker| worker.groups.borrow().len()).sum::<usize>(), 0);
+    assert_eq!(workers.own().node.directory.workers("plain/7/x"), 0);
+    assert_eq!((ledger.dropped(DropReason::SessionGone), ledger.kept.waiting.get()), (MANY as u64, 0));
+    assert_eq!(ledger.kept.unsettled(), 0);
+}
+
+/// A member of very many groups that comes and goes tells their homes a piece at a time, and what holds in the end.
+#[actix::test]
+async fn homes_of_very_many_groups_are_told_in_pieces() {
+    const MANY: usize = 1000;
+    let workers = Workers::with_tries(Settings::default());
+    let key = workers.connect("c", 60);
+    let filters: Vec<String> = (0..MANY).map(|number| format!("$share/g/{number}")).collect();
+    workers.subscribe(key, &filters.iter().map(String::as_str).collect::<Vec<_>>());
+    workers.settle().await;
+    let count = |online: bool| {
+        let groups = |worker: &Rc<Worker>| {
+            let groups = worker.groups.borrow();
+            groups.iter().filter(|group| group.is_any_online() == online).count()
+        };
+        workers.workers.iter().map(groups).sum::<usize>()
+    };
+    assert_eq!((count(true), count(false)), (MANY, 0));
+    for times in 1..4 {
+        workers.lose(key, false);
+        for _ in 0..times {
+            workers.with(key, |session| session.online = Some(online(ProtocolVersion::V5)));
+            workers.own().tell_groups(key);
+            workers.with(key, |session| session.online = None);
+            workers.own().tell_groups(key);
+        }
+        workers.settle().await;
+        workers.settle().await;
+        assert_eq!((count(true), count(false)), (0, MANY));
+        workers.with(key, |session| session.online = Some(online(ProtocolVersion::V5)));
+        workers.own().tell_groups(key);
+        workers.settle().await;
+        workers.settle().await;
+        assert_eq!((count(true), count(false)), (MANY, 0));
+        assert!(workers.own().tellings.borrow().is_empty());
+    }
+}

@@ -160,7 +160,6 @@ impl<T> PathTrie<T> {
     }
 
     /// What stands at this filter.
-    #[cfg(any(test, feature = "simulation"))]
     pub(super) fn get(&self, filter: &str) -> Option<&T> {
         match self.find(filter) {
             Found::Leaf(leaf) => self.nodes[leaf].value(),

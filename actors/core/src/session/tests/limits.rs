@@ -197,7 +197,7 @@ fn the_bytes_of_a_queue() {
     for (payload, expected) in [("a", Offered::Queued), ("bb", FULL), ("c", Offered::Queued), ("d", FULL)] {
         assert_eq!(offer(&mut office, &mut session, payload, AtLeastOnce), expected, "{payload}");
     }
-    session.drop_waiting(&office.ledger);
+    session.take_waiting(usize::MAX, &office.ledger);
     assert_eq!(offer(&mut office, &mut session, &long, AtLeastOnce), Offered::Queued);
     assert_eq!(offer(&mut office, &mut session, "", AtLeastOnce), FULL);
     office.assert_balanced(&session);
@@ -359,7 +359,7 @@ fn what_waits_on_the_node() {
             &office.ledger
         ));
     }
-    sessions[0].drop_waiting(&office.ledger);
+    sessions[0].take_waiting(usize::MAX, &office.ledger);
     assert!(!node.is_full());
     for payload in [&text, &text] {
         assert_eq!(offer(&mut office, &mut sessions[0], payload, AtLeastOnce), Offered::Queued);
@@ -375,7 +375,7 @@ fn what_waits_on_the_node() {
         sessions[1].on_puback(id(identifier), ReasonCode::Success, &office.desk());
     }
     assert!(!node.is_full());
-    sessions.iter_mut().for_each(|session| session.drop_waiting(&office.ledger));
+    sessions.iter_mut().for_each(|session| drop(session.take_waiting(usize::MAX, &office.ledger)));
     assert_eq!(kept_bytes(&node, [&office.ledger.kept]), 0);
 }
 
