@@ -236,11 +236,12 @@ pub(crate) fn shared(
     workers: usize,
 ) -> NodeShared {
     let waitlist = Arc::<Waitlist>::default();
+    let subscription_bytes = Arc::default();
     let kept = Arc::new(NodeKept::new(settings.node.queued_bytes_max).telling(&waitlist));
     NodeShared {
         decode_limits: decode_limits(&settings.mqtt),
         directory: Directory::new(workers),
-        peers: (0..workers).map(|_| Peer::new(&settings, &kept)).collect(),
+        peers: (0..workers).map(|_| Peer::new(&settings, &kept, &subscription_bytes)).collect(),
         retained: Place::default(),
         store: SessionStore::default(),
         restoration: Restoration::new(workers),
@@ -255,7 +256,7 @@ pub(crate) fn shared(
         kept,
         connections: AtomicUsize::new(0),
         incomplete_packets: Arc::new(IncompletePackets::new(settings.node.incomplete_packets_bytes_max)),
-        session_places: Arc::new(SessionPlaces::new(settings.session.sessions_max)),
+        session_places: Arc::new(SessionPlaces::new(&settings.session)),
         assigned: AtomicU64::new(1),
         assigned_key: std::hash::RandomState::new(),
         throttles: Throttles::default(),

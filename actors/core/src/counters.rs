@@ -1,7 +1,11 @@
 //! What a worker counts beside the ledger: traffic, connections, and every limit that was reached.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use crate::count::Counter;
 use crate::ids::shared_part;
+use crate::subscriptions::subscription_bytes;
 
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {
@@ -59,6 +63,8 @@ counters! {
     sessions_full,
     /// CONNECTs refused since the sessions that the store keeps are not loaded.
     sessions_not_loaded,
+    /// CONNECTs refused at `names_bytes_max`.
+    session_names_full,
     /// CONNECTs refused at `queued_bytes_max`, for their will.
     wills_full,
     /// Network connections without a complete CONNECT within `connect_timeout_ms`.
@@ -73,6 +79,8 @@ counters! {
     topic_levels_exceeded,
     /// Subscriptions refused at `subscriptions_per_client_max` or `subscription_bytes_per_client_max`.
     subscriptions_full,
+    /// Subscriptions refused at `subscription_bytes_max`.
+    subscription_bytes_full,
     /// Network connections closed at `incomplete_packets_bytes_max`.
     incomplete_packets_full,
     /// Network connections closed for more publishes in flight than `receive_maximum`.
@@ -127,6 +135,8 @@ pub struct Held {
     pub subscriptions: Counter,
     /// Shared subscriptions of its sessions.
     pub shared_subscriptions: Counter,
+    /// Bytes of the subscriptions of all workers' sessions.
+    pub subscription_bytes: Arc<AtomicUsize>,
 }
 
 impl Held {
@@ -134,12 +144,14 @@ impl Held {
     pub fn subscribed(&self, filter: &str) {
         self.subscriptions.add(1);
         self.shared_subscriptions.add(u64::from(shared_part(filter).is_some()));
+        self.subscription_bytes.fetch_add(subscription_bytes(filter), Ordering::Relaxed);
     }
 
     /// A session has a subscription less.
     pub fn unsubscribed(&self, filter: &str) {
         self.subscriptions.sub(1);
         self.shared_subscriptions.sub(u64::from(shared_part(filter).is_some()));
+        self.subscription_bytes.fetch_sub(subscription_bytes(filter), Ordering::Relaxed);
     }
 }
 
@@ -154,6 +166,12 @@ impl Default for ByReason {
 }
 
 impl Counters {
+    /// None yet; the bytes of subscriptions count with those of other workers.
+    pub fn beside(subscription_bytes: &Arc<AtomicUsize>) -> Self {
+        let held = Held { subscription_bytes: Arc::clone(subscription_bytes), ..Held::default() };
+        Self { held, ..Self::default() }
+    }
+
     /// A network connection ended for this reason.
     pub fn count_end(&self, reason: mqtt_codec::ReasonCode) {
         self.ended.0[reason as usize].add(1);

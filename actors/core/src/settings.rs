@@ -134,11 +134,16 @@ pub enum SharedStrategy {
 pub struct SessionSettings {
     /// Sessions on this node, online and offline; a CONNECT beyond is refused (0x97). Default 1000000.
     pub sessions_max: usize,
+    /// Bytes of the client identifiers and user names of all sessions; a CONNECT beyond is refused (0x97). Default
+    /// 268435456 (256 MiB).
+    pub names_bytes_max: usize,
     /// Subscriptions of one client; a SUBSCRIBE beyond is answered 0x97. Default 100000.
     pub subscriptions_per_client_max: usize,
     /// Bytes of the topic filters of one client's subscriptions, 128 more for each, 64 for each of their levels, and 1,280
     /// for a shared one, which takes a group; a SUBSCRIBE beyond is answered 0x97. Default 67108864 (64 MiB).
     pub subscription_bytes_per_client_max: usize,
+    /// The same of all clients together; a SUBSCRIBE beyond is answered 0x97. Default 1073741824 (1 GiB).
+    pub subscription_bytes_max: usize,
     /// QoS 1 and 2 messages sent to a client and not yet acknowledged, 1 to 65535; a 5.0 client's receive maximum
     /// lowers it. Default 65535.
     pub inflight_max: u16,
@@ -177,8 +182,10 @@ impl Default for SessionSettings {
     fn default() -> Self {
         Self {
             sessions_max: 1_000_000,
+            names_bytes_max: 256 * 1024 * 1024,
             subscriptions_per_client_max: 100_000,
             subscription_bytes_per_client_max: 64 * 1024 * 1024,
+            subscription_bytes_max: 1024 * 1024 * 1024,
             inflight_max: 65_535,
             incoming_qos2_max: 4096,
             queue_messages_max: 100_000,

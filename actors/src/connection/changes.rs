@@ -31,6 +31,16 @@ pub(super) struct PendingChange {
     change: Change,
 }
 
+/// Filters of the SUBSCRIBE and UNSUBSCRIBE packets of one client in work; beyond, it is not read.
+pub(super) const FILTERS_IN_WORK_MAX: usize = 8192;
+
+impl PendingChange {
+    /// Topic filters that it waits for.
+    pub(super) fn filters(&self) -> usize {
+        self.change.filters()
+    }
+}
+
 impl Connection {
     /// Sends a change to every trie it concerns; it is answered when all have said that it is in force, in the order of
     /// the changes.

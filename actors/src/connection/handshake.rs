@@ -22,6 +22,7 @@ use std::future::poll_fn;
 use tokio::time::timeout_at;
 use tracing::debug;
 
+use super::partial;
 use super::permit::ConnectionPermit;
 use super::refusing::{Refusal, refuse_now, write_all};
 use super::transport::{ForeignOrigin, Transport, WebSocketRefusal};
@@ -227,10 +228,10 @@ impl Handshake {
         let reading = poll_fn(|task| {
             let mut scratch = worker.scratch.borrow_mut();
             let read = transport.poll_read(task, &mut scratch)?.map(|read| {
-                received.extend_from_slice(&scratch[..read]);
+                partial::append(received, &scratch[..read], &worker.node.decode_limits);
                 read
             });
-            match incomplete.hold(received.capacity() + transport.held_back()) {
+            match incomplete.hold(partial::held_bytes(received) + transport.held_back()) {
                 true => read.map(|read| Ok(Some(read))),
                 false => Poll::Ready(Ok(None)),
             }

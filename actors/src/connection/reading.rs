@@ -7,14 +7,16 @@ use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 use std::time::Instant;
 
+use bytes::Bytes;
 use micro_mq_core::compact::Recent;
 use micro_mq_core::pressure::IncompleteBytes;
 use micro_mq_core::protocol::{COST_OF_PACKET, Effects, Ending, Step, Stepped, Violation};
 use micro_mq_core::session::Reading;
 use mqtt_codec::{PacketType, ReasonCode, Sender, decode_body, read_header};
 
-use super::actor::Connection;
-use super::partial::Partial;
+use super::actor::{Connection, Rare};
+use super::changes::{FILTERS_IN_WORK_MAX, PendingChange};
+use super::partial::{self, Partial, Received};
 use super::transport::WebSocketRefusal;
 use crate::worker::{SCRATCH_BYTES, Worker, go_on_behind_sockets};
 
@@ -35,13 +37,23 @@ const SIGN_OF_LIFE_BYTES: usize = 1024;
 /// Bytes of topic names, properties and short payloads in one batch; topic aliases make them more than was read.
 const BATCH_BYTES_MAX: usize = 256 * 1024;
 
+impl Rare {
+    fn filters_in_work(&self) -> usize {
+        self.changes.iter().map(PendingChange::filters).sum()
+    }
+
+    fn has_too_many_changes(&self) -> bool {
+        self.changes.len() >= CHANGES_MAX || self.filters_in_work() > FILTERS_IN_WORK_MAX
+    }
+}
+
 impl Connection {
     /// Whether the client is not read because the node is not done with what it sent before.
     pub(super) fn waits_for_node(&self) -> bool {
         let waits = self
             .rare
             .as_ref()
-            .is_some_and(|rare| rare.held_up || rare.asked.is_some() || rare.changes.len() >= CHANGES_MAX);
+            .is_some_and(|rare| rare.held_up || rare.asked.is_some() || rare.has_too_many_changes());
         waits || self.is_held()
     }
 
@@ -49,7 +61,7 @@ impl Connection {
     pub(super) fn may_hold_incomplete(&mut self) -> bool {
         // Whole packets that wait for their turn are what two reads bring: the sender of those is not to blame.
         let waiting = if self.partial_is_ready { READS_PER_TURN * SCRATCH_BYTES } else { 0 };
-        let bytes = self.partial.capacity().saturating_sub(waiting) + self.transport.held_back();
+        let bytes = self.partial.held_bytes().saturating_sub(waiting) + self.transport.held_back();
         let is_held = self.rare.as_ref().is_some_and(|rare| rare.incomplete.is_some());
         if !IncompleteBytes::is_needed(bytes) {
             if is_held {
@@ -115,7 +127,7 @@ impl Connection {
             Poll::Ready(Ok(read)) => {
                 worker.counters.bytes_received.add(read as u64);
                 self.bytes_received.add(read as u64);
-                self.partial.extend_from_slice(&scratch[..read]);
+                self.partial.extend_from_slice(&scratch[..read], &worker.node.decode_limits);
                 self.partial_is_ready = true;
                 return None;
             }
@@ -200,14 +212,15 @@ impl Connection {
 
     fn step_into(&mut self, received: &[u8], now: Instant, fx: &mut Effects) -> Option<Ending> {
         if !self.partial.is_empty() {
-            let mut partial = self.partial.take();
-            partial.extend_from_slice(received);
+            let limits = &Rc::clone(&self.worker).node.decode_limits;
+            self.partial.extend_from_slice(received, limits);
+            let partial = self.partial.take();
             return self.step_through_held(partial, now, fx);
         }
         match self.step_through(received, now, fx) {
             Ok(used) => {
                 if used < received.len() {
-                    self.partial.extend_from_slice(&received[used..]);
+                    self.partial = Partial::of(received[used..].to_vec());
                 }
                 None
             }
@@ -216,15 +229,33 @@ impl Connection {
     }
 
     /// Steps through bytes that are this connection's own; what is not a whole packet is kept.
-    fn step_through_held(&mut self, mut bytes: Vec<u8>, now: Instant, fx: &mut Effects) -> Option<Ending> {
+    fn step_through_held(&mut self, received: Received, now: Instant, fx: &mut Effects) -> Option<Ending> {
+        let mut bytes = match received.settle(&self.worker.node.decode_limits) {
+            Received::Growing(bytes) => bytes,
+            Received::Whole(whole) => return self.step_through_whole(whole, now, fx),
+        };
         match self.step_through(&bytes, now, fx) {
             Ok(used) => {
                 bytes.drain(..used);
+                partial::shrink(&mut bytes);
                 self.partial = Partial::of(bytes);
                 None
             }
             Err(violation) => Some(violation.into()),
         }
+    }
+
+    /// The same, of bytes that begin with a large packet, whose payload is not copied.
+    fn step_through_whole(&mut self, whole: Bytes, now: Instant, fx: &mut Effects) -> Option<Ending> {
+        fx.source = Some(whole.clone());
+        let stepped = self.step_through(&whole, now, fx);
+        fx.source = None;
+        match stepped {
+            Ok(0) => self.partial = Partial::whole(whole),
+            Ok(used) => self.partial = Partial::of(whole[used..].to_vec()),
+            Err(violation) => return Some(violation.into()),
+        }
+        None
     }
 
     /// Steps through whole packets; answers how many bytes are done with.
@@ -241,6 +272,7 @@ impl Connection {
         let heard = Recent::new(node.started, now);
         self.goes_on = false;
         let changes = self.rare.as_ref().map_or(0, |rare| rare.changes.len());
+        let filters = self.rare.as_ref().map_or(0, |rare| rare.filters_in_work());
         let waits_for_changes = self.waits_for_changes() && !self.gives_way();
         let (mut refused, again) = (None, self.was_refused());
         let stepped = worker
@@ -274,6 +306,7 @@ impl Connection {
                     };
                     let is_enough = fx.cost >= COST_PER_TURN
                         || changes + fx.changes.len() >= CHANGES_MAX
+                        || filters > 0 && filters + fx.filters_to_change() > FILTERS_IN_WORK_MAX
                         || fx.batch.text_bytes() >= BATCH_BYTES_MAX;
                     if comes_behind || is_enough {
                         self.partial_is_ready = true;

@@ -57,6 +57,12 @@ pub(super) fn render(seen: &Snapshot) -> String {
         "Shared subscriptions of all sessions.",
         seen.sessions.shared_subscriptions,
     );
+    page.single(
+        "subscription_bytes",
+        "gauge",
+        "Bytes of the subscriptions of all sessions, as limits count them.",
+        seen.sessions.subscription_bytes,
+    );
     page.single("retained_messages", "gauge", "Retained messages kept.", seen.retained.messages);
     page.single("retained_bytes", "gauge", "Bytes of the retained messages kept.", seen.retained.bytes);
     page.single(

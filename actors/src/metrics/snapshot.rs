@@ -84,6 +84,8 @@ pub struct SessionCounts {
     pub subscriptions: usize,
     /// Shared subscriptions.
     pub shared_subscriptions: usize,
+    /// Bytes of all subscriptions, as limits count them.
+    pub subscription_bytes: usize,
 }
 
 /// See the module.
@@ -146,6 +148,8 @@ pub async fn gather(node: &Arc<NodeShared>) -> Snapshot {
         seen.sessions.online += held.online.get() as usize;
         seen.sessions.subscriptions += held.subscriptions.get() as usize;
         seen.sessions.shared_subscriptions += held.shared_subscriptions.get() as usize;
+        // One count for all workers.
+        seen.sessions.subscription_bytes = held.subscription_bytes.load(Relaxed);
         seen.own_ledger.add_own(&peer.ledger);
         seen.publishes_sent += peer.ledger.sent.get().saturating_sub(peer.ledger.own.sent.get());
         seen.publish_bytes_sent +=
@@ -203,7 +207,7 @@ mod tests {
         let provider = Provider::from_settings(&AuthSettings::default()).expect("anonymous needs nothing");
         let auth = AuthSettings::default();
         let node = Arc::new(crate::node::shared(Settings::default(), &auth, &provider, Vec::new(), 2));
-        (0..7).filter_map(|_| node.session_places.take(false)).for_each(SessionPlace::keep);
+        (0..7).filter_map(|_| node.session_places.take(None, 0).ok()).for_each(SessionPlace::keep);
         for (peer, count) in node.peers.iter().zip([2, 3]) {
             peer.counters.held.online.add(count);
             (0..count).for_each(|_| peer.counters.held.subscribed("$share/g/t"));
@@ -212,7 +216,13 @@ mod tests {
             peer.ledger.matched.add(10 * count);
         }
         let seen = gather(&node).await;
-        let sessions = SessionCounts { sessions: 7, online: 5, subscriptions: 7, shared_subscriptions: 5 };
+        let sessions = SessionCounts {
+            sessions: 7,
+            online: 5,
+            subscriptions: 7,
+            shared_subscriptions: 5,
+            subscription_bytes: 8436,
+        };
         assert_eq!(seen.sessions, sessions);
         assert_eq!((seen.ledger.queued, seen.ledger.is_balanced()), (50, true));
     }

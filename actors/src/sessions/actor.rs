@@ -128,7 +128,7 @@ impl Sessions {
             counters: &worker.counters,
             kept: &worker.node.kept,
             places: &worker.node.session_places,
-            has_session: found.is_some(),
+            known_names: found.and_then(|key| Some(worker.sessions.borrow().get(key)?.names_bytes())),
             is_stopping: worker.stopping.get(),
             is_restored: worker.is_restored(),
             revision: worker.node.policy.revision(),
@@ -230,7 +230,9 @@ impl Sessions {
                 Some(key) => sessions.get_mut(key).expect("it was just found"),
                 None => sessions.create(&connect.client_identifier, version),
             };
+            let names_before = if existing.is_some() { session.names_bytes() } else { 0 };
             admission::hold(session, online, expiry_interval, user_name.as_deref(), will);
+            worker.node.session_places.rename(names_before, session.names_bytes());
             worker.note_expiry(session);
             worker.counters.held.online.add(1);
             (session.key, session.epoch)

@@ -125,7 +125,7 @@ impl Worker {
     /// Ends a session: its subscriptions, its messages, and a will that was still to be published.
     pub fn end_session(&self, key: SessionKey, now: Instant) {
         let Some(mut session) = self.sessions.borrow_mut().remove(key) else { return };
-        self.node.session_places.leave();
+        self.node.session_places.leave(session.names_bytes());
         let hash = client_hash(session.client_identifier());
         session.expiry_interval = 0;
         self.note_expiry(&mut session);

@@ -98,9 +98,11 @@ impl Worker {
                 continue;
             }
             // Whatever the limit is now: they were taken in under an earlier one.
-            if let Some(place) = self.node.session_places.take(true) {
+            let names = client_identifier.len();
+            if let Ok(place) = self.node.session_places.take(Some(names), names) {
                 place.keep();
             }
+            self.node.session_places.rename(0, names);
             let (key, epoch) = {
                 let mut sessions = self.sessions.borrow_mut();
                 let session = sessions.create(&client_identifier, ProtocolVersion::V5);

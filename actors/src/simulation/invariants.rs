@@ -107,6 +107,11 @@ fn check_counts(node: &SimulatedNode, judge: &mut Judge) {
     let shared = &node.shared;
     let sessions = node.workers.iter().map(|worker| worker.sessions.borrow().len()).sum();
     judge.equal("sessions counted", shared.session_places.held(), sessions);
+    let names = |worker: &std::rc::Rc<Worker>| {
+        worker.sessions.borrow().iter().map(Session::names_bytes).sum::<usize>()
+    };
+    let names = node.workers.iter().map(names).sum();
+    judge.equal("bytes of their names", shared.session_places.names_bytes(), names);
     let held = node.workers.iter().map(|worker| online(worker)).sum();
     judge.equal("connection actors", connections(node), held);
     let counted = shared.connections.load(Ordering::SeqCst) as u64;

@@ -48,14 +48,14 @@ pub struct Peer {
 
 impl Peer {
     /// A worker whose actors are still to be started.
-    pub fn new(settings: &Settings, kept: &Arc<NodeKept>) -> Self {
+    pub fn new(settings: &Settings, kept: &Arc<NodeKept>, subscription_bytes: &Arc<AtomicUsize>) -> Self {
         Self {
             trie: Place::default(),
             sessions: Place::default(),
             inbound: Arc::new(Inbound::new(&settings.node)),
             retained_underway: Arc::default(),
             ledger: Arc::new(Ledger::of(kept)),
-            counters: Arc::default(),
+            counters: Arc::new(Counters::beside(subscription_bytes)),
             websocket_refusals: WebSocketRefusals::default(),
             stats: WorkerStats::default(),
         }
@@ -110,7 +110,7 @@ pub struct NodeShared {
     pub connections: AtomicUsize,
     /// Bytes of packets that are received in part.
     pub incomplete_packets: Arc<IncompletePackets>,
-    /// Places for sessions, on all workers.
+    /// Places for sessions, on all workers, and for their names.
     pub session_places: Arc<SessionPlaces>,
     /// Numbers the client identifiers that the node assigns.
     pub assigned: AtomicU64,

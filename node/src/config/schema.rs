@@ -72,8 +72,10 @@ const MQTT: &[(&str, Kind)] = &[
 
 const SESSION: &[(&str, Kind)] = &[
     ("sessions_max", at_least(1)),
+    ("names_bytes_max", at_least(0)),
     ("subscriptions_per_client_max", at_least(0)),
     ("subscription_bytes_per_client_max", at_least(0)),
+    ("subscription_bytes_max", at_least(0)),
     ("inflight_max", u16_from(1)),
     ("incoming_qos2_max", u16_from(1)),
     ("queue_messages_max", at_least(0)),

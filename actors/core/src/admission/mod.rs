@@ -49,8 +49,8 @@ pub struct Circumstances<'a> {
     pub kept: &'a Arc<NodeKept>,
     /// Places for sessions.
     pub places: &'a Arc<SessionPlaces>,
-    /// Whether the client has a session here.
-    pub has_session: bool,
+    /// Bytes of the names of the session that the client has here; none if it has none.
+    pub known_names: Option<usize>,
     /// Whether the node shuts down.
     pub is_stopping: bool,
     /// Whether all sessions are here that the session store keeps.
@@ -89,6 +89,8 @@ pub enum Refused {
     WillFull,
     /// `sessions_max`.
     SessionsFull,
+    /// `names_bytes_max`.
+    NamesFull,
 }
 
 impl Refused {
@@ -97,7 +99,7 @@ impl Refused {
         match self {
             Self::Stopping | Self::NotRestored | Self::Outdated => ReasonCode::ServerUnavailable,
             Self::AnswerTooLarge => ReasonCode::PacketTooLarge,
-            Self::WillFull | Self::SessionsFull => ReasonCode::QuotaExceeded,
+            Self::WillFull | Self::SessionsFull | Self::NamesFull => ReasonCode::QuotaExceeded,
         }
     }
 
@@ -111,6 +113,7 @@ impl Refused {
             Self::NotRestored => counters.sessions_not_loaded.add(1),
             Self::WillFull => counters.wills_full.add(1),
             Self::SessionsFull => counters.sessions_full.add(1),
+            Self::NamesFull => counters.session_names_full.add(1),
             Self::Stopping | Self::Outdated | Self::AnswerTooLarge => {}
         }
     }
@@ -149,7 +152,8 @@ fn judge_uncounted(request: &Request<'_>, circumstances: &Circumstances<'_>) -> 
         Some(will) => Some(stored_will(will, request, circumstances.kept).ok_or(Refused::WillFull)?),
         None => None,
     };
-    let place = circumstances.places.take(circumstances.has_session).ok_or(Refused::SessionsFull)?;
+    let names = connect.client_identifier.len() + request.user_name.map_or(0, str::len);
+    let place = circumstances.places.take(circumstances.known_names, names)?;
     Ok(Terms { answer, expiry_interval, keep_alive, will, place })
 }
 

@@ -8,15 +8,23 @@ use mqtt_codec::{Connect, ProtocolVersion, PublishProperties, QoS, ReasonCode, T
 use super::{Circumstances, Refused, Request, SessionPlaces, Terms, begin, hold, judge};
 use crate::kept::{NodeKept, kept_bytes};
 use crate::session::Session;
+use crate::settings::SessionSettings;
 use crate::testing::{Office, id, key, now, publication, session, wanted};
 use ProtocolVersion::{V5, V31, V311};
+
+/// For so many sessions, with names of 10 bytes: "client" and "user".
+fn places(sessions_max: usize) -> Arc<SessionPlaces> {
+    let settings =
+        SessionSettings { sessions_max, names_bytes_max: 10 * sessions_max, ..SessionSettings::default() };
+    Arc::new(SessionPlaces::new(&settings))
+}
 
 /// A node that a client asks to be taken in by.
 struct Door {
     office: Office,
     kept: Arc<NodeKept>,
     places: Arc<SessionPlaces>,
-    has_session: bool,
+    known_names: Option<usize>,
     is_stopping: bool,
     is_restored: bool,
     revision: u64,
@@ -27,8 +35,8 @@ impl Door {
         Self {
             office: Office::new(),
             kept: Arc::new(NodeKept::new(10_000)),
-            places: Arc::new(SessionPlaces::new(1)),
-            has_session: false,
+            places: places(1),
+            known_names: None,
             is_stopping: false,
             is_restored: true,
             revision: 3,
@@ -51,7 +59,7 @@ impl Door {
                 counters: &self.office.counters,
                 kept: &self.kept,
                 places: &self.places,
-                has_session: self.has_session,
+                known_names: self.known_names,
                 is_stopping: self.is_stopping,
                 is_restored: self.is_restored,
                 revision: self.revision,
@@ -61,9 +69,10 @@ impl Door {
 
     #[track_caller]
     fn refuses(&self, connect: &Connect, expected: Refused) {
-        let before = (self.places.held(), kept_bytes(&self.kept, []));
+        let held = || (self.places.held(), self.places.names_bytes(), kept_bytes(&self.kept, []));
+        let before = held();
         assert_eq!(self.judge(connect).map(|_| ()), Err(expected));
-        assert_eq!((self.places.held(), kept_bytes(&self.kept, [])), before, "nothing is taken");
+        assert_eq!(held(), before, "nothing is taken");
     }
 }
 
@@ -87,7 +96,7 @@ fn with_will(payload_bytes: usize) -> Connect {
 fn what_refuses_in_its_order_and_takes_nothing() {
     let mut door = Door::new();
     door.refuses(&with_will(20_000), Refused::WillFull);
-    let _held = door.places.take(false);
+    let _held = door.places.take(None, 10);
     door.refuses(&connect(V5, true), Refused::SessionsFull);
     let mut smallest = connect(V5, true);
     smallest.properties.maximum_packet_size = NonZeroU32::new(4);
@@ -101,6 +110,7 @@ fn what_refuses_in_its_order_and_takes_nothing() {
     let counters = &door.office.counters;
     let counted = [&counters.wills_full, &counters.sessions_full, &counters.sessions_not_loaded];
     assert_eq!(counted.map(|counter| counter.get()), [1, 1, 1]);
+    assert_eq!(counters.session_names_full.get(), 0);
 }
 
 /// [MQTT-3.2.2-7] The reason code says whether it is worth coming again.
@@ -111,18 +121,38 @@ fn what_a_refused_client_is_told() {
     }
     assert_eq!(Refused::WillFull.reason(), ReasonCode::QuotaExceeded);
     assert_eq!(Refused::SessionsFull.reason(), ReasonCode::QuotaExceeded);
+    assert_eq!(Refused::NamesFull.reason(), ReasonCode::QuotaExceeded);
     assert!(!Refused::AnswerTooLarge.is_told());
 }
 
 #[test]
 fn a_client_that_has_a_session_finds_a_place_at_the_limit() {
     let mut door = Door::new();
-    door.places.take(false).unwrap().keep();
-    door.has_session = true;
+    door.places.take(None, 10).unwrap().keep();
+    door.places.rename(0, 10);
+    door.known_names = Some(10);
     let terms = door.judge(&connect(V5, false)).unwrap();
-    assert_eq!(door.places.held(), 2);
+    assert_eq!((door.places.held(), door.places.names_bytes()), (2, 10));
     drop(terms);
-    assert_eq!(door.places.held(), 1);
+    assert_eq!((door.places.held(), door.places.names_bytes()), (1, 10));
+    door.places.leave(10);
+    assert_eq!((door.places.held(), door.places.names_bytes()), (0, 0));
+}
+
+/// Whoever comes back with longer names needs room for what they are longer by.
+#[test]
+fn names_have_a_limit_of_their_own() {
+    let mut door = Door { places: places(2), ..Door::new() };
+    door.places.rename(0, 15);
+    door.refuses(&connect(V5, true), Refused::NamesFull);
+    assert_eq!(door.office.counters.session_names_full.get(), 1);
+    door.known_names = Some(4);
+    door.refuses(&connect(V5, true), Refused::NamesFull);
+    door.known_names = Some(5);
+    let terms = door.judge(&connect(V5, true)).unwrap();
+    assert_eq!(door.places.names_bytes(), 20);
+    drop(terms);
+    assert_eq!(door.places.names_bytes(), 15);
 }
 
 #[test]

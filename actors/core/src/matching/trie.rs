@@ -348,7 +348,7 @@ impl Trie {
             }
         };
         for (name, topic) in topics.iter().enumerate() {
-            if let Some(entry) = self.exact.get(*topic) {
+            if let Some(entry) = self.exact.get(topic) {
                 take_few(name, entry, &mut budgets[name]);
             }
         }

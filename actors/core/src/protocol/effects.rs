@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use mqtt_codec::{
     Disconnect, DisconnectProperties, Packet, PacketIdentifier, ProtocolVersion, ReasonCode, encode,
 };
@@ -45,6 +46,16 @@ pub enum Change {
         /// For the UNSUBACK, one per filter.
         reasons: Vec<ReasonCode>,
     },
+}
+
+impl Change {
+    /// How many topic filters it concerns.
+    pub fn filters(&self) -> usize {
+        match self {
+            Self::Subscribe { granted, .. } => granted.len(),
+            Self::Unsubscribe { filters, .. } => filters.len(),
+        }
+    }
 }
 
 /// A step of an enhanced authentication [MQTT-4.12.1].
@@ -115,6 +126,8 @@ pub struct Effects {
     pub reauthenticate: Vec<Reauthenticate>,
     /// Set when the network connection is to end.
     pub end: Option<Ending>,
+    /// The bytes that are stepped through, if they begin with a large packet: its payload is shared with them.
+    pub source: Option<Bytes>,
     /// Room for the properties of one message.
     pub properties: Vec<u8>,
 }
@@ -128,6 +141,11 @@ impl Effects {
         }
     }
 
+    /// Topic filters of the changes of subscriptions.
+    pub fn filters_to_change(&self) -> usize {
+        self.changes.iter().map(Change::filters).sum()
+    }
+
     /// Forgets everything and keeps the memory.
     pub fn clear(&mut self) {
         self.cost = 0;
@@ -139,5 +157,6 @@ impl Effects {
         self.wishes.clear();
         self.reauthenticate.clear();
         self.end = None;
+        self.source = None;
     }
 }

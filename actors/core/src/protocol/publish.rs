@@ -173,10 +173,14 @@ impl Protocol {
             &fx.properties
         };
         let lifetime = publish.properties.message_expiry_interval;
+        // Most of what was received is this payload: it goes on in the same memory.
+        let source = fx.source.as_ref().filter(|source| publish.payload.len() > source.len() / 2);
+        let shared = source.map(|source| source.slice_ref(publish.payload));
+        let payload = shared.as_ref().map_or(Payload::Short(publish.payload), Payload::Long);
         let publication = Publication {
             topic,
             properties,
-            payload: Payload::Short(publish.payload),
+            payload,
             qos: publish.qos,
             retain: publish.retain,
             expires_at: lifetime.map(|seconds| step.now() + Duration::from_secs(seconds.into())),

@@ -1,6 +1,7 @@
 //! SUBSCRIBE and UNSUBSCRIBE from a client.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use mqtt_codec::{
     QoS, ReasonCode, RetainHandling, Subscribe, SubscriptionFilter, SubscriptionOptions, TopicFilter,
@@ -169,12 +170,18 @@ fn judge(
         step.counters.subscriptions_not_authorized.add(1);
         return Err((ReasonCode::NotAuthorized, "not authorized"));
     }
-    let limits = &settings.session;
+    let (limits, bytes) = (&settings.session, subscription_bytes(name));
     let full = session.subscriptions.len() >= limits.subscriptions_per_client_max
-        || session.subscription_bytes + subscription_bytes(name) > limits.subscription_bytes_per_client_max;
-    if full && !session.subscriptions.contains_key(name) {
-        step.counters.subscriptions_full.add(1);
-        return Err((ReasonCode::QuotaExceeded, "more subscriptions than this node admits per client"));
+        || session.subscription_bytes + bytes > limits.subscription_bytes_per_client_max;
+    let of_all = step.counters.held.subscription_bytes.load(Ordering::Relaxed);
+    let all_full = of_all + bytes > limits.subscription_bytes_max;
+    if !(full || all_full) || session.subscriptions.contains_key(name) {
+        return Ok(());
     }
-    Ok(())
+    let (counter, text) = match full {
+        true => (&step.counters.subscriptions_full, "more subscriptions than this node admits per client"),
+        false => (&step.counters.subscription_bytes_full, "more subscriptions than this node admits"),
+    };
+    counter.add(1);
+    Err((ReasonCode::QuotaExceeded, text))
 }

@@ -237,6 +237,11 @@ impl Session {
         &self.names[..usize::from(self.client_identifier_bytes)]
     }
 
+    /// Bytes of client identifier and user name.
+    pub fn names_bytes(&self) -> usize {
+        self.names.len()
+    }
+
     /// Who the client showed itself to be.
     pub fn user_name(&self) -> Option<&str> {
         self.has_user_name.then(|| &self.names[usize::from(self.client_identifier_bytes)..])

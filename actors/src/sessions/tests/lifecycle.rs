@@ -67,7 +67,9 @@ impl Workers {
     /// A new session that a network connection holds.
     fn connect(&self, client_identifier: &str, expiry_interval: u32) -> SessionKey {
         let worker = self.own();
-        worker.node.session_places.take(true).expect("it has one").keep();
+        let names = client_identifier.len();
+        worker.node.session_places.take(Some(names), names).expect("it has one").keep();
+        worker.node.session_places.rename(0, names);
         let mut sessions = worker.sessions.borrow_mut();
         let session = sessions.create(client_identifier, ProtocolVersion::V5);
         session.epoch = 7;

@@ -71,6 +71,49 @@ fn subscription_bytes_per_client() {
     });
 }
 
+/// `names_bytes_max`: CONNACK 0x97 for a session whose names find no room; one that is there may always come back.
+#[test]
+fn names() {
+    let mut limited = settings();
+    limited.session.names_bytes_max = 1000;
+    on_nodes(limited, async |node| {
+        let long = "x".repeat(900);
+        let (first, _) = node.connect_with(durable(V5, &long)).await;
+        refused(node, connect(V5, &"y".repeat(200)), ReasonCode::QuotaExceeded).await;
+        assert_eq!(node.counter("session_names_full"), 1);
+        first.disconnect().await;
+        let resumed = node.resume(durable(V5, &long)).await;
+        node.connect(V5, "short").await.disconnect().await;
+        resumed.disconnect().await;
+    });
+}
+
+/// `subscription_bytes_max`: 0x97 for what is beyond of all clients together; whoever leaves makes room.
+#[test]
+fn subscription_bytes_of_all() {
+    let mut limited = settings();
+    limited.session.subscription_bytes_max = 4000;
+    on_nodes(limited, async |node| {
+        // 1,192 bytes each.
+        let names = ["a", "b", "c", "d"].map(|name| name.repeat(1000));
+        let mut clients = Vec::new();
+        for name in &names[..3] {
+            let mut client = node.connect(V5, &name[..1]).await;
+            client.subscribe(name, AtMostOnce).await;
+            clients.push(client);
+        }
+        let mut other = node.connect(V5, "other").await;
+        let filters = [&names[3], &names[0]].map(|name| (name.as_str(), options(AtMostOnce)));
+        let answer = other.subscribe_packet(subscribe_packet(identifier(1), &filters)).await;
+        assert_eq!(answer.reason_codes, [ReasonCode::QuotaExceeded; 2]);
+        assert_eq!(node.counter("subscription_bytes_full"), 2);
+        // What one has already may be asked for again.
+        clients[0].subscribe(&names[0], AtMostOnce).await;
+        clients[1].unsubscribe(&[&names[1]]).await;
+        other.subscribe(&names[3], AtMostOnce).await;
+    });
+}
+
 /// `inflight_max`: so many are unacknowledged at a time, whatever the client's receive maximum; each acknowledgement
 /// makes room for the next.
 #[test]
