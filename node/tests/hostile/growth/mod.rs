@@ -5,6 +5,7 @@
 //! played against a node of its own, with default limits unless the line says otherwise.
 
 mod everything;
+mod handshakes;
 mod means;
 mod messages;
 mod names;
@@ -31,6 +32,8 @@ const fn attack(name: &'static str, allowed_mib: usize, play: fn(&Program, &mut 
     Attack { name, settings: &[], allowed_mib, play }
 }
 
+const WITH_USERS: &[&str] = &["auth.provider=file", handshakes::USERS];
+
 const ATTACKS: &[Attack] = &[
     attack("one-byte messages for an offline session", 64, messages::small_for_offline),
     attack("large messages for an offline session", 96, messages::large_for_offline),
@@ -45,7 +48,19 @@ const ATTACKS: &[Attack] = &[
     attack("subscriptions that come and go", 24, names::filters_that_go),
     attack("topic names beside retained messages on their way", 32, names::beside_replays),
     attack("retained messages still to come for very many subscriptions", 64, names::pending_replays),
+    attack("replays for SUBSCRIBE packets in a row", 32, names::pipelined_replays),
     attack("topic aliases", 24, names::aliases),
+    attack("CONNECTs in part", 24, handshakes::connects),
+    attack("handshakes of WebSockets in part, and WebSockets without a CONNECT", 24, handshakes::upgrades),
+    Attack {
+        settings: WITH_USERS,
+        ..attack("exchanges of authentication in part", 24, handshakes::exchanges)
+    },
+    Attack { settings: WITH_USERS, ..attack("permissions remembered", 48, handshakes::permissions) },
+    Attack {
+        settings: &["node.bytes_between_workers_max=65536", "node.messages_between_workers_max=1024"],
+        ..attack("publishes that find no room", 48, handshakes::held_up_batches)
+    },
     attack("a packet received in part", 48, packets::in_part),
     attack("a WebSocket message in very many fragments", 48, packets::fragments),
     attack("requests without end to the HTTP listener", 16, packets::http),
@@ -62,6 +77,7 @@ const ATTACKS: &[Attack] = &[
 #[test]
 fn one_client_costs_what_its_limits_say() {
     let _turn = Turn::take();
+    handshakes::write_users();
     let mut beyond = Vec::new();
     for attack in ATTACKS {
         let (before, most) = most_resident(attack.settings, attack.play);

@@ -96,6 +96,21 @@ pub(super) fn pending_replays(program: &Program, held: &mut Held) {
     held.keep((client, publisher));
 }
 
+/// The same topic filters again and again, each time with what is retained for them; it does not wait for answers.
+pub(super) fn pipelined_replays(program: &Program, held: &mut Held) {
+    let (mut client, mut publisher) = (clean(program, "client"), clean(program, "publisher"));
+    retain(&mut publisher, 1, |_| "retained".to_owned());
+    let filters: Vec<String> = (0..8000).map(|number| format!("{number}/#")).collect();
+    let packet = bytes_of(&subscribe(&filters, QoS::AtMostOnce), ProtocolVersion::V5);
+    for _ in 0..64 {
+        assert!(client.send_bytes(&packet));
+    }
+    for _ in 0..64 {
+        client.until(|packet| matches!(packet, Packet::SubAck(_)));
+    }
+    held.keep((client, publisher));
+}
+
 fn retain(publisher: &mut crate::harness::Wire, count: usize, topic: impl Fn(usize) -> String) {
     for number in 0..count {
         let mut packet = publish(&topic(number), QoS::AtLeastOnce, 1, b"v");
