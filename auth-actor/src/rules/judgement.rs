@@ -106,6 +106,16 @@ mod tests {
         assert!(judgement.go_on(&Rules::new(vec![deep], None), NAMES, &wishes(["t".to_owned()]), 10) >= 100);
     }
 
+    /// A topic that takes more than a turn comes to its end: a rule in each turn, but not the topic anew.
+    #[test]
+    fn a_topic_longer_than_a_turn_is_judged() {
+        let (rules, long) = (rules(50), wishes([format!("t/{}", "x".repeat(60_000))]));
+        let mut judgement = Judgement::default();
+        let spent: Vec<usize> = (0..50).map(|_| judgement.go_on(&rules, NAMES, &long, 1)).collect();
+        assert_eq!(judgement.verdicts(&long), Some(vec![false]));
+        assert!(spent[0] > 1000 && spent[1..].iter().all(|spent| *spent <= 1), "{spent:?}");
+    }
+
     #[test]
     fn nothing_asked_is_judged_at_once() {
         assert_eq!(Judgement::default().verdicts(&[]), Some(vec![]));

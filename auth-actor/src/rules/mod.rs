@@ -112,20 +112,23 @@ impl Rules {
         self.rules.is_empty() && self.default == Permission::Allow
     }
 
-    /// Judges one question from a rule on, for as much work as `left` holds, and takes from that what it did. What is
-    /// not a topic name or topic filter at all is denied.
+    /// Judges one question from a rule on, for as much work as `left` holds, and takes from that what it did: one rule at
+    /// least, so that a topic that takes all of it comes to its end. What is not a topic name or topic filter at all is
+    /// denied.
     fn judge(&self, names: Names<'_>, action: Action, topic: &str, from: usize, left: &mut Work) -> Judged {
-        left.spend(Work::of_topic(topic));
-        let valid = match action {
-            Action::Publish => validate_topic_name(topic),
-            Action::Subscribe => validate_topic_filter(topic),
-        };
-        if valid.is_err() {
-            return Judged::Decided(false);
+        if from == 0 {
+            left.spend(Work::of_topic(topic));
+            let valid = match action {
+                Action::Publish => validate_topic_name(topic),
+                Action::Subscribe => validate_topic_filter(topic),
+            };
+            if valid.is_err() {
+                return Judged::Decided(false);
+            }
         }
         let levels: Vec<&str> = topic.split('/').collect();
-        for at in self.selection.for_names(names, from) {
-            if left.is_spent() {
+        for (judged, at) in self.selection.for_names(names, from).enumerate() {
+            if judged > 0 && left.is_spent() {
                 return Judged::GoesOnAt(at);
             }
             let rule = &self.rules[at];
