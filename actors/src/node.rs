@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use actix_rt::time::timeout;
-use auth_actor::{Asking, Auth, AuthError, AuthSettings, Provider, Reload};
+use auth_actor::{Asking, Auth, AuthError, AuthSettings, Heard, Provider, Reload, Withdrawals};
 use micro_mq_core::admission::SessionPlaces;
 use micro_mq_core::kept::NodeKept;
 use micro_mq_core::matching::{Directory, WORKERS_MAX};
@@ -26,7 +26,9 @@ use crate::clock;
 use crate::connection::{Journal, Listener, Listening, accept};
 use crate::metrics::{ActorKind, Metrics, WorkerStats};
 use crate::retained::Retained;
-use crate::sessions::{MemoryBackend, Restoration, SessionBackend, SessionStore, Sessions, start_store};
+use crate::sessions::{
+    MemoryBackend, Restoration, SessionBackend, SessionStore, Sessions, carry_out, start_store,
+};
 use crate::shutdown::Threads;
 use crate::supervision::{Life, Place, look_after};
 use crate::topics::TopicTrie;
@@ -136,9 +138,9 @@ impl Node {
         let mut arbiters = vec![Arbiter::new()];
         let (ready, started) = oneshot::channel();
         arbiters[0].spawn_fn({
-            let shared = Arc::clone(&shared);
+            let (shared, heard) = (Arc::clone(&shared), provider.heard());
             move || {
-                start_control(&shared);
+                start_control(&shared, heard);
                 // The one who waits may have given up; then nothing waits for this thread.
                 let _ = ready.send(());
             }
@@ -248,6 +250,7 @@ pub(crate) fn shared(
         auth: Place::default(),
         asking: Asking::new(auth, provider.live_policy()),
         policy: provider.live_policy(),
+        withdrawals: Withdrawals::default(),
         control_stats: WorkerStats::default(),
         order: PublishOrder::default(),
         retained_messages: RetainedMessages::new(&settings.session, Arc::clone(&waitlist)),
@@ -302,7 +305,8 @@ pub(crate) fn start_auth(shared: &Arc<NodeShared>, provider: Provider) {
 }
 
 /// Starts the actors of the control thread on this one, but the metrics actor.
-pub(crate) fn start_control(shared: &Arc<NodeShared>) {
+pub(crate) fn start_control(shared: &Arc<NodeShared>, heard: Heard) {
+    actix_rt::spawn(carry_out(Arc::clone(shared), heard));
     let node = Arc::clone(shared);
     start(
         shared,

@@ -3,7 +3,7 @@
 //! [`Auth`] is the actor. It is asked, by way of [`Asking`], with [`Authenticate`] (user name and password),
 //! [`BeginExchange`] and [`ContinueExchange`] (enhanced authentication [MQTT-4.12]) and [`Authorize`] (publish,
 //! subscribe), and it passes each question to its [`Provider`]: `anonymous`, `mock`, `file`, or whatever else
-//! [`Answers`]. It knows no connection and no packet.
+//! [`Answers`]. A provider says by [`Notices`] whose connections are to end. It knows no connection and no packet.
 //!
 //! # Invariants
 //! - When in doubt, the answer is no: an unknown user, a full queue, a thread that died, a topic that is not one; an
@@ -40,7 +40,9 @@ mod actor;
 mod asking;
 mod error;
 mod exchange;
+mod grant;
 mod hashing;
+mod notice;
 mod password;
 mod policy;
 mod prepare;
@@ -55,10 +57,14 @@ pub use actor::{Auth, Reload};
 pub use asking::{Asked, Asker, Asking, Given, NoAnswer, Outcome, Outcomes, Question, QuestionKind};
 pub use error::AuthError;
 pub use exchange::{BeginExchange, ContinueExchange, Exchange, ExchangeOutcome};
+pub use grant::{Claims, Grant};
 pub use hashing::{HASH_QUEUE_MAX, HASH_THREADS_MAX};
+pub use notice::{Heard, Notice, Notices, Withdrawals, Withdrawn};
 pub use password::Password;
 pub use policy::{InForce, LivePolicy, Policy};
 pub use provider::{Answer, Answers, Provider, now};
-pub use question::{Action, Authenticate, AuthenticationOutcome, Authorize, Identity, Refusal, Wishes};
+pub use question::{
+    Action, Authenticate, AuthenticationOutcome, Authorize, Identity, Permissions, Refusal, Wishes,
+};
 pub use settings::{AuthSettings, ProviderKind};
 pub use users::{check_file, list_users, remove_user, set_password};

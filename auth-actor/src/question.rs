@@ -2,15 +2,35 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::Password;
+use crate::{Grant, Password};
 
-/// Who a connection is for the rules (`%u`).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+/// Who a connection is.
+#[derive(Clone, Debug, Default)]
 pub struct Identity {
-    /// The user name: verified by the provider `file`, as claimed with `anonymous` and `mock`.
+    /// The user name (`%u` of rules): verified by the provider `file`, as claimed with `anonymous` and `mock`.
     pub user_name: Option<String>,
+    /// What it is allowed by, if that ends some time or says more.
+    pub grant: Option<Arc<Grant>>,
 }
+
+impl Identity {
+    /// Of a user name alone.
+    pub fn named(user_name: impl Into<String>) -> Self {
+        Self { user_name: Some(user_name.into()), grant: None }
+    }
+}
+
+impl PartialEq for Identity {
+    /// By the very grant.
+    fn eq(&self, other: &Self) -> bool {
+        let grant = |of: &Self| of.grant.as_ref().map(Arc::as_ptr);
+        self.user_name == other.user_name && grant(self) == grant(other)
+    }
+}
+
+impl Eq for Identity {}
 
 /// May this client connect with this user name and password?
 #[derive(Clone, Debug)]
@@ -56,14 +76,15 @@ pub enum Action {
     Subscribe,
 }
 
-/// May this client do these things? The answer has one `bool` per wish, in order; one of any other length counts for
-/// none of them.
+/// May this client do these things?
 #[derive(Clone, Debug)]
 pub struct Authorize {
     /// Replaces `%c` in rules.
     pub client_identifier: String,
     /// Of the [`Identity`]; replaces `%u` in rules.
     pub user_name: Option<String>,
+    /// Of the [`Identity`].
+    pub grant: Option<Arc<Grant>>,
     /// Topic names to publish to; topic filters to subscribe to, without `$share/` and share name. Shared with who
     /// asks, so that it is held once.
     pub wishes: Wishes,
@@ -71,3 +92,21 @@ pub struct Authorize {
 
 /// What a client asks permission for: see [`Authorize::wishes`].
 pub type Wishes = Arc<[(Action, String)]>;
+
+/// The answer to [`Authorize`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Permissions {
+    /// One for each wish, in order; an answer of any other length counts for none of them.
+    pub verdicts: Vec<bool>,
+    /// For how long a verdict may be remembered, for the next publish to the same topic name or for a will. It serves the
+    /// packet that waits for it in any case, and never longer than until users and rules change
+    /// ([`LivePolicy::advance`](crate::LivePolicy::advance)); none: for as long. A subscription that was granted stays.
+    pub time_to_live: Option<Duration>,
+}
+
+impl From<Vec<bool>> for Permissions {
+    /// To be remembered until users and rules change.
+    fn from(verdicts: Vec<bool>) -> Self {
+        Self { verdicts, time_to_live: None }
+    }
+}

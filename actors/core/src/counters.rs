@@ -69,6 +69,10 @@ counters! {
     wills_full,
     /// Network connections without a complete CONNECT within `connect_timeout_ms`.
     connect_timeouts,
+    /// Network connections closed as what they were let in by was over.
+    grants_expired,
+    /// Network connections closed as the provider of the auth actor gave notice of it.
+    connections_withdrawn,
     /// Network connections silent for one and a half times their keep alive.
     keep_alive_timeouts,
     /// Packets above `maximum_packet_size_bytes`.

@@ -21,6 +21,8 @@ pub enum Timer {
     KeepAlive(SessionKey, Epoch),
     /// To see whether an offline session's will is due or its expiry has passed.
     Offline(SessionKey, Epoch),
+    /// To see whether what a network connection was let in by is over.
+    Grant(SessionKey, Epoch),
     /// To close a client that is not read since a limit refused its publish.
     Refused(SessionKey, Epoch),
     /// To turn away a CONNECT that has waited for a will of its client to be judged for as long as it may.

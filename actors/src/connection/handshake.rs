@@ -27,7 +27,7 @@ use super::permit::ConnectionPermit;
 use super::refusing::{Refusal, refuse_now, write_all};
 use super::transport::{ForeignOrigin, Transport, WebSocketRefusal};
 use crate::clock;
-use crate::sessions::{Admit, Handed};
+use crate::sessions::{Admit, Handed, Judged, remembered_until};
 use crate::worker::Worker;
 
 /// Steps of one enhanced authentication at most.
@@ -56,16 +56,9 @@ impl From<std::io::Error> for Turned {
 struct Settled {
     connect: Box<Connect>,
     judged: Judged,
-}
-
-/// What a CONNECT that is accepted was judged to be.
-struct Judged {
     /// Whether the node assigned its client identifier.
     assigned: bool,
-    identity: Identity,
     authentication_data: Option<Vec<u8>>,
-    /// What was in force when all of it was judged.
-    revision: u64,
 }
 
 struct Handshake {
@@ -117,7 +110,7 @@ pub(crate) async fn run(worker: Rc<Worker>, accepted: Accepted) {
         bytes: received_bytes,
         refused: None,
     };
-    let Settled { connect, judged } = match handshake.settle().await {
+    let Settled { connect, judged, assigned, authentication_data } = match handshake.settle().await {
         Ok(settled) => settled,
         Err(Turned::Away) => return,
         Err(Turned::Refused(version, reason)) => {
@@ -144,12 +137,11 @@ pub(crate) async fn run(worker: Rc<Worker>, accepted: Accepted) {
     worker.node.peers[home].sessions.do_send(Admit {
         transport,
         connect,
-        assigned: judged.assigned,
+        assigned,
         rest: handshake.received,
         bytes_received: handshake.bytes,
-        identity: judged.identity,
-        authentication_data: judged.authentication_data,
-        revision: judged.revision,
+        judged,
+        authentication_data,
         permit,
     });
 }
@@ -158,7 +150,9 @@ impl Handshake {
     async fn settle(&mut self) -> Result<Settled, Turned> {
         let mut connect = self.read_connect().await?;
         match self.judge(&mut connect).await {
-            Ok(judged) => Ok(Settled { connect, judged }),
+            Ok((assigned, judged, authentication_data)) => {
+                Ok(Settled { connect, judged, assigned, authentication_data })
+            }
             Err(turned) => {
                 self.refused = Some(connect);
                 Err(turned)
@@ -166,7 +160,8 @@ impl Handshake {
         }
     }
 
-    async fn judge(&mut self, connect: &mut Connect) -> Result<Judged, Turned> {
+    /// Also whether the node assigned the client identifier, and the authentication data for the CONNACK.
+    async fn judge(&mut self, connect: &mut Connect) -> Result<(bool, Judged, Option<Vec<u8>>), Turned> {
         let version = connect.version;
         self.limit = connect.properties.maximum_packet_size.map_or(u32::MAX, |max| max.get());
         let refused = |reason| Turned::Refused(version, reason);
@@ -189,14 +184,16 @@ impl Handshake {
         }
         for _ in 0..JUDGED_MAX {
             let in_force = self.worker.node.policy.in_force();
+            let rounds = self.worker.node.withdrawals.rounds();
             let (identity, authentication_data) = match connect.properties.authentication_method.clone() {
                 Some(method) => Box::pin(self.exchange(connect, method)).await?,
                 None => (self.authenticate(connect, in_force).await?, None),
             };
-            self.authorize_will(connect, &identity, in_force).await?;
+            let will_until = self.authorize_will(connect, &identity, in_force).await?;
             let revision = in_force.revision;
             if self.worker.node.policy.revision() == revision {
-                return Ok(Judged { assigned, identity, authentication_data, revision });
+                let judged = Judged { identity, revision, rounds, will_until };
+                return Ok((assigned, judged, authentication_data));
             }
             if connect.properties.authentication_method.is_some() {
                 // The client would have to prove once more who it is, and is not told to before its CONNACK.
@@ -358,7 +355,7 @@ impl Handshake {
 
     async fn authenticate(&mut self, connect: &Connect, in_force: InForce) -> Result<Identity, Turned> {
         if !in_force.policy.authenticates {
-            return Ok(Identity { user_name: connect.user_name.clone() });
+            return Ok(Identity { user_name: connect.user_name.clone(), grant: None });
         }
         let question = Authenticate {
             client_identifier: connect.client_identifier.clone(),
@@ -425,23 +422,25 @@ impl Handshake {
         Err(refused(ReasonCode::NotAuthorized))
     }
 
-    /// A will that is not allowed refuses the CONNECT with 0x87, one that nobody could judge with 0x88.
+    /// A will that is not allowed refuses the CONNECT with 0x87, one that nobody could judge with 0x88. Answers for how long
+    /// it is allowed, if not until the rules change.
     async fn authorize_will(
         &mut self,
         connect: &Connect,
         identity: &Identity,
         in_force: InForce,
-    ) -> Result<(), Turned> {
+    ) -> Result<Option<Instant>, Turned> {
         let Some(will) = connect.will.as_ref().filter(|_| in_force.policy.authorizes) else {
-            return Ok(());
+            return Ok(None);
         };
         let question = Authorize {
             client_identifier: connect.client_identifier.clone(),
             user_name: identity.user_name.clone(),
+            grant: identity.grant.clone(),
             wishes: [(Action::Publish, will.topic.as_str().to_owned())].into(),
         };
-        let reason = match self.ask(question).await.as_deref() {
-            Some([true]) => return Ok(()),
+        let reason = match self.ask(question).await {
+            Some(answer) if answer.verdicts == [true] => return Ok(remembered_until(&answer)),
             Some(_) => ReasonCode::NotAuthorized,
             None => ReasonCode::ServerUnavailable,
         };

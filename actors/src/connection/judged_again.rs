@@ -56,7 +56,7 @@ impl Connection {
     ) -> bool {
         let is_old = self.protocol.version() != ProtocolVersion::V5;
         let has_answer = batch.items()[judged.items].ack.is_some();
-        match self.protocol.verdict(batch.topic(judged.items), judged.revision) {
+        match self.protocol.verdict(batch.topic(judged.items), judged.revision, now) {
             Some(Verdict::Allowed) => return true,
             None => {
                 let wish = (Action::Publish, batch.topic(judged.items).to_owned());

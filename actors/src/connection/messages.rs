@@ -58,4 +58,6 @@ pub struct Permitted(pub Authorized);
 pub struct Reauthenticated {
     /// What it said.
     pub outcome: Option<Given<ExchangeOutcome>>,
+    /// How many rounds of notices there had been before it was asked.
+    pub rounds: u64,
 }

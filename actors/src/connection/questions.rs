@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use actix::prelude::*;
-use auth_actor::{Asker, ExchangeOutcome, Given, Outcome, QuestionKind};
+use auth_actor::{Asker, ExchangeOutcome, Given, Identity, Outcome, QuestionKind};
 use micro_mq_core::protocol::{Action, Authorized, Ending, Reauthenticate, Verdicts, Wishes};
 use mqtt_codec::{Auth, AuthProperties, Packet, ReasonCode};
 use tokio::task::JoinHandle;
@@ -13,6 +13,8 @@ use tokio::task::JoinHandle;
 use super::actor::Connection;
 use super::context::ConnectionContext;
 use super::messages::{Permitted, Reauthenticated};
+use crate::clock;
+use crate::sessions::{given_grant, held_grant, remembered_until};
 
 /// A question that waits for its answer. It is withdrawn with the connection that asks: a client that hangs up leaves
 /// nothing behind with the auth actor, however often it comes back.
@@ -29,34 +31,41 @@ impl Connection {
     pub(super) fn ask(&mut self, context: &ConnectionContext, wishes: Wishes) {
         let wishes: auth_actor::Wishes =
             wishes.into_iter().map(|(action, topic)| (asked_as(action), topic)).collect();
-        let Some((client_identifier, user_name)) = self.names() else { return };
+        let Some((client_identifier, Identity { user_name, grant })) = self.identity() else { return };
         let (node, me) = (Arc::clone(&self.worker.node), context.address());
-        let question = auth_actor::Authorize { client_identifier, user_name, wishes: Arc::clone(&wishes) };
+        let question =
+            auth_actor::Authorize { client_identifier, user_name, grant, wishes: Arc::clone(&wishes) };
         self.rare().asked = Some(Asked(actix_rt::spawn(async move {
             let given = node.ask_auth(Asker::Connected, question).await.ok();
-            let verdicts = given.map(|Given { answer, revision }| Verdicts { answer, revision });
+            let verdicts = given.map(|Given { answer, revision }| {
+                let until = remembered_until(&answer);
+                Verdicts { answer: answer.verdicts, revision, until }
+            });
             let wishes = wishes.iter().map(|(action, topic)| (asked_for(*action), topic.clone())).collect();
             me.do_send(Permitted(Authorized { wishes, verdicts }));
         })));
     }
 
-    /// Client identifier and user name.
-    fn names(&self) -> Option<(String, Option<String>)> {
+    /// Client identifier, and who that is.
+    fn identity(&self) -> Option<(String, Identity)> {
         let sessions = self.worker.sessions.borrow();
         let session = sessions.get(self.key)?;
-        Some((session.client_identifier().to_owned(), session.user_name().map(str::to_owned)))
+        let grant = session.online.as_ref().and_then(|online| given_grant(online.grant()?));
+        let identity = Identity { user_name: session.user_name().map(str::to_owned), grant };
+        Some((session.client_identifier().to_owned(), identity))
     }
 
     pub(super) fn reauthenticate(&mut self, context: &ConnectionContext, step: Reauthenticate) {
-        use auth_actor::{BeginExchange, ContinueExchange, Identity};
+        use auth_actor::{BeginExchange, ContinueExchange};
         let Some(method) = self.protocol.authentication_method().map(str::to_owned) else { return };
-        let Some((client_identifier, user_name)) = self.names() else { return };
+        let Some((client_identifier, identity)) = self.identity() else { return };
         let (node, me) = (Arc::clone(&self.worker.node), context.address());
         let exchange = self.rare().exchange.take();
+        let rounds = node.withdrawals.rounds();
         self.rare().authenticates = Some(Asked(actix_rt::spawn(async move {
             let outcome = match exchange {
                 _ if step.begins => {
-                    let reauthenticate = Some(Identity { user_name });
+                    let reauthenticate = Some(identity);
                     let begin = BeginExchange { client_identifier, method, data: step.data, reauthenticate };
                     node.ask_auth(Asker::Connected, begin).await.ok()
                 }
@@ -66,7 +75,7 @@ impl Connection {
                 }
                 None => None,
             };
-            me.do_send(Reauthenticated { outcome });
+            me.do_send(Reauthenticated { outcome, rounds });
         })));
     }
 }
@@ -121,7 +130,12 @@ impl Handler<Reauthenticated> for Connection {
                 self.send(&auth(ReasonCode::ContinueAuthentication, data));
                 self.rare().exchange = Some(exchange);
             }
-            Some((true, ExchangeOutcome::Success { data, .. })) => {
+            Some((true, ExchangeOutcome::Success { identity, data }))
+                if self.worker.node.withdrawals.is_withdrawn_since(answer.rounds, &identity)
+                    == Some(false) =>
+            {
+                let grant = identity.grant.map(held_grant);
+                self.worker.set_grant(self.key, self.epoch, grant, clock::now());
                 self.send(&auth(ReasonCode::Success, data));
             }
             outcome => {

@@ -7,8 +7,15 @@ use super::snapshot::Snapshot;
 use super::stats::quantile;
 
 /// Counters that stand still as long as no client comes, goes or sends anything and nothing becomes due.
-const SIGNS_OF_USE: &[&str] =
-    &["bytes_received", "connections_full", "keep_alive_timeouts", "wills_published", "sessions_expired"];
+const SIGNS_OF_USE: &[&str] = &[
+    "bytes_received",
+    "connections_full",
+    "keep_alive_timeouts",
+    "grants_expired",
+    "connections_withdrawn",
+    "wills_published",
+    "sessions_expired",
+];
 
 /// What was logged last.
 #[derive(Debug, Default)]

@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -17,12 +18,13 @@ use hashbrown::HashMap;
 use micro_mq_core::admission::{self, Refused, Terms, maximum_packet_size};
 use micro_mq_core::ids::{SessionKey, client_hash};
 use micro_mq_core::message::{Payload, Publication};
-use micro_mq_core::session::{Session, Silence};
+use micro_mq_core::session::{Grant, Session, Silence};
 use micro_mq_core::timers::Timer;
 use mqtt_codec::{Connect, Packet, QoS, ReasonCode};
 use tokio::time::{Sleep, sleep};
 use tracing::debug;
 
+use super::grants::held_grant;
 use super::messages::*;
 use crate::clock;
 use crate::connection::transport::Transport;
@@ -54,6 +56,7 @@ impl Sessions {
             match timer {
                 Timer::KeepAlive(key, epoch) => self.keep_alive_due(key, epoch, now),
                 Timer::Offline(key, epoch) => self.worker.offline_due(key, epoch, now),
+                Timer::Grant(key, epoch) => self.worker.grant_due(key, epoch, now),
                 Timer::Refused(key, epoch) => self.worker.wake(key, epoch),
                 Timer::Waiting => {
                     let late = self.worker.wills_in_doubt.borrow_mut().take_late(now);
@@ -114,14 +117,17 @@ impl Sessions {
                 }
             },
         };
-        let connect = admit.connect;
+        let Admit { connect, judged, .. } = admit;
+        let grant = judged.identity.grant.clone().map(held_grant);
         let found = worker.sessions.borrow().find(&connect.client_identifier);
         let request = admission::Request {
             connect: &connect,
             assigned: admit.assigned,
-            user_name: admit.identity.user_name.as_deref(),
+            user_name: judged.identity.user_name.as_deref(),
             authentication_data: admit.authentication_data.as_deref(),
-            revision: admit.revision,
+            grant: grant.as_ref(),
+            revision: judged.revision,
+            will_until: judged.will_until,
         };
         let circumstances = admission::Circumstances {
             settings: &worker.node.settings,
@@ -131,7 +137,7 @@ impl Sessions {
             known_names: found.and_then(|key| Some(worker.sessions.borrow().get(key)?.names_bytes())),
             is_stopping: worker.stopping.get(),
             is_restored: worker.is_restored(),
-            revision: worker.node.policy.revision(),
+            standing: worker.standing(&judged, clock::now()),
         };
         let terms = match admission::judge(&request, &circumstances) {
             Ok(terms) => terms,
@@ -144,8 +150,8 @@ impl Sessions {
             connect,
             rest: admit.rest,
             bytes_received: admit.bytes_received,
-            user_name: admit.identity.user_name,
-            revision: admit.revision,
+            judged,
+            grant,
             permit: admit.permit,
             terms,
         };
@@ -183,12 +189,14 @@ impl Sessions {
     fn take_in(&mut self, found: Option<SessionKey>, admission: Admission) {
         let now = clock::now();
         let worker = Rc::clone(&self.worker);
-        let Admission { transport, connect, rest, user_name, permit, .. } = admission;
+        let Admission { transport, connect, rest, judged, grant, permit, .. } = admission;
         let Terms { mut answer, expiry_interval, keep_alive, will, place } = admission.terms;
         let version = connect.version;
-        let is_outdated = admission.revision != worker.node.policy.revision();
-        if worker.stopping.get() || is_outdated {
-            let refused = if is_outdated { Refused::Outdated } else { Refused::Stopping };
+        let user_name = judged.identity.user_name.as_deref();
+        // It may have waited for another network connection to give way.
+        let judged_anew = worker.standing(&judged, now).judge(judged.revision, grant.as_deref());
+        let is_stopping = worker.stopping.get().then_some(Refused::Stopping);
+        if let Some(refused) = judged_anew.err().or(is_stopping) {
             return turn_away_at_the_door(&worker, refused, &connect, transport, permit);
         }
         let existing = found.filter(|key| {
@@ -231,7 +239,7 @@ impl Sessions {
                 None => sessions.create(&connect.client_identifier, version),
             };
             let names_before = if existing.is_some() { session.names_bytes() } else { 0 };
-            admission::hold(session, online, expiry_interval, user_name.as_deref(), will);
+            admission::hold(session, online, expiry_interval, user_name, will);
             worker.node.session_places.rename(names_before, session.names_bytes());
             worker.note_expiry(session);
             worker.counters.held.online.add(1);
@@ -240,10 +248,13 @@ impl Sessions {
         if keep_alive > 0 {
             worker.set_timer(now, now + patience, Timer::KeepAlive(key, epoch));
         }
+        if grant.is_some() {
+            worker.set_grant(key, epoch, grant, now);
+        }
         worker.counters.packets_sent.add(1);
         worker.counters.connects_accepted.add(1);
         let carrier = (transport.kind(), || transport.peer_address());
-        worker.tell_connected(&connect, existing.is_some(), carrier, user_name.as_deref(), now);
+        worker.tell_connected(&connect, existing.is_some(), carrier, user_name, now);
         let newcomer = Newcomer {
             key,
             epoch,
@@ -276,9 +287,8 @@ struct Admission {
     connect: Box<Connect>,
     rest: Vec<u8>,
     bytes_received: u64,
-    user_name: Option<String>,
-    /// Of the rules that it was judged by.
-    revision: u64,
+    judged: Judged,
+    grant: Option<Arc<Grant>>,
     permit: ConnectionPermit,
     terms: Terms,
 }
@@ -387,6 +397,14 @@ impl Handler<Left> for Sessions {
             }
         }
         stats.handled(timer);
+    }
+}
+
+impl Handler<EndWithdrawn> for Sessions {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, end: EndWithdrawn, _ctx: &mut Self::Context) -> Self::Result {
+        Box::pin(Rc::clone(&self.worker).end_withdrawn(end.round))
     }
 }
 

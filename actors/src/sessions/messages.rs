@@ -1,7 +1,10 @@
 //! What the sessions actor of a worker is asked.
 
+use std::sync::Arc;
+use std::time::Instant;
+
 use actix::prelude::*;
-use auth_actor::Identity;
+use auth_actor::{Identity, Withdrawn};
 use micro_mq_core::ids::SessionKey;
 use micro_mq_core::ledger::Tally;
 use mqtt_codec::Connect;
@@ -32,14 +35,33 @@ pub struct Admit {
     pub rest: Vec<u8>,
     /// Bytes received from it so far.
     pub bytes_received: u64,
-    /// Who the client showed itself to be.
-    pub identity: Identity,
+    /// Who the client showed itself to be, and what that is worth.
+    pub judged: Judged,
     /// The last authentication data of an enhanced authentication, for the CONNACK.
     pub authentication_data: Option<Vec<u8>>,
-    /// The revision of users and rules under which the client and its will were judged.
-    pub revision: u64,
     /// Its place among the node's network connections.
     pub permit: ConnectionPermit,
+}
+
+/// What a provider answered about somebody who connects, and when.
+#[derive(Debug)]
+pub struct Judged {
+    /// Who the client showed itself to be.
+    pub identity: Identity,
+    /// The revision of users and rules under which the client and its will were judged.
+    pub revision: u64,
+    /// How many rounds of notices there had been before ([`Withdrawals::rounds`](auth_actor::Withdrawals::rounds)).
+    pub rounds: u64,
+    /// For how long the will is allowed; none: as long as those rules are in force.
+    pub will_until: Option<Instant>,
+}
+
+/// Closes the network connections (0x87) that a provider has withdrawn. Answered when all are told.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct EndWithdrawn {
+    /// Which these are.
+    pub round: Arc<Withdrawn>,
 }
 
 /// A network connection ended; its session says how (`Session::parting`).

@@ -1,9 +1,11 @@
 //! Sessions: what outlives a network connection, and the actor at their home.
 
 mod actor;
+mod grants;
 mod keeping;
 mod lifecycle;
 mod messages;
+mod notices;
 mod remains;
 mod restoring;
 mod store;
@@ -12,8 +14,10 @@ mod tests;
 mod wills;
 
 pub use actor::Sessions;
+pub(crate) use grants::{given_grant, held_grant, remembered_until};
 pub use keeping::{Changes, KeepChanges};
 pub use messages::*;
+pub(crate) use notices::carry_out;
 pub use remains::{Remains, Tellings};
 pub use restoring::{Restoration, Restoring};
 pub(crate) use store::start_store;

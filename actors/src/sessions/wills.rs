@@ -6,14 +6,16 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 use auth_actor::{Action, Asker, Authorize, Given};
 use micro_mq_core::ids::{Epoch, SessionKey};
-use micro_mq_core::session::Will;
+use micro_mq_core::session::{Grant, Will};
 use micro_mq_core::timers::Timer;
 use tokio::sync::oneshot;
 
+use super::grants::{given_grant, remembered_until};
 use super::messages::{Admit, WillsJudged};
 use crate::clock;
 use crate::worker::{NodeShared, Worker};
@@ -28,6 +30,7 @@ const JUDGED_MAX: usize = 3;
 struct Doubt {
     client_identifier: Box<str>,
     user_name: Option<Box<str>>,
+    grant: Option<Arc<Grant>>,
     topic: Box<str>,
     of: Of,
 }
@@ -151,9 +154,10 @@ fn pop_due<T>(queue: &mut VecDeque<(Instant, T)>, now: Instant) -> Option<(Insta
 
 impl Worker {
     /// Whether a will may be published as it was allowed.
-    pub(crate) fn is_will_in_force(&self, will: &Will) -> bool {
+    pub(crate) fn is_will_in_force(&self, will: &Will, now: Instant) -> bool {
         let in_force = self.node.policy.in_force();
-        !in_force.policy.authorizes || will.revision == in_force.revision
+        let counts = will.revision == in_force.revision && will.allowed_until.is_none_or(|end| now < end);
+        !in_force.policy.authorizes || counts
     }
 
     /// Publishes a will that is due once it is allowed by the rules in force, if it is.
@@ -161,6 +165,7 @@ impl Worker {
         self.wills_in_doubt.borrow_mut().push(Doubt {
             client_identifier: will.client_identifier.clone(),
             user_name: will.user_name.clone(),
+            grant: will.grant.clone(),
             topic: will.topic.clone(),
             of: Of::Due { will, publisher, publisher_hash },
         });
@@ -173,15 +178,17 @@ impl Worker {
         if wills.clients.is_empty() && !self.node.policy.current().authorizes {
             return Some(admit);
         }
+        let now = clock::now();
         let client_identifier = &*admit.connect.client_identifier;
         if !wills.clients.contains_key(client_identifier) {
             let sessions = self.sessions.borrow();
             let found = sessions.find(client_identifier).and_then(|key| sessions.get(key));
             let doubt = found.and_then(|session| {
-                let will = session.will.as_ref().filter(|will| !self.is_will_in_force(will))?;
+                let will = session.will.as_ref().filter(|will| !self.is_will_in_force(will, now))?;
                 Some(Doubt {
                     client_identifier: will.client_identifier.clone(),
                     user_name: will.user_name.clone(),
+                    grant: will.grant.clone(),
                     topic: will.topic.clone(),
                     of: Of::Held { key: session.key, epoch: session.epoch },
                 })
@@ -189,7 +196,6 @@ impl Worker {
             let Some(doubt) = doubt else { return Some(admit) };
             wills.push(doubt);
         }
-        let now = clock::now();
         let deadline = now + self.node.asking.answer_timeout();
         wills.wait(deadline, admit);
         self.set_timer(now, deadline, Timer::Waiting);
@@ -202,21 +208,21 @@ impl Worker {
             let Some(doubt) = self.wills_in_doubt.borrow_mut().next() else { return };
             let worker = Rc::clone(self);
             actix_rt::spawn(async move {
-                let revision = allowed_under(&worker.node, &doubt).await;
-                worker.settle_doubt(&doubt.of, revision);
+                let allowed = allowed_under(&worker.node, &doubt).await;
+                worker.settle_doubt(&doubt.of, allowed);
                 worker.wills_in_doubt.borrow_mut().is_judged(&doubt.client_identifier);
                 worker.peer().sessions.do_send(WillsJudged);
             });
         }
     }
 
-    fn settle_doubt(&self, of: &Of, revision: Option<u64>) {
-        if revision.is_none() {
+    fn settle_doubt(&self, of: &Of, allowed: Option<Allowed>) {
+        if allowed.is_none() {
             self.counters.wills_not_authorized.add(1);
         }
         match of {
             Of::Due { will, publisher, publisher_hash } => {
-                if revision.is_some() {
+                if allowed.is_some() {
                     self.route_will(*publisher, *publisher_hash, will, clock::now());
                 }
             }
@@ -225,8 +231,10 @@ impl Worker {
                 let Some(session) = sessions.get_mut(*key).filter(|session| session.epoch == *epoch) else {
                     return;
                 };
-                match (revision, &mut session.will) {
-                    (Some(revision), Some(will)) => will.revision = revision,
+                match (allowed, &mut session.will) {
+                    (Some(allowed), Some(will)) => {
+                        (will.revision, will.allowed_until) = (allowed.revision, allowed.until);
+                    }
                     (None, _) => _ = session.replace_will(None),
                     (Some(_), None) => {}
                 }
@@ -235,21 +243,32 @@ impl Worker {
     }
 }
 
-/// The revision of the rules by which a will is allowed; none if it is not, or if nobody can say.
-async fn allowed_under(node: &NodeShared, doubt: &Doubt) -> Option<u64> {
+/// A verdict on a will.
+struct Allowed {
+    /// Of the rules.
+    revision: u64,
+    until: Option<Instant>,
+}
+
+/// By what a will is allowed; none if it is not, or if nobody can say.
+async fn allowed_under(node: &NodeShared, doubt: &Doubt) -> Option<Allowed> {
     for _ in 0..JUDGED_MAX {
         let in_force = node.policy.in_force();
         if !in_force.policy.authorizes {
-            return Some(in_force.revision);
+            return Some(Allowed { revision: in_force.revision, until: None });
         }
         let question = Authorize {
             client_identifier: doubt.client_identifier.to_string(),
             user_name: doubt.user_name.as_deref().map(str::to_owned),
+            grant: doubt.grant.as_ref().and_then(given_grant),
             wishes: [(Action::Publish, doubt.topic.to_string())].into(),
         };
         let Given { answer, revision } = node.ask_auth(Asker::Connected, question).await.ok()?;
         if revision == node.policy.revision() {
-            return (answer == [true]).then_some(revision);
+            // It counts for the CONNECT that waits for it, however short its time to live.
+            let now = clock::now();
+            let until = remembered_until(&answer).map(|end| end.max(now + node.asking.answer_timeout()));
+            return (answer.verdicts == [true]).then_some(Allowed { revision, until });
         }
     }
     None

@@ -73,7 +73,7 @@ impl SimulatedNode {
         let interleaving = seed.map(|seed| Rc::new(Interleaving::new(workers, seed)));
         let here = |worker| interleaving.as_ref().map(|interleaving| interleaving.enter(worker));
         let place = here(None);
-        start_control(&shared);
+        start_control(&shared, provider.heard());
         start_store_here(&shared, Box::new(MemoryBackend::default()));
         start_auth(&shared, provider);
         start_metrics(&shared, &Arc::new(Place::default()));

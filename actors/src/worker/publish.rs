@@ -129,7 +129,7 @@ impl Worker {
     /// Publishes a will message as the session's client would have; one that was allowed by earlier rules only once it is
     /// by those in force.
     pub fn publish_will(&self, publisher: SessionKey, client_hash: u64, will: Box<Will>, now: Instant) {
-        if self.is_will_in_force(&will) {
+        if self.is_will_in_force(&will, now) {
             self.route_will(publisher, client_hash, &will, now);
         } else {
             self.doubt_will(publisher, client_hash, will);

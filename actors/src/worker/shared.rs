@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::time::Instant;
 
-use auth_actor::{Asker, Asking, Auth, Given, LivePolicy, NoAnswer, Question};
+use auth_actor::{Asker, Asking, Auth, Given, LivePolicy, NoAnswer, Question, Withdrawals};
 use micro_mq_core::admission::SessionPlaces;
 use micro_mq_core::counters::Counters;
 use micro_mq_core::kept::NodeKept;
@@ -94,6 +94,8 @@ pub struct NodeShared {
     pub asking: Asking,
     /// What need not be asked.
     pub policy: LivePolicy,
+    /// Whose connections its provider has ended.
+    pub withdrawals: Withdrawals,
     /// The figures of the actors of the control thread.
     pub control_stats: WorkerStats,
     /// The order of all publishes.

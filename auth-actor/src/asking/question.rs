@@ -3,7 +3,8 @@
 use super::outcomes::{Outcome, Outcomes};
 use crate::provider::{Answer, Answers};
 use crate::{
-    Authenticate, AuthenticationOutcome, Authorize, BeginExchange, ContinueExchange, ExchangeOutcome, Refusal,
+    Authenticate, AuthenticationOutcome, Authorize, BeginExchange, ContinueExchange, ExchangeOutcome,
+    Permissions, Refusal,
 };
 
 /// The kinds of questions, as they are counted.
@@ -139,7 +140,7 @@ impl Question for ContinueExchange {
 }
 
 impl Question for Authorize {
-    type Answer = Vec<bool>;
+    type Answer = Permissions;
 
     const KIND: QuestionKind = QuestionKind::Permission;
 
@@ -158,12 +159,12 @@ impl Question for Authorize {
 
     /// Of an answer that is too short or too long nobody knows which verdict is about which topic.
     fn is_whole(answer: &Self::Answer, verdicts: usize) -> bool {
-        answer.len() == verdicts
+        answer.verdicts.len() == verdicts
     }
 
     fn count(answer: &Self::Answer, outcomes: &Outcomes) {
-        let allowed = answer.iter().filter(|allowed| **allowed).count();
+        let allowed = answer.verdicts.iter().filter(|allowed| **allowed).count();
         outcomes.count(Self::KIND, Outcome::Allowed, allowed);
-        outcomes.count(Self::KIND, Outcome::Refused, answer.len() - allowed);
+        outcomes.count(Self::KIND, Outcome::Refused, answer.verdicts.len() - allowed);
     }
 }

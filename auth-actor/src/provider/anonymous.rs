@@ -3,7 +3,7 @@
 use super::{Answer, Answers, now};
 use crate::{
     AuthError, Authenticate, AuthenticationOutcome, Authorize, BeginExchange, ContinueExchange,
-    ExchangeOutcome, Identity, LivePolicy, Policy, Refusal,
+    ExchangeOutcome, Identity, LivePolicy, Permissions, Policy, Refusal,
 };
 
 /// Believes every user name and looks at no password. It knows no method of enhanced authentication.
@@ -15,7 +15,7 @@ impl Answers for Anonymous {
     }
 
     fn authenticate(&self, question: Authenticate) -> Answer<AuthenticationOutcome> {
-        now(AuthenticationOutcome::Allowed(Identity { user_name: question.user_name }))
+        now(AuthenticationOutcome::Allowed(Identity { user_name: question.user_name, grant: None }))
     }
 
     fn begin_exchange(&self, _: BeginExchange) -> Answer<ExchangeOutcome> {
@@ -26,8 +26,8 @@ impl Answers for Anonymous {
         now(ExchangeOutcome::Refused(Refusal::BadAuthenticationMethod))
     }
 
-    fn authorize(&self, question: Authorize) -> Answer<Vec<bool>> {
-        now(vec![true; question.wishes.len()])
+    fn authorize(&self, question: Authorize) -> Answer<Permissions> {
+        now(vec![true; question.wishes.len()].into())
     }
 
     fn reload(&self, _: LivePolicy) -> Answer<Result<(), AuthError>> {

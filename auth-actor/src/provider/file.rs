@@ -13,7 +13,7 @@ use crate::scram::{Challenge, ClientFirst, Mechanism, ScramError, server_nonce};
 use crate::users::UserFile;
 use crate::{
     AuthError, Authenticate, AuthenticationOutcome, Authorize, BeginExchange, ContinueExchange, Exchange,
-    ExchangeOutcome, Identity, LivePolicy, Policy, Refusal, prepare,
+    ExchangeOutcome, Identity, LivePolicy, Permissions, Policy, Refusal, prepare,
 };
 
 /// Comparisons of a topic with a rule that one question has before the others have their turn: some hundred
@@ -61,8 +61,8 @@ impl Source {
     }
 
     /// Judges what a question asks for, in turns with the others.
-    async fn judge(self: Arc<Self>, question: Authorize) -> Vec<bool> {
-        let Authorize { client_identifier, user_name, wishes } = question;
+    async fn judge(self: Arc<Self>, question: Authorize) -> Permissions {
+        let Authorize { client_identifier, user_name, wishes, .. } = question;
         let names = Names { client_identifier: &client_identifier, user_name: user_name.as_deref() };
         let (mut judgement, mut judged_by) = (Judgement::default(), None);
         loop {
@@ -75,7 +75,7 @@ impl Source {
                 judgement.go_on(&users.rules, names, &wishes, COMPARISONS_PER_TURN);
             }
             if let Some(verdicts) = judgement.verdicts(&wishes) {
-                return verdicts;
+                return verdicts.into();
             }
             yield_now().await;
         }
@@ -146,7 +146,7 @@ impl FileProvider {
         let verifier = users.verifier(mechanism, challenge.user_name());
         match challenge.judge(&verifier.value, data) {
             Ok(server_final) if verifier.exists => ExchangeOutcome::Success {
-                identity: Identity { user_name: Some(challenge.user_name().to_owned()) },
+                identity: Identity::named(challenge.user_name()),
                 data: server_final.into_bytes(),
             },
             Err(ScramError::Malformed) => ExchangeOutcome::Refused(Refusal::NotAuthorized),
@@ -182,7 +182,7 @@ impl Answers for FileProvider {
             Err(Overloaded) => now(Refused(Refusal::Unavailable)),
             Ok(verified) => Box::pin(async move {
                 match (verified.await, known) {
-                    (Ok(true), Some(user_name)) => Allowed(Identity { user_name: Some(user_name) }),
+                    (Ok(true), Some(user_name)) => Allowed(Identity::named(user_name)),
                     (Ok(_), _) => Refused(Refusal::BadUserNameOrPassword),
                     (Err(_), _) => Refused(Refusal::Unavailable),
                 }
@@ -218,7 +218,7 @@ impl Answers for FileProvider {
         })
     }
 
-    fn authorize(&self, question: Authorize) -> Answer<Vec<bool>> {
+    fn authorize(&self, question: Authorize) -> Answer<Permissions> {
         Box::pin(Arc::clone(&self.source).judge(question))
     }
 

@@ -3,7 +3,7 @@
 use super::{Answer, Answers, now};
 use crate::{
     AuthError, Authenticate, AuthenticationOutcome, Authorize, BeginExchange, ContinueExchange,
-    ExchangeOutcome, Identity, LivePolicy, Policy, Refusal,
+    ExchangeOutcome, Identity, LivePolicy, Permissions, Policy, Refusal,
 };
 
 /// Allows or refuses everything, for tests of what is around it. It knows no method of enhanced authentication: a client
@@ -30,7 +30,7 @@ impl Answers for Mock {
 
     fn authenticate(&self, question: Authenticate) -> Answer<AuthenticationOutcome> {
         now(if self.allow {
-            AuthenticationOutcome::Allowed(Identity { user_name: question.user_name })
+            AuthenticationOutcome::Allowed(Identity { user_name: question.user_name, grant: None })
         } else {
             AuthenticationOutcome::Refused(Refusal::NotAuthorized)
         })
@@ -44,8 +44,8 @@ impl Answers for Mock {
         now(ExchangeOutcome::Refused(self.refusal()))
     }
 
-    fn authorize(&self, question: Authorize) -> Answer<Vec<bool>> {
-        now(vec![self.allow; question.wishes.len()])
+    fn authorize(&self, question: Authorize) -> Answer<Permissions> {
+        now(vec![self.allow; question.wishes.len()].into())
     }
 
     fn reload(&self, _: LivePolicy) -> Answer<Result<(), AuthError>> {

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use crate::{
     AuthError, AuthSettings, Authenticate, AuthenticationOutcome, Authorize, BeginExchange, ContinueExchange,
-    ExchangeOutcome, LivePolicy, Policy, ProviderKind,
+    ExchangeOutcome, Heard, LivePolicy, Notices, Permissions, Policy, ProviderKind, notice,
 };
 
 /// An answer that may take time. It is dropped when nobody waits for it any more, at the latest after
@@ -21,6 +21,11 @@ use crate::{
 pub type Answer<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// What a provider can do. The answer to anything it is not sure of is no.
+///
+/// Each answer has a deadline, `auth.answer_timeout_ms`, and is a no behind it ([`Answer`]). It counts under the revision
+/// of users and rules that was in force when it was asked for ([`LivePolicy`]), and a permission no longer than for its
+/// [time to live](Permissions::time_to_live). A connection ends with its [`Grant`](crate::Grant), or by a
+/// [`Notice`](crate::Notice).
 pub trait Answers: Send + Sync + 'static {
     /// What need not be asked at the start.
     fn policy(&self) -> Policy;
@@ -31,10 +36,12 @@ pub trait Answers: Send + Sync + 'static {
     /// The next step of one.
     fn continue_exchange(&self, question: ContinueExchange) -> Answer<ExchangeOutcome>;
     /// May this client publish and subscribe to these? One verdict for each, in their order.
-    fn authorize(&self, question: Authorize) -> Answer<Vec<bool>>;
+    fn authorize(&self, question: Authorize) -> Answer<Permissions>;
     /// Reads its source anew, puts it in force, and then, not before, [advances](LivePolicy::advance) the policy: what
     /// was answered until then counts no more.
     fn reload(&self, live: LivePolicy) -> Answer<Result<(), AuthError>>;
+    /// How to give notice, from before the first question on. Dropped, as it is here, it gives none.
+    fn give_notice_by(&self, _notices: Notices) {}
 }
 
 /// An answer that is there at once.
@@ -79,6 +86,13 @@ impl Provider {
     /// The same, to be looked at again and again: a reload may change it.
     pub fn live_policy(&self) -> LivePolicy {
         self.live.clone()
+    }
+
+    /// Lets the provider give notice, and hears of it. Once for a node.
+    pub fn heard(&self) -> Heard {
+        let (notices, heard) = notice::notices();
+        self.answers.give_notice_by(notices);
+        heard
     }
 
     pub(crate) fn answers(&self) -> &dyn Answers {

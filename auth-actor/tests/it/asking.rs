@@ -33,6 +33,7 @@ fn may_publish(topics: &[&str]) -> Authorize {
     Authorize {
         client_identifier: CLIENT.to_owned(),
         user_name: None,
+        grant: None,
         wishes: topics.iter().map(|topic| (Action::Publish, (*topic).to_owned())).collect(),
     }
 }
@@ -109,7 +110,7 @@ async fn an_answer_of_another_length_is_none() {
     for verdicts in 0..5 {
         let answered = auth.try_to_ask(may_publish(&["a", "b", "c"])).await;
         match verdicts {
-            3 => assert_eq!(answered.unwrap().answer, [true; 3]),
+            3 => assert_eq!(answered.unwrap().answer.verdicts, [true; 3]),
             _ => assert_eq!(answered, Err(NoAnswer::Malformed)),
         }
     }
@@ -138,7 +139,7 @@ async fn each_asker_gets_its_own_answer() {
         answer.send(vec![topic == "yes"]).unwrap();
     }
     for (topic, asked) in topics.into_iter().zip(asked) {
-        assert_eq!(within(asked).await.unwrap().unwrap().answer, [topic == "yes"]);
+        assert_eq!(within(asked).await.unwrap().unwrap().answer.verdicts, [topic == "yes"]);
     }
 }
 
@@ -151,7 +152,7 @@ async fn others_are_answered_beside_what_hangs() {
     let auth = patient(Scripted::authorizing(script));
     let hanging: Vec<_> = (0..100).map(|_| actix::spawn(auth.try_to_ask(may_publish(&["hangs"])))).collect();
     until(|| auth.asking.waiting() == hanging.len()).await;
-    assert_eq!(auth.ask(may_publish(&["fine"])).await, [true]);
+    assert_eq!(auth.ask(may_publish(&["fine"])).await.verdicts, [true]);
     auth.reload().await.unwrap();
     assert_eq!(auth.asking.waiting(), hanging.len());
 }
@@ -167,7 +168,7 @@ async fn a_provider_that_panics_has_not_answered() {
     };
     let auth = patient(Scripted::authorizing(script));
     assert_eq!(auth.try_to_ask(may_publish(&["a"])).await, Err(NoAnswer::Lost));
-    assert_eq!(auth.ask(may_publish(&["fine"])).await, [true]);
+    assert_eq!(auth.ask(may_publish(&["fine"])).await.verdicts, [true]);
     let ended = patient(Scripted::authorizing(|_| panic!("injected")));
     assert_eq!(ended.try_to_ask(may_publish(&["a"])).await, Err(NoAnswer::Lost));
     // The actor has ended with it: whoever looks after it starts another.
@@ -233,7 +234,7 @@ async fn a_provider_that_blocks_its_thread_costs_a_bounded_time() {
             }
         }
     });
-    assert_eq!(answered.await, [true]);
+    assert_eq!(answered.await.verdicts, [true]);
     thread.stop();
 }
 

@@ -69,6 +69,7 @@ async fn each_question_has_its_answer_in_order() {
     let ask = |client: &str, user: Option<&str>| Authorize {
         client_identifier: client.to_owned(),
         user_name: user.map(str::to_owned),
+        grant: None,
         wishes: [
             (Action::Publish, "devices/meter-1/state"),
             (Action::Publish, "to/ann"),
@@ -78,11 +79,11 @@ async fn each_question_has_its_answer_in_order() {
         .map(|(action, topic)| (action, topic.to_owned()))
         .into(),
     };
-    assert_eq!(auth.ask(ask("meter-1", Some("ann"))).await, [true, true, true, false]);
-    assert_eq!(auth.ask(ask("meter-2", Some("ann"))).await, [false, true, false, false]);
-    assert_eq!(auth.ask(ask("meter-1", None)).await, [true, false, true, false]);
+    assert_eq!(auth.ask(ask("meter-1", Some("ann"))).await.verdicts, [true, true, true, false]);
+    assert_eq!(auth.ask(ask("meter-2", Some("ann"))).await.verdicts, [false, true, false, false]);
+    assert_eq!(auth.ask(ask("meter-1", None)).await.verdicts, [true, false, true, false]);
     // Names that would be wildcards or more than one level stand for nothing.
-    assert_eq!(auth.ask(ask("+", Some("#"))).await, [false; 4]);
-    assert_eq!(auth.ask(ask("meter-1/state", Some("+"))).await, [false; 4]);
-    assert_eq!(auth.ask(Authorize { wishes: [].into(), ..ask("+", None) }).await, [false; 0]);
+    assert_eq!(auth.ask(ask("+", Some("#"))).await.verdicts, [false; 4]);
+    assert_eq!(auth.ask(ask("meter-1/state", Some("+"))).await.verdicts, [false; 4]);
+    assert_eq!(auth.ask(Authorize { wishes: [].into(), ..ask("+", None) }).await.verdicts, [false; 0]);
 }

@@ -12,7 +12,7 @@ fn begin(method: &str, data: Option<Vec<u8>>, reauthenticate: Option<&str>) -> B
         client_identifier: CLIENT.to_owned(),
         method: method.to_owned(),
         data,
-        reauthenticate: reauthenticate.map(|name| Identity { user_name: Some(name.to_owned()) }),
+        reauthenticate: reauthenticate.map(Identity::named),
     }
 }
 

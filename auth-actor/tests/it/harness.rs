@@ -92,9 +92,10 @@ impl TestAuth {
         let question = Authorize {
             client_identifier: CLIENT.to_owned(),
             user_name: Some("ann".to_owned()),
+            grant: None,
             wishes: Arc::new([(action, topic.to_owned())]),
         };
-        self.ask(question).await == [true]
+        self.ask(question).await.verdicts == [true]
     }
 }
 
@@ -123,7 +124,7 @@ pub(crate) fn login(user_name: Option<&str>, password: Option<&str>) -> Authenti
 }
 
 pub(crate) fn allowed(user_name: &str) -> AuthenticationOutcome {
-    AuthenticationOutcome::Allowed(Identity { user_name: Some(user_name.to_owned()) })
+    AuthenticationOutcome::Allowed(Identity::named(user_name))
 }
 
 pub(crate) const WRONG: AuthenticationOutcome =

@@ -21,6 +21,7 @@ fn questions() -> Authorize {
     Authorize {
         client_identifier: CLIENT.to_owned(),
         user_name: None,
+        grant: None,
         wishes: Arc::new([(Action::Publish, "a".to_owned()), (Action::Subscribe, "#".to_owned())]),
     }
 }
@@ -38,10 +39,10 @@ fn exchange() -> BeginExchange {
 async fn anonymous_allows_everything_and_need_not_be_asked() {
     let auth = TestAuth::with_settings(&AuthSettings::default());
     assert_eq!(auth.policy, Policy { authenticates: false, authorizes: false });
-    let nobody = AuthenticationOutcome::Allowed(Identity { user_name: None });
+    let nobody = AuthenticationOutcome::Allowed(Identity::default());
     assert_eq!(auth.ask(login(None, None)).await, nobody);
     assert_eq!(auth.log_in("ann", "whatever").await, allowed("ann"));
-    assert_eq!(auth.ask(questions()).await, [true, true]);
+    assert_eq!(auth.ask(questions()).await.verdicts, [true, true]);
     assert!(matches!(auth.ask(exchange()).await, ExchangeOutcome::Refused(Refusal::BadAuthenticationMethod)));
     auth.reload().await.unwrap();
 }
@@ -51,12 +52,12 @@ async fn mock_gives_the_same_answer_to_everything() {
     let yes = mock(true);
     assert_eq!(yes.policy, Policy { authenticates: false, authorizes: false });
     assert_eq!(yes.log_in("ann", "whatever").await, allowed("ann"));
-    assert_eq!(yes.ask(questions()).await, [true, true]);
+    assert_eq!(yes.ask(questions()).await.verdicts, [true, true]);
 
     let no = mock(false);
     assert_eq!(no.policy, Policy { authenticates: true, authorizes: false });
     assert_eq!(no.log_in("ann", "whatever").await, AuthenticationOutcome::Refused(Refusal::NotAuthorized));
-    assert_eq!(no.ask(questions()).await, [false, false]);
+    assert_eq!(no.ask(questions()).await.verdicts, [false, false]);
     assert!(matches!(no.ask(exchange()).await, ExchangeOutcome::Refused(Refusal::NotAuthorized)));
 }
 

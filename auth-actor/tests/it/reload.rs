@@ -53,6 +53,7 @@ async fn a_question_that_takes_long_is_judged_by_one_edition_of_the_rules() {
     let question = auth_actor::Authorize {
         client_identifier: "meter-1".to_owned(),
         user_name: None,
+        grant: None,
         wishes: vec![last; 200].into(),
     };
     let asked = actix::spawn(auth.try_to_ask(question));
@@ -64,6 +65,6 @@ async fn a_question_that_takes_long_is_judged_by_one_edition_of_the_rules() {
     fs::write(auth.file(), allow("t/0")).unwrap();
     auth.reload().await.unwrap();
     let given = within(asked).await.unwrap().unwrap();
-    assert_eq!(given.answer, [false; 200]);
+    assert_eq!(given.answer.verdicts, [false; 200]);
     assert_eq!(given.revision, 0, "who asked will see that it is outdated");
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use auth_actor::{
     Answer, Answers, AuthError, Authenticate, AuthenticationOutcome, Authorize, BeginExchange,
-    ContinueExchange, ExchangeOutcome, Identity, LivePolicy, Policy, Provider, now,
+    ContinueExchange, ExchangeOutcome, Identity, LivePolicy, Permissions, Policy, Provider, now,
 };
 
 type Script<Q, A> = Box<dyn Fn(Q) -> Answer<A> + Send + Sync>;
@@ -50,16 +50,14 @@ impl Answers for Scripted {
     /// It knows no state of another provider.
     fn continue_exchange(&self, question: ContinueExchange) -> Answer<ExchangeOutcome> {
         match question.exchange.into_state::<String>() {
-            Some(name) => now(ExchangeOutcome::Success {
-                identity: Identity { user_name: Some(name) },
-                data: Vec::new(),
-            }),
+            Some(name) => now(ExchangeOutcome::Success { identity: Identity::named(name), data: Vec::new() }),
             None => Box::pin(pending()),
         }
     }
 
-    fn authorize(&self, question: Authorize) -> Answer<Vec<bool>> {
-        (self.authorize)(question)
+    fn authorize(&self, question: Authorize) -> Answer<Permissions> {
+        let judged = (self.authorize)(question);
+        Box::pin(async move { judged.await.into() })
     }
 
     fn reload(&self, live: LivePolicy) -> Answer<Result<(), AuthError>> {

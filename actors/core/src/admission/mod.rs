@@ -20,7 +20,7 @@ use crate::compact::{ByteCount, Recent, Since};
 use crate::counters::Counters;
 use crate::kept::{NodeKept, Share};
 use crate::outbox::Outbox;
-use crate::session::{Online, OutgoingAliases, RareOnline, Reading, Requests, Session, Touch, Will};
+use crate::session::{Grant, Online, OutgoingAliases, RareOnline, Reading, Requests, Session, Touch, Will};
 use crate::settings::Settings;
 
 /// What asks to be taken in.
@@ -34,8 +34,39 @@ pub struct Request<'a> {
     pub user_name: Option<&'a str>,
     /// The last authentication data of an enhanced authentication, for the CONNACK.
     pub authentication_data: Option<&'a [u8]>,
+    /// What it is let in by, if that is more than a user name.
+    pub grant: Option<&'a Arc<Grant>>,
     /// The rules by which the client and its will were judged.
     pub revision: u64,
+    /// Until when its will is allowed; none: as long as those rules are in force.
+    pub will_until: Option<Instant>,
+}
+
+/// What may have changed since a client was judged.
+#[derive(Debug, Clone, Copy)]
+pub struct Standing {
+    /// The rules that are in force.
+    pub revision: u64,
+    /// Whether whoever let it in has withdrawn that since; none if nobody can say any more.
+    pub is_withdrawn: Option<bool>,
+    /// The present moment.
+    pub now: Instant,
+}
+
+impl Standing {
+    /// Judges whether a client that was let in by rules and a grant still is.
+    ///
+    /// # Errors
+    /// Why it is not.
+    pub fn judge(&self, revision: u64, grant: Option<&Grant>) -> Result<(), Refused> {
+        match self.is_withdrawn {
+            _ if revision != self.revision => Err(Refused::Outdated),
+            None => Err(Refused::Outdated),
+            Some(true) => Err(Refused::Withdrawn),
+            Some(false) if grant.is_some_and(|grant| grant.is_over(self.now)) => Err(Refused::Withdrawn),
+            Some(false) => Ok(()),
+        }
+    }
 }
 
 /// What it is judged by.
@@ -55,8 +86,8 @@ pub struct Circumstances<'a> {
     pub is_stopping: bool,
     /// Whether all sessions are here that the session store keeps.
     pub is_restored: bool,
-    /// The rules that are in force.
-    pub revision: u64,
+    /// What may have changed since it was judged.
+    pub standing: Standing,
 }
 
 /// How it is taken in.
@@ -83,6 +114,8 @@ pub enum Refused {
     NotRestored,
     /// The rules were read anew on the way here: it may come again, and is judged by those.
     Outdated,
+    /// What it was let in by was withdrawn on the way here, or is over.
+    Withdrawn,
     /// Not even the CONNACK fits what the client takes: there is nothing to say to it.
     AnswerTooLarge,
     /// `queued_bytes_max` has no room for its will.
@@ -98,6 +131,7 @@ impl Refused {
     pub fn reason(self) -> ReasonCode {
         match self {
             Self::Stopping | Self::NotRestored | Self::Outdated => ReasonCode::ServerUnavailable,
+            Self::Withdrawn => ReasonCode::NotAuthorized,
             Self::AnswerTooLarge => ReasonCode::PacketTooLarge,
             Self::WillFull | Self::SessionsFull | Self::NamesFull => ReasonCode::QuotaExceeded,
         }
@@ -114,7 +148,7 @@ impl Refused {
             Self::WillFull => counters.wills_full.add(1),
             Self::SessionsFull => counters.sessions_full.add(1),
             Self::NamesFull => counters.session_names_full.add(1),
-            Self::Stopping | Self::Outdated | Self::AnswerTooLarge => {}
+            Self::Stopping | Self::Outdated | Self::Withdrawn | Self::AnswerTooLarge => {}
         }
     }
 }
@@ -139,9 +173,7 @@ fn judge_uncounted(request: &Request<'_>, circumstances: &Circumstances<'_>) -> 
     if !circumstances.is_restored && (!connect.clean_start || expiry_interval > 0) {
         return Err(Refused::NotRestored);
     }
-    if request.revision != circumstances.revision {
-        return Err(Refused::Outdated);
-    }
+    circumstances.standing.judge(request.revision, request.grant.map(Arc::as_ref))?;
     let answer = Packet::ConnAck(answer::accepted(request, mqtt, expiry_interval, keep_alive));
     let fits = mqtt_codec::encoded_bytes(&answer, connect.version) <= maximum_packet_size(connect) as usize;
     let Packet::ConnAck(answer) = answer else { unreachable!("it was just made") };
@@ -191,7 +223,9 @@ fn stored_will(will: &mqtt_codec::Will, request: &Request<'_>, kept: &Arc<NodeKe
         share: None,
         client_identifier: request.connect.client_identifier.as_str().into(),
         user_name: request.user_name.map(Into::into),
+        grant: request.grant.map(Arc::clone),
         revision: request.revision,
+        allowed_until: request.will_until,
     });
     stored.share = Some(Share::take(kept, stored.queued_bytes())?);
     Some(stored)

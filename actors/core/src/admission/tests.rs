@@ -2,12 +2,13 @@
 
 use std::num::{NonZeroU16, NonZeroU32};
 use std::sync::Arc;
+use std::time::Duration;
 
 use mqtt_codec::{Connect, ProtocolVersion, PublishProperties, QoS, ReasonCode, TopicName, Will};
 
-use super::{Circumstances, Refused, Request, SessionPlaces, Terms, begin, hold, judge};
+use super::{Circumstances, Refused, Request, SessionPlaces, Standing, Terms, begin, hold, judge};
 use crate::kept::{NodeKept, kept_bytes};
-use crate::session::Session;
+use crate::session::{Grant, Session};
 use crate::settings::SessionSettings;
 use crate::testing::{Office, id, key, now, publication, session, wanted};
 use ProtocolVersion::{V5, V31, V311};
@@ -28,6 +29,8 @@ struct Door {
     is_stopping: bool,
     is_restored: bool,
     revision: u64,
+    is_withdrawn: Option<bool>,
+    grant: Option<Arc<Grant>>,
 }
 
 impl Door {
@@ -40,6 +43,8 @@ impl Door {
             is_stopping: false,
             is_restored: true,
             revision: 3,
+            is_withdrawn: Some(false),
+            grant: None,
         }
     }
 
@@ -50,7 +55,9 @@ impl Door {
             assigned: false,
             user_name: Some("user"),
             authentication_data: None,
+            grant: self.grant.as_ref(),
             revision: 3,
+            will_until: None,
         };
         judge(
             &request,
@@ -62,7 +69,11 @@ impl Door {
                 known_names: self.known_names,
                 is_stopping: self.is_stopping,
                 is_restored: self.is_restored,
-                revision: self.revision,
+                standing: Standing {
+                    revision: self.revision,
+                    is_withdrawn: self.is_withdrawn,
+                    now: self.office.now,
+                },
             },
         )
     }
@@ -101,6 +112,8 @@ fn what_refuses_in_its_order_and_takes_nothing() {
     let mut smallest = connect(V5, true);
     smallest.properties.maximum_packet_size = NonZeroU32::new(4);
     door.refuses(&smallest, Refused::AnswerTooLarge);
+    door.is_withdrawn = Some(true);
+    door.refuses(&smallest, Refused::Withdrawn);
     door.revision = 4;
     door.refuses(&smallest, Refused::Outdated);
     door.is_restored = false;
@@ -119,10 +132,32 @@ fn what_a_refused_client_is_told() {
     for refused in [Refused::Stopping, Refused::NotRestored, Refused::Outdated] {
         assert_eq!((refused.reason(), refused.is_told()), (ReasonCode::ServerUnavailable, true));
     }
+    assert_eq!(
+        (Refused::Withdrawn.reason(), Refused::Withdrawn.is_told()),
+        (ReasonCode::NotAuthorized, true)
+    );
     assert_eq!(Refused::WillFull.reason(), ReasonCode::QuotaExceeded);
     assert_eq!(Refused::SessionsFull.reason(), ReasonCode::QuotaExceeded);
     assert_eq!(Refused::NamesFull.reason(), ReasonCode::QuotaExceeded);
     assert!(!Refused::AnswerTooLarge.is_told());
+}
+
+/// What was said of a client before a notice, or counts until now, lets nobody in.
+#[test]
+fn what_it_was_let_in_by_is_over() {
+    let mut door = Door::new();
+    let grant = |end| Some(Arc::new(Grant { uid: 1, end: Some(end), origin: Arc::new(()) }));
+    door.grant = grant(door.office.now);
+    door.refuses(&connect(V5, true), Refused::Withdrawn);
+    door.grant = grant(door.office.now + Duration::from_secs(1));
+    door.is_withdrawn = Some(true);
+    door.refuses(&connect(V5, true), Refused::Withdrawn);
+    // Too many notices were given meanwhile to say whether one was about it: it may come again.
+    door.is_withdrawn = None;
+    door.refuses(&connect(V5, true), Refused::Outdated);
+    door.is_withdrawn = Some(false);
+    let will = door.judge(&with_will(10)).unwrap().will.unwrap();
+    assert_eq!(will.grant.as_ref().map(|grant| grant.uid), Some(1), "its will is judged by it as well");
 }
 
 #[test]
@@ -231,4 +266,26 @@ fn a_session_goes_on_with_what_is_in_flight() {
     let mut first = Session::new(key(1), "another", V5);
     hold(&mut first, begin(&connect, 0, &office.settings, now(), now()), 0, None, None);
     assert!(first.outgoing.is_none() && first.absence.is_none() && !first.is_durable());
+}
+
+/// A will that becomes due is judged by what its client proved last.
+#[test]
+fn a_later_grant_is_that_of_the_will_too() {
+    let mut door = Door::new();
+    let grant = |uid| Some(Arc::new(Grant { uid, end: None, origin: Arc::new(()) }));
+    door.grant = grant(1);
+    let with_will = with_will(10);
+    let terms = door.judge(&with_will).unwrap();
+    let mut session = Session::new(key(1), "client", V5);
+    let online = begin(&with_will, 0, &door.office.settings, now(), now());
+    hold(&mut session, online, 0, None, terms.will);
+    for later in [grant(2), None] {
+        let uid = later.as_ref().map(|grant| grant.uid);
+        session.set_grant(later, now());
+        let (of_will, online) = (&session.will.as_ref().unwrap().grant, session.online.as_ref().unwrap());
+        assert_eq!(
+            (of_will.as_ref().map(|grant| grant.uid), online.grant().map(|grant| grant.uid)),
+            (uid, uid)
+        );
+    }
 }

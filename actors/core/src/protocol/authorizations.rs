@@ -1,11 +1,13 @@
 //! What the auth actor answered this network connection.
 //!
-//! A verdict counts under the revision of the rules that it was asked for under, and under no other; where there was no
+//! A verdict counts under the revision of the rules that it was asked for under, and under no other, and no longer than
+//! until it ends; where there was no
 //! answer, the packet that waited for it is refused, and whatever comes next is asked for again.
 
 use std::collections::HashMap;
+use std::time::Instant;
 
-use super::permission::{Action, Authorized, Verdicts, Wishes};
+use super::permission::{Action, Authorized, Wishes};
 
 /// Topic names remembered; at this number all are forgotten and asked for again.
 const REMEMBERED_MAX: usize = 256;
@@ -23,6 +25,12 @@ pub enum Verdict {
     Unanswered,
 }
 
+impl Verdict {
+    fn of(is_allowed: bool) -> Self {
+        if is_allowed { Self::Allowed } else { Self::Denied }
+    }
+}
+
 /// None allocated before the first question.
 #[derive(Debug, Default)]
 pub(super) struct Authorizations(Option<Box<Known>>);
@@ -31,7 +39,8 @@ pub(super) struct Authorizations(Option<Box<Known>>);
 struct Known {
     /// Verdicts given under another revision do not count.
     revision: u64,
-    publish: HashMap<Box<str>, bool>,
+    /// Each verdict, and until when it may be remembered if not until the rules change.
+    publish: HashMap<Box<str>, (bool, Option<Instant>)>,
     publish_bytes: usize,
     /// The answer that the packet which is stepped again waited for, as far as it is not in `publish`.
     fresh: Option<Authorized>,
@@ -41,37 +50,45 @@ impl Authorizations {
     pub(super) fn answer(&mut self, authorized: Authorized) {
         let known = self.0.get_or_insert_default();
         match (&authorized.verdicts, &*authorized.wishes) {
-            (Some(Verdicts { answer, revision }), [(Action::Publish, topic)]) => {
-                known.fresh = None;
-                if known.revision != *revision
+            (Some(verdicts), [(Action::Publish, topic)]) => {
+                if known.revision != verdicts.revision
                     || known.publish.len() >= REMEMBERED_MAX
                     || known.publish_bytes >= REMEMBERED_BYTES_MAX
                 {
                     known.publish.clear();
                     known.publish_bytes = 0;
-                    known.revision = *revision;
+                    known.revision = verdicts.revision;
                 }
-                known.publish_bytes += topic.len();
-                known.publish.insert(topic.as_str().into(), answer == &[true]);
+                let remembered = (verdicts.answer == [true], verdicts.until);
+                if known.publish.insert(topic.as_str().into(), remembered).is_none() {
+                    known.publish_bytes += topic.len();
+                }
+                // However soon that ends, the packet that waits for it is served.
+                known.fresh = verdicts.until.is_some().then_some(authorized);
             }
             _ => known.fresh = Some(authorized),
         }
     }
 
     /// Whether publishing to a topic name is allowed, if that is known. That there was no answer is said once.
-    pub(super) fn publish(&mut self, topic: &str, revision: u64) -> Option<Verdict> {
+    pub(super) fn publish(&mut self, topic: &str, revision: u64, now: Instant) -> Option<Verdict> {
         let known = self.0.as_mut()?;
         if let Some(fresh) = known.fresh.take()
-            && fresh.verdicts.is_none()
             && is_about(&fresh.wishes, Action::Publish, [topic].into_iter())
         {
-            return Some(Verdict::Unanswered);
+            match fresh.verdicts {
+                None => return Some(Verdict::Unanswered),
+                Some(given) if given.revision == revision => {
+                    return Some(Verdict::of(given.answer == [true]));
+                }
+                Some(_) => {}
+            }
         }
         if known.revision != revision {
             return None;
         }
-        let is_allowed = *known.publish.get(topic)?;
-        Some(if is_allowed { Verdict::Allowed } else { Verdict::Denied })
+        let (is_allowed, until) = *known.publish.get(topic)?;
+        until.is_none_or(|until| now < until).then_some(Verdict::of(is_allowed))
     }
 
     /// The verdicts on the topic filters of the packet that is stepped again, if they were asked for; fewer than there

@@ -127,8 +127,8 @@ impl Protocol {
     }
 
     /// What is known of publishing to a topic name by the rules of a revision.
-    pub fn verdict(&mut self, topic: &str, revision: u64) -> Option<Verdict> {
-        self.authorizations.publish(topic, revision)
+    pub fn verdict(&mut self, topic: &str, revision: u64, now: Instant) -> Option<Verdict> {
+        self.authorizations.publish(topic, revision, now)
     }
 
     /// Advances by one received packet.

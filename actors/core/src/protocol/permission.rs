@@ -1,5 +1,7 @@
 //! What a client needs permission for, and the verdicts on it.
 
+use std::time::Instant;
+
 /// What a client wants to do with a topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
@@ -20,6 +22,9 @@ pub struct Verdicts {
     pub answer: Vec<bool>,
     /// The rules by which it was said. Under any others it does not count.
     pub revision: u64,
+    /// Until when one may be remembered beside; none: as long as those rules are in force. It serves the packet that waits
+    /// for it in any case.
+    pub until: Option<Instant>,
 }
 
 /// The answer to the question that a packet waits for.

@@ -142,7 +142,7 @@ impl Protocol {
             return Some(Err(Refused::PayloadFormat));
         }
         if step.authorizes {
-            match self.authorizations.publish(topic, step.revision) {
+            match self.authorizations.publish(topic, step.revision, step.now()) {
                 Some(Verdict::Allowed) => {}
                 Some(Verdict::Denied) => return Some(Err(Refused::Denied)),
                 Some(Verdict::Unanswered) => return Some(Err(Refused::ByLimit(Limit::Answer))),

@@ -3,6 +3,7 @@
 mod answers;
 mod deliver;
 mod frames;
+mod grant;
 mod incoming;
 mod inflight;
 mod online;
@@ -20,6 +21,7 @@ mod wakes;
 pub use answers::{Answered, PendingAnswers};
 pub use deliver::{Desk, Offered, Wanted, queued};
 pub use frames::FrameCache;
+pub use grant::{Grant, HeldGrant, Validity};
 pub use incoming::IncomingIdentifiers;
 pub use online::{Online, OutgoingAliases, RareOnline, Reading, Requests, Touch};
 pub use replay::{Replay, Replays, Turn};

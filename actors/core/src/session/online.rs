@@ -7,6 +7,7 @@ use std::task::Waker;
 
 use super::answers::PendingAnswers;
 use super::frames::OutgoingAlias;
+use super::grant::HeldGrant;
 use crate::compact::{ByteCount, Recent, Since};
 use crate::message::Batch;
 use crate::outbox::Outbox;
@@ -68,6 +69,8 @@ pub struct RareOnline {
     pub held_up: Option<Box<Batch>>,
     /// Answers that wait.
     pub pending: Option<Box<PendingAnswers>>,
+    /// What the network connection was let in by, if that is more than a user name.
+    pub grant: Option<Box<HeldGrant>>,
 }
 
 /// How far a connection's wake-up is.

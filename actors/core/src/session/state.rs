@@ -1,10 +1,12 @@
 //! A session's state [MQTT-4.1.0-1]: what outlives its network connections, and the part that does not.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Instant;
 
 use mqtt_codec::{PacketIdentifier, ProtocolVersion, QoS};
 
+use super::grant::Grant;
 use super::incoming::IncomingIdentifiers;
 use super::inflight::{Inflight, Owed};
 use super::online::Online;
@@ -43,8 +45,12 @@ pub struct Will {
     pub client_identifier: Box<str>,
     /// Who that client showed itself to be.
     pub user_name: Option<Box<str>>,
+    /// What that client was allowed by.
+    pub grant: Option<Arc<Grant>>,
     /// The revision of the rules by which it was allowed.
     pub revision: u64,
+    /// For how long that counts; none: as long as those rules are in force.
+    pub allowed_until: Option<Instant>,
 }
 
 impl Will {

@@ -98,6 +98,16 @@ impl SessionTable {
         self.by_client.len()
     }
 
+    /// Places for sessions, vacant ones included.
+    pub fn places(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// The sessions in so many places.
+    pub fn in_places(&mut self, from: usize, count: usize) -> impl Iterator<Item = &mut Session> {
+        self.slots.iter_mut().skip(from).take(count).flatten()
+    }
+
     /// All sessions.
     pub fn iter(&self) -> impl Iterator<Item = &Session> {
         self.slots.iter().flatten()

@@ -144,7 +144,9 @@ fn will(delay_seconds: u32) -> Option<Box<Will>> {
     Some(Box::new(Will {
         client_identifier: "client".into(),
         user_name: None,
+        grant: None,
         revision: 0,
+        allowed_until: None,
         topic: "will".into(),
         payload: "gone".into(),
         properties: Box::default(),

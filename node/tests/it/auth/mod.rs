@@ -1,6 +1,7 @@
 //! Who may connect, publish and subscribe, by a file of users and rules.
 
 mod doubt;
+mod grants;
 mod hanging;
 mod reload;
 mod scripted;

@@ -2,14 +2,17 @@
 
 use std::future::pending;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
 
 use auth_actor::{
     Answer, Answers, AuthError, AuthSettings, Authenticate, AuthenticationOutcome, Authorize, BeginExchange,
-    ContinueExchange, Exchange, ExchangeOutcome, Identity, LivePolicy, Policy, Provider, Refusal, now,
+    Claims, ContinueExchange, Exchange, ExchangeOutcome, Grant, Identity, LivePolicy, Notice, Notices,
+    Permissions, Policy, Provider, Refusal, now,
 };
 use micro_mq_core::settings::Settings;
 use mqtt_codec::{Connect, ProtocolVersion};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use crate::harness::{TestNode, connect, settings};
 
@@ -20,9 +23,15 @@ use crate::harness::{TestNode, connect, settings};
 /// - `blocks`: it holds up the thread that asks until [`Script::unblock`]
 /// - `held`: it is answered when the test says so ([`Script::answer_held`])
 ///
-/// All else is allowed, what begins with `old` until the first reload, and nothing else behind it.
+/// All else is allowed, what begins with `old` until the first reload, and nothing else behind it. A topic whose first level
+/// is `brief` is allowed for no time at all, one whose first level is `lasting` for an hour, one with `granted` to those
+/// whose claims the second level states.
+///
+/// Who calls itself `7 for 300` has a grant with the uid 7 for 300 milliseconds, `7 for ever` one without an end; so has
+/// who proves that in an exchange. The claims are that name.
 #[derive(Default)]
 pub(crate) struct Script {
+    notices: Mutex<Option<Notices>>,
     held: Mutex<Vec<oneshot::Sender<bool>>>,
     unblocked: (Mutex<bool>, Condvar),
     is_reloaded: Mutex<bool>,
@@ -45,6 +54,11 @@ impl Script {
     /// What begins with `old` is allowed again, until the next reload.
     pub(crate) fn forget_reload(&self) {
         *self.is_reloaded.lock().unwrap() = false;
+    }
+
+    pub(crate) async fn give_notice(&self, notice: Notice) {
+        let notices = self.notices.lock().unwrap().clone();
+        assert!(notices.expect("a node was started").give(notice).await, "the node is there");
     }
 
     pub(crate) fn unblock(&self) {
@@ -87,7 +101,8 @@ impl Answers for Scripted {
 
     fn authenticate(&self, question: Authenticate) -> Answer<AuthenticationOutcome> {
         let judged = self.0.judge(question.user_name.as_deref().unwrap_or_default());
-        let identity = Identity { user_name: question.user_name };
+        let grant = question.user_name.as_deref().and_then(grant);
+        let identity = Identity { user_name: question.user_name, grant };
         Box::pin(async move {
             if judged.await {
                 AuthenticationOutcome::Allowed(identity)
@@ -111,17 +126,24 @@ impl Answers for Scripted {
         let judged = self.0.judge(&method);
         Box::pin(async move {
             if judged.await {
-                ExchangeOutcome::Success { identity: Identity::default(), data: b"well done".to_vec() }
+                let grant = question.data.as_deref().and_then(|data| grant(std::str::from_utf8(data).ok()?));
+                let identity = Identity { grant, ..Identity::default() };
+                ExchangeOutcome::Success { identity, data: b"well done".to_vec() }
             } else {
                 ExchangeOutcome::Refused(Refusal::NotAuthorized)
             }
         })
     }
 
-    fn authorize(&self, question: Authorize) -> Answer<Vec<bool>> {
+    fn authorize(&self, question: Authorize) -> Answer<Permissions> {
         let first = |(_, topic): &(_, String)| topic.split('/').next().map(str::to_owned);
         let firsts: Vec<_> = question.wishes.iter().filter_map(first).collect();
-        let judged: Vec<_> = question.wishes.iter().map(|(_, topic)| self.0.judge(topic)).collect();
+        let claims = question.grant.as_ref().and_then(|grant| grant.claims.get::<String>());
+        let judge = |(_, topic): &(_, String)| match topic.strip_prefix("granted/") {
+            Some(wanted) => now(claims.is_some_and(|claims| claims == wanted)),
+            None => self.0.judge(topic),
+        };
+        let judged: Vec<_> = question.wishes.iter().map(judge).collect();
         Box::pin(async move {
             let mut verdicts = Vec::new();
             for judged in judged {
@@ -133,7 +155,12 @@ impl Answers for Scripted {
             if firsts.iter().any(|first| first == "long") {
                 verdicts.push(true);
             }
-            verdicts
+            let time_to_live = match firsts.first().map(String::as_str) {
+                Some("brief") => Some(Duration::ZERO),
+                Some("lasting") => Some(Duration::from_secs(3600)),
+                _ => None,
+            };
+            Permissions { verdicts, time_to_live }
         })
     }
 
@@ -142,6 +169,17 @@ impl Answers for Scripted {
         live.advance(self.policy());
         now(Ok(()))
     }
+
+    fn give_notice_by(&self, notices: Notices) {
+        *self.0.notices.lock().unwrap() = Some(notices);
+    }
+}
+
+/// What somebody of this name has.
+fn grant(name: &str) -> Option<Arc<Grant>> {
+    let (uid, time) = name.split_once(" for ")?;
+    let expires_at = time.parse().ok().map(|time| Instant::now() + Duration::from_millis(time));
+    Some(Arc::new(Grant { uid: uid.parse().ok()?, expires_at, claims: Claims::new(name.to_owned()) }))
 }
 
 /// A node that asks such a provider, which is unblocked at the latest when this is dropped.

@@ -1,5 +1,7 @@
 //! Where permission is needed: when the auth actor is asked, and how long its answers hold.
 
+use std::time::{Duration, Instant};
+
 use QoS::AtLeastOnce;
 use mqtt_codec::{Packet, ProtocolVersion, QoS, ReasonCode, Subscribe, SubscriptionFilter};
 
@@ -21,7 +23,7 @@ fn message(topic: &str) -> Packet {
 /// The auth actor answers what the last step asked for.
 fn answered(client: &mut Client, answers: &[bool], revision: u64) {
     assert_eq!(client.fx.wishes.len(), answers.len());
-    given(client, Some(Verdicts { answer: answers.to_vec(), revision }));
+    given(client, Some(Verdicts { answer: answers.to_vec(), revision, until: None }));
 }
 
 /// There is no answer to what the last step asked for.
@@ -232,4 +234,51 @@ fn verdicts_are_for_the_packet_that_asked() {
     client.authorizes = true;
     assert_eq!(client.send(&subscribe(&["c", "d"])), Ok(Stepped::NeedsPermission));
     assert_eq!(client.send(&subscribe(&["a", "b"])), Ok(Stepped::NeedsPermission));
+}
+
+/// One publish is allowed until then.
+fn allowed_until(client: &mut Client, until: Instant) {
+    given(client, Some(Verdicts { answer: vec![true], revision: 1, until: Some(until) }));
+}
+
+/// A verdict serves the packet that waits for it, and those behind it until it ends.
+#[test]
+fn a_verdict_that_ends() {
+    for (seconds, known_after_one) in [(0, false), (1, false), (2, true)] {
+        let mut client = client();
+        assert_eq!(client.send(&message("t")), Ok(Stepped::NeedsPermission));
+        let end = client.office.now + Duration::from_secs(seconds);
+        allowed_until(&mut client, end);
+        assert_eq!(client.send(&message("t")), Ok(Stepped::Done));
+        client.office.now += Duration::from_secs(1);
+        let expected = if known_after_one { Stepped::Done } else { Stepped::NeedsPermission };
+        assert_eq!(client.send(&message("t")), Ok(expected), "{seconds} s");
+    }
+}
+
+/// However long it may be remembered, it ends with the rules that were in force.
+#[test]
+fn a_verdict_ends_with_the_rules() {
+    let mut client = client();
+    assert_eq!(client.send(&message("t")), Ok(Stepped::NeedsPermission));
+    let end = client.office.now + Duration::from_secs(60);
+    allowed_until(&mut client, end);
+    client.revision = 2;
+    assert_eq!(client.send(&message("t")), Ok(Stepped::NeedsPermission));
+}
+
+/// Asked about over and over, a topic name is remembered once, and those beside it stay.
+#[test]
+fn what_ends_at_once_takes_no_more_room_each_time() {
+    let mut client = client();
+    let (brief, lasting) = ("b".repeat(40_000), "l".repeat(20_000));
+    assert_eq!(client.send(&message(&lasting)), Ok(Stepped::NeedsPermission));
+    answered(&mut client, &[true], 1);
+    for _ in 0..3 {
+        assert_eq!(client.send(&message(&brief)), Ok(Stepped::NeedsPermission));
+        let end = client.office.now;
+        allowed_until(&mut client, end);
+        assert_eq!(client.send(&message(&brief)), Ok(Stepped::Done));
+    }
+    assert_eq!(client.send(&message(&lasting)), Ok(Stepped::Done));
 }

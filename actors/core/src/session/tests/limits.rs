@@ -439,7 +439,9 @@ fn will(topic: &str, payload: &str) -> Option<Box<Will>> {
     Some(Box::new(Will {
         client_identifier: Box::default(),
         user_name: None,
+        grant: None,
         revision: 0,
+        allowed_until: None,
         topic: topic.into(),
         payload: payload.to_owned().into(),
         properties: Box::default(),
