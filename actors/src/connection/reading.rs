@@ -306,7 +306,8 @@ impl Connection {
                     };
                     let is_enough = fx.cost >= COST_PER_TURN
                         || changes + fx.changes.len() >= CHANGES_MAX
-                        || filters > 0 && filters + fx.filters_to_change() > FILTERS_IN_WORK_MAX
+                        || (filters > 0 || !fx.changes.is_empty())
+                            && filters + fx.filters_to_change() > FILTERS_IN_WORK_MAX
                         || fx.batch.text_bytes() >= BATCH_BYTES_MAX;
                     if comes_behind || is_enough {
                         self.partial_is_ready = true;

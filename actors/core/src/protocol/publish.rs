@@ -73,6 +73,7 @@ impl Protocol {
 
     /// Judges a QoS 1 or 2 publish against the receive maximum and the limit on incoming QoS 2: whether it has to wait, and
     /// for what. A QoS 2 publish that is sent again before its PUBREL has its place already.
+    #[inline]
     fn waits_for_room(
         &self,
         publish: &PublishRef<'_>,
@@ -156,9 +157,29 @@ impl Protocol {
     }
 
     /// Puts it into the batch; with RETAIN, if there is room to keep it.
+    #[inline]
     fn accept(
         &self,
         topic: &str,
+        publish: &PublishRef<'_>,
+        session: &mut Session,
+        step: &Step<'_, '_>,
+        fx: &mut Effects,
+    ) -> Result<(), Refused> {
+        if let Some(source) = &fx.source
+            && publish.payload.len() > source.len() / 2
+        {
+            // Most of what was received is this payload: it goes on in the same memory.
+            let shared = source.slice_ref(publish.payload);
+            return self.accept_payload(topic, Payload::Long(&shared), publish, session, step, fx);
+        }
+        self.accept_payload(topic, Payload::Short(publish.payload), publish, session, step, fx)
+    }
+
+    fn accept_payload(
+        &self,
+        topic: &str,
+        payload: Payload<'_>,
         publish: &PublishRef<'_>,
         session: &mut Session,
         step: &Step<'_, '_>,
@@ -173,10 +194,6 @@ impl Protocol {
             &fx.properties
         };
         let lifetime = publish.properties.message_expiry_interval;
-        // Most of what was received is this payload: it goes on in the same memory.
-        let source = fx.source.as_ref().filter(|source| publish.payload.len() > source.len() / 2);
-        let shared = source.map(|source| source.slice_ref(publish.payload));
-        let payload = shared.as_ref().map_or(Payload::Short(publish.payload), Payload::Long);
         let publication = Publication {
             topic,
             properties,
