@@ -5,14 +5,14 @@
 //! process runs; their messages live with the sessions themselves.
 
 mod backend;
-mod keeper;
 mod memory;
+mod thread;
 
 pub use backend::{
     Answer, Change, Home, Piece, Position, SessionBackend, SessionChange, StoreError, StoredSession,
 };
-pub use keeper::SessionStore;
-pub(crate) use keeper::start_store;
-#[cfg(feature = "simulation")]
-pub(crate) use keeper::start_store_here;
 pub use memory::MemoryBackend;
+pub use thread::SessionStore;
+pub(crate) use thread::start_store;
+#[cfg(feature = "simulation")]
+pub(crate) use thread::start_store_here;

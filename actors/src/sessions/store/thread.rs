@@ -69,13 +69,13 @@ impl SessionStore {
 }
 
 /// Who asks the backend on behalf of the workers.
-struct Keeper {
+struct StoreThread {
     /// That is how requests come: it ends when nobody else has the node any more.
     node: Weak<NodeShared>,
     backend: Box<dyn SessionBackend>,
 }
 
-impl Keeper {
+impl StoreThread {
     /// Returns whether there will be more requests.
     fn serve(&mut self, request: Request) -> bool {
         if matches!(request, Request::End) {
@@ -132,12 +132,12 @@ pub(crate) fn start_store(
     std::thread::Builder::new().name("store".to_owned()).spawn(move || {
         let Some(mut asked) = node.store.asked.lock().take() else { return };
         node.control_stats.of(ActorKind::SessionStore).started();
-        let mut keeper = Keeper { node: Arc::downgrade(&node), backend: backend() };
+        let mut thread = StoreThread { node: Arc::downgrade(&node), backend: backend() };
         drop(node);
         while let Some(request) = asked.blocking_recv()
-            && keeper.serve_all(request, &mut asked)
+            && thread.serve_all(request, &mut asked)
         {}
-        drop(keeper);
+        drop(thread);
         // Whoever waits for the end may have lost patience.
         let _ = ended.send(());
     })?;
@@ -149,10 +149,10 @@ pub(crate) fn start_store(
 pub(crate) fn start_store_here(node: &Arc<NodeShared>, backend: Box<dyn SessionBackend>) {
     let Some(mut asked) = node.store.asked.lock().take() else { return };
     node.control_stats.of(ActorKind::SessionStore).started();
-    let mut keeper = Keeper { node: Arc::downgrade(node), backend };
+    let mut thread = StoreThread { node: Arc::downgrade(node), backend };
     actix_rt::spawn(async move {
         while let Some(request) = asked.recv().await
-            && keeper.serve_all(request, &mut asked)
+            && thread.serve_all(request, &mut asked)
         {}
     });
 }
