@@ -102,7 +102,7 @@ impl PacketRef<'_> {
 ///
 /// # Errors
 /// The first thing found wrong.
-#[inline]
+#[inline(always)]
 pub fn decode_body<'a>(
     header: FrameHeader,
     body: &'a [u8],
