@@ -5,30 +5,24 @@
 //! protocol between threads. The sessions themselves lie in the worker's table and outlive this actor.
 
 use std::collections::VecDeque;
-use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::task::{Context as TaskContext, Poll, ready};
-use std::time::{Duration, Instant};
 
-use actix::fut::ActorFuture;
 use actix::prelude::*;
 use auth_actor::{Outcome, QuestionKind};
 use hashbrown::HashMap;
-use micro_mq_core::admission::{self, Refused, Terms, maximum_packet_size};
+use micro_mq_core::admission::{self, Refused, maximum_packet_size};
 use micro_mq_core::ids::{SessionKey, client_hash};
 use micro_mq_core::message::{Payload, Publication};
-use micro_mq_core::session::{Grant, Session, Silence};
-use micro_mq_core::timers::Timer;
-use mqtt_codec::{Connect, Packet, QoS, ReasonCode};
-use tokio::time::{Sleep, sleep};
+use mqtt_codec::{Connect, QoS, ReasonCode};
 use tracing::debug;
 
+use super::due::WhatIsDue;
 use super::grants::held_grant;
 use super::messages::*;
+use super::takeover::Admission;
 use crate::clock;
 use crate::connection::transport::Transport;
-use crate::connection::{Connection, ConnectionPermit, Newcomer, Refusal, refuse};
+use crate::connection::{ConnectionPermit, Refusal, refuse};
 use crate::metrics::ActorKind;
 use crate::worker::Worker;
 
@@ -40,32 +34,13 @@ pub struct Sessions {
     pub(super) worker: Rc<Worker>,
     /// Who waits for a session until the network connection that holds it has given way; as many as there are network
     /// connections at most.
-    waiting: HashMap<SessionKey, VecDeque<Admission>>,
+    pub(super) waiting: HashMap<SessionKey, VecDeque<Admission>>,
 }
 
 impl Sessions {
     /// For the sessions of one worker.
     pub fn new(worker: Rc<Worker>) -> Self {
         Self { worker, waiting: HashMap::new() }
-    }
-
-    fn see_to_what_is_due(&mut self) {
-        let now = clock::now();
-        let due = self.worker.timers.borrow_mut().take_due(now);
-        for timer in due {
-            match timer {
-                Timer::KeepAlive(key, epoch) => self.keep_alive_due(key, epoch, now),
-                Timer::Offline(key, epoch) => self.worker.offline_due(key, epoch, now),
-                Timer::Grant(key, epoch) => self.worker.grant_due(key, epoch, now),
-                Timer::Refused(key, epoch) => self.worker.wake(key, epoch),
-                Timer::Waiting => {
-                    let late = self.worker.wills_in_doubt.borrow_mut().take_late(now);
-                    late.into_iter().for_each(|admit| self.turn_away(admit));
-                }
-                Timer::LinesLeftOut => self.worker.node.journal.look(now),
-                Timer::Changes => self.worker.keep_changes(),
-            }
-        }
     }
 
     /// Asks for wills in doubt, and takes in who waited for those that are judged.
@@ -78,7 +53,7 @@ impl Sessions {
     }
 
     /// Tells a client to come again, whose CONNECT has waited for as long as it may.
-    fn turn_away(&self, admit: Admit) {
+    pub(super) fn turn_away(&self, admit: Admit) {
         let transport = match admit.transport {
             Handed::Here(transport) => Ok(transport),
             Handed::Moved(detached) => Transport::attach(detached),
@@ -89,19 +64,6 @@ impl Sessions {
             Refusal { version: admit.connect.version, reason: ReasonCode::ServerUnavailable, limit };
         self.worker.tell_refused(Some(&admit.connect), transport.peer_address(), refusal.reason);
         refuse(transport, refusal, Rc::clone(&self.worker), admit.permit);
-    }
-
-    fn keep_alive_due(&self, key: SessionKey, epoch: u32, now: Instant) {
-        let mut sessions = self.worker.sessions.borrow_mut();
-        let Some(session) = sessions.get_mut(key).filter(|session| session.epoch == epoch) else { return };
-        let Some(online) = &mut session.online else { return };
-        match online.judge_silence(self.worker.node.started, now) {
-            Silence::TooLong => {
-                self.worker.counters.keep_alive_timeouts.add(1);
-                online.end(ReasonCode::KeepAliveTimeout);
-            }
-            Silence::Within(time) => self.worker.set_timer(now, now + time, Timer::KeepAlive(key, epoch)),
-        }
     }
 
     /// Judges a network connection, and takes it in when nobody holds the session it asks for any more.
@@ -157,144 +119,10 @@ impl Sessions {
         };
         self.take_over(found, admission);
     }
-
-    /// Takes a network connection in, at once or, if another one holds its session, when that has given way
-    /// [MQTT-3.1.4-3].
-    fn take_over(&mut self, found: Option<SessionKey>, admission: Admission) {
-        match found {
-            Some(key) if self.is_to_give_way(key) => {
-                self.waiting.entry(key).or_default().push_back(admission);
-            }
-            found => self.take_in(found, admission),
-        }
-    }
-
-    /// Asks the network connection that holds a session to part from it. False if there is none.
-    fn is_to_give_way(&self, key: SessionKey) -> bool {
-        let mut sessions = self.worker.sessions.borrow_mut();
-        let Some(online) = sessions.get_mut(key).and_then(|session| session.online.as_mut()) else {
-            return false;
-        };
-        if self.waiting.contains_key(&key) {
-            return true;
-        }
-        self.worker.counters.takeovers.add(1);
-        // One that is gone says so when it is dropped.
-        online.requests.gives_way = true;
-        online.wake();
-        true
-    }
-
-    /// Ends or resumes the session that a network connection asks for, which nobody holds, and answers its CONNECT.
-    fn take_in(&mut self, found: Option<SessionKey>, admission: Admission) {
-        let now = clock::now();
-        let worker = Rc::clone(&self.worker);
-        let Admission { transport, connect, rest, judged, grant, permit, .. } = admission;
-        let Terms { mut answer, expiry_interval, keep_alive, will, place } = admission.terms;
-        let version = connect.version;
-        let user_name = judged.identity.user_name.as_deref();
-        // It may have waited for another network connection to give way.
-        let judged_anew = worker.standing(&judged, now).judge(judged.revision, grant.as_deref());
-        let is_stopping = worker.stopping.get().then_some(Refused::Stopping);
-        if let Some(refused) = judged_anew.err().or(is_stopping) {
-            return turn_away_at_the_door(&worker, refused, &connect, transport, permit);
-        }
-        let existing = found.filter(|key| {
-            self.end_absence(*key, now);
-            // Without an expiry it ended with its network connection.
-            worker.sessions.borrow().contains(*key)
-        });
-        if connect.clean_start
-            && let Some(key) = existing
-        {
-            // Ended before its time: a delayed will is published [MQTT-3.1.3-9].
-            if let Some(session) = worker.sessions.borrow_mut().get_mut(key) {
-                let will_due = session.absence().will_due;
-                session.absence().will_due = will_due.or(session.will.is_some().then_some(now));
-            }
-            worker.end_session(key, now);
-        }
-        if !worker.is_restored() {
-            worker.note_outdated(&connect.client_identifier);
-        }
-        let existing = existing.filter(|_| !connect.clean_start);
-        match existing {
-            // It goes on in its own place, and needs none beside it.
-            Some(_) => drop(place),
-            None => place.keep(),
-        }
-        answer.session_present = existing.is_some();
-        let answer = Packet::ConnAck(answer);
-        let node = &worker.node;
-        let mut online = admission::begin(&connect, keep_alive, &node.settings, node.started, now);
-        let patience = online.patience();
-        online.outbox.append_with(&mut worker.pool.borrow_mut(), |out| {
-            let encoded = mqtt_codec::encode(&answer, version, maximum_packet_size(&connect), out);
-            debug_assert!(encoded.is_ok(), "its size was judged");
-        });
-        let (key, epoch) = {
-            let mut sessions = worker.sessions.borrow_mut();
-            let session = match existing.and_then(|key| sessions.get_mut(key).map(|session| session.key)) {
-                Some(key) => sessions.get_mut(key).expect("it was just found"),
-                None => sessions.create(&connect.client_identifier, version),
-            };
-            let names_before = if existing.is_some() { session.names_bytes() } else { 0 };
-            admission::hold(session, online, expiry_interval, user_name, will);
-            worker.node.session_places.rename(names_before, session.names_bytes());
-            worker.note_expiry(session);
-            worker.counters.held.online.add(1);
-            (session.key, session.epoch)
-        };
-        if keep_alive > 0 {
-            worker.set_timer(now, now + patience, Timer::KeepAlive(key, epoch));
-        }
-        if grant.is_some() {
-            worker.set_grant(key, epoch, grant, now);
-        }
-        worker.counters.packets_sent.add(1);
-        worker.counters.connects_accepted.add(1);
-        let carrier = (transport.kind(), || transport.peer_address());
-        worker.tell_connected(&connect, existing.is_some(), carrier, user_name, now);
-        let newcomer = Newcomer {
-            key,
-            epoch,
-            transport,
-            rest,
-            bytes_received: admission.bytes_received,
-            permit,
-            connect,
-        };
-        Connection::start_on(Rc::clone(&worker), newcomer);
-        worker.tell_groups(key);
-    }
-
-    /// Deals with what is due of a session that is offline, before it goes on or ends.
-    fn end_absence(&self, key: SessionKey, now: Instant) {
-        // A delayed will is cancelled by the resumption that follows, one without delay is published now.
-        self.worker.settle_parting(key, now);
-        // What was due before counts, though its tick did not come yet [MQTT-3.1.3-9] [MQTT-4.1.0-2].
-        let is_due = |session: &&Session| session.next_due().is_some_and(|due| due <= now);
-        let due = self.worker.sessions.borrow().get(key).filter(is_due).map(|session| session.epoch);
-        if let Some(epoch) = due {
-            self.worker.offline_due(key, epoch, now);
-        }
-    }
-}
-
-/// A network connection that nothing speaks against any more.
-struct Admission {
-    transport: Transport,
-    connect: Box<Connect>,
-    rest: Vec<u8>,
-    bytes_received: u64,
-    judged: Judged,
-    grant: Option<Arc<Grant>>,
-    permit: ConnectionPermit,
-    terms: Terms,
 }
 
 /// Tells a client that it is not taken in, and why.
-fn turn_away_at_the_door(
+pub(super) fn turn_away_at_the_door(
     worker: &Rc<Worker>,
     refused: Refused,
     connect: &Connect,
@@ -310,43 +138,12 @@ fn turn_away_at_the_door(
     refuse(transport, refusal, Rc::clone(worker), permit);
 }
 
-/// Runs behind the mailbox: sees to what is due, and sleeps until something is.
-struct WhatIsDue {
-    sleep: Pin<Box<Sleep>>,
-    /// Until when it sleeps.
-    until: Option<Instant>,
-}
-
-impl ActorFuture<Sessions> for WhatIsDue {
-    type Output = ();
-
-    fn poll(
-        mut self: Pin<&mut Self>,
-        sessions: &mut Sessions,
-        _ctx: &mut Context<Sessions>,
-        task: &mut TaskContext<'_>,
-    ) -> Poll<()> {
-        sessions.worker.note_alarm(task.waker());
-        loop {
-            let next = sessions.worker.timers.borrow().next_due();
-            let Some(due) = next else { return Poll::Pending };
-            if self.until != next {
-                self.sleep.as_mut().reset(due.into());
-                self.until = next;
-            }
-            ready!(self.sleep.as_mut().poll(task));
-            self.until = None;
-            sessions.see_to_what_is_due();
-        }
-    }
-}
-
 impl Actor for Sessions {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX_CAPACITY);
-        ctx.spawn(WhatIsDue { sleep: Box::pin(sleep(Duration::ZERO)), until: None });
+        ctx.spawn(WhatIsDue::new());
         let now = clock::now();
         // What a predecessor that panicked left undone.
         ctx.notify(WillsJudged);

@@ -1,6 +1,7 @@
 //! Sessions: what outlives a network connection, and the actor at their home.
 
 mod actor;
+mod due;
 mod grants;
 mod keeping;
 mod lifecycle;
@@ -9,6 +10,7 @@ mod notices;
 mod remains;
 mod restoring;
 mod store;
+mod takeover;
 #[cfg(test)]
 mod tests;
 mod wills;

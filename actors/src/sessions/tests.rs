@@ -1,1 +1,3 @@
 mod lifecycle;
+mod tries;
+mod workers;

@@ -7,33 +7,25 @@
 //! Invariant: the directory names this worker for a filter before a `Subscribe` or `Join` is answered.
 
 use std::collections::VecDeque;
-use std::ops::Range;
 use std::panic::{self, AssertUnwindSafe};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, Waker, ready};
 use std::time::Instant;
 
 use actix::fut::ActorFuture;
 use actix::prelude::*;
-use micro_mq_core::groups::Member;
 use micro_mq_core::ids::{GroupKey, SessionKey, shared_part};
 use micro_mq_core::matching::{Subscriber, Trie};
 use micro_mq_core::moment::Moment;
 use micro_mq_core::routing::{Current, Epoch, Lanes, Owner, Ticket};
-use micro_mq_core::subscriptions::Subscription;
-use mqtt_codec::ReasonCode;
 use tokio::time::{Sleep, sleep};
-use tracing::error;
 
-use super::endings::cost_of;
+use super::endings::is_spent;
 use super::messages::*;
 use super::route::{Progress, Router};
 use crate::clock;
-use crate::connection::{ChangeInForce, Close};
 use crate::metrics::{ActorKind, ActorStats};
-use crate::sessions::TrieMadeAnew;
 use crate::supervision::REVIVAL_PAUSE;
 use crate::worker::{Worker, go_on_behind_sockets};
 
@@ -48,7 +40,7 @@ const WITHIN_RUNS_MAX: usize = 64;
 
 /// One thing to do.
 #[derive(Debug)]
-enum Work {
+pub(super) enum Work {
     Route(Route),
     /// A batch that is routed in part.
     Routing(Box<Current>),
@@ -71,7 +63,7 @@ enum Work {
 
 impl Work {
     /// Whose turn it is done in.
-    fn owner(&self) -> Owner {
+    pub(super) fn owner(&self) -> Owner {
         match self {
             Self::Route(route) => Owner::of(&route.batch),
             Self::Answer(Answer { client, .. })
@@ -92,7 +84,7 @@ impl Work {
         }
     }
 
-    fn is_within_run(&self) -> bool {
+    pub(super) fn is_within_run(&self) -> bool {
         matches!(self, Self::Routing(current) if current.is_within_run())
     }
 }
@@ -104,21 +96,21 @@ pub struct TopicTrie {
     pub(super) worker: Rc<Worker>,
     pub(super) trie: Trie,
     pub(super) router: Router,
-    lanes: Lanes<Work>,
+    pub(super) lanes: Lanes<Work>,
     /// The piece of work that is being done.
-    in_work: Option<Ticket>,
+    pub(super) in_work: Option<Ticket>,
     /// Batches that wait for their next turn within a run.
-    within_runs: usize,
+    pub(super) within_runs: usize,
     /// Who wants to know when what was there before is done.
     observers: VecDeque<(Epoch, Observer)>,
     /// Who waits for the change that is being made.
-    replying: Option<Reply>,
+    pub(super) replying: Option<Reply>,
     /// Whose publishes are being answered that no subscriber here is concerned with.
-    answering: Option<SessionKey>,
+    pub(super) answering: Option<SessionKey>,
     /// A test wants a panic within the next batch.
-    panics_in_batch: bool,
+    pub(super) panics_in_batch: bool,
     /// A test wants a panic within the next recovery.
-    panics_in_recovery: bool,
+    pub(super) panics_in_recovery: bool,
 }
 
 impl TopicTrie {
@@ -141,7 +133,7 @@ impl TopicTrie {
         }
     }
 
-    fn all_subscriptions(worker: &Worker) -> Trie {
+    pub(super) fn all_subscriptions(worker: &Worker) -> Trie {
         let mut trie = Trie::default();
         for session in worker.sessions.borrow().iter() {
             for (filter, subscription) in session.subscriptions.iter() {
@@ -166,7 +158,7 @@ impl TopicTrie {
         trie
     }
 
-    fn stats(&self) -> &ActorStats {
+    pub(super) fn stats(&self) -> &ActorStats {
         self.worker.stats(ActorKind::TopicTrie)
     }
 
@@ -295,113 +287,6 @@ impl TopicTrie {
         }
     }
 
-    fn subscribe(&mut self, mut subscribe: Subscribe, budget: &mut usize) -> Option<Subscribe> {
-        let session = subscribe.session;
-        if self.worker.sessions.borrow().contains(session) {
-            while let Some(Added { filter, subscription, replay }) = subscribe.filters.pop_front() {
-                let node = &self.worker.node;
-                let Subscription { options, identifier } = subscription;
-                let subscriber = Subscriber { session, identifier, options, since: Moment::default() };
-                let (since, renews) = self.trie.insert_since(&filter, subscriber, |is_new| {
-                    if is_new {
-                        node.directory.add(&filter, self.worker.id);
-                    }
-                    // What is published behind this moment finds the filter.
-                    node.order.now()
-                });
-                self.worker.newest_subscription.set(since);
-                if replay && !node.retained_messages.is_empty() {
-                    let number =
-                        self.worker.replay(session, Arc::clone(&filter), subscription, (since, renews));
-                    subscribe.note_replay(number);
-                }
-                if is_spent(budget, cost_of(&filter)) && !subscribe.filters.is_empty() {
-                    return Some(subscribe);
-                }
-            }
-        }
-        if let Some(reply) = &subscribe.reply {
-            self.worker.note_unanswered(session, reply.epoch, &subscribe.replays);
-        }
-        in_force(subscribe.reply, subscribe.replays);
-        None
-    }
-
-    fn join(&mut self, mut join: Join, budget: &mut usize) -> Option<Join> {
-        while let Some((full_filter, Subscription { options, identifier })) = join.filters.pop_front() {
-            let Some(filter) = shared_part(&full_filter) else { continue };
-            let member = Member {
-                session: join.session,
-                options,
-                identifier,
-                online: join.online,
-                durable: join.durable,
-                load: join.load.clone(),
-            };
-            let (key, filter) = {
-                let mut groups = self.worker.groups.borrow_mut();
-                let group = groups.join(self.worker.id, &full_filter, filter, member);
-                (group.key, group.filter.clone())
-            };
-            if self.trie.insert_group(&filter, key) {
-                self.worker.node.directory.add(&filter, self.worker.id);
-            }
-            match join.online {
-                true => self.router.member_online(key),
-                false => self.router.member_offline(key),
-            }
-            if is_spent(budget, cost_of(&full_filter)) && !join.filters.is_empty() {
-                return Some(join);
-            }
-        }
-        in_force(join.reply, 0..0);
-        None
-    }
-
-    fn unsubscribe(&mut self, mut unsubscribe: Unsubscribe, budget: &mut usize) -> Option<Unsubscribe> {
-        while let Some(filter) = unsubscribe.filters.pop_front() {
-            let (mut cost, removed) = self.remove(&filter, unsubscribe.session);
-            if let Some(removed) = removed.filter(|_| unsubscribe.reply.is_some()) {
-                cost += self.withdraw(&filter, &removed);
-            }
-            if is_spent(budget, cost) && !unsubscribe.filters.is_empty() {
-                return Some(unsubscribe);
-            }
-        }
-        in_force(unsubscribe.reply, 0..0);
-        None
-    }
-
-    /// Takes a subscription that is gone out of what is being routed to others in turns, so that nothing comes behind the
-    /// UNSUBACK. Returns what that cost.
-    fn withdraw(&mut self, filter: &str, gone: &Subscriber) -> usize {
-        if self.within_runs == 0 {
-            return 0;
-        }
-        let fronts = self.lanes.fronts_mut();
-        fronts
-            .map(|work| if let Work::Routing(current) = work { current.withdraw(filter, gone) } else { 0 })
-            .sum()
-    }
-
-    fn member_state(&mut self, mut state: MemberState, budget: &mut usize) -> Option<MemberState> {
-        while let Some(filter) = state.filters.pop_front() {
-            let key = {
-                let mut groups = self.worker.groups.borrow_mut();
-                groups.set_state(&filter, state.session, state.online, state.durable).map(|group| group.key)
-            };
-            match key {
-                Some(key) if state.online => self.router.member_online(key),
-                Some(key) => self.router.member_offline(key),
-                None => {}
-            }
-            if is_spent(budget, 1) && !state.filters.is_empty() {
-                return Some(state);
-            }
-        }
-        None
-    }
-
     /// Messages that members of groups could not keep.
     fn take_back(&mut self, mut give_back: GiveBack, budget: &mut usize, now: Instant) -> Option<GiveBack> {
         while let Some(given) = give_back.returned.front_mut() {
@@ -416,74 +301,6 @@ impl TopicTrie {
             }
         }
         None
-    }
-}
-
-/// Takes what something cost from a budget. Returns whether that is spent.
-fn is_spent(budget: &mut usize, cost: usize) -> bool {
-    *budget = budget.saturating_sub(cost);
-    *budget == 0
-}
-
-fn in_force(reply: Option<Reply>, replays: Range<u64>) {
-    if let Some(Reply { connection, token, .. }) = reply {
-        connection.do_send(ChangeInForce { token, replays });
-    }
-}
-
-impl TopicTrie {
-    /// Delivers one copy of a message, and then fails.
-    #[expect(clippy::panic, reason = "this is what it is for")]
-    fn panic_in_batch(&mut self, current: &mut Current, now: Instant) {
-        self.panics_in_batch = false;
-        self.router.go_on(current, &self.trie, &mut 2, now);
-        panic!("a panic was injected into the routing of a batch");
-    }
-
-    /// A turn panicked. What it was doing is given up, and whoever waits for that is disconnected and will send again;
-    /// all that waits behind it is done as ever, by a trie made anew from the sessions. What a panic in here leaves
-    /// undone is done by the next try.
-    fn go_on_after_panic(&mut self) {
-        error!("the topic trie panicked; it is made anew and goes on behind what it was doing");
-        self.panic_in_recovery();
-        self.trie = Self::all_subscriptions(&self.worker);
-        let (router, current) = Router::after_panic(&mut self.router);
-        self.router = router;
-        if let Some(ticket) = self.in_work.take() {
-            match current {
-                Some(current) => self.lanes.put_back(ticket, Work::Routing(Box::new(current)), false),
-                None => _ = self.lanes.done(ticket),
-            }
-        }
-        self.within_runs = 0;
-        for work in self.lanes.iter_mut() {
-            if let Work::Routing(current) = work {
-                current.look_up_anew();
-                self.within_runs += usize::from(current.is_within_run());
-            }
-        }
-        if let Some(Reply { connection, .. }) = self.replying.take() {
-            connection.do_send(Close { reason: ReasonCode::ImplementationSpecificError });
-        }
-        if let Some(publisher) = self.answering.take() {
-            let mut sessions = self.worker.sessions.borrow_mut();
-            if let Some(online) = sessions.get_mut(publisher).and_then(|session| session.online.as_mut()) {
-                online.end(ReasonCode::ImplementationSpecificError);
-            }
-        }
-        self.worker.wake_all();
-        for peer in &self.worker.node.peers {
-            peer.sessions.do_send(TrieMadeAnew { worker: self.worker.id });
-        }
-        self.stats().handled(None);
-        self.stats().restarted();
-    }
-
-    #[expect(clippy::panic, reason = "this is what it is for")]
-    fn panic_in_recovery(&mut self) {
-        if std::mem::take(&mut self.panics_in_recovery) {
-            panic!("a panic was injected into a recovery");
-        }
     }
 }
 
@@ -605,17 +422,5 @@ impl Handler<crate::simulation::Inspect> for TopicTrie {
 
     fn handle(&mut self, inspect: crate::simulation::Inspect, _ctx: &mut Self::Context) -> Self::Result {
         MessageResult((inspect.0)(&self.trie))
-    }
-}
-
-impl Handler<InjectPanic> for TopicTrie {
-    type Result = ();
-
-    fn handle(&mut self, inject: InjectPanic, _ctx: &mut Self::Context) {
-        self.panics_in_batch |= inject == InjectPanic::InBatch;
-        self.panics_in_recovery |= inject == InjectPanic::InRecovery;
-        if inject != InjectPanic::InBatch {
-            self.lanes.push(Owner::Own, Work::InjectPanic);
-        }
     }
 }

@@ -23,6 +23,12 @@ pub(super) fn cost_of(filter: &str) -> usize {
     EACH + group + levels + filter.len() / BYTES_PER_DELIVERY
 }
 
+/// Takes what something cost from a budget. Returns whether that is spent.
+pub(super) fn is_spent(budget: &mut usize, cost: usize) -> bool {
+    *budget = budget.saturating_sub(cost);
+    *budget == 0
+}
+
 impl TopicTrie {
     /// Removes a subscription, or takes a session out of a shared group whose home is here. Returns what that cost, and
     /// the subscription, if it was there.

@@ -1,0 +1,87 @@
+//! What is due at a moment, for sessions that are online and for those that are not, and the future that waits for it.
+
+use std::pin::Pin;
+use std::task::{Context as TaskContext, Poll, ready};
+use std::time::{Duration, Instant};
+
+use actix::fut::ActorFuture;
+use actix::prelude::*;
+use micro_mq_core::ids::SessionKey;
+use micro_mq_core::session::Silence;
+use micro_mq_core::timers::Timer;
+use mqtt_codec::ReasonCode;
+use tokio::time::{Sleep, sleep};
+
+use super::actor::Sessions;
+use crate::clock;
+
+/// Runs behind the mailbox: sees to what is due, and sleeps until something is.
+pub(super) struct WhatIsDue {
+    sleep: Pin<Box<Sleep>>,
+    /// Until when it sleeps.
+    until: Option<Instant>,
+}
+
+impl WhatIsDue {
+    pub(super) fn new() -> Self {
+        Self { sleep: Box::pin(sleep(Duration::ZERO)), until: None }
+    }
+}
+
+impl ActorFuture<Sessions> for WhatIsDue {
+    type Output = ();
+
+    fn poll(
+        mut self: Pin<&mut Self>,
+        sessions: &mut Sessions,
+        _ctx: &mut Context<Sessions>,
+        task: &mut TaskContext<'_>,
+    ) -> Poll<()> {
+        sessions.worker.note_alarm(task.waker());
+        loop {
+            let next = sessions.worker.timers.borrow().next_due();
+            let Some(due) = next else { return Poll::Pending };
+            if self.until != next {
+                self.sleep.as_mut().reset(due.into());
+                self.until = next;
+            }
+            ready!(self.sleep.as_mut().poll(task));
+            self.until = None;
+            sessions.see_to_what_is_due();
+        }
+    }
+}
+
+impl Sessions {
+    fn see_to_what_is_due(&mut self) {
+        let now = clock::now();
+        let due = self.worker.timers.borrow_mut().take_due(now);
+        for timer in due {
+            match timer {
+                Timer::KeepAlive(key, epoch) => self.keep_alive_due(key, epoch, now),
+                Timer::Offline(key, epoch) => self.worker.offline_due(key, epoch, now),
+                Timer::Grant(key, epoch) => self.worker.grant_due(key, epoch, now),
+                Timer::Refused(key, epoch) => self.worker.wake(key, epoch),
+                Timer::Waiting => {
+                    let late = self.worker.wills_in_doubt.borrow_mut().take_late(now);
+                    late.into_iter().for_each(|admit| self.turn_away(admit));
+                }
+                Timer::LinesLeftOut => self.worker.node.journal.look(now),
+                Timer::Changes => self.worker.keep_changes(),
+            }
+        }
+    }
+
+    fn keep_alive_due(&self, key: SessionKey, epoch: u32, now: Instant) {
+        let mut sessions = self.worker.sessions.borrow_mut();
+        let Some(session) = sessions.get_mut(key).filter(|session| session.epoch == epoch) else { return };
+        let Some(online) = &mut session.online else { return };
+        match online.judge_silence(self.worker.node.started, now) {
+            Silence::TooLong => {
+                self.worker.counters.keep_alive_timeouts.add(1);
+                online.end(ReasonCode::KeepAliveTimeout);
+            }
+            Silence::Within(time) => self.worker.set_timer(now, now + time, Timer::KeepAlive(key, epoch)),
+        }
+    }
+}
