@@ -71,25 +71,10 @@ impl Sessions {
         if let Some(refused) = judged_anew.err().or(is_stopping) {
             return turn_away_at_the_door(&worker, refused, &connect, transport, permit);
         }
-        let existing = found.filter(|key| {
-            self.end_absence(*key, now);
-            // Without an expiry it ended with its network connection.
-            worker.sessions.borrow().contains(*key)
-        });
-        if connect.clean_start
-            && let Some(key) = existing
-        {
-            // Ended before its time: a delayed will is published [MQTT-3.1.3-9].
-            if let Some(session) = worker.sessions.borrow_mut().get_mut(key) {
-                let will_due = session.absence().will_due;
-                session.absence().will_due = will_due.or(session.will.is_some().then_some(now));
-            }
-            worker.end_session(key, now);
-        }
+        let existing = found.and_then(|key| self.end_or_keep(key, connect.clean_start, now));
         if !worker.is_restored() {
             worker.note_outdated(&connect.client_identifier);
         }
-        let existing = existing.filter(|_| !connect.clean_start);
         match existing {
             // It goes on in its own place, and needs none beside it.
             Some(_) => drop(place),
@@ -138,6 +123,27 @@ impl Sessions {
         };
         Connection::start_on(Rc::clone(&worker), newcomer);
         worker.tell_groups(key);
+    }
+
+    /// Ends the session that there is if a clean start is asked for. Returns the one that goes on: none if it was ended now,
+    /// or by what was due of it.
+    fn end_or_keep(&self, key: SessionKey, clean_start: bool, now: Instant) -> Option<SessionKey> {
+        let worker = &self.worker;
+        self.end_absence(key, now);
+        // Without an expiry it ended with its network connection.
+        if !worker.sessions.borrow().contains(key) {
+            return None;
+        }
+        if !clean_start {
+            return Some(key);
+        }
+        // Ended before its time: a delayed will is published [MQTT-3.1.3-9].
+        if let Some(session) = worker.sessions.borrow_mut().get_mut(key) {
+            let will_due = session.absence().will_due;
+            session.absence().will_due = will_due.or(session.will.is_some().then_some(now));
+        }
+        worker.end_session(key, now);
+        None
     }
 
     /// Deals with what is due of a session that is offline, before it goes on or ends.

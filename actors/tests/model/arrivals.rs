@@ -130,11 +130,7 @@ impl World<'_> {
                 Ok((message, None))
             }
             (_, Some((filter, entry))) => {
-                let held = &mut self.groups.get_mut(filter).ok_or("no such group")?[entry];
-                held.received = true;
-                held.loose = false;
-                let (message, instance) = (held.message, held.instance);
-                self.judge_time(index, message, instance, publish)?;
+                let message = self.take_from_group(index, filter, entry, publish)?;
                 Ok((message, Some((filter, entry))))
             }
             (_, None) if found.iter().any(|(_, copy)| was_replayed(session, copy)) => {
@@ -156,6 +152,22 @@ impl World<'_> {
                 Err(format!("not to be sent, or not so; of this message: {same:?}, groups {groups:?}"))
             }
         }
+    }
+
+    /// What a group holds has come to one of its members. Answers with the message.
+    fn take_from_group(
+        &mut self,
+        index: usize,
+        filter: &'static str,
+        entry: usize,
+        publish: &Publish,
+    ) -> Result<usize, String> {
+        let held = &mut self.groups.get_mut(filter).ok_or("no such group")?[entry];
+        held.received = true;
+        held.loose = false;
+        let (message, instance) = (held.message, held.instance);
+        self.judge_time(index, message, instance, publish)?;
+        Ok(message)
     }
 
     /// Retained messages that found no room at first are fetched later, as they are then.
