@@ -61,6 +61,9 @@ impl World<'_> {
     pub(crate) fn doubt_at_most_once(&mut self, client: usize) {
         let Some(session) = &self.clients[client].session else { return };
         for (filter, options, _) in session.memberships.clone() {
+            let left = self.left.entry(filter).or_insert((self.round, options.qos));
+            let lowest = if left.0 == self.round { left.1.min(options.qos) } else { options.qos };
+            *left = (self.round, lowest);
             for entry in self.groups.get_mut(filter).into_iter().flatten() {
                 let qos = self.messages[entry.message].qos.min(options.qos);
                 entry.certain &= qos > QoS::AtMostOnce || self.instances[entry.instance].round < self.round;

@@ -70,6 +70,8 @@ pub(crate) struct World<'a> {
     pub(crate) is_traced: bool,
     /// What SUBACK and UNSUBACK must say, by packet identifier and network connection.
     pub(crate) changes: BTreeMap<(u16, u64), Vec<Option<ReasonCode>>>,
+    /// For each group the round in which a member's network connection ended last, and the lowest QoS of such a member.
+    pub(crate) left: BTreeMap<&'static str, (u32, QoS)>,
     numbers: u64,
 }
 
@@ -97,6 +99,7 @@ impl<'a> World<'a> {
             merges: settings.mqtt.merge_overlapping_subscriptions,
             is_traced,
             changes: BTreeMap::new(),
+            left: BTreeMap::new(),
             numbers: 0,
         }
     }
@@ -222,7 +225,10 @@ impl<'a> World<'a> {
 
     /// Whether one member of a group gets a message for sure; none if nobody can.
     pub(crate) fn group_certainty(&self, filter: &'static str, message: &Message) -> Option<bool> {
-        let mut is_certain = !self.lossy;
+        // A member that left in this round may get it, for all that the node knows, and QoS 0 is lost with it.
+        let is_lost =
+            |(round, qos): &(u32, QoS)| *round == self.round && (*qos).min(message.qos) == QoS::AtMostOnce;
+        let mut is_certain = !self.lossy && !self.left.get(filter).is_some_and(is_lost);
         let mut found = false;
         for client in &self.clients {
             let Some(session) = &client.session else { continue };
