@@ -1,5 +1,7 @@
 //! A node that has nothing to do sleeps.
 
+use std::collections::HashMap;
+use std::ffi::OsString;
 use std::fs;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -15,15 +17,15 @@ const PERIOD: Duration = Duration::from_secs(3);
 /// In that time: what is published once in ten seconds, a line of the log, and a few of the allocator's.
 const WAKE_UPS_MAX: u64 = 45;
 
-/// How often all threads of a process have slept until now.
-fn wake_ups(pid: u32) -> u64 {
-    let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
-    let counts = threads.map(|thread| {
-        let status = fs::read_to_string(thread.unwrap().path().join("status")).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
-        line.unwrap().trim().parse::<u64>().unwrap()
+/// How often each thread of a process has slept until now; one may end meanwhile.
+fn wake_ups(pid: u32) -> HashMap<OsString, u64> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
+    let counts = threads.filter_map(|thread| {
+        let status = fs::read_to_string(thread.path().join("status")).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
+        Some((thread.file_name(), line.trim().parse::<u64>().unwrap()))
     });
-    counts.sum()
+    counts.collect()
 }
 
 /// The fewest wake-ups of a period: one in which something else happened proves nothing.
@@ -33,7 +35,8 @@ fn fewest(pid: u32) -> u64 {
     while fewest > WAKE_UPS_MAX && began.elapsed() < DEADLINE {
         let before = wake_ups(pid);
         sleep(PERIOD);
-        fewest = fewest.min(wake_ups(pid) - before);
+        let since = |(thread, count): (OsString, u64)| count - before.get(&thread).unwrap_or(&0);
+        fewest = fewest.min(wake_ups(pid).into_iter().map(since).sum());
     }
     fewest
 }
