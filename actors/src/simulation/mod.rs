@@ -2,11 +2,13 @@
 //! of instructions. Only with the feature `simulation`.
 //!
 //! Actors, messages and the way from the first byte of a network connection to its CONNECT are those of every node;
-//! network connections are pipes inside of the process, with a WebSocket over them or without, and all workers take turns on one thread, in the order in which
-//! they are woken or in one that a seed draws ([`Conditions`]), so that the same script always gives the same run.
+//! network connections are pipes inside of the process, with a WebSocket over them or without, and all workers take turns
+//! on one thread, in the order in which they are woken or in one that a seed draws ([`Conditions`]), so that the same
+//! script always gives the same run.
 //!
 //! ```
-//! use micro_mq_actors::{Settings, simulation::Simulation};
+//! use micro_mq_actors::simulation::Simulation;
+//! use micro_mq_core::settings::Settings;
 //!
 //! let simulation = Simulation::start(Settings::default());
 //! simulation.run(async |node| {
