@@ -6,8 +6,8 @@
 use std::sync::{LazyLock, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
-use micro_mq_core::settings::{DeniedPublish, QueueOverflow, Settings, SharedStrategy};
 use micro_mq_actors::simulation::{SimulatedClient, SimulatedNode, Simulation};
+use micro_mq_core::settings::{DeniedPublish, QueueOverflow, Settings, SharedStrategy};
 use mqtt_codec::{Ack, Packet, ProtocolVersion, QoS, ReasonCode, encode};
 
 use crate::choices::Choices;
