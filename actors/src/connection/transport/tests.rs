@@ -131,7 +131,11 @@ pub(super) async fn shutdown(transport: &mut Transport) {
 /// What `write_until_full` offers at once: a frame.
 const BLOCK: usize = 64 * 1024;
 
-/// Writes blocks of `pattern` until the transport accepts nothing more, for now; says how many bytes it took.
+/// For so long a full transport takes nothing more. The kernel may send what it holds a piece at a time (pacing), and has
+/// room again by and by, until what the peer does not read fills that end, too.
+const FULL_FOR: Duration = Duration::from_millis(300);
+
+/// Writes blocks of `pattern` until the transport accepts nothing more; says how many bytes it took.
 pub(super) async fn write_until_full(transport: &mut Transport) -> usize {
     let bytes = pattern(1024 * 1024);
     let block = |written: usize| {
@@ -141,9 +145,10 @@ pub(super) async fn write_until_full(transport: &mut Transport) -> usize {
     // A fresh socket has no room until the runtime has looked at it.
     let mut written = within(poll_fn(|cx| transport.poll_write(cx, block(0)))).await.unwrap();
     loop {
-        match poll_fn(|cx| Poll::Ready(transport.poll_write(cx, block(written)))).await {
-            Poll::Ready(length) => written += length.unwrap(),
-            Poll::Pending => return written,
+        let more = poll_fn(|cx| transport.poll_write(cx, block(written)));
+        match tokio::time::timeout(FULL_FOR, more).await {
+            Ok(length) => written += length.unwrap(),
+            Err(_) => return written,
         }
         assert!(written < 64 * 1024 * 1024, "accepted without end while the peer does not read");
     }
