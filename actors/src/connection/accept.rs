@@ -3,7 +3,7 @@
 use std::io::{self, Read as _};
 use std::net::{SocketAddr, TcpStream};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_rt::time::{sleep, timeout};
 use tokio::io::unix::AsyncFd;
@@ -121,10 +121,12 @@ async fn handshake(
     }
     let (transport, foreign) = match kind {
         ListenerKind::Tcp => (Transport::Plain(stream), None),
-        ListenerKind::WebSocket(options) => match websocket(&worker, stream, peer, &options).await {
-            Some(opened) => opened,
-            None => return,
-        },
+        ListenerKind::WebSocket(options) => {
+            match websocket(&worker, stream, peer, &options, deadline).await {
+                Some(opened) => opened,
+                None => return,
+            }
+        }
     };
     handshake::run(worker, Accepted { transport, received, peer: Some(peer), permit, deadline, foreign })
         .await;
@@ -154,10 +156,11 @@ async fn websocket(
     stream: Stream,
     peer: SocketAddr,
     options: &WebSocketOptions,
+    deadline: Instant,
 ) -> Option<(Transport, Option<ForeignOrigin>)> {
     let message_bytes_max = worker.node.settings.mqtt.maximum_packet_size_bytes as usize;
     let opening = transport::websocket(stream, options, message_bytes_max);
-    match timeout(connect_patience(worker), opening).await {
+    match timeout(deadline.saturating_duration_since(clock::now()), opening).await {
         Ok(Ok((transport, foreign))) => {
             if let Some(foreign) = &foreign {
                 worker.peer().websocket_refusals.count(Some(WebSocketRefusal::ForeignOrigin));
