@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use micro_mq_core::ids::home_worker;
 use micro_mq_core::ledger::{DropReason, Tally};
 use serde::Serialize;
 
@@ -127,7 +126,7 @@ impl AdminHandle {
     /// # Errors
     /// When the home of its session does not answer.
     pub async fn client_ledger(&self, client_identifier: String) -> Result<Option<ClientLedger>, Unanswered> {
-        let home = home_worker(&client_identifier, self.shared.peers.len());
+        let home = usize::from(self.shared.homes.of_client(&client_identifier));
         let sessions = self.shared.peers[home].sessions.addr().ok_or(Unanswered)?;
         let question = ObserveClient { client_identifier: client_identifier.clone() };
         let seen = sessions.send(question).await.map_err(|_| Unanswered)?;

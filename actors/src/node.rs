@@ -11,6 +11,7 @@ use actix::prelude::*;
 use actix_rt::time::timeout;
 use auth_actor::{Asking, Auth, AuthError, AuthSettings, Heard, Provider, Reload, Withdrawals};
 use micro_mq_core::admission::SessionPlaces;
+use micro_mq_core::homes::Homes;
 use micro_mq_core::kept::NodeKept;
 use micro_mq_core::matching::{Directory, WORKERS_MAX};
 use micro_mq_core::moment::PublishOrder;
@@ -43,6 +44,9 @@ pub struct NodeOptions {
     pub auth: AuthSettings,
     /// The ports to listen on.
     pub listeners: Vec<Listener>,
+    /// By which sessions and shared groups are spread over shards and workers: the same for as long as their state is kept,
+    /// and a secret ([`drawn_key`](micro_mq_core::homes::drawn_key)).
+    pub homes_key: [u8; 16],
     /// Who keeps what clients are promised.
     pub keepers: Vec<Arc<dyn Keeper>>,
 }
@@ -129,7 +133,13 @@ impl Node {
             return Err(StartError::TooManyWorkers(workers));
         }
         let (listeners, sockets) = bind(&options, workers).map_err(StartError::Bind)?;
-        let shared = Arc::new(shared(options.settings, &options.auth, &provider, options.keepers, workers));
+        let shared = Arc::new(shared(
+            options.settings,
+            &options.auth,
+            &provider,
+            Homes::new(&options.homes_key, workers),
+            options.keepers,
+        ));
         let (stop, stopped) = watch::channel(false);
         // Nobody is let in before all workers can take clients over.
         let (open, opened) = watch::channel(false);
@@ -234,14 +244,16 @@ pub(crate) fn shared(
     settings: Settings,
     auth: &AuthSettings,
     provider: &Provider,
+    homes: Homes,
     keepers: Vec<Arc<dyn Keeper>>,
-    workers: usize,
 ) -> NodeShared {
+    let workers = homes.workers();
     let waitlist = Arc::<Waitlist>::default();
     let subscription_bytes = Arc::default();
     let kept = Arc::new(NodeKept::new(settings.node.queued_bytes_max).telling(&waitlist));
     NodeShared {
         decode_limits: decode_limits(&settings.mqtt),
+        homes,
         directory: Directory::new(workers),
         peers: (0..workers).map(|_| Peer::new(&settings, &kept, &subscription_bytes)).collect(),
         retained: Place::default(),

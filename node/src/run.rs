@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, bail};
 use auth_actor::ProviderKind;
 use micro_mq_actors::{BindError, Listener, Node, NodeOptions, StartError, WebSocketOptions, bind_errors};
+use micro_mq_core::homes::drawn_key;
 use tracing::info;
 
 use crate::admin::{AdminListener, AdminServer};
@@ -125,7 +126,13 @@ fn options(config: &NodeConfig, room: Room) -> NodeOptions {
     });
     let mut settings = config.settings.clone();
     settings.node.connections_max = settings.node.connections_max.min(room.connections_max);
-    NodeOptions { settings, auth: config.auth.clone(), listeners: listeners.collect(), keepers: Vec::new() }
+    NodeOptions {
+        settings,
+        auth: config.auth.clone(),
+        listeners: listeners.collect(),
+        homes_key: drawn_key(),
+        keepers: Vec::new(),
+    }
 }
 
 /// One line for each listener, "NAME: URL", then "ready", all on stdout: for eyes, and for scripts that wait for it.

@@ -1,4 +1,4 @@
-//! How sessions and shared groups are named inside a node, and which worker is the home of each.
+//! How sessions and shared groups are named inside a node.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::LazyLock;
@@ -20,8 +20,8 @@ pub struct SessionKey {
 /// A network connection of a session: raised with each, so that what was meant for an earlier one is recognised.
 pub type Epoch = u32;
 
-/// The 64-bit hash of a client identifier: it decides the home worker, whose turn it is in a topic trie, and is what
-/// `hash_client` chooses by. Its seed is drawn when the process starts, so that nobody can find an identifier that shares
+/// The 64-bit hash of a client identifier: it decides whose turn it is in a topic trie, and is what `hash_client`
+/// chooses by. Its seed is drawn when the process starts, so that nobody can find an identifier that shares
 /// a victim's turns.
 pub fn client_hash(client_identifier: &str) -> u64 {
     static SEEDED: LazyLock<FixedState> = LazyLock::new(|| FixedState::with_seed(seed()));
@@ -31,12 +31,6 @@ pub fn client_hash(client_identifier: &str) -> u64 {
 /// A simulated run is the same whenever it is run.
 fn seed() -> u64 {
     if cfg!(feature = "simulation") { 0 } else { RandomState::new().hash_one(()) }
-}
-
-/// The home worker of a client identifier.
-pub fn home_worker(client_identifier: &str, workers: usize) -> usize {
-    // The upper half: the lower bits choose the place in hash tables.
-    (client_hash(client_identifier) >> 32) as usize % workers
 }
 
 /// Names a shared group from any worker.
@@ -53,9 +47,4 @@ pub struct GroupKey {
 /// The topic filter inside a shared filter `$share/name/filter`; none if it is a plain one.
 pub fn shared_part(full_filter: &str) -> Option<&str> {
     full_filter.strip_prefix("$share/")?.split_once('/').map(|(_, filter)| filter)
-}
-
-/// The worker that is home to a shared group.
-pub fn group_home(full_filter: &str, workers: usize) -> u16 {
-    home_worker(full_filter, workers) as u16
 }

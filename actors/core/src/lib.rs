@@ -8,6 +8,7 @@
 pub mod compact;
 pub mod count;
 mod filter_table;
+pub mod homes;
 pub mod ids;
 pub mod moment;
 pub mod settings;

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use actix::prelude::*;
 use micro_mq_core::completion::{Awaited, State};
-use micro_mq_core::ids::{client_hash, group_home, shared_part};
+use micro_mq_core::ids::{client_hash, shared_part};
 use micro_mq_core::protocol::{Change, Granted};
 use mqtt_codec::{Packet, SubAck, UnsubAck};
 
@@ -95,7 +95,7 @@ impl Connection {
             let (filter, subscription) = (filter.clone(), *subscription);
             match shared_part(&filter) {
                 Some(_) => {
-                    let home = usize::from(group_home(&filter, peers.len()));
+                    let home = usize::from(worker.node.homes.of_group(&filter));
                     shared[home].push_back((filter, subscription));
                 }
                 None => plain.push_back(Added { filter, subscription, replay: *replay }),

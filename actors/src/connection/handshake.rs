@@ -12,7 +12,6 @@ use auth_actor::{
     Action, Asker, Authenticate, AuthenticationOutcome, Authorize, BeginExchange, ContinueExchange,
     ExchangeOutcome, Given, Identity, InForce, Outcome, Password, Question, QuestionKind,
 };
-use micro_mq_core::ids::home_worker;
 use micro_mq_core::pressure::IncompleteBytes;
 use mqtt_codec::{
     Auth, AuthProperties, Connect, DecodeError, Packet, PacketRef, PayloadFormat, ProtocolVersion,
@@ -125,8 +124,8 @@ pub(crate) async fn run(worker: Rc<Worker>, accepted: Accepted) {
         }
     };
     worker.counters.packets_received.add(1);
-    let home = home_worker(&connect.client_identifier, worker.node.peers.len());
-    let transport = if home == usize::from(worker.id) {
+    let home = worker.node.homes.of_client(&connect.client_identifier);
+    let transport = if home == worker.id {
         Handed::Here(handshake.transport)
     } else {
         match handshake.transport.detach() {
@@ -134,7 +133,7 @@ pub(crate) async fn run(worker: Rc<Worker>, accepted: Accepted) {
             Err(_) => return,
         }
     };
-    worker.node.peers[home].sessions.do_send(Admit {
+    worker.node.peers[usize::from(home)].sessions.do_send(Admit {
         transport,
         connect,
         assigned,
@@ -347,7 +346,7 @@ impl Handshake {
         loop {
             let number = node.assigned.fetch_add(1, Ordering::Relaxed);
             let identifier = format!("auto-{:016x}-{number}", node.assigned_key.hash_one(number));
-            if home_worker(&identifier, node.peers.len()) == usize::from(self.worker.id) {
+            if node.homes.of_client(&identifier) == self.worker.id {
                 return identifier;
             }
         }

@@ -197,6 +197,7 @@ pub async fn gather(node: &Arc<NodeShared>) -> Snapshot {
 mod tests {
     use auth_actor::{AuthSettings, Provider};
     use micro_mq_core::admission::SessionPlace;
+    use micro_mq_core::homes::{Homes, drawn_key};
     use micro_mq_core::settings::Settings;
 
     use super::*;
@@ -206,7 +207,13 @@ mod tests {
     async fn nobody_looks_through_sessions_and_groups_for_figures() {
         let provider = Provider::from_settings(&AuthSettings::default()).expect("anonymous needs nothing");
         let auth = AuthSettings::default();
-        let node = Arc::new(crate::node::shared(Settings::default(), &auth, &provider, Vec::new(), 2));
+        let node = Arc::new(crate::node::shared(
+            Settings::default(),
+            &auth,
+            &provider,
+            Homes::new(&drawn_key(), 2),
+            Vec::new(),
+        ));
         (0..7).filter_map(|_| node.session_places.take(None, 0).ok()).for_each(SessionPlace::keep);
         for (peer, count) in node.peers.iter().zip([2, 3]) {
             peer.counters.held.online.add(count);

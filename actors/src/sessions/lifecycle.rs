@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use micro_mq_core::ids::{Epoch, SessionKey, client_hash, group_home, shared_part};
+use micro_mq_core::ids::{Epoch, SessionKey, client_hash, shared_part};
 use micro_mq_core::session::{NEVER_EXPIRES, Online, Parting, Session};
 use micro_mq_core::timers::Timer;
 
@@ -139,10 +139,10 @@ impl Worker {
 
     /// Topic filters by the worker whose trie holds them: a shared one's is the home of its group.
     pub fn by_home<'a>(&self, filters: impl Iterator<Item = &'a Arc<str>>) -> Vec<(u16, Vec<Arc<str>>)> {
-        let workers = self.node.peers.len();
+        let homes = &self.node.homes;
         let mut by_home: Vec<(u16, Vec<Arc<str>>)> = Vec::new();
         for filter in filters {
-            let home = if shared_part(filter).is_some() { group_home(filter, workers) } else { self.id };
+            let home = if shared_part(filter).is_some() { homes.of_group(filter) } else { self.id };
             match by_home.iter_mut().find(|(other, _)| *other == home) {
                 Some((_, filters)) => filters.push(Arc::clone(filter)),
                 None => by_home.push((home, vec![Arc::clone(filter)])),
@@ -157,7 +157,7 @@ impl Worker {
         for session in sessions.iter() {
             let Some(load) = &session.load else { continue };
             let shared = session.subscriptions.iter().filter(|(filter, _)| {
-                shared_part(filter).is_some() && group_home(filter, self.node.peers.len()) == home
+                shared_part(filter).is_some() && self.node.homes.of_group(filter) == home
             });
             let filters: VecDeque<_> =
                 shared.map(|(filter, subscription)| (filter.clone(), *subscription)).collect();

@@ -133,7 +133,7 @@ impl Sessions {
             return;
         }
         let node = Arc::clone(&self.worker.node);
-        let home = Home { worker: self.worker.id, workers: node.peers.len() };
+        let home = Home { worker: self.worker.id, homes: node.homes.clone() };
         let after = self.worker.restoring.borrow().after.clone();
         let loaded = async move { node.store.load(home, after).await };
         ctx.spawn(loaded.into_actor(self).map(|loaded, sessions, ctx| sessions.take_piece(loaded, ctx)));

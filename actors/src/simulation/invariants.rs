@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use actix::prelude::*;
 use micro_mq_core::groups::Group;
-use micro_mq_core::ids::{GroupKey, SessionKey, group_home, shared_part};
+use micro_mq_core::ids::{GroupKey, SessionKey, shared_part};
 use micro_mq_core::kept::{BODY_BYTES, PLACE_BYTES, kept_bytes};
 use micro_mq_core::ledger::DropReason;
 use micro_mq_core::matching::{Subscriber, Trie};
@@ -210,7 +210,7 @@ fn shared_filters(node: &SimulatedNode, home: u16) -> BTreeSet<Arc<str>> {
     for worker in &node.workers {
         for session in worker.sessions.borrow().iter() {
             let shared = session.subscriptions.keys().filter(|filter| shared_part(filter).is_some());
-            filters.extend(shared.filter(|filter| group_home(filter, node.workers.len()) == home).cloned());
+            filters.extend(shared.filter(|filter| node.shared().homes.of_group(filter) == home).cloned());
         }
     }
     filters

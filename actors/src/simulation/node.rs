@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use auth_actor::{AuthSettings, Policy, Provider, ProviderKind};
+use micro_mq_core::homes::{Homes, drawn_key};
 use micro_mq_core::settings::Settings;
 use tokio::io::DuplexStream;
 use tokio::sync::watch;
@@ -69,7 +70,7 @@ impl SimulatedNode {
         let provider = Provider::from_settings(&auth).expect("it needs nothing");
         provider.live_policy().advance(policy);
         let workers = settings.node.workers.max(1);
-        let shared = Arc::new(shared(settings, &auth, &provider, keepers, workers));
+        let shared = Arc::new(shared(settings, &auth, &provider, Homes::new(&drawn_key(), workers), keepers));
         let interleaving = seed.map(|seed| Rc::new(Interleaving::new(workers, seed)));
         let here = |worker| interleaving.as_ref().map(|interleaving| interleaving.enter(worker));
         let place = here(None);

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use micro_mq_core::ids::{SessionKey, group_home, shared_part};
+use micro_mq_core::ids::{SessionKey, shared_part};
 use micro_mq_core::matching::Subscriber;
 
 use super::actor::TopicTrie;
@@ -36,7 +36,7 @@ impl TopicTrie {
         let mut cost = cost_of(filter);
         let (mut removed, mut gone) = (None, None);
         if shared_part(filter).is_some() {
-            debug_assert_eq!(group_home(filter, self.worker.node.peers.len()), self.worker.id);
+            debug_assert_eq!(self.worker.node.homes.of_group(filter), self.worker.id);
             if let Some(group) = self.router.leave_group(filter, session, &mut cost)
                 && self.trie.remove_group(&group.filter, group.key)
             {

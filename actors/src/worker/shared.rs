@@ -7,6 +7,7 @@ use std::time::Instant;
 use auth_actor::{Asker, Asking, Auth, Given, LivePolicy, NoAnswer, Question, Withdrawals};
 use micro_mq_core::admission::SessionPlaces;
 use micro_mq_core::counters::Counters;
+use micro_mq_core::homes::Homes;
 use micro_mq_core::kept::NodeKept;
 use micro_mq_core::ledger::Ledger;
 use micro_mq_core::matching::Directory;
@@ -78,6 +79,8 @@ pub struct NodeShared {
     pub settings: Arc<Settings>,
     /// Decoding limits, from the settings.
     pub decode_limits: mqtt_codec::Limits,
+    /// Which worker is the home of what.
+    pub homes: Homes,
     /// Which workers have a match.
     pub directory: Directory,
     /// The workers.

@@ -1,7 +1,6 @@
 //! A worker that has no room holds up those who have something for it, and nobody else.
 
 use micro_mq_actors::simulation::{SimulatedClient, SimulatedNode, Simulation};
-use micro_mq_core::ids::{group_home, home_worker};
 use micro_mq_core::pressure::{Room, Weight};
 use micro_mq_core::settings::Settings;
 use mqtt_codec::{Connect, Packet, PacketIdentifier, ProtocolVersion, QoS, encode};
@@ -23,14 +22,17 @@ fn send(client: &mut SimulatedClient, packet: &Packet) {
 }
 
 /// The first of these names whose home is a worker.
-fn named(what: &str, home: usize) -> String {
+fn named(node: &SimulatedNode, what: &str, home: usize) -> String {
     let mut names = (0..).map(|number| format!("{what}-{number}"));
-    names.find(|name| home_worker(name, WORKERS) == home).expect("one of very many")
+    names.find(|name| usize::from(node.shared().homes.of_client(name)) == home).expect("one of very many")
 }
 
 async fn connect(node: &SimulatedNode, what: &str, home: usize) -> SimulatedClient {
     let mut client = node.connect(home);
-    send(&mut client, &Packet::Connect(Box::new(Connect::new(ProtocolVersion::V5, &named(what, home)))));
+    send(
+        &mut client,
+        &Packet::Connect(Box::new(Connect::new(ProtocolVersion::V5, &named(node, what, home)))),
+    );
     node.settle().await;
     assert_eq!(client.receive().expect("nothing wrong").len(), 1);
     client
@@ -122,7 +124,8 @@ fn what_is_for_others_goes_on() {
 fn a_group_waits_for_the_first_worker_with_room() {
     Simulation::start(settings()).run(async |node| {
         let group = (0..).map(|number| format!("$share/g{number}/t"));
-        let group = group.clone().find(|group| group_home(group, WORKERS) == 0).expect("one of very many");
+        let group =
+            group.clone().find(|group| node.shared().homes.of_group(group) == 0).expect("one of very many");
         let mut one = connect(node, "one", 1).await;
         let mut two = connect(node, "two", 2).await;
         subscribe(node, &mut one, &group).await;

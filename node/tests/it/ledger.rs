@@ -9,6 +9,7 @@ use actix_rt::time::{sleep, timeout};
 use auth_actor::AuthSettings;
 use micro_mq_actors::metrics::gather;
 use micro_mq_actors::{Listener, ListenerKind, Node, NodeLedger, NodeOptions, RunningNode};
+use micro_mq_core::homes::drawn_key;
 use micro_mq_core::settings::{QueueOverflow, Settings, SharedStrategy};
 use mqtt_codec::{
     Ack, Connect, ConnectProperties, Disconnect, DisconnectProperties, Limits, Packet, PacketIdentifier,
@@ -334,9 +335,15 @@ async fn client_ledgers_add_up(node: &RunningNode, names: &[String]) -> usize {
 async fn start_node(settings: Settings) -> RunningNode {
     let address = "127.0.0.1:0".parse().unwrap();
     let listeners = vec![Listener { name: "tcp".to_owned(), kind: ListenerKind::Tcp, address }];
-    Node::start(NodeOptions { settings, auth: AuthSettings::default(), listeners, keepers: Vec::new() })
-        .await
-        .unwrap()
+    Node::start(NodeOptions {
+        settings,
+        auth: AuthSettings::default(),
+        listeners,
+        homes_key: drawn_key(),
+        keepers: Vec::new(),
+    })
+    .await
+    .unwrap()
 }
 
 async fn run(workers: usize, seed: u64) {

@@ -3,7 +3,7 @@
 //! of a fan-out, for one delivery.
 
 use micro_mq_actors::simulation::Simulation;
-use micro_mq_core::ids::home_worker;
+use micro_mq_core::homes::{Homes, drawn_key};
 use micro_mq_core::settings::Settings;
 use mqtt_codec::QoS::{self, AtLeastOnce, AtMostOnce, ExactlyOnce};
 
@@ -105,11 +105,9 @@ const SHARED: Run = Run { subscribers: 10, hearers: Hearers::Group, publishers: 
 
 impl Run {
     fn go_on_two(self) -> usize {
-        assert_ne!(
-            home_worker("publisher-0", 2),
-            home_worker("subscriber-0", 2),
-            "the steps are to cross over"
-        );
+        let homes = Homes::new(&drawn_key(), 2);
+        let (publisher, subscriber) = (homes.of_client("publisher-0"), homes.of_client("subscriber-0"));
+        assert_ne!(publisher, subscriber, "the steps are to cross over");
         Self { workers: 2, ..self }.go()
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use micro_mq_core::ids::home_worker;
+use micro_mq_core::homes::Homes;
 use micro_mq_core::subscriptions::Subscription;
 use tokio::sync::oneshot;
 
@@ -81,18 +81,18 @@ impl Answer {
 }
 
 /// One worker among all: the home of some sessions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Home {
     /// Its number.
     pub worker: u16,
-    /// How many there are.
-    pub workers: usize,
+    /// Which is whose.
+    pub homes: Homes,
 }
 
 impl Home {
     /// Whether the session of this client lives here.
     pub fn is_of(&self, client_identifier: &str) -> bool {
-        home_worker(client_identifier, self.workers) == usize::from(self.worker)
+        self.homes.of_client(client_identifier) == self.worker
     }
 }
 

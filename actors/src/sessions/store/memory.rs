@@ -73,8 +73,13 @@ impl SessionBackend for MemoryBackend {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use micro_mq_core::homes::Homes;
     use micro_mq_core::subscriptions::Subscription;
     use mqtt_codec::SubscriptionOptions;
+
+    fn home(worker: u16, workers: usize) -> Home {
+        Home { worker, homes: Homes::new(&[3; 16], workers) }
+    }
 
     fn change(client: &str, change: Change) -> SessionChange {
         SessionChange { client_identifier: client.into(), change }
@@ -83,7 +88,7 @@ mod tests {
     fn loaded(backend: &mut MemoryBackend, home: Home) -> (usize, Vec<(Arc<str>, StoredSession)>) {
         let (mut pieces, mut all, mut after) = (0, Vec::new(), None);
         loop {
-            let piece = backend.load(home, after.as_deref()).unwrap();
+            let piece = backend.load(home.clone(), after.as_deref()).unwrap();
             pieces += 1;
             all.extend(piece.sessions);
             after = piece.rest;
@@ -107,7 +112,7 @@ mod tests {
         let second =
             backend.apply(&[change("a", Change::Unsubscribed("t/1".into())), change("b", Change::Ended)]);
         assert!(first < second);
-        let (_, all) = loaded(&mut backend, Home { worker: 0, workers: 1 });
+        let (_, all) = loaded(&mut backend, home(0, 1));
         assert_eq!(all.len(), 1);
         assert_eq!(&*all[0].0, "a");
         assert_eq!(all[0].1.expiry_interval, 60);
@@ -124,7 +129,7 @@ mod tests {
         backend.apply(&exist);
         let mut found = Vec::new();
         for worker in 0..3 {
-            let (pieces, all) = loaded(&mut backend, Home { worker, workers: 3 });
+            let (pieces, all) = loaded(&mut backend, home(worker, 3));
             assert_eq!(pieces, 4);
             found.extend(all.into_iter().map(|(client_identifier, _)| client_identifier.to_string()));
         }
@@ -132,6 +137,6 @@ mod tests {
         found.sort();
         expected.sort();
         assert_eq!(found, expected);
-        assert_eq!(loaded(&mut MemoryBackend::default(), Home { worker: 0, workers: 1 }).0, 1);
+        assert_eq!(loaded(&mut MemoryBackend::default(), home(0, 1)).0, 1);
     }
 }

@@ -12,14 +12,14 @@ use micro_mq_core::testing::{online, options, publication};
 use mqtt_codec::ProtocolVersion;
 use mqtt_codec::QoS::AtLeastOnce;
 
-use super::workers::{Workers, group_at, will};
+use super::workers::{Workers, will};
 use crate::worker::Worker;
 
 /// The tries know a session's subscriptions as long as it exists, online or not, the home of a group its members.
 #[actix::test]
 async fn subscriptions_last_as_long_as_the_session() {
     let workers = Workers::with_tries(Settings::default());
-    let (near, far) = (group_at(0), group_at(1));
+    let (near, far) = (workers.group_at(0), workers.group_at(1));
     let key = workers.connect("c", 60);
     workers.subscribe(key, &["a", "b/+", &near, &far]);
     workers.settle().await;
@@ -46,7 +46,7 @@ async fn subscriptions_last_as_long_as_the_session() {
 #[actix::test]
 async fn groups_are_joined_again() {
     let workers = Workers::with_tries(Settings::default());
-    let (near, far) = (group_at(0), group_at(1));
+    let (near, far) = (workers.group_at(0), workers.group_at(1));
     let online_one = workers.connect("online", 0);
     let offline_one = workers.connect("offline", 60);
     let plain = workers.connect("plain", 0);
@@ -77,7 +77,7 @@ async fn groups_are_joined_again() {
 #[actix::test]
 async fn messages_of_a_session_that_ends() {
     let workers = Workers::with_tries(Settings::default());
-    let far = group_at(1);
+    let far = workers.group_at(1);
     let (leaving, staying) = (workers.connect("leaving", 60), workers.connect("staying", 60));
     for key in [leaving, staying] {
         workers.subscribe(key, &[&far]);

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use auth_actor::{AuthSettings, Provider};
-use micro_mq_core::ids::{SessionKey, group_home, shared_part};
+use micro_mq_core::homes::{Homes, drawn_key};
+use micro_mq_core::ids::{SessionKey, shared_part};
 use micro_mq_core::session::{Session, Will};
 use micro_mq_core::settings::Settings;
 use micro_mq_core::subscriptions::Subscription;
@@ -35,7 +36,13 @@ impl Workers {
     pub(super) fn with_settings(settings: Settings) -> Self {
         let auth = AuthSettings::default();
         let provider = Provider::from_settings(&auth).expect("anonymous needs nothing");
-        let node = Arc::new(crate::node::shared(settings, &auth, &provider, Vec::new(), 2));
+        let node = Arc::new(crate::node::shared(
+            settings,
+            &auth,
+            &provider,
+            Homes::new(&drawn_key(), 2),
+            Vec::new(),
+        ));
         let workers = [0, 1].map(|id| Worker::new(id, Arc::clone(&node)));
         Self { workers, now: clock::now() }
     }
@@ -124,9 +131,15 @@ impl Workers {
         self.own().subscribe_all(key);
     }
 
+    /// The name of a group at home at this worker.
+    pub(super) fn group_at(&self, home: u16) -> String {
+        let mut names = (0..).map(|number| format!("$share/g{number}/t"));
+        names.find(|name| self.own().node.homes.of_group(name) == home).expect("every worker is home to some")
+    }
+
     /// Members of a group at its home: how many, how many of them online, and durable.
     pub(super) fn members(&self, full_filter: &str) -> (usize, usize, usize) {
-        let home = usize::from(group_home(full_filter, 2));
+        let home = usize::from(self.own().node.homes.of_group(full_filter));
         let mut groups = self.workers[home].groups.borrow_mut();
         let group = groups.find_mut(full_filter);
         let members: Vec<_> = group.iter().flat_map(|group| group.members()).collect();
@@ -153,10 +166,4 @@ pub(super) fn will(delay_seconds: u32) -> Option<Box<Will>> {
         expiry_seconds: None,
         share: None,
     }))
-}
-
-/// Names of a group at home at this worker.
-pub(super) fn group_at(home: u16) -> String {
-    let mut names = (0..).map(|number| format!("$share/g{number}/t"));
-    names.find(|name| group_home(name, 2) == home).expect("every worker is home to some")
 }

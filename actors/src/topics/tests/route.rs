@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use auth_actor::{AuthSettings, Provider, ProviderKind};
+use micro_mq_core::homes::{Homes, drawn_key};
 use micro_mq_core::matching::{Subscriber, Trie};
 use micro_mq_core::message::Batch;
 use micro_mq_core::moment::Moment;
@@ -22,7 +23,10 @@ const BUDGET: usize = 100;
 fn worker() -> Rc<Worker> {
     let auth = AuthSettings { provider: ProviderKind::Mock, mock_allow: true, ..AuthSettings::default() };
     let provider = Provider::from_settings(&auth).unwrap();
-    Worker::new(0, Arc::new(shared(Settings::default(), &auth, &provider, Vec::new(), 1)))
+    Worker::new(
+        0,
+        Arc::new(shared(Settings::default(), &auth, &provider, Homes::new(&drawn_key(), 1), Vec::new())),
+    )
 }
 
 /// One client whose filters all match what another sends again and again, and copies are not merged: a piece of work

@@ -20,6 +20,8 @@ use super::{Client, DEADLINE, connect};
 
 /// How often something that can only be looked at is looked at.
 pub(super) const LOOK_INTERVAL: Duration = Duration::from_millis(2);
+/// By which clients have their homes, in all nodes.
+pub(crate) const HOMES_KEY: [u8; 16] = [5; 16];
 /// What clients that are still connected have to go.
 const GRACE: Duration = Duration::from_millis(100);
 
@@ -146,7 +148,7 @@ impl TestNode {
             listener("tcp", ListenerKind::Tcp),
             listener("websocket", ListenerKind::WebSocket(Arc::new(websocket))),
         ];
-        let options = NodeOptions { settings, auth, listeners, keepers };
+        let options = NodeOptions { settings, auth, listeners, homes_key: HOMES_KEY, keepers };
         let node = Node::start_on(options, provider, backend).await.expect("a node on free ports starts");
         Self { node, system: actix_rt::System::current().id() }
     }

@@ -12,10 +12,11 @@ use auth_actor::AuthSettings;
 use micro_mq_actors::sessions::{
     Answer, Change, Home, MemoryBackend, Piece, SessionBackend, SessionChange, StoreError,
 };
+use micro_mq_core::homes::Homes;
 use micro_mq_core::subscriptions::Subscription;
 use mqtt_codec::{Connect, Disconnect, DisconnectProperties, ProtocolVersion, QoS, ReasonCode};
 
-use crate::harness::{DEADLINE, TestNode, connect, durable, options, settings};
+use crate::harness::{DEADLINE, HOMES_KEY, TestNode, connect, durable, options, settings};
 
 const V311: ProtocolVersion = ProtocolVersion::V311;
 const V5: ProtocolVersion = ProtocolVersion::V5;
@@ -166,7 +167,7 @@ fn on_each(test: impl AsyncFn(usize)) {
 
 /// A client identifier whose session lives on this one of two workers.
 fn living_on(worker: u16, what: &str) -> String {
-    let home = Home { worker, workers: 2 };
+    let home = Home { worker, homes: Homes::new(&HOMES_KEY, 2) };
     (0..).map(|number| format!("{what}-{number}")).find(|name| home.is_of(name)).unwrap()
 }
 

@@ -4,7 +4,6 @@ use mqtt_codec::PacketIdentifier;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
-use crate::ids::{client_hash, home_worker};
 use crate::session::incoming::IncomingIdentifiers;
 use crate::session::inflight::{Entry, Inflight, Owed};
 use crate::testing::id;
@@ -44,18 +43,6 @@ fn incoming_identifiers_after_a_burst() {
         }
         assert_eq!((incoming.count(), incoming.contains(id(1))), (0, false));
     }
-}
-
-#[test]
-fn a_client_identifier_has_one_home() {
-    let homes: Vec<_> = (0..200).map(|number| home_worker(&format!("client-{number}"), 4)).collect();
-    assert_eq!(homes, (0..200).map(|number| home_worker(&format!("client-{number}"), 4)).collect::<Vec<_>>());
-    for worker in 0..4 {
-        let share = homes.iter().filter(|home| **home == worker).count();
-        assert!((20..80).contains(&share), "worker {worker} is home to {share} of 200");
-    }
-    assert_eq!(home_worker("anybody", 1), 0);
-    assert_ne!(client_hash("a"), client_hash("b"));
 }
 
 fn entry(on_wire: bool) -> Entry {
