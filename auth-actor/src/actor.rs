@@ -5,7 +5,7 @@
 
 use actix::{Actor, Context, Handler, Message, ResponseFuture};
 
-use crate::asking::{Asked, Question};
+use crate::asked::{Asked, Question};
 use crate::{AuthError, Provider};
 
 // === messages ===

@@ -37,6 +37,7 @@
 //! `$`, as in a subscription [MQTT-4.7.2-1].
 
 mod actor;
+mod asked;
 mod asking;
 mod error;
 mod exchange;
@@ -54,7 +55,8 @@ mod settings;
 mod users;
 
 pub use actor::{Auth, Reload};
-pub use asking::{Asked, Asker, Asking, Given, NoAnswer, Outcome, Outcomes, Question, QuestionKind};
+pub use asked::{Asked, Asker, Outcome, Outcomes, Question, QuestionKind};
+pub use asking::{Asking, Given, NoAnswer};
 pub use error::AuthError;
 pub use exchange::{BeginExchange, ContinueExchange, Exchange, ExchangeOutcome};
 pub use grant::{Claims, Grant};

@@ -43,7 +43,9 @@ mod frame;
 mod identifier;
 mod limits;
 mod packet;
+mod packet_type;
 mod property;
+mod property_identifier;
 mod qos;
 mod read;
 mod reason;
@@ -54,7 +56,7 @@ mod write;
 #[cfg(feature = "framed")]
 pub use codec::MqttCodec;
 pub use error::{CodecError, DecodeError, EncodeError};
-pub use frame::{FrameHeader, PacketType, Sender, read_header};
+pub use frame::{FrameHeader, read_header};
 pub use identifier::PacketIdentifier;
 pub use limits::{Limits, PACKET_BYTES_MAX, REMAINING_LENGTH_MAX};
 pub use packet::{
@@ -63,7 +65,8 @@ pub use packet::{
     PublishProperties, PublishPropertiesRef, PublishRef, RetainHandling, SubAck, Subscribe,
     SubscriptionOptions, UnsubAck, Unsubscribe, Will, decode, decode_body, encode, encode_ack, encoded_bytes,
 };
-pub use property::PropertyIdentifier;
+pub use packet_type::{PacketType, Sender};
+pub use property_identifier::PropertyIdentifier;
 pub use qos::{InvalidQoS, QoS};
 pub use reason::{ConnectReturnCode, ReasonCode, UnknownReasonCode};
 pub use topic::{

@@ -2,7 +2,6 @@
 
 use crate::{
     DecodeError, Limits, PacketIdentifier, PacketType, ReasonCode, Sender, SubscriptionFilter, TopicError,
-    property::PropertyReader,
 };
 
 /// The part of a packet that is not read yet.
@@ -175,13 +174,13 @@ impl<'a> Reader<'a> {
         true
     }
 
-    /// A length and the properties it spans.
-    pub(crate) fn properties(&mut self) -> Result<PropertyReader<'_, 'a>, DecodeError> {
+    /// A length and what it spans, with how many user properties the packet may still have.
+    pub(crate) fn list(&mut self) -> Result<(Self, &mut u16), DecodeError> {
         let length = self.variable()?;
         // A length that u32 holds and usize does not cannot be present either.
         let list = self.take(usize::try_from(length).unwrap_or(usize::MAX))?;
         let values = Reader { rest: list, ..self.clone() };
-        Ok(PropertyReader::new(values, &mut self.user_properties_left))
+        Ok((values, &mut self.user_properties_left))
     }
 }
 

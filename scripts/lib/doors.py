@@ -26,10 +26,6 @@ WITHOUT = {"actors/core": ("actix", "actix-rt", "tokio", "tokio-util")}
 LAYERED = {"actors/core"}
 # Cycles that are still there, by crate, each with its modules. None may grow.
 KNOWN_CYCLES = {
-    # Errors name the packets and properties in which they occur, and these are read with errors.
-    "codec": [{"error", "frame", "property", "read", "reason"}],
-    # Who asks knows the actor that it asks, which knows how it is asked.
-    "auth-actor": [{"actor", "asking"}],
     # `Worker` knows all actors of a thread by their addresses, and each of them knows it.
     "actors": [{"admin", "connection", "metrics", "node", "retained", "sessions", "shutdown", "simulation", "topics", "worker"}],
     "bench": [{"arguments", "report", "scenario"}],

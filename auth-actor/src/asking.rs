@@ -3,34 +3,15 @@
 //! All who ask share one [`Asking`]. A question waits for its answer on the thread of who asks; the time runs there, so
 //! that nothing that the actor, its provider or their thread does or fails to do holds anybody up for longer.
 
-mod outcomes;
-mod question;
-mod room;
-
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Addr, Message};
+use actix::Addr;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-pub use outcomes::{Outcome, Outcomes};
-pub use question::{Question, QuestionKind};
-pub use room::Asker;
-pub(crate) use room::Place;
-use room::Room;
-
+use crate::asked::{Asked, Asker, Outcome, Outcomes, Question, QuestionKind, Room};
 use crate::{Auth, AuthSettings, LivePolicy};
-
-/// A question on its way to the actor.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Asked<Q: Question> {
-    pub(crate) question: Q,
-    /// Closed when nobody waits any more.
-    pub(crate) answer: oneshot::Sender<Q::Answer>,
-    pub(crate) place: Place,
-}
 
 /// An answer, and what it counts under.
 #[derive(Debug, Clone, PartialEq, Eq)]

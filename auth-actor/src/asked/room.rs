@@ -21,7 +21,7 @@ struct Half {
 
 /// The room for questions that wait for an answer.
 #[derive(Debug)]
-pub(super) struct Room {
+pub(crate) struct Room {
     halves: [Half; 2],
     /// Of each half.
     questions_max: usize,
@@ -30,7 +30,7 @@ pub(super) struct Room {
 }
 
 impl Room {
-    pub(super) fn new(questions_max: usize, bytes_max: usize) -> Arc<Self> {
+    pub(crate) fn new(questions_max: usize, bytes_max: usize) -> Arc<Self> {
         Arc::new(Self {
             halves: Default::default(),
             questions_max: questions_max.div_ceil(2),
@@ -39,7 +39,7 @@ impl Room {
     }
 
     /// Takes a place for a question of so many bytes; none if there is no room.
-    pub(super) fn enter(self: &Arc<Self>, asker: Asker, bytes: usize) -> Option<Place> {
+    pub(crate) fn enter(self: &Arc<Self>, asker: Asker, bytes: usize) -> Option<Place> {
         // Given back as it is dropped, also if it overshoots.
         let half = &self.halves[asker as usize];
         let questions = half.questions.fetch_add(1, Relaxed);
@@ -49,12 +49,12 @@ impl Room {
     }
 
     /// Questions that wait.
-    pub(super) fn questions(&self) -> usize {
+    pub(crate) fn questions(&self) -> usize {
         self.halves.iter().map(|half| half.questions.load(Relaxed)).sum()
     }
 
     /// The bytes that they hold.
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.halves.iter().map(|half| half.bytes.load(Relaxed)).sum()
     }
 }
