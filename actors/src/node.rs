@@ -10,15 +10,12 @@ use std::time::Duration;
 use actix::prelude::*;
 use actix_rt::time::timeout;
 use auth_actor::{Asking, Auth, AuthError, AuthSettings, Heard, Provider, Reload, Withdrawals};
-use micro_mq_core::admission::SessionPlaces;
 use micro_mq_core::homes::Homes;
-use micro_mq_core::kept::NodeKept;
-use micro_mq_core::matching::{Directory, WORKERS_MAX};
-use micro_mq_core::moment::PublishOrder;
-use micro_mq_core::pressure::{IncompletePackets, Waitlist};
+use micro_mq_core::matching::WORKERS_MAX;
+use micro_mq_core::pressure::IncompletePackets;
 use micro_mq_core::protocol::decode_limits;
-use micro_mq_core::retained::RetainedMessages;
 use micro_mq_core::settings::{Settings, WorkerSettings};
+use micro_mq_core::worker::NodeState;
 use tokio::sync::{oneshot, watch};
 use tracing::warn;
 
@@ -248,14 +245,12 @@ pub(crate) fn shared(
     keepers: Vec<Arc<dyn Keeper>>,
 ) -> NodeShared {
     let workers = homes.workers();
-    let waitlist = Arc::<Waitlist>::default();
     let subscription_bytes = Arc::default();
-    let kept = Arc::new(NodeKept::new(settings.node.queued_bytes_max).telling(&waitlist));
+    let (decode_limits, node) = (decode_limits(&settings.mqtt), settings.node.clone());
+    let state = Arc::new(NodeState::new(settings, homes, keepers, clock::now()));
     NodeShared {
-        decode_limits: decode_limits(&settings.mqtt),
-        homes,
-        directory: Directory::new(workers),
-        peers: (0..workers).map(|_| Peer::new(&settings, &kept, &subscription_bytes)).collect(),
+        decode_limits,
+        peers: (0..workers).map(|_| Peer::new(&state.kept, &subscription_bytes)).collect(),
         retained: Place::default(),
         store: SessionStore::default(),
         restoration: Restoration::new(workers),
@@ -264,20 +259,13 @@ pub(crate) fn shared(
         policy: provider.live_policy(),
         withdrawals: Withdrawals::default(),
         control_stats: WorkerStats::default(),
-        order: PublishOrder::default(),
-        retained_messages: RetainedMessages::new(&settings.session, Arc::clone(&waitlist)),
-        keepers: keepers.into(),
-        waitlist,
-        kept,
         connections: AtomicUsize::new(0),
-        incomplete_packets: Arc::new(IncompletePackets::new(settings.node.incomplete_packets_bytes_max)),
-        session_places: Arc::new(SessionPlaces::new(&settings.session)),
+        incomplete_packets: Arc::new(IncompletePackets::new(node.incomplete_packets_bytes_max)),
         assigned: AtomicU64::new(1),
         assigned_key: std::hash::RandomState::new(),
         throttles: Throttles::default(),
-        journal: Journal::new(settings.node.client_lines_per_second_max),
-        started: clock::now(),
-        settings: Arc::new(settings),
+        journal: Journal::new(node.client_lines_per_second_max),
+        state,
     }
 }
 

@@ -13,6 +13,7 @@ pub mod ids;
 pub mod moment;
 pub mod settings;
 
+pub mod changes;
 pub mod completion;
 pub mod counters;
 pub mod pressure;
@@ -31,12 +32,17 @@ pub mod retained;
 
 pub mod groups;
 pub mod ledger;
-pub mod routing;
 
 pub mod session;
 
+pub mod routing;
+
 pub mod admission;
 pub mod protocol;
+
+pub mod worker;
+
+pub mod topics;
 
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

@@ -17,6 +17,7 @@ use micro_mq_core::message::Batch;
 use micro_mq_core::pressure::{IncompleteBytes, Underway};
 use micro_mq_core::protocol::{Effects, Ending, Protocol};
 use micro_mq_core::session::{Online, Requests};
+use micro_mq_core::worker::WorkerState;
 use mqtt_codec::{Packet, ReasonCode};
 
 use super::changes::PendingChange;
@@ -147,7 +148,7 @@ impl Connection {
             let mut fx = worker.effects.borrow_mut();
             if !fx.batch.is_empty() {
                 // Another's, whose turn panicked.
-                worker.forget_admitted(&fx.batch);
+                worker.state().forget_admitted(&fx.batch);
             }
             fx.clear();
             let ending = self.live(context, task, &mut fx);
@@ -198,7 +199,7 @@ impl Connection {
         } else if self.is_doubted() {
             ending = self.look_for_life(task, now, fx);
         }
-        if let Err(later) = self.carry_out(context, task, fx) {
+        if let Err(later) = self.carry_out(context, task, now, fx) {
             self.hold_up(later);
         }
         if self.underway.as_ref().is_some_and(Underway::is_nothing) {
@@ -232,7 +233,7 @@ impl Connection {
     /// Sees to it that the session wakes this connection, and takes what others ask of it; with that comes whether
     /// answers wait. None if the session is not held any more.
     fn note_waker(&self, task: &TaskContext<'_>) -> Option<(Requests, bool)> {
-        let mut sessions = self.worker.sessions.borrow_mut();
+        let sessions = &mut self.worker.state().sessions;
         let session = sessions.get_mut(self.key).filter(|session| session.epoch == self.epoch);
         let online = session?.online.as_mut()?;
         if online.waker.as_ref().is_none_or(|waker| !waker.will_wake(task.waker())) {
@@ -256,6 +257,7 @@ impl Connection {
         &mut self,
         context: &ConnectionContext,
         task: &mut TaskContext<'_>,
+        now: Instant,
         fx: &mut Effects,
     ) -> Result<(), Box<Batch>> {
         let worker = Rc::clone(&self.worker);
@@ -265,12 +267,12 @@ impl Connection {
         }
         let mut routed = Ok(());
         if !fx.batch.is_empty() {
-            let mut batch = std::mem::replace(&mut fx.batch, worker.batch());
+            let mut batch = std::mem::replace(&mut fx.batch, worker.state().batch());
             batch.publisher = Some(self.key);
             batch.epoch = self.epoch;
             batch.admitted = true;
             batch.publisher_hash = self.publisher_hash();
-            routed = self.set_out(batch, task);
+            routed = self.set_out(batch, task, now);
         }
         if !fx.releases.is_empty() {
             self.release(&mut fx.releases);
@@ -293,7 +295,7 @@ impl Connection {
     }
 
     fn publisher_hash(&self) -> u64 {
-        let sessions = self.worker.sessions.borrow();
+        let sessions = &self.worker.state().sessions;
         sessions
             .get(self.key)
             .map_or(0, |session| micro_mq_core::ids::client_hash(session.client_identifier()))
@@ -301,18 +303,16 @@ impl Connection {
 
     /// Whether the session is still this connection's: another one may have taken it over a moment ago.
     pub(super) fn holds_session(&self) -> bool {
-        let sessions = self.worker.sessions.borrow();
+        let sessions = &self.worker.state().sessions;
         let session = sessions.get(self.key).filter(|session| session.epoch == self.epoch);
         self.parting.is_none() && session.is_some_and(|session| session.online.is_some())
     }
 
     fn append(&self, packets: &[u8]) {
-        let mut sessions = self.worker.sessions.borrow_mut();
+        let WorkerState { sessions, pool, .. } = &mut *self.worker.state();
         let session = sessions.get_mut(self.key).filter(|session| session.epoch == self.epoch);
         if let Some(online) = session.and_then(|session| session.online.as_mut()) {
-            online
-                .outbox
-                .append_with(&mut self.worker.pool.borrow_mut(), |out| out.extend_from_slice(packets));
+            online.outbox.append_with(pool, |out| out.extend_from_slice(packets));
         }
     }
 
@@ -347,12 +347,12 @@ impl Connection {
         }
         self.rare().held_up = false;
         let batch = {
-            let mut sessions = self.worker.sessions.borrow_mut();
+            let sessions = &mut self.worker.state().sessions;
             sessions.get_mut(self.key).and_then(|session| session.online.as_mut()?.take_held_up())
         };
         let Some(mut batch) = batch else { return true };
         let set_out = match self.is_judged(context, &mut batch, now) {
-            true => self.set_out(*batch, task),
+            true => self.set_out(*batch, task, now),
             false => Err(batch),
         };
         if self.rare.as_ref().is_some_and(|rare| rare.ending.is_some()) {
@@ -362,17 +362,18 @@ impl Connection {
     }
 
     pub(super) fn hold_up(&mut self, batch: Box<Batch>) {
-        let mut sessions = self.worker.sessions.borrow_mut();
-        if let Some(online) = sessions.get_mut(self.key).and_then(|session| session.online.as_mut()) {
-            online.rare.get_or_insert_default().held_up = Some(batch);
+        {
+            let sessions = &mut self.worker.state().sessions;
+            if let Some(online) = sessions.get_mut(self.key).and_then(|session| session.online.as_mut()) {
+                online.rare.get_or_insert_default().held_up = Some(batch);
+            }
         }
-        drop(sessions);
         self.rare().held_up = true;
     }
 
     /// Sends a batch on its way, if this client's share of what may be under way, and all workers with a match, have
     /// room for it; if not, it comes back, and the task is woken when they have.
-    fn set_out(&mut self, mut batch: Batch, task: &TaskContext<'_>) -> Result<(), Box<Batch>> {
+    fn set_out(&mut self, mut batch: Batch, task: &TaskContext<'_>, now: Instant) -> Result<(), Box<Batch>> {
         let settings = &self.worker.node.settings.node;
         let underway = self.underway.get_or_insert_with(|| Underway::new(settings));
         if !underway.has_room_or_wake(task.waker()) {
@@ -380,7 +381,7 @@ impl Connection {
             return Err(Box::new(batch));
         }
         batch.passage = Some(underway.enter(batch.weight(self.worker.id, true)));
-        self.worker.route(batch, Some(task.waker())).map_err(|mut batch| {
+        self.worker.state().route(batch, Some(task.waker()), now).map_err(|mut batch| {
             batch.passage = None;
             batch
         })
@@ -392,7 +393,7 @@ impl Connection {
         let now = clock::now();
         self.worker.counters.count_end(ending.reason);
         self.worker.counters.answers_left.add(self.changes_to_be_kept() as u64);
-        let online = self.worker.part(self.key, self.epoch, ending.publish_will, now);
+        let online = self.worker.state().part(self.key, self.epoch, ending.publish_will, now);
         let mut farewell = None;
         if let Some(online) = &online {
             farewell = self.worker.farewell(self.key, online, &ending, now);
@@ -405,7 +406,7 @@ impl Connection {
         let bytes_sent = online.as_ref().map_or(ByteCount::default(), |online| online.bytes_sent);
         let mut outbox = online.map(|online| online.outbox).unwrap_or_default();
         let (version, limit) = (self.protocol.version(), self.protocol.maximum_packet_size());
-        outbox.append_with(&mut self.worker.pool.borrow_mut(), |out| ending.packet(version, limit, out));
+        outbox.append_with(&mut self.worker.state().pool, |out| ending.packet(version, limit, out));
         self.partial = Partial::default();
         self.rare = None;
         self.parting = Some(Box::new(Parting::new(outbox, ending.by_client, farewell, bytes_sent)));
@@ -432,16 +433,17 @@ impl Drop for Connection {
         ConnectionPermit::give_back(&self.worker.node);
         // After a panic the session is still held, and an outbox may not be settled.
         let now = clock::now();
-        if let Some(online) = self.worker.part(self.key, self.epoch, true, now) {
+        let online = self.worker.state().part(self.key, self.epoch, true, now);
+        if let Some(online) = online {
             let ending = Ending::because(ReasonCode::ImplementationSpecificError);
             if let Some(farewell) = self.worker.farewell(self.key, &online, &ending, now) {
                 farewell.say(self.bytes_received, online.bytes_sent);
             }
             self.worker.peer().sessions.do_send(Left { session: self.key });
-            self.worker.close_outbox(self.key, online.outbox);
+            self.worker.state().close_outbox(self.key, online.outbox);
         }
         if let Some(parting) = self.parting.take() {
-            self.worker.close_outbox(self.key, parting.end(self.bytes_received));
+            self.worker.state().close_outbox(self.key, parting.end(self.bytes_received));
         }
     }
 }

@@ -1,22 +1,11 @@
 //! Answers to the client that have to wait until what they promise is kept.
 
-use micro_mq_core::completion::Conditions;
 use micro_mq_core::protocol::Ending;
-use micro_mq_core::session::Session;
+use micro_mq_core::worker::{Promise, WorkerState};
 use mqtt_codec::{PacketIdentifier, ReasonCode};
 
 use super::actor::Connection;
 use super::context::ConnectionContext;
-use crate::worker::{Promise, Worker};
-
-impl Worker {
-    /// Asks all who keep promises what has to be done before this one is given.
-    pub(super) fn ask_keepers(&self, session: &Session, promise: &Promise<'_>) -> Conditions {
-        let conditions = Conditions::default();
-        self.node.keepers.iter().for_each(|keeper| keeper.promise(session, promise, &conditions));
-        conditions
-    }
-}
 
 impl Connection {
     /// At the beginning of a turn: lets all answers leave that may. Returns how the network connection ends if something
@@ -39,13 +28,12 @@ impl Connection {
     /// Releases QoS 2 messages, each when that is kept.
     pub(super) fn release(&mut self, identifiers: &mut Vec<PacketIdentifier>) {
         {
-            let mut sessions = self.worker.sessions.borrow_mut();
+            let WorkerState { sessions, node, .. } = &mut *self.worker.state();
             let Some(session) = sessions.get_mut(self.key) else { return };
             for identifier in identifiers.drain(..) {
                 // What is unknown has nothing to be kept, but leaves in its turn.
                 let is_held = session.incoming.contains(identifier);
-                let conditions =
-                    is_held.then(|| self.worker.ask_keepers(session, &Promise::Release(identifier)));
+                let conditions = is_held.then(|| node.ask_keepers(session, &Promise::Release(identifier)));
                 session.release_in_turn(identifier, conditions.and_then(|conditions| conditions.of(0)));
             }
         }
@@ -54,9 +42,9 @@ impl Connection {
 
     fn let_answers_leave(&mut self) {
         let answered = {
-            let mut sessions = self.worker.sessions.borrow_mut();
+            let WorkerState { sessions, pool, .. } = &mut *self.worker.state();
             let Some(session) = sessions.get_mut(self.key) else { return };
-            session.answer_what_is_complete(&mut self.worker.pool.borrow_mut())
+            session.answer_what_is_complete(pool)
         };
         self.worker.counters.packets_sent.add(answered.sent);
         // What had to wait for that may be stepped through now.

@@ -1,21 +1,20 @@
 //! SUBSCRIBE and UNSUBSCRIBE: sent to every topic trie they concern, answered when all have said that they are in force,
 //! one behind the other.
 
-use std::collections::VecDeque;
 use std::ops::Range;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use actix::prelude::*;
 use micro_mq_core::completion::{Awaited, State};
-use micro_mq_core::ids::{client_hash, shared_part};
-use micro_mq_core::protocol::{Change, Granted};
-use mqtt_codec::{Packet, SubAck, UnsubAck};
+use micro_mq_core::protocol::Change;
+use micro_mq_core::routing::{AwaitsChange, Reply};
+use micro_mq_core::worker::Promise;
+use mqtt_codec::{Packet, ReasonCode, SubAck, UnsubAck};
 
 use super::actor::Connection;
 use super::context::ConnectionContext;
-use super::messages::ChangeInForce;
-use crate::topics::{Added, Join, Reply, Subscribe, Unsubscribe};
-use crate::worker::Promise;
+use super::messages::{ChangeInForce, Close};
 
 /// A SUBSCRIBE or UNSUBSCRIBE that is not answered.
 #[derive(Debug)]
@@ -41,33 +40,31 @@ impl PendingChange {
     }
 }
 
+/// A network connection that waits for its changes to be in force.
+#[derive(Debug)]
+struct Waiting(Addr<Connection>);
+
+impl AwaitsChange for Waiting {
+    fn in_force(&self, token: u32, replays: Range<u64>) {
+        self.0.do_send(ChangeInForce { token, replays });
+    }
+
+    fn lost(&self) {
+        self.0.do_send(Close { reason: ReasonCode::ImplementationSpecificError });
+    }
+}
+
 impl Connection {
     /// Sends a change to every trie it concerns; it is answered when all have said that it is in force, in the order of
     /// the changes.
     pub(super) fn change(&mut self, context: &ConnectionContext, change: Change) {
         let worker = Rc::clone(&self.worker);
         let token = self.rare().next_token();
-        let reply = Reply { connection: context.address(), epoch: self.epoch, token };
+        let reply = Reply { connection: Arc::new(Waiting(context.address())), epoch: self.epoch, token };
         let kept = self.keep_change(&change);
         let answers_missing = match &change {
-            Change::Subscribe { granted, .. } => self.subscribe(granted, &reply),
-            Change::Unsubscribe { filters, .. } => {
-                let sessions = worker.sessions.borrow();
-                let Some(session) = sessions.get(self.key) else { return };
-                filters.iter().for_each(|filter| worker.note_subscribed(session, filter, None));
-                let client = client_hash(session.client_identifier());
-                let by_home = worker.by_home(filters.iter());
-                for (home, filters) in &by_home {
-                    let message = Unsubscribe {
-                        client,
-                        session: self.key,
-                        filters: filters.clone().into(),
-                        reply: Some(reply.clone()),
-                    };
-                    worker.tell_trie(*home, message);
-                }
-                by_home.len()
-            }
+            Change::Subscribe { granted, .. } => worker.state().subscribe(self.key, granted, &reply),
+            Change::Unsubscribe { filters, .. } => worker.state().unsubscribe(self.key, filters, &reply),
         };
         let pending = PendingChange { token, answers_missing, replays: 0..0, asked: false, kept, change };
         self.rare().changes.push_back(pending);
@@ -79,44 +76,8 @@ impl Connection {
         if self.worker.node.keepers.is_empty() {
             return None;
         }
-        let sessions = self.worker.sessions.borrow();
-        self.worker.ask_keepers(sessions.get(self.key)?, &Promise::Change(change)).of(0)
-    }
-
-    fn subscribe(&self, granted: &[Granted], reply: &Reply) -> usize {
-        let worker = &self.worker;
-        let peers = &worker.node.peers;
-        let mut sessions = worker.sessions.borrow_mut();
-        let Some(session) = sessions.get_mut(self.key) else { return 0 };
-        let client = client_hash(session.client_identifier());
-        let (mut plain, mut shared) = (VecDeque::new(), vec![VecDeque::new(); peers.len()]);
-        for Granted { filter, subscription, replay } in granted {
-            worker.note_subscribed(session, filter, Some(*subscription));
-            let (filter, subscription) = (filter.clone(), *subscription);
-            match shared_part(&filter) {
-                Some(_) => {
-                    let home = usize::from(worker.node.homes.of_group(&filter));
-                    shared[home].push_back((filter, subscription));
-                }
-                None => plain.push_back(Added { filter, subscription, replay: *replay }),
-            }
-        }
-        let mut asked = 0;
-        if !plain.is_empty() {
-            let (session, reply) = (self.key, Some(reply.clone()));
-            let message = Subscribe { client, session, filters: plain, replays: 0..0, reply };
-            worker.tell_trie(worker.id, message);
-            asked += 1;
-        }
-        for (home, filters) in shared.into_iter().enumerate().filter(|(_, filters)| !filters.is_empty()) {
-            let load = session.load.get_or_insert_default().clone();
-            let (online, durable) = (true, session.is_durable());
-            let reply = Some(reply.clone());
-            let join = Join { client, session: self.key, filters, online, durable, load, reply };
-            worker.tell_trie(home as u16, join);
-            asked += 1;
-        }
-        asked
+        let sessions = &self.worker.state().sessions;
+        self.worker.node.ask_keepers(sessions.get(self.key)?, &Promise::Change(change)).of(0)
     }
 
     /// SUBACK and UNSUBACK, as far as the changes are in force. A SUBACK waits for the first retained messages, so that
@@ -126,7 +87,7 @@ impl Connection {
             if first.answers_missing > 0 || first.asked {
                 return;
             }
-            let waker = self.worker.waker_of(self.key);
+            let waker = self.worker.state().waker_of(self.key);
             match first.kept.as_ref().zip(waker).map(|(kept, waker)| kept.state_or_wake(&waker)) {
                 None | Some(State::Done) => {}
                 Some(State::Open) => return,
@@ -181,7 +142,7 @@ impl Connection {
 
     /// From now on another subscription with an equal topic filter replaces these.
     pub(super) fn note_answered(&self, replays: &Range<u64>) {
-        let mut sessions = self.worker.sessions.borrow_mut();
+        let sessions = &mut self.worker.state().sessions;
         let waiting = sessions.get_mut(self.key).and_then(|session| session.replays.as_mut());
         if let Some(waiting) = waiting.filter(|_| !replays.is_empty()) {
             waiting.pending.answer(replays);

@@ -37,7 +37,7 @@ impl Connection {
                 break;
             }
             let mut ending = self.read(task, now, fx);
-            if let Err(later) = self.carry_out(context, task, fx) {
+            if let Err(later) = self.carry_out(context, task, now, fx) {
                 self.hold_up(later);
             }
             ending = ending.or_else(|| fx.end.take());

@@ -50,7 +50,7 @@ impl Connection {
         }
         if held.place.as_ref().is_some_and(WaitlistPlace::was_called) {
             // A new place before the look, so that no room is missed that is made behind it.
-            held.place = worker.waker_of(key).map(|waker| worker.node.waitlist.wait(&waker));
+            held.place = worker.state().waker_of(key).map(|waker| worker.node.waitlist.wait(&waker));
             held.tries = true;
         }
         if held.asks_at.is_some_and(|at| at <= now) {
@@ -88,7 +88,7 @@ impl Connection {
     /// Does not read the client until there is room at a limit, or it has waited for that long enough.
     pub(super) fn hold(&mut self, limit: Limit, now: Instant) {
         let worker = Rc::clone(&self.worker);
-        let wakes_at = |at| worker.set_timer(now, at, Timer::Refused(self.key, self.epoch));
+        let wakes_at = |at| worker.state().set_timer(now, at, Timer::Refused(self.key, self.epoch));
         let before = self.rare.as_mut().and_then(|rare| rare.held.take());
         let closes_at = before.as_ref().map_or_else(
             || {
@@ -106,7 +106,7 @@ impl Connection {
             Remedy::Room => {
                 held.place = before.and_then(|before| before.place);
                 if held.place.is_none()
-                    && let Some(waker) = worker.waker_of(self.key)
+                    && let Some(waker) = worker.state().waker_of(self.key)
                 {
                     held.place = Some(worker.node.waitlist.wait(&waker));
                     // Room may have come between the refusal and the place.

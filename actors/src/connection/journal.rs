@@ -125,7 +125,7 @@ impl Worker {
         if !may {
             self.counters.client_lines_left_out.add(1);
             if let Some(at) = journal.next_look(now) {
-                self.set_timer(now, at, Timer::LinesLeftOut);
+                self.state().set_timer(now, at, Timer::LinesLeftOut);
             }
         }
         may
@@ -185,7 +185,7 @@ impl Worker {
         now: Instant,
     ) -> Option<Box<Farewell>> {
         self.may_tell(Entry::Disconnected, now).then(|| {
-            let sessions = self.sessions.borrow();
+            let sessions = &self.state().sessions;
             let client_identifier = sessions.get(session).map_or("", |session| session.client_identifier());
             let reason = match ending.reason {
                 ReasonCode::Success if ending.by_client => "client disconnected".to_owned(),

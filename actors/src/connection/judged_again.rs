@@ -77,7 +77,7 @@ impl Connection {
             Some(Verdict::Denied | Verdict::Unanswered) => {}
         }
         self.worker.counters.publishes_not_authorized.add(1);
-        self.worker.refuse_admitted(self.key, batch, judged.items);
+        self.worker.state().refuse_admitted(self.key, batch, judged.items);
         true
     }
 }

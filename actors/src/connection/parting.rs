@@ -70,10 +70,10 @@ impl Parting {
             };
             worker.counters.bytes_sent.add(written as u64);
             self.bytes_sent.add(written as u64);
-            let delivered = self.outbox.advance(&mut worker.pool.borrow_mut(), written);
+            let delivered = self.outbox.advance(&mut worker.state().pool, written);
             worker.ledger.deliver_n(delivered.all.into(), delivered.own.into());
             worker.ledger.kept.end_n(delivered.all.into(), delivered.own.into());
-            if let Some(session) = worker.sessions.borrow_mut().get_mut(key) {
+            if let Some(session) = worker.state().sessions.get_mut(key) {
                 session.tally.delivered += u64::from(delivered.all);
             }
         }

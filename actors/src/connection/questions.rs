@@ -48,7 +48,7 @@ impl Connection {
 
     /// Client identifier, and who that is.
     fn identity(&self) -> Option<(String, Identity)> {
-        let sessions = self.worker.sessions.borrow();
+        let sessions = &self.worker.state().sessions;
         let session = sessions.get(self.key)?;
         let grant = session.online.as_ref().and_then(|online| given_grant(online.grant()?));
         let identity = Identity { user_name: session.user_name().map(str::to_owned), grant };

@@ -80,7 +80,7 @@ impl Connection {
         if self.waits_for_node() {
             return false;
         }
-        let sessions = self.worker.sessions.borrow();
+        let sessions = &self.worker.state().sessions;
         let Some(online) = sessions.get(self.key).and_then(|session| session.online.as_ref()) else {
             return false;
         };
@@ -96,14 +96,14 @@ impl Connection {
     /// A client that is not read cannot be blamed for its silence.
     pub(super) fn note_pause(&self) {
         let paused = !self.partial.is_empty() && self.partial_is_ready || !self.may_read();
-        let mut sessions = self.worker.sessions.borrow_mut();
+        let sessions = &mut self.worker.state().sessions;
         if let Some(online) = sessions.get_mut(self.key).and_then(|session| session.online.as_mut()) {
             online.reading = if paused { Reading::Paused } else { Reading::GoesOn };
         }
     }
 
     pub(super) fn is_doubted(&self) -> bool {
-        let sessions = self.worker.sessions.borrow();
+        let sessions = &self.worker.state().sessions;
         let online = sessions.get(self.key).and_then(|session| session.online.as_ref());
         online.is_some_and(|online| online.reading == Reading::Doubted)
     }
@@ -202,7 +202,7 @@ impl Connection {
         let ending = self.step_into(received, now, fx);
         if !self.partial.is_empty() && received.len() >= SIGN_OF_LIFE_BYTES {
             let heard = Recent::new(self.worker.node.started, now);
-            let mut sessions = self.worker.sessions.borrow_mut();
+            let sessions = &mut self.worker.state().sessions;
             if let Some(online) = sessions.get_mut(self.key).and_then(|session| session.online.as_mut()) {
                 online.last_received = heard;
             }
@@ -276,6 +276,7 @@ impl Connection {
         let waits_for_changes = self.waits_for_changes() && !self.gives_way();
         let (mut refused, again) = (None, self.was_refused());
         let stepped = worker
+            .state()
             .with_desk(self.key, now, |session, desk| {
                 let mut step = Step {
                     desk,

@@ -44,7 +44,7 @@ fn ask(worker: &Worker, connection: Addr<Connection>, replays: Vec<Replay>) {
     let (node, id) = (Arc::clone(&worker.node), usize::from(worker.id));
     actix_rt::spawn(async move {
         let newest = replays.iter().map(|replay| replay.since.stamp()).max().unwrap_or_default();
-        node.peers[id].retained_underway.through(newest).await;
+        node.ways[id].retained_underway.through(newest).await;
         let filters = replays.iter().map(|replay| (replay.filter.clone(), replay.after.clone())).collect();
         let query = Query { filters, messages_max: PIECE_MESSAGES, bytes_max: PIECE_BYTES };
         let answer = async { node.retained.addr()?.send(query).await.ok() };
@@ -92,7 +92,7 @@ impl Connection {
     /// Goes on with what is retained for subscriptions that were answered.
     pub(super) fn ask_for_retained(&mut self, context: &ConnectionContext) {
         let next = {
-            let mut sessions = self.worker.sessions.borrow_mut();
+            let sessions = &mut self.worker.state().sessions;
             let Some(session) = sessions.get_mut(self.key).filter(|session| session.replays.is_some()) else {
                 return;
             };
@@ -111,7 +111,7 @@ impl Connection {
     /// first: then its SUBACK need not wait.
     pub(super) fn ask_for_first_pieces(&self, context: &ConnectionContext, subscribed: &Range<u64>) -> bool {
         let first = {
-            let mut sessions = self.worker.sessions.borrow_mut();
+            let sessions = &mut self.worker.state().sessions;
             let replays = sessions.get_mut(self.key).and_then(|session| session.replays.as_mut());
             let Some(replays) = replays.filter(|replays| replays.pending.begins_with(subscribed)) else {
                 return false;
@@ -143,7 +143,7 @@ impl Handler<RetainedPieces> for Connection {
 impl Worker {
     /// Sends pieces to their session, and notes what is left.
     fn take_pieces(&self, key: SessionKey, pieces: Vec<(Replay, Piece)>, now: Instant) {
-        self.with_desk(key, now, |session, desk| {
+        self.state().with_desk(key, now, |session, desk| {
             let Some(replays) = &mut session.replays else { return };
             replays.asked = false;
             for (asked, piece) in pieces {

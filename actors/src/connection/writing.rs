@@ -30,7 +30,7 @@ impl Connection {
     fn try_to_write(&mut self, task: &mut TaskContext<'_>, now: Instant) -> Result<(), std::io::Error> {
         let worker = Rc::clone(&self.worker);
         for _ in 0..WRITES_PER_TURN {
-            let outcome = worker.with_desk(self.key, now, |session, desk| {
+            let outcome = worker.state().with_desk(self.key, now, |session, desk| {
                 session.pump(desk);
                 let Some(online) = session.online.as_mut() else { return Ok(false) };
                 if online.outbox.is_empty() {

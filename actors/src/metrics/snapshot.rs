@@ -142,7 +142,7 @@ pub async fn gather(node: &Arc<NodeShared>) -> Snapshot {
     {
         seen.retained = observed;
     }
-    for peer in &node.peers {
+    for (peer, way) in node.peers.iter().zip(&node.ways) {
         seen.ledger.add(&peer.ledger);
         let held = &peer.counters.held;
         seen.sessions.online += held.online.get() as usize;
@@ -154,7 +154,7 @@ pub async fn gather(node: &Arc<NodeShared>) -> Snapshot {
         seen.publishes_sent += peer.ledger.sent.get().saturating_sub(peer.ledger.own.sent.get());
         seen.publish_bytes_sent +=
             peer.ledger.sent_bytes.get().saturating_sub(peer.ledger.own.sent_bytes.get());
-        seen.between_workers += peer.inbound.waiting();
+        seen.between_workers += way.inbound.waiting();
         for (at, (name, count)) in peer.counters.all().into_iter().enumerate() {
             match seen.counters.get_mut(at) {
                 Some((_, sum)) => *sum += count,

@@ -11,7 +11,7 @@ use actix::prelude::*;
 use auth_actor::{Outcome, QuestionKind};
 use hashbrown::HashMap;
 use micro_mq_core::admission::{self, Refused, maximum_packet_size};
-use micro_mq_core::ids::{SessionKey, client_hash};
+use micro_mq_core::ids::SessionKey;
 use micro_mq_core::message::{Payload, Publication};
 use mqtt_codec::{Connect, QoS, ReasonCode};
 use tracing::debug;
@@ -81,7 +81,7 @@ impl Sessions {
         };
         let Admit { connect, judged, .. } = admit;
         let grant = judged.identity.grant.clone().map(held_grant);
-        let found = worker.sessions.borrow().find(&connect.client_identifier);
+        let found = worker.state().sessions.find(&connect.client_identifier);
         let request = admission::Request {
             connect: &connect,
             assigned: admit.assigned,
@@ -96,8 +96,8 @@ impl Sessions {
             counters: &worker.counters,
             kept: &worker.node.kept,
             places: &worker.node.session_places,
-            known_names: found.and_then(|key| Some(worker.sessions.borrow().get(key)?.names_bytes())),
-            is_stopping: worker.stopping.get(),
+            known_names: found.and_then(|key| Some(worker.state().sessions.get(key)?.names_bytes())),
+            is_stopping: worker.state().stopping,
             is_restored: worker.is_restored(),
             standing: worker.standing(&judged, clock::now()),
         };
@@ -148,9 +148,9 @@ impl Actor for Sessions {
         // What a predecessor that panicked left undone.
         ctx.notify(WillsJudged);
         self.worker.keep_changes();
-        let keys = self.worker.sessions.borrow().keys();
+        let keys = self.worker.state().sessions.keys();
         for key in keys {
-            self.worker.settle_parting(key, now);
+            self.worker.state().settle_parting(key, now);
         }
         self.load(ctx);
     }
@@ -186,10 +186,10 @@ impl Handler<Left> for Sessions {
         let worker = Rc::clone(&self.worker);
         let stats = worker.stats(ActorKind::Sessions);
         let timer = stats.handle(stats.send());
-        self.worker.settle_parting(left.session, clock::now());
+        self.worker.state().settle_parting(left.session, clock::now());
         if !self.waiting.is_empty() {
             for admission in self.waiting.remove(&left.session).into_iter().flatten() {
-                let found = worker.sessions.borrow().find(&admission.connect.client_identifier);
+                let found = worker.state().sessions.find(&admission.connect.client_identifier);
                 self.take_over(found, admission);
             }
         }
@@ -210,9 +210,9 @@ impl Handler<TrieMadeAnew> for Sessions {
 
     fn handle(&mut self, made: TrieMadeAnew, _ctx: &mut Self::Context) {
         if made.worker == self.worker.id {
-            self.worker.go_on_with_remains();
+            self.worker.state().go_on_with_remains();
         }
-        self.worker.join_again(made.worker);
+        self.worker.state().join_again(made.worker);
     }
 }
 
@@ -220,20 +220,7 @@ impl Handler<PublishWills> for Sessions {
     type Result = ResponseFuture<()>;
 
     fn handle(&mut self, _: PublishWills, _ctx: &mut Self::Context) -> Self::Result {
-        let now = clock::now();
-        let mut wills = Vec::new();
-        {
-            let mut sessions = self.worker.sessions.borrow_mut();
-            for key in sessions.keys() {
-                let Some(session) = sessions.get_mut(key) else { continue };
-                if let Some(will) = session.replace_will(None) {
-                    wills.push((key, client_hash(session.client_identifier()), will));
-                }
-            }
-        }
-        for (key, hash, will) in wills {
-            self.worker.publish_will(key, hash, will, now);
-        }
+        self.worker.state().publish_all_wills();
         self.worker.judge_wills();
         let judged = self.worker.wills_in_doubt.borrow_mut().idle();
         Box::pin(async move {
@@ -249,16 +236,16 @@ impl Handler<ShutDown> for Sessions {
     type Result = ();
 
     fn handle(&mut self, _: ShutDown, _ctx: &mut Self::Context) {
-        self.worker.stopping.set(true);
-        let mut sessions = self.worker.sessions.borrow_mut();
-        for key in sessions.keys() {
-            let Some(session) = sessions.get_mut(key) else { continue };
+        let mut state = self.worker.state();
+        state.stopping = true;
+        for key in state.sessions.keys() {
+            let Some(session) = state.sessions.get_mut(key) else { continue };
             session.replace_will(None);
             if let Some(online) = &mut session.online {
                 online.end(ReasonCode::ServerShuttingDown);
             }
         }
-        drop(sessions);
+        drop(state);
         // Nobody is let in any more, whatever becomes of the wills that some wait for.
         let waiting = self.worker.wills_in_doubt.borrow_mut().take_waiting();
         for admit in waiting {
@@ -271,7 +258,8 @@ impl Handler<PublishSys> for Sessions {
     type Result = ();
 
     fn handle(&mut self, sys: PublishSys, _ctx: &mut Self::Context) {
-        let mut batch = self.worker.batch();
+        let mut state = self.worker.state();
+        let mut batch = state.batch();
         for (topic, payload) in &sys.messages {
             let publication = Publication {
                 topic,
@@ -286,7 +274,7 @@ impl Handler<PublishSys> for Sessions {
             };
             batch.push(&publication, None);
         }
-        let routed = self.worker.route(batch, None);
+        let routed = state.route(batch, None, clock::now());
         debug_assert!(routed.is_ok());
     }
 }
@@ -296,7 +284,7 @@ impl Handler<ObserveSessions> for Sessions {
 
     fn handle(&mut self, _: ObserveSessions, _ctx: &mut Self::Context) -> Self::Result {
         MessageResult(SessionsObservation {
-            sessions: self.worker.sessions.borrow().len(),
+            sessions: self.worker.state().sessions.len(),
             online: self.worker.counters.held.online.get() as usize,
         })
     }
@@ -306,7 +294,7 @@ impl Handler<ObserveClient> for Sessions {
     type Result = MessageResult<ObserveClient>;
 
     fn handle(&mut self, observe: ObserveClient, _ctx: &mut Self::Context) -> Self::Result {
-        let sessions = self.worker.sessions.borrow();
+        let sessions = &self.worker.state().sessions;
         let session = sessions.find(&observe.client_identifier).and_then(|key| sessions.get(key));
         MessageResult(session.map(|session| ClientObservation {
             tally: session.tally.clone(),

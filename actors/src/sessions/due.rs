@@ -37,9 +37,9 @@ impl ActorFuture<Sessions> for WhatIsDue {
         _ctx: &mut Context<Sessions>,
         task: &mut TaskContext<'_>,
     ) -> Poll<()> {
-        sessions.worker.note_alarm(task.waker());
+        sessions.worker.state().note_alarm(task.waker());
         loop {
-            let next = sessions.worker.timers.borrow().next_due();
+            let next = sessions.worker.state().timers.next_due();
             let Some(due) = next else { return Poll::Pending };
             if self.until != next {
                 self.sleep.as_mut().reset(due.into());
@@ -55,13 +55,13 @@ impl ActorFuture<Sessions> for WhatIsDue {
 impl Sessions {
     fn see_to_what_is_due(&mut self) {
         let now = clock::now();
-        let due = self.worker.timers.borrow_mut().take_due(now);
+        let due = self.worker.state().timers.take_due(now);
         for timer in due {
             match timer {
                 Timer::KeepAlive(key, epoch) => self.keep_alive_due(key, epoch, now),
-                Timer::Offline(key, epoch) => self.worker.offline_due(key, epoch, now),
+                Timer::Offline(key, epoch) => self.worker.state().offline_due(key, epoch, now),
                 Timer::Grant(key, epoch) => self.worker.grant_due(key, epoch, now),
-                Timer::Refused(key, epoch) => self.worker.wake(key, epoch),
+                Timer::Refused(key, epoch) => self.worker.state().wake(key, epoch),
                 Timer::Waiting => {
                     let late = self.worker.wills_in_doubt.borrow_mut().take_late(now);
                     late.into_iter().for_each(|admit| self.turn_away(admit));
@@ -73,15 +73,17 @@ impl Sessions {
     }
 
     fn keep_alive_due(&self, key: SessionKey, epoch: u32, now: Instant) {
-        let mut sessions = self.worker.sessions.borrow_mut();
-        let Some(session) = sessions.get_mut(key).filter(|session| session.epoch == epoch) else { return };
+        let mut state = self.worker.state();
+        let Some(session) = state.sessions.get_mut(key).filter(|session| session.epoch == epoch) else {
+            return;
+        };
         let Some(online) = &mut session.online else { return };
         match online.judge_silence(self.worker.node.started, now) {
             Silence::TooLong => {
                 self.worker.counters.keep_alive_timeouts.add(1);
                 online.end(ReasonCode::KeepAliveTimeout);
             }
-            Silence::Within(time) => self.worker.set_timer(now, now + time, Timer::KeepAlive(key, epoch)),
+            Silence::Within(time) => state.set_timer(now, now + time, Timer::KeepAlive(key, epoch)),
         }
     }
 }

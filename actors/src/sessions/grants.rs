@@ -64,15 +64,17 @@ impl Worker {
         now: Instant,
         judge: impl FnOnce(&mut Session) -> Validity,
     ) {
-        let mut sessions = self.sessions.borrow_mut();
-        let Some(session) = sessions.get_mut(key).filter(|session| session.epoch == epoch) else { return };
+        let mut state = self.state();
+        let Some(session) = state.sessions.get_mut(key).filter(|session| session.epoch == epoch) else {
+            return;
+        };
         match judge(session) {
             Validity::Over => {
                 let Some(online) = &mut session.online else { return };
                 self.counters.grants_expired.add(1);
                 online.end(ReasonCode::NotAuthorized);
             }
-            Validity::LookAt(due) => self.set_timer(now, due, Timer::Grant(key, epoch)),
+            Validity::LookAt(due) => state.set_timer(now, due, Timer::Grant(key, epoch)),
             Validity::GoesOn => {}
         }
     }
@@ -81,8 +83,12 @@ impl Worker {
     /// would cost every connection its place there: all sessions are looked at once for all notices that came together.
     pub(super) async fn end_withdrawn(self: Rc<Self>, round: Arc<Withdrawn>) {
         let mut from = 0;
-        while from < self.sessions.borrow().places() {
-            for session in self.sessions.borrow_mut().in_places(from, LOOKED_AT_ONCE) {
+        loop {
+            let mut state = self.state();
+            if from >= state.sessions.places() {
+                return;
+            }
+            for session in state.sessions.in_places(from, LOOKED_AT_ONCE) {
                 let Some(online) = &session.online else { continue };
                 let uid = online.grant().map(|grant| grant.uid);
                 // One that ends already may have been counted.
@@ -94,6 +100,7 @@ impl Worker {
                     online.end(ReasonCode::NotAuthorized);
                 }
             }
+            drop(state);
             from += LOOKED_AT_ONCE;
             yield_now().await;
         }

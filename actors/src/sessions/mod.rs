@@ -4,23 +4,18 @@ mod actor;
 mod due;
 mod grants;
 mod keeping;
-mod lifecycle;
 mod messages;
 mod notices;
-mod remains;
 mod restoring;
 mod store;
 mod takeover;
-#[cfg(test)]
-mod tests;
 mod wills;
 
 pub use actor::Sessions;
 pub(crate) use grants::{given_grant, held_grant, remembered_until};
-pub use keeping::{Changes, KeepChanges};
+pub use keeping::KeepChanges;
 pub use messages::*;
 pub(crate) use notices::carry_out;
-pub use remains::{Remains, Tellings};
 pub use restoring::{Restoration, Restoring};
 pub(crate) use store::start_store;
 #[cfg(feature = "simulation")]

@@ -87,14 +87,14 @@ impl Worker {
     /// A client begins a clean session while an earlier one may still come back: it is not to.
     pub(super) fn note_outdated(&self, client_identifier: &str) {
         self.restoring.borrow_mut().outdated.insert(client_identifier.into());
-        self.note_ended(client_identifier);
+        self.state().note_ended(client_identifier);
     }
 
     /// Brings sessions back that are kept and not in the table.
     fn restore(&self, stored: Vec<(Arc<str>, StoredSession)>, now: Instant) {
         for (client_identifier, stored) in stored {
             let is_outdated = self.restoring.borrow().outdated.contains(&*client_identifier);
-            if is_outdated || self.sessions.borrow().find(&client_identifier).is_some() {
+            if is_outdated || self.state().sessions.find(&client_identifier).is_some() {
                 continue;
             }
             // Whatever the limit is now: they were taken in under an earlier one.
@@ -103,9 +103,9 @@ impl Worker {
                 place.keep();
             }
             self.node.session_places.rename(0, names);
+            let mut state = self.state();
             let (key, epoch) = {
-                let mut sessions = self.sessions.borrow_mut();
-                let session = sessions.create(&client_identifier, ProtocolVersion::V5);
+                let session = state.sessions.create(&client_identifier, ProtocolVersion::V5);
                 session.expiry_interval = stored.expiry_interval;
                 session.stored_expiry_interval = stored.expiry_interval;
                 session.subscriptions = stored.subscriptions.into_iter().collect();
@@ -120,8 +120,8 @@ impl Worker {
                     .then(|| now + Duration::from_secs(stored.expiry_interval.into()));
                 (session.key, session.epoch)
             };
-            self.subscribe_all(key);
-            self.offline_due(key, epoch, now);
+            state.subscribe_all(key);
+            state.offline_due(key, epoch, now);
         }
     }
 }

@@ -43,8 +43,8 @@ impl Sessions {
 
     /// Asks the network connection that holds a session to part from it. False if there is none.
     fn is_to_give_way(&self, key: SessionKey) -> bool {
-        let mut sessions = self.worker.sessions.borrow_mut();
-        let Some(online) = sessions.get_mut(key).and_then(|session| session.online.as_mut()) else {
+        let mut state = self.worker.state();
+        let Some(online) = state.sessions.get_mut(key).and_then(|session| session.online.as_mut()) else {
             return false;
         };
         if self.waiting.contains_key(&key) {
@@ -67,7 +67,7 @@ impl Sessions {
         let user_name = judged.identity.user_name.as_deref();
         // It may have waited for another network connection to give way.
         let judged_anew = worker.standing(&judged, now).judge(judged.revision, grant.as_deref());
-        let is_stopping = worker.stopping.get().then_some(Refused::Stopping);
+        let is_stopping = worker.state().stopping.then_some(Refused::Stopping);
         if let Some(refused) = judged_anew.err().or(is_stopping) {
             return turn_away_at_the_door(&worker, refused, &connect, transport, permit);
         }
@@ -85,12 +85,13 @@ impl Sessions {
         let node = &worker.node;
         let mut online = admission::begin(&connect, keep_alive, &node.settings, node.started, now);
         let patience = online.patience();
-        online.outbox.append_with(&mut worker.pool.borrow_mut(), |out| {
+        let mut state = worker.state();
+        online.outbox.append_with(&mut state.pool, |out| {
             let encoded = mqtt_codec::encode(&answer, version, maximum_packet_size(&connect), out);
             debug_assert!(encoded.is_ok(), "its size was judged");
         });
         let (key, epoch) = {
-            let mut sessions = worker.sessions.borrow_mut();
+            let sessions = &mut state.sessions;
             let session = match existing.and_then(|key| sessions.get_mut(key).map(|session| session.key)) {
                 Some(key) => sessions.get_mut(key).expect("it was just found"),
                 None => sessions.create(&connect.client_identifier, version),
@@ -98,13 +99,14 @@ impl Sessions {
             let names_before = if existing.is_some() { session.names_bytes() } else { 0 };
             admission::hold(session, online, expiry_interval, user_name, will);
             worker.node.session_places.rename(names_before, session.names_bytes());
-            worker.note_expiry(session);
-            worker.counters.held.online.add(1);
             (session.key, session.epoch)
         };
+        state.note_expiry(key);
+        worker.counters.held.online.add(1);
         if keep_alive > 0 {
-            worker.set_timer(now, now + patience, Timer::KeepAlive(key, epoch));
+            state.set_timer(now, now + patience, Timer::KeepAlive(key, epoch));
         }
+        drop(state);
         if grant.is_some() {
             worker.set_grant(key, epoch, grant, now);
         }
@@ -122,7 +124,7 @@ impl Sessions {
             connect,
         };
         Connection::start_on(Rc::clone(&worker), newcomer);
-        worker.tell_groups(key);
+        worker.state().tell_groups(key);
     }
 
     /// Ends the session that there is if a clean start is asked for. Returns the one that goes on: none if it was ended now,
@@ -131,30 +133,30 @@ impl Sessions {
         let worker = &self.worker;
         self.end_absence(key, now);
         // Without an expiry it ended with its network connection.
-        if !worker.sessions.borrow().contains(key) {
+        if !worker.state().sessions.contains(key) {
             return None;
         }
         if !clean_start {
             return Some(key);
         }
         // Ended before its time: a delayed will is published [MQTT-3.1.3-9].
-        if let Some(session) = worker.sessions.borrow_mut().get_mut(key) {
+        if let Some(session) = worker.state().sessions.get_mut(key) {
             let will_due = session.absence().will_due;
             session.absence().will_due = will_due.or(session.will.is_some().then_some(now));
         }
-        worker.end_session(key, now);
+        worker.state().end_session(key);
         None
     }
 
     /// Deals with what is due of a session that is offline, before it goes on or ends.
     fn end_absence(&self, key: SessionKey, now: Instant) {
         // A delayed will is cancelled by the resumption that follows, one without delay is published now.
-        self.worker.settle_parting(key, now);
+        self.worker.state().settle_parting(key, now);
         // What was due before counts, though its tick did not come yet [MQTT-3.1.3-9] [MQTT-4.1.0-2].
         let is_due = |session: &&Session| session.next_due().is_some_and(|due| due <= now);
-        let due = self.worker.sessions.borrow().get(key).filter(is_due).map(|session| session.epoch);
+        let due = self.worker.state().sessions.get(key).filter(is_due).map(|session| session.epoch);
         if let Some(epoch) = due {
-            self.worker.offline_due(key, epoch, now);
+            self.worker.state().offline_due(key, epoch, now);
         }
     }
 }

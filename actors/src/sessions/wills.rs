@@ -181,7 +181,7 @@ impl Worker {
         let now = clock::now();
         let client_identifier = &*admit.connect.client_identifier;
         if !wills.clients.contains_key(client_identifier) {
-            let sessions = self.sessions.borrow();
+            let sessions = &self.state().sessions;
             let found = sessions.find(client_identifier).and_then(|key| sessions.get(key));
             let doubt = found.and_then(|session| {
                 let will = session.will.as_ref().filter(|will| !self.is_will_in_force(will, now))?;
@@ -198,7 +198,7 @@ impl Worker {
         }
         let deadline = now + self.node.asking.answer_timeout();
         wills.wait(deadline, admit);
-        self.set_timer(now, deadline, Timer::Waiting);
+        self.state().set_timer(now, deadline, Timer::Waiting);
         None
     }
 
@@ -223,12 +223,13 @@ impl Worker {
         match of {
             Of::Due { will, publisher, publisher_hash } => {
                 if allowed.is_some() {
-                    self.route_will(*publisher, *publisher_hash, will, clock::now());
+                    self.state().route_will(*publisher, *publisher_hash, will, clock::now());
                 }
             }
             Of::Held { key, epoch } => {
-                let mut sessions = self.sessions.borrow_mut();
-                let Some(session) = sessions.get_mut(*key).filter(|session| session.epoch == *epoch) else {
+                let mut state = self.state();
+                let Some(session) = state.sessions.get_mut(*key).filter(|session| session.epoch == *epoch)
+                else {
                     return;
                 };
                 match (allowed, &mut session.will) {

@@ -55,7 +55,7 @@ fn connections(node: &SimulatedNode) -> u64 {
 }
 
 fn online(worker: &Worker) -> u64 {
-    worker.sessions.borrow().iter().filter(|session| session.online.is_some()).count() as u64
+    worker.look().sessions.iter().filter(|session| session.online.is_some()).count() as u64
 }
 
 /// Whether some network connections are without a session and not over yet: what they still write is in no one's count.
@@ -67,7 +67,7 @@ pub(super) async fn check(node: &SimulatedNode) -> Result<(), Broken> {
     let mut judge = Judge::default();
     check_counts(node, &mut judge);
     for worker in &node.workers {
-        for session in worker.sessions.borrow().iter() {
+        for session in worker.look().sessions.iter() {
             check_session(worker, session, &mut judge);
         }
         check_held(worker, &mut judge);
@@ -96,20 +96,19 @@ pub(super) fn check_nothing_remains(node: &SimulatedNode) -> Result<(), Broken> 
     });
     judge.equal("publishers that wait for room", node.shared.waitlist.waiting(), 0);
     for worker in &node.workers {
-        judge.equal("shared groups", worker.groups.borrow().iter().count(), 0);
-        judge.equal("ended sessions not dealt with", worker.remains.borrow().len(), 0);
-        judge.equal("sessions whose groups are being told", worker.tellings.borrow().len(), 0);
+        judge.equal("shared groups", worker.look().groups.iter().count(), 0);
+        judge.equal("ended sessions not dealt with", worker.look().remains.len(), 0);
+        judge.equal("sessions whose groups are being told", worker.look().tellings.len(), 0);
     }
     judge.verdict()
 }
 
 fn check_counts(node: &SimulatedNode, judge: &mut Judge) {
     let shared = &node.shared;
-    let sessions = node.workers.iter().map(|worker| worker.sessions.borrow().len()).sum();
+    let sessions = node.workers.iter().map(|worker| worker.look().sessions.len()).sum();
     judge.equal("sessions counted", shared.session_places.held(), sessions);
-    let names = |worker: &std::rc::Rc<Worker>| {
-        worker.sessions.borrow().iter().map(Session::names_bytes).sum::<usize>()
-    };
+    let names =
+        |worker: &std::rc::Rc<Worker>| worker.look().sessions.iter().map(Session::names_bytes).sum::<usize>();
     let names = node.workers.iter().map(names).sum();
     judge.equal("bytes of their names", shared.session_places.names_bytes(), names);
     let held = node.workers.iter().map(|worker| online(worker)).sum();
@@ -119,7 +118,11 @@ fn check_counts(node: &SimulatedNode, judge: &mut Judge) {
         judge.wrong.push(format!("{counted} network connections are counted, {held} hold sessions"));
     }
     for (id, (peer, worker)) in shared.peers.iter().zip(&node.workers).enumerate() {
-        judge.equal(format_args!("messages on their way to worker {id}"), peer.inbound.held(), (0, 0));
+        judge.equal(
+            format_args!("messages on their way to worker {id}"),
+            node.shared.ways[id].inbound.held(),
+            (0, 0),
+        );
         for kind in ActorKind::ALL {
             let restarts = peer.stats.of(kind).figures().restarts;
             let expected = if kind == ActorKind::TopicTrie { node.broken_tries.borrow()[id] } else { 0 };
@@ -129,7 +132,7 @@ fn check_counts(node: &SimulatedNode, judge: &mut Judge) {
                 expected,
             );
         }
-        let sessions = worker.sessions.borrow();
+        let sessions = &worker.look().sessions;
         for session in sessions.iter() {
             let found = sessions.find(session.client_identifier());
             judge.equal(format_args!("session of {}", session.client_identifier()), found, Some(session.key));
@@ -190,7 +193,7 @@ fn check_session(worker: &Worker, session: &Session, judge: &mut Judge) {
 fn members(node: &SimulatedNode, full_filter: &str) -> BTreeMap<SessionKey, (u32, u8, bool, bool)> {
     let mut members = BTreeMap::new();
     for worker in &node.workers {
-        for session in worker.sessions.borrow().iter() {
+        for session in worker.look().sessions.iter() {
             if let Some(subscription) = session.subscriptions.get(full_filter) {
                 let state = (
                     subscription.identifier,
@@ -208,7 +211,7 @@ fn members(node: &SimulatedNode, full_filter: &str) -> BTreeMap<SessionKey, (u32
 fn shared_filters(node: &SimulatedNode, home: u16) -> BTreeSet<Arc<str>> {
     let mut filters = BTreeSet::new();
     for worker in &node.workers {
-        for session in worker.sessions.borrow().iter() {
+        for session in worker.look().sessions.iter() {
             let shared = session.subscriptions.keys().filter(|filter| shared_part(filter).is_some());
             filters.extend(shared.filter(|filter| node.shared().homes.of_group(filter) == home).cloned());
         }
@@ -217,7 +220,7 @@ fn shared_filters(node: &SimulatedNode, home: u16) -> BTreeSet<Arc<str>> {
 }
 
 fn check_groups(node: &SimulatedNode, worker: &Worker, judge: &mut Judge) {
-    let groups = worker.groups.borrow();
+    let groups = &worker.look().groups;
     let held: BTreeSet<Arc<str>> = groups.iter().map(|group| Arc::clone(&group.full_filter)).collect();
     judge.equal(format_args!("groups of worker {}", worker.id), &held, &shared_filters(node, worker.id));
     for group in groups.iter() {
@@ -229,7 +232,7 @@ fn check_groups(node: &SimulatedNode, worker: &Worker, judge: &mut Judge) {
 fn check_charges(node: &SimulatedNode, judge: &mut Judge) {
     let mut charged: BTreeMap<usize, (usize, usize)> = BTreeMap::new();
     for worker in &node.workers {
-        for group in worker.groups.borrow().iter() {
+        for group in worker.look().groups.iter() {
             for (payer, messages, bytes) in group.queue.charges() {
                 let sum = charged.entry(Arc::as_ptr(payer) as usize).or_default();
                 *sum = (sum.0 + messages, sum.1 + bytes);
@@ -237,7 +240,7 @@ fn check_charges(node: &SimulatedNode, judge: &mut Judge) {
         }
     }
     for worker in &node.workers {
-        for session in worker.sessions.borrow().iter() {
+        for session in worker.look().sessions.iter() {
             let Some(load) = &session.load else { continue };
             let expected = charged.remove(&(Arc::as_ptr(load) as usize)).unwrap_or_default();
             let what = format_args!("{}: what it pays for in groups", session.client_identifier());
@@ -266,7 +269,7 @@ type Filters = BTreeMap<Arc<str>, (Vec<Subscriber>, Vec<GroupKey>)>;
 
 fn filters(worker: &Worker) -> Filters {
     let mut filters = Filters::new();
-    for session in worker.sessions.borrow().iter() {
+    for session in worker.look().sessions.iter() {
         for (filter, subscription) in session.subscriptions.iter() {
             if shared_part(filter).is_none() {
                 let (session, identifier, options) =
@@ -276,7 +279,7 @@ fn filters(worker: &Worker) -> Filters {
             }
         }
     }
-    for group in worker.groups.borrow().iter() {
+    for group in worker.look().groups.iter() {
         filters.entry(Arc::clone(&group.filter)).or_default().1.push(group.key);
     }
     for (subscribers, groups) in filters.values_mut() {
@@ -345,7 +348,7 @@ fn check_kept(node: &SimulatedNode, judge: &mut Judge) {
         messages.insert(Arc::as_ptr(message) as usize, message.bytes() + BODY_BYTES);
     };
     for worker in &node.workers {
-        for session in worker.sessions.borrow().iter() {
+        for session in worker.look().sessions.iter() {
             let outgoing = session.outgoing.iter();
             let kept = outgoing.flat_map(|outgoing| {
                 let queued = outgoing.queue.iter().chain(outgoing.held_at_most_once.iter());
@@ -353,13 +356,13 @@ fn check_kept(node: &SimulatedNode, judge: &mut Judge) {
             });
             kept.for_each(|kept| add(&kept.message));
         }
-        for group in worker.groups.borrow().iter() {
+        for group in worker.look().groups.iter() {
             group.queue.iter().for_each(|kept| add(&kept.message));
         }
     }
     let mut wills = 0;
     for worker in &node.workers {
-        let sessions = worker.sessions.borrow();
+        let sessions = &worker.look().sessions;
         wills +=
             sessions.iter().filter_map(|session| Some(session.will.as_ref()?.queued_bytes())).sum::<usize>();
     }
@@ -370,8 +373,8 @@ fn check_kept(node: &SimulatedNode, judge: &mut Judge) {
 /// What waits, and what there is, is counted as it is found by looking through everything.
 fn check_held(worker: &Worker, judge: &mut Judge) {
     let id = worker.id;
-    let mut found = (worker.groups.borrow().waiting(), 0, 0, 0);
-    for session in worker.sessions.borrow().iter() {
+    let mut found = (worker.look().groups.waiting(), 0, 0, 0);
+    for session in worker.look().sessions.iter() {
         found.0 += session.waiting();
         found.1 += u64::from(session.online.is_some());
         found.2 += session.subscriptions.len() as u64;

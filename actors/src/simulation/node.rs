@@ -10,6 +10,7 @@ use std::time::Duration;
 use auth_actor::{AuthSettings, Policy, Provider, ProviderKind};
 use micro_mq_core::homes::{Homes, drawn_key};
 use micro_mq_core::settings::Settings;
+use micro_mq_core::topics::InjectPanic;
 use tokio::io::DuplexStream;
 use tokio::sync::watch;
 use tokio::task::yield_now;
@@ -26,7 +27,7 @@ use crate::metrics::LedgerTotals;
 use crate::node::{shared, start_auth, start_control, start_metrics, start_worker};
 use crate::sessions::{MemoryBackend, start_store_here};
 use crate::supervision::Place;
-use crate::topics::InjectPanic;
+use crate::topics::PanicNow;
 use crate::worker::{Keeper, NodeShared, Worker};
 
 /// What a network connection holds that one end has written and the other has not read, per direction, in bytes.
@@ -202,7 +203,7 @@ impl SimulatedNode {
     /// When there is no such worker.
     pub async fn break_trie(&self, worker: usize) {
         self.broken_tries.borrow_mut()[worker] += 1;
-        self.shared.peers[worker].trie.do_send(InjectPanic::InTurn);
+        self.shared.peers[worker].trie.do_send(PanicNow(InjectPanic::InTurn));
         self.settle().await;
     }
 
@@ -239,7 +240,7 @@ impl SimulatedNode {
 
     /// Whether a client has a session, be it online or not.
     pub fn has_session(&self, client_identifier: &str) -> bool {
-        self.workers.iter().any(|worker| worker.sessions.borrow().find(client_identifier).is_some())
+        self.workers.iter().any(|worker| worker.look().sessions.find(client_identifier).is_some())
     }
 
     /// Waits until all network connections that are about to end have ended, and compares everything that the node
@@ -266,10 +267,9 @@ impl SimulatedNode {
     /// What remains.
     pub async fn clear(&self) -> Result<(), Broken> {
         self.check().await?;
-        let now = clock::now();
         for worker in &self.workers {
-            let keys = worker.sessions.borrow().keys();
-            keys.into_iter().for_each(|key| worker.end_session(key, now));
+            let keys = worker.look().sessions.keys();
+            keys.into_iter().for_each(|key| worker.state().end_session(key));
         }
         // Wills that were delayed are published now, and may be retained.
         self.settle().await;

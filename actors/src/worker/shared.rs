@@ -1,23 +1,17 @@
 //! What all workers of a node share, and how each reaches the others.
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::time::Instant;
 
 use auth_actor::{Asker, Asking, Auth, Given, LivePolicy, NoAnswer, Question, Withdrawals};
-use micro_mq_core::admission::SessionPlaces;
 use micro_mq_core::counters::Counters;
-use micro_mq_core::homes::Homes;
 use micro_mq_core::kept::NodeKept;
 use micro_mq_core::ledger::Ledger;
-use micro_mq_core::matching::Directory;
-use micro_mq_core::moment::PublishOrder;
-use micro_mq_core::pressure::{Inbound, IncompletePackets, Waitlist};
-use micro_mq_core::retained::RetainedMessages;
-use micro_mq_core::retained::RetainedUnderway;
-use micro_mq_core::settings::Settings;
+use micro_mq_core::pressure::IncompletePackets;
+use micro_mq_core::worker::NodeState;
 
-use super::keepers::Keeper;
 use crate::connection::Journal;
 use crate::metrics::{ActorKind, ActorStats, WebSocketRefusals, WorkerStats};
 use crate::retained::Retained;
@@ -33,10 +27,6 @@ pub struct Peer {
     pub trie: Place<TopicTrie>,
     /// Its sessions actor.
     pub sessions: Place<Sessions>,
-    /// Messages on their way to it.
-    pub inbound: Arc<Inbound>,
-    /// Retained ones among them.
-    pub retained_underway: Arc<RetainedUnderway>,
     /// Its page of the ledger.
     pub ledger: Arc<Ledger>,
     /// Its counters.
@@ -49,12 +39,10 @@ pub struct Peer {
 
 impl Peer {
     /// A worker whose actors are still to be started.
-    pub fn new(settings: &Settings, kept: &Arc<NodeKept>, subscription_bytes: &Arc<AtomicUsize>) -> Self {
+    pub fn new(kept: &Arc<NodeKept>, subscription_bytes: &Arc<AtomicUsize>) -> Self {
         Self {
             trie: Place::default(),
             sessions: Place::default(),
-            inbound: Arc::new(Inbound::new(&settings.node)),
-            retained_underway: Arc::default(),
             ledger: Arc::new(Ledger::of(kept)),
             counters: Arc::new(Counters::beside(subscription_bytes)),
             websocket_refusals: WebSocketRefusals::default(),
@@ -75,14 +63,10 @@ pub struct Throttles {
 /// See the module.
 #[derive(Debug)]
 pub struct NodeShared {
-    /// What the node was told.
-    pub settings: Arc<Settings>,
+    /// What those share that decide.
+    pub state: Arc<NodeState>,
     /// Decoding limits, from the settings.
     pub decode_limits: mqtt_codec::Limits,
-    /// Which worker is the home of what.
-    pub homes: Homes,
-    /// Which workers have a match.
-    pub directory: Directory,
     /// The workers.
     pub peers: Box<[Peer]>,
     /// Gives out retained messages.
@@ -101,22 +85,10 @@ pub struct NodeShared {
     pub withdrawals: Withdrawals,
     /// The figures of the actors of the control thread.
     pub control_stats: WorkerStats,
-    /// The order of all publishes.
-    pub order: PublishOrder,
-    /// The retained messages.
-    pub retained_messages: RetainedMessages,
-    /// Who keeps what clients are promised; nobody as long as nothing outlives the process.
-    pub keepers: Box<[Arc<dyn Keeper>]>,
-    /// Publishers that wait for room at a limit.
-    pub waitlist: Arc<Waitlist>,
-    /// What the messages that wait take.
-    pub kept: Arc<NodeKept>,
     /// Network connections open.
     pub connections: AtomicUsize,
     /// Bytes of packets that are received in part.
     pub incomplete_packets: Arc<IncompletePackets>,
-    /// Places for sessions, on all workers, and for their names.
-    pub session_places: Arc<SessionPlaces>,
     /// Numbers the client identifiers that the node assigns.
     pub assigned: AtomicU64,
     /// Makes identifiers out of those numbers that nobody can guess.
@@ -125,8 +97,15 @@ pub struct NodeShared {
     pub throttles: Throttles,
     /// What the log says of clients.
     pub journal: Journal,
-    /// When the node started.
-    pub started: std::time::Instant,
+}
+
+impl Deref for NodeShared {
+    type Target = NodeState;
+
+    #[inline]
+    fn deref(&self) -> &NodeState {
+        &self.state
+    }
 }
 
 impl NodeShared {

@@ -71,7 +71,7 @@ fn publish(client: &mut SimulatedClient, name: &str, identifier: u16) {
 /// A worker has no room until what this returns is dropped.
 fn fill(node: &SimulatedNode, worker: usize) -> Room {
     let messages = Settings::default().node.messages_between_workers_max;
-    node.shared().peers[worker].inbound.enter(Weight { messages, bytes: 0 })
+    node.shared().ways[worker].inbound.enter(Weight { messages, bytes: 0 })
 }
 
 /// What came, acknowledgements and publishes.

@@ -3,7 +3,12 @@
 mod current;
 mod lanes;
 mod owner;
+mod work;
 
 pub use current::{Current, Position, Stage};
 pub use lanes::{Epoch, Lanes, Ticket};
 pub use owner::Owner;
+pub use work::{
+    Added, Answer, AwaitsChange, Chosen, ForgetSession, GiveBack, HandedOver, Handoff, Join, MemberState,
+    Reclaim, Reply, Route, Subscribe, TellGroups, ToTrie, Unsubscribe, Work,
+};

@@ -3,34 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use micro_mq_core::changes::{Position, SessionChange};
 use micro_mq_core::homes::Homes;
 use micro_mq_core::subscriptions::Subscription;
 use tokio::sync::oneshot;
-
-/// A change of one durable session.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SessionChange {
-    /// Whose session.
-    pub client_identifier: Arc<str>,
-    /// What changed.
-    pub change: Change,
-}
-
-/// What changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
-    /// It exists, or its session expiry interval (seconds) is another.
-    Exists {
-        /// In seconds.
-        expiry_interval: u32,
-    },
-    /// It has this subscription, in place of an earlier one to the same filter.
-    Subscribed(Arc<str>, Subscription),
-    /// It has no subscription to this filter any more.
-    Unsubscribed(Arc<str>),
-    /// It ended.
-    Ended,
-}
 
 /// A session as it is kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -40,10 +16,6 @@ pub struct StoredSession {
     /// By topic filter.
     pub subscriptions: BTreeMap<Arc<str>, Subscription>,
 }
-
-/// How far a backend has come: each batch that it keeps has a later one.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Position(pub u64);
 
 /// Why something could not be kept, or read.
 #[derive(Debug, thiserror::Error)]

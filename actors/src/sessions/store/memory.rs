@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use super::backend::{
-    Answer, Change, Home, Piece, Position, SessionBackend, SessionChange, StoreError, StoredSession,
-};
+use micro_mq_core::changes::{Change, Position, SessionChange};
+
+use super::backend::{Answer, Home, Piece, SessionBackend, StoreError, StoredSession};
 
 /// Sessions that are looked at for one piece.
 const PIECE_SESSIONS: usize = 256;

@@ -8,9 +8,9 @@ mod backend;
 mod memory;
 mod thread;
 
-pub use backend::{
-    Answer, Change, Home, Piece, Position, SessionBackend, SessionChange, StoreError, StoredSession,
-};
+pub use micro_mq_core::changes::{Change, Position, SessionChange};
+
+pub use backend::{Answer, Home, Piece, SessionBackend, StoreError, StoredSession};
 pub use memory::MemoryBackend;
 pub use thread::SessionStore;
 pub(crate) use thread::start_store;

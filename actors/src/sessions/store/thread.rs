@@ -9,7 +9,9 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 
-use super::backend::{Answer, Home, Piece, Position, SessionBackend, SessionChange, StoreError};
+use micro_mq_core::changes::{Position, SessionChange};
+
+use super::backend::{Answer, Home, Piece, SessionBackend, StoreError};
 use crate::metrics::ActorKind;
 use crate::worker::NodeShared;
 

@@ -138,7 +138,7 @@ fn publishes_that_wait_for_room_when_their_client_goes() {
 /// Takes all room for messages on their way to any worker.
 fn no_room(node: &TestNode) -> Vec<Room> {
     let all = Weight { messages: 1 << 30, bytes: 0 };
-    node.shared().peers.iter().map(|peer| peer.inbound.enter(all)).collect()
+    node.shared().ways.iter().map(|way| way.inbound.enter(all)).collect()
 }
 
 /// The same for a SUBSCRIBE.

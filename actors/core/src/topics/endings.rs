@@ -1,13 +1,14 @@
 //! What ended sessions leave to the topic trie, and other work for one session that is done a piece at a time.
 
-use std::rc::Rc;
 use std::sync::Arc;
 
-use micro_mq_core::ids::{SessionKey, shared_part};
-use micro_mq_core::matching::Subscriber;
+use crate::ids::{SessionKey, shared_part};
+use crate::matching::Subscriber;
 
-use super::actor::TopicTrie;
-use super::messages::{ForgetSession, TellGroups};
+use super::Topics;
+use super::leaving::leave_group;
+use crate::routing::{ForgetSession, TellGroups};
+use crate::worker::WorkerState;
 
 /// Bytes of a topic filter that cost about as much to look up, insert or remove as a delivery to make.
 const BYTES_PER_DELIVERY: usize = 256;
@@ -29,15 +30,20 @@ pub(super) fn is_spent(budget: &mut usize, cost: usize) -> bool {
     *budget == 0
 }
 
-impl TopicTrie {
+impl Topics {
     /// Removes a subscription, or takes a session out of a shared group whose home is here. Returns what that cost, and
     /// the subscription, if it was there.
-    pub(super) fn remove(&mut self, filter: &Arc<str>, session: SessionKey) -> (usize, Option<Subscriber>) {
+    pub(super) fn remove(
+        &mut self,
+        worker: &mut WorkerState,
+        filter: &Arc<str>,
+        session: SessionKey,
+    ) -> (usize, Option<Subscriber>) {
         let mut cost = cost_of(filter);
         let (mut removed, mut gone) = (None, None);
         if shared_part(filter).is_some() {
-            debug_assert_eq!(self.worker.node.homes.of_group(filter), self.worker.id);
-            if let Some(group) = self.router.leave_group(filter, session, &mut cost)
+            debug_assert_eq!(worker.node.homes.of_group(filter), worker.id);
+            if let Some(group) = leave_group(worker, filter, session, &mut cost)
                 && self.trie.remove_group(&group.filter, group.key)
             {
                 gone = Some(group.filter);
@@ -51,32 +57,39 @@ impl TopicTrie {
             }
         }
         if let Some(filter) = gone {
-            self.worker.node.directory.remove(&filter, self.worker.id);
+            worker.node.directory.remove(&filter, worker.id);
         }
         (cost, removed)
     }
 
     /// Deals with what an ended session left, within `budget`. Returns whether something is left.
-    pub(super) fn forget(&mut self, forget: ForgetSession, budget: &mut usize) -> Option<ForgetSession> {
-        let worker = Rc::clone(&self.worker);
-        let mut all = worker.remains.borrow_mut();
-        let session = all.get_mut(&forget.session)?;
-        worker.deal_with_remains(session, budget);
+    pub(super) fn forget(
+        &mut self,
+        worker: &mut WorkerState,
+        forget: ForgetSession,
+        budget: &mut usize,
+    ) -> Option<ForgetSession> {
+        worker.deal_with_remains(forget.session, budget);
         while *budget > 0 {
-            let Some(filter) = session.subscriptions.take_any() else {
-                all.remove(&forget.session);
+            let filter = worker.remains.get_mut(&forget.session)?.subscriptions.take_any();
+            let Some(filter) = filter else {
+                worker.remains.remove(&forget.session);
                 return None;
             };
             worker.counters.held.unsubscribed(&filter);
-            let (cost, _) = self.remove(&filter, forget.session);
+            let (cost, _) = self.remove(worker, &filter, forget.session);
             *budget = budget.saturating_sub(cost);
         }
         Some(forget)
     }
 
     /// Tells homes of groups whether a member is online, within `budget`. Returns whether others are to be told.
-    pub(super) fn tell_groups(&mut self, tell: TellGroups, budget: &mut usize) -> Option<TellGroups> {
-        let more = self.worker.tell_some_groups(tell.session, *budget);
+    pub(super) fn tell_groups(
+        worker: &mut WorkerState,
+        tell: TellGroups,
+        budget: &mut usize,
+    ) -> Option<TellGroups> {
+        let more = worker.tell_some_groups(tell.session, *budget);
         *budget = 0;
         more.map(|_| tell)
     }

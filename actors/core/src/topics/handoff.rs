@@ -5,19 +5,19 @@
 //! there, would cost more than all the rest of handing it over.
 
 use std::collections::VecDeque;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use micro_mq_core::groups::GivenBack;
-use micro_mq_core::ids::{GroupKey, SessionKey};
-use micro_mq_core::message::{Batch, Publication, StoredMessage};
-use micro_mq_core::pressure::Weight;
-use micro_mq_core::routing::Owner;
-use micro_mq_core::session::{Desk, Offered, Wanted, queued};
+use crate::groups::GivenBack;
+use crate::ids::{GroupKey, SessionKey};
+use crate::message::{Batch, Publication, StoredMessage};
+use crate::pressure::Weight;
+use crate::routing::Owner;
+use crate::session::{Desk, Offered, Wanted, queued};
 
-use super::messages::{Chosen, HandedOver, Handoff, Handoffs};
-use super::route::Router;
+use super::router::Router;
+use crate::routing::{Chosen, HandedOver, Handoff, ToTrie};
+use crate::worker::{Errand, WorkerState};
 
 /// A message that goes through a group.
 #[derive(Debug)]
@@ -78,32 +78,32 @@ impl Handoff {
 
 impl Router {
     /// Sends what members of other workers were chosen for: one message to each worker.
-    pub(super) fn hand_over(&mut self) {
-        for (peer, parts) in self.worker.node.peers.iter().zip(&mut self.handoffs) {
+    pub(super) fn hand_over(&mut self, worker: &mut WorkerState) {
+        for ((id, way), parts) in worker.node.ways.iter().enumerate().zip(&mut self.handoffs) {
             if !parts.is_empty() {
-                parts.iter_mut().for_each(|part| part.room = Some(peer.inbound.enter(part.weight)));
-                peer.trie.do_send(Handoffs { parts: std::mem::take(parts) });
+                parts.iter_mut().for_each(|part| part.room = Some(way.inbound.enter(part.weight)));
+                let parts = ToTrie::Handoffs(std::mem::take(parts));
+                worker.errands.push(Errand::ToTrie(id as u16, parts));
             }
         }
     }
+}
 
+impl Handoff {
     /// Members of this worker were chosen at their group's home. Who went offline meanwhile gives back. Returns what is
     /// left of it when `budget` is spent.
-    pub(super) fn take_handoff(
-        &mut self,
+    pub(super) fn take_piece(
+        worker: &mut WorkerState,
         mut handoff: Handoff,
         budget: &mut usize,
         now: Instant,
-    ) -> Option<Handoff> {
-        let worker = Rc::clone(&self.worker);
+    ) -> Option<Self> {
         let end = handoff.chosen.len().min(handoff.next + (*budget).max(1));
         let piece = handoff.next..end;
         *budget = budget.saturating_sub(piece.len());
         let mut returned = VecDeque::new();
         {
-            let mut sessions = worker.sessions.borrow_mut();
-            let (mut pool, mut frames) = (worker.pool.borrow_mut(), worker.frames.borrow_mut());
-            let mut wakes = worker.wakes.borrow_mut();
+            let WorkerState { node, ledger, sessions, pool, frames, wakes, .. } = &mut *worker;
             for chosen in &handoff.chosen[piece] {
                 let publication = handoff.publication(chosen);
                 let mut stored = match &chosen.message {
@@ -118,9 +118,7 @@ impl Router {
                 };
                 // Those of another message.
                 frames.forget();
-                let settings = &worker.node.settings;
-                let mut desk =
-                    Desk { settings, ledger: &worker.ledger, pool: &mut pool, frames: &mut frames, now };
+                let mut desk = Desk { settings: &node.settings, ledger, pool, frames, now };
                 match session.offer(&publication, &chosen.wanted, &mut stored, &mut desk) {
                     Offered::Sent => wakes.touch(session.online.as_mut(), chosen.session),
                     Offered::Queued | Offered::Dropped(_) => session.publish_load(),

@@ -1,19 +1,18 @@
 //! Routing batches to the sessions of one worker, a bounded piece at a time: look up, deliver, answer the publisher.
 
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::ids::{GroupKey, SessionKey};
+use crate::matching::{LookAhead, Matches, Trie};
+use crate::message::Batch;
+use crate::routing::{Current, Position, Stage};
+use crate::session::FrameCache;
 use hashbrown::{HashMap, HashSet};
-use micro_mq_core::ids::{GroupKey, SessionKey};
-use micro_mq_core::matching::{LookAhead, Matches, Trie};
-use micro_mq_core::message::Batch;
-use micro_mq_core::routing::{Current, Position, Stage};
-use micro_mq_core::session::FrameCache;
 use mqtt_codec::ReasonCode;
 
-use super::messages::{Answer, Handoff, Route};
-use crate::worker::Worker;
+use crate::routing::{Answer, Handoff, Route};
+use crate::worker::WorkerState;
 
 /// Places of the tree of wildcards that cost about as much to look at as a delivery to make.
 const PLACES_PER_DELIVERY: usize = 8;
@@ -31,8 +30,8 @@ pub(super) enum Progress {
 }
 
 /// See the module.
+#[derive(Debug)]
 pub(super) struct Router {
-    pub(super) worker: Rc<Worker>,
     /// That of the batch that is being routed at this moment.
     position: Option<Position>,
     /// Those of the run that is being delivered, item by item.
@@ -52,11 +51,11 @@ pub(super) struct Router {
 }
 
 impl Router {
-    pub(super) fn new(worker: Rc<Worker>) -> Self {
-        let handoffs = worker.node.peers.iter().map(|_| Vec::new()).collect();
-        let held_up = worker.node.peers.iter().map(|_| HashSet::new()).collect();
+    /// Of a node with so many workers.
+    pub(super) fn new(workers: usize) -> Self {
+        let handoffs = (0..workers).map(|_| Vec::new()).collect();
+        let held_up = (0..workers).map(|_| HashSet::new()).collect();
         Self {
-            worker,
             position: None,
             frames: Vec::new(),
             look_ahead: LookAhead::default(),
@@ -87,14 +86,14 @@ impl Router {
     /// What goes on when a turn of `broken` panicked: what was on its way to other actors, and the batch that was being
     /// routed, behind the run that was being routed. Whoever published that run and waits for its acknowledgements
     /// gets none: its network connection is closed, so that it sends again.
-    pub(super) fn after_panic(broken: &mut Self) -> (Self, Option<Current>) {
-        let mut router = Self::new(Rc::clone(&broken.worker));
+    pub(super) fn after_panic(broken: &mut Self, worker: &mut WorkerState) -> (Self, Option<Current>) {
+        let mut router = Self::new(worker.node.workers());
         std::mem::swap(&mut router.handoffs, &mut broken.handoffs);
         std::mem::swap(&mut router.reclaims, &mut broken.reclaims);
-        router.look_at_groups_again();
+        router.look_at_groups_again(&mut worker.groups);
         let current = broken.position.take().map(|mut position| {
             for item in position.item..position.item + position.run {
-                position.withheld |= position.home && router.is_told_of_failure(&position.batch, item);
+                position.withheld |= position.home && is_told_of_failure(worker, &position.batch, item);
             }
             position.item += position.run;
             Current::at(position)
@@ -102,24 +101,10 @@ impl Router {
         (router, current)
     }
 
-    fn is_told_of_failure(&self, batch: &Batch, item: usize) -> bool {
-        let Some(ack) = batch.items().get(item).and_then(|item| item.ack) else { return false };
-        let (Some(publisher), None) = (batch.publisher, ack.settled) else { return false };
-        let mut sessions = self.worker.sessions.borrow_mut();
-        let Some(session) = sessions.get_mut(publisher) else { return false };
-        if ack.exactly_once {
-            // What is sent again is to be routed.
-            session.incoming.remove(ack.packet_identifier);
-        }
-        if let Some(online) = session.online.as_mut().filter(|_| session.epoch == batch.epoch) {
-            online.end(ReasonCode::ImplementationSpecificError);
-        }
-        true
-    }
-
     /// Routes on, at most `budget` deliveries.
     pub(super) fn go_on(
         &mut self,
+        worker: &mut WorkerState,
         current: &mut Current,
         trie: &Trie,
         budget: &mut usize,
@@ -133,25 +118,26 @@ impl Router {
             withheld: current.withheld,
             room: current.room.take(),
         });
-        let progress = self.go_on_with_runs(current, trie, budget, now);
+        let progress = self.go_on_with_runs(worker, current, trie, budget, now);
         if let Some(position) = &mut self.position {
             current.room = position.room.take();
         }
         if progress == Progress::Done {
             self.rest();
-            self.finish(current);
+            self.finish(worker, current);
         }
         progress
     }
 
     fn go_on_with_runs(
         &mut self,
+        worker: &mut WorkerState,
         current: &mut Current,
         trie: &Trie,
         budget: &mut usize,
         now: Instant,
     ) -> Progress {
-        let own = 1u64 << self.worker.id;
+        let own = worker.bit();
         self.look_ahead.forget();
         while current.item < current.batch.items().len() {
             if *budget == 0 {
@@ -167,7 +153,8 @@ impl Router {
             }
             let mut has_match = false;
             if is_for_this {
-                if !self.look_up(current, trie, budget) || !self.deliver(current, budget, now) {
+                if !self.look_up(worker, current, trie, budget) || !self.deliver(worker, current, budget, now)
+                {
                     return Progress::MoreToDo;
                 }
                 has_match = !current.matches.is_empty();
@@ -185,7 +172,13 @@ impl Router {
     }
 
     /// Looks up what matches a run. Returns whether all of it is found.
-    fn look_up(&mut self, current: &mut Current, trie: &Trie, budget: &mut usize) -> bool {
+    fn look_up(
+        &mut self,
+        worker: &WorkerState,
+        current: &mut Current,
+        trie: &Trie,
+        budget: &mut usize,
+    ) -> bool {
         if current.stage == Stage::Deliver {
             return true;
         }
@@ -195,7 +188,7 @@ impl Router {
         let mut is_through = false;
         if current.stage == Stage::Begin {
             let room = *budget / DELIVERIES_PER_NAME;
-            let own = 1u64 << self.worker.id;
+            let own = worker.bit();
             match self.look_ahead.take((batch, item, own), trie, room, matches) {
                 Some(looked_at) => {
                     is_through = true;
@@ -219,7 +212,7 @@ impl Router {
         // Those of one session side by side: their copies of a message are merged, or sent one behind the other.
         subscribers.sort_by_key(|subscriber| subscriber.session);
         let has_several = subscribers.windows(2).any(|pair| pair[0].session == pair[1].session);
-        if has_several && !self.worker.node.settings.mqtt.merge_overlapping_subscriptions {
+        if has_several && !worker.node.settings.mqtt.merge_overlapping_subscriptions {
             // All copies of a message before any of the next one [MQTT-4.6.0-6].
             current.run = 1;
             if let Some(position) = &mut self.position {
@@ -229,7 +222,7 @@ impl Router {
         current.stored.clear();
         current.stored.resize(current.run, None);
         let stamp = current.batch.publication(current.item).stamp;
-        if stamp <= self.worker.newest_subscription.get().stamp() {
+        if stamp <= worker.newest_subscription.stamp() {
             // What is older than a subscription comes through it as a retained message, if at all.
             current.run = 1;
             if let Some(position) = &mut self.position {
@@ -249,9 +242,8 @@ impl Router {
     }
 
     /// Everything is routed: count what matched nobody, answer the publisher, make room for others.
-    fn finish(&mut self, current: &mut Current) {
-        let worker = &self.worker;
-        let own = 1u64 << worker.id;
+    fn finish(&mut self, worker: &mut WorkerState, current: &mut Current) {
+        let own = worker.bit();
         if current.home {
             let others = !own;
             for (item, matched) in current.batch.items().iter().zip(&current.matched) {
@@ -288,13 +280,28 @@ impl Router {
     }
 
     /// Answers publishes that nobody of this worker is concerned with.
-    pub(super) fn answer(&self, answer: Answer) {
+    pub(super) fn answer(worker: &mut WorkerState, answer: Answer) {
         let Answer { publisher, epoch, acks, open, .. } = answer;
         let (completion, items) = open.unzip();
         let items = items.unwrap_or_default();
         // Where nothing is open nobody asks for the item.
         let item = |index: usize| items.get(index).map_or(index, |item| *item as usize);
         let acks = acks.into_iter().enumerate().map(|(at, (ack, has_match))| (item(at), ack, has_match));
-        self.worker.answer(publisher, epoch, acks, completion.as_ref());
+        worker.answer(publisher, epoch, acks, completion.as_ref());
     }
+}
+
+/// Whether a panic lost a publish whose publisher has to be told: its network connection is closed, so that it sends again.
+fn is_told_of_failure(worker: &mut WorkerState, batch: &Batch, item: usize) -> bool {
+    let Some(ack) = batch.items().get(item).and_then(|item| item.ack) else { return false };
+    let (Some(publisher), None) = (batch.publisher, ack.settled) else { return false };
+    let Some(session) = worker.sessions.get_mut(publisher) else { return false };
+    if ack.exactly_once {
+        // What is sent again is to be routed.
+        session.incoming.remove(ack.packet_identifier);
+    }
+    if let Some(online) = session.online.as_mut().filter(|_| session.epoch == batch.epoch) {
+        online.end(ReasonCode::ImplementationSpecificError);
+    }
+    true
 }

@@ -3,36 +3,40 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use micro_mq_core::groups::Member;
-use micro_mq_core::ids::shared_part;
-use micro_mq_core::matching::Subscriber;
-use micro_mq_core::moment::Moment;
-use micro_mq_core::subscriptions::Subscription;
+use crate::groups::Member;
+use crate::ids::shared_part;
+use crate::matching::Subscriber;
+use crate::moment::Moment;
+use crate::subscriptions::Subscription;
 
-use super::actor::{TopicTrie, Work};
+use super::Topics;
 use super::endings::{cost_of, is_spent};
-use super::messages::{Added, Join, MemberState, Reply, Subscribe, Unsubscribe};
-use crate::connection::ChangeInForce;
+use crate::routing::{Added, Join, MemberState, Reply, Subscribe, Unsubscribe, Work};
+use crate::worker::{Errand, WorkerState};
 
-impl TopicTrie {
-    pub(super) fn subscribe(&mut self, mut subscribe: Subscribe, budget: &mut usize) -> Option<Subscribe> {
+impl Topics {
+    pub(super) fn subscribe(
+        &mut self,
+        worker: &mut WorkerState,
+        mut subscribe: Subscribe,
+        budget: &mut usize,
+    ) -> Option<Subscribe> {
         let session = subscribe.session;
-        if self.worker.sessions.borrow().contains(session) {
+        if worker.sessions.contains(session) {
             while let Some(Added { filter, subscription, replay }) = subscribe.filters.pop_front() {
-                let node = &self.worker.node;
+                let node = &worker.node;
                 let Subscription { options, identifier } = subscription;
                 let subscriber = Subscriber { session, identifier, options, since: Moment::default() };
                 let (since, renews) = self.trie.insert_since(&filter, subscriber, |is_new| {
                     if is_new {
-                        node.directory.add(&filter, self.worker.id);
+                        node.directory.add(&filter, worker.id);
                     }
                     // What is published behind this moment finds the filter.
                     node.order.now()
                 });
-                self.worker.newest_subscription.set(since);
-                if replay && !node.retained_messages.is_empty() {
-                    let number =
-                        self.worker.replay(session, Arc::clone(&filter), subscription, (since, renews));
+                worker.newest_subscription = since;
+                if replay && !worker.node.retained_messages.is_empty() {
+                    let number = worker.replay(session, Arc::clone(&filter), subscription, (since, renews));
                     subscribe.note_replay(number);
                 }
                 if is_spent(budget, cost_of(&filter)) && !subscribe.filters.is_empty() {
@@ -41,13 +45,18 @@ impl TopicTrie {
             }
         }
         if let Some(reply) = &subscribe.reply {
-            self.worker.note_unanswered(session, reply.epoch, &subscribe.replays);
+            worker.note_unanswered(session, reply.epoch, &subscribe.replays);
         }
-        in_force(subscribe.reply, subscribe.replays);
+        in_force(worker, subscribe.reply, subscribe.replays);
         None
     }
 
-    pub(super) fn join(&mut self, mut join: Join, budget: &mut usize) -> Option<Join> {
+    pub(super) fn join(
+        &mut self,
+        worker: &mut WorkerState,
+        mut join: Join,
+        budget: &mut usize,
+    ) -> Option<Join> {
         while let Some((full_filter, Subscription { options, identifier })) = join.filters.pop_front() {
             let Some(filter) = shared_part(&full_filter) else { continue };
             let member = Member {
@@ -58,33 +67,28 @@ impl TopicTrie {
                 durable: join.durable,
                 load: join.load.clone(),
             };
-            let (key, filter) = {
-                let mut groups = self.worker.groups.borrow_mut();
-                let group = groups.join(self.worker.id, &full_filter, filter, member);
-                (group.key, group.filter.clone())
-            };
-            if self.trie.insert_group(&filter, key) {
-                self.worker.node.directory.add(&filter, self.worker.id);
+            let group = worker.groups.join(worker.id, &full_filter, filter, member);
+            let key = group.key;
+            if self.trie.insert_group(&group.filter, key) {
+                worker.node.directory.add(&group.filter, worker.id);
             }
-            match join.online {
-                true => self.router.member_online(key),
-                false => self.router.member_offline(key),
-            }
+            self.router.member_changed(group, join.online);
             if is_spent(budget, cost_of(&full_filter)) && !join.filters.is_empty() {
                 return Some(join);
             }
         }
-        in_force(join.reply, 0..0);
+        in_force(worker, join.reply, 0..0);
         None
     }
 
     pub(super) fn unsubscribe(
         &mut self,
+        worker: &mut WorkerState,
         mut unsubscribe: Unsubscribe,
         budget: &mut usize,
     ) -> Option<Unsubscribe> {
         while let Some(filter) = unsubscribe.filters.pop_front() {
-            let (mut cost, removed) = self.remove(&filter, unsubscribe.session);
+            let (mut cost, removed) = self.remove(worker, &filter, unsubscribe.session);
             if let Some(removed) = removed.filter(|_| unsubscribe.reply.is_some()) {
                 cost += self.withdraw(&filter, &removed);
             }
@@ -92,7 +96,7 @@ impl TopicTrie {
                 return Some(unsubscribe);
             }
         }
-        in_force(unsubscribe.reply, 0..0);
+        in_force(worker, unsubscribe.reply, 0..0);
         None
     }
 
@@ -108,16 +112,16 @@ impl TopicTrie {
             .sum()
     }
 
-    pub(super) fn member_state(&mut self, mut state: MemberState, budget: &mut usize) -> Option<MemberState> {
+    pub(super) fn member_state(
+        &mut self,
+        worker: &mut WorkerState,
+        mut state: MemberState,
+        budget: &mut usize,
+    ) -> Option<MemberState> {
         while let Some(filter) = state.filters.pop_front() {
-            let key = {
-                let mut groups = self.worker.groups.borrow_mut();
-                groups.set_state(&filter, state.session, state.online, state.durable).map(|group| group.key)
-            };
-            match key {
-                Some(key) if state.online => self.router.member_online(key),
-                Some(key) => self.router.member_offline(key),
-                None => {}
+            let group = worker.groups.set_state(&filter, state.session, state.online, state.durable);
+            if let Some(group) = group {
+                self.router.member_changed(group, state.online);
             }
             if is_spent(budget, 1) && !state.filters.is_empty() {
                 return Some(state);
@@ -127,8 +131,8 @@ impl TopicTrie {
     }
 }
 
-fn in_force(reply: Option<Reply>, replays: Range<u64>) {
-    if let Some(Reply { connection, token, .. }) = reply {
-        connection.do_send(ChangeInForce { token, replays });
+fn in_force(worker: &mut WorkerState, reply: Option<Reply>, replays: Range<u64>) {
+    if let Some(reply) = reply {
+        worker.errands.push(Errand::InForce(reply, replays));
     }
 }

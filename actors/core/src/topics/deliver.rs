@@ -7,12 +7,13 @@
 use std::time::Instant;
 
 use super::handoff::Passing;
-use super::route::Router;
-use micro_mq_core::matching::Subscriber;
-use micro_mq_core::message::Publication;
-use micro_mq_core::queue::Identifiers;
-use micro_mq_core::routing::Current;
-use micro_mq_core::session::{Desk, FrameCache, Offered, Wanted};
+use super::router::Router;
+use crate::matching::Subscriber;
+use crate::message::Publication;
+use crate::queue::Identifiers;
+use crate::routing::Current;
+use crate::session::{Desk, FrameCache, Offered, Wanted};
+use crate::worker::WorkerState;
 
 /// How a session wants a message by a subscription and those that are merged into it [MQTT-3.3.1-12, MQTT-3.3.1-13].
 fn wanted(subscriber: &Subscriber, merged: &[Subscriber], is_retained: bool) -> Wanted {
@@ -34,16 +35,31 @@ pub(super) fn one(identifier: u32) -> Identifiers {
 
 impl Router {
     /// Delivers a run to subscribers and groups. Returns whether all of them had it.
-    pub(super) fn deliver(&mut self, current: &mut Current, budget: &mut usize, now: Instant) -> bool {
-        self.deliver_to_subscribers(current, budget, now) && self.deliver_to_groups(current, budget, now)
+    pub(super) fn deliver(
+        &mut self,
+        worker: &mut WorkerState,
+        current: &mut Current,
+        budget: &mut usize,
+        now: Instant,
+    ) -> bool {
+        self.deliver_to_subscribers(worker, current, budget, now)
+            && self.deliver_to_groups(worker, current, budget, now)
     }
 
     /// The budget is looked at between subscriptions: none has a part of a run.
-    fn deliver_to_subscribers(&mut self, current: &mut Current, budget: &mut usize, now: Instant) -> bool {
-        let Self { worker, frames, .. } = self;
+    fn deliver_to_subscribers(
+        &mut self,
+        worker: &mut WorkerState,
+        current: &mut Current,
+        budget: &mut usize,
+        now: Instant,
+    ) -> bool {
+        let Self { frames, .. } = self;
+        let WorkerState { node, sessions, pool, wakes, ledger, .. } = worker;
+        let settings = &*node.settings;
         let Current { batch, item, run, matches, next_subscriber, stored, .. } = current;
         let own = batch.publisher.is_none();
-        let merge = worker.node.settings.mqtt.merge_overlapping_subscriptions;
+        let merge = settings.mqtt.merge_overlapping_subscriptions;
         let (single, several): ([_; 1], Vec<_>);
         let publications: &[Publication<'_>] = if *run == 1 {
             single = [batch.publication(*item)];
@@ -57,8 +73,6 @@ impl Router {
         if frames.len() < *run {
             frames.resize_with(*run, FrameCache::default);
         }
-        let mut sessions = worker.sessions.borrow_mut();
-        let (mut pool, mut wakes) = (worker.pool.borrow_mut(), worker.wakes.borrow_mut());
         while let Some(first) = matches.subscribers.get(*next_subscriber) {
             if *budget == 0 {
                 return false;
@@ -72,14 +86,13 @@ impl Router {
             *next_subscriber += 1 + merged.len();
             *budget = budget.saturating_sub(*run);
             let Some(session) = sessions.get_mut(first.session) else { continue };
-            worker.ledger.match_n(*run as u64, own);
+            ledger.match_n(*run as u64, own);
             let all_but_retained = wanted(first, merged, false);
             let mut sent = 0;
             for ((publication, frames), stored) in
                 publications.iter().zip(&mut *frames).zip(stored.iter_mut())
             {
-                let settings = &worker.node.settings;
-                let mut desk = Desk { settings, ledger: &worker.ledger, pool: &mut pool, frames, now };
+                let mut desk = Desk { settings, ledger, pool, frames, now };
                 let offered = match publication.retain {
                     true => session.offer(publication, &wanted(first, merged, true), stored, &mut desk),
                     false => session.offer(publication, &all_but_retained, stored, &mut desk),
@@ -96,7 +109,13 @@ impl Router {
         true
     }
 
-    fn deliver_to_groups(&mut self, current: &mut Current, budget: &mut usize, now: Instant) -> bool {
+    fn deliver_to_groups(
+        &mut self,
+        worker: &mut WorkerState,
+        current: &mut Current,
+        budget: &mut usize,
+        now: Instant,
+    ) -> bool {
         let Current { batch, item, run, matches, next_of_run, next_group, stored, .. } = current;
         while *next_of_run < *run && !matches.groups.is_empty() {
             let publication = batch.publication(*item + *next_of_run);
@@ -105,13 +124,13 @@ impl Router {
                     return false;
                 }
                 *next_group += 1;
-                self.worker.ledger.match_n(1, publication.is_own());
+                worker.ledger.match_n(1, publication.is_own());
                 let passing = Passing {
                     publication: &publication,
                     item: Some((batch, *item + *next_of_run)),
                     stored: &mut stored[*next_of_run],
                 };
-                let cost = self.dispatch(group, passing, now);
+                let cost = self.dispatch(worker, group, passing, now);
                 *budget = budget.saturating_sub(cost);
             }
             *next_of_run += 1;

@@ -3,45 +3,48 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use micro_mq_core::ids::SessionKey;
-use micro_mq_core::session::NEVER_EXPIRES;
-use micro_mq_core::subscriptions::Subscription;
-use micro_mq_core::testing::{online, options, publication};
+use crate::ids::SessionKey;
+use crate::session::NEVER_EXPIRES;
+use crate::subscriptions::Subscription;
+use crate::testing::{online, options, publication};
 use mqtt_codec::ProtocolVersion;
 use mqtt_codec::QoS::AtLeastOnce;
 
 use super::workers::{Workers, will};
-use crate::sessions::Change;
+use crate::changes::Change;
 
 /// A session is parted from its network connection by whoever names the right one, once.
 #[test]
 fn parting() {
-    let workers = Workers::alone();
+    let mut workers = Workers::alone();
     let key = workers.connect("c", 60);
     workers.with(key, |session| session.replays.get_or_insert_default().asked = true);
-    assert!(workers.own().part(key, 6, true, workers.now).is_none(), "an earlier connection's");
+    let now = workers.now;
+    assert!(workers.own().part(key, 6, true, now).is_none(), "an earlier connection's");
     assert!(workers.with(key, |session| session.online.is_some() && session.absence.is_none()));
-    assert!(workers.own().part(key, 7, true, workers.now).is_some());
-    assert!(workers.own().part(key, 7, true, workers.now).is_none(), "it is parted already");
+    assert!(workers.own().part(key, 7, true, now).is_some());
+    assert!(workers.own().part(key, 7, true, now).is_none(), "it is parted already");
     let replays = workers.with(key, |session| session.replays.take().unwrap());
     assert!(!replays.asked, "nobody waits for an answer any more");
     let other = SessionKey { generation: 99, ..key };
-    assert!(workers.own().part(other, 7, true, workers.now).is_none(), "no such session");
-    workers.own().settle_parting(other, workers.now);
+    assert!(workers.own().part(other, 7, true, now).is_none(), "no such session");
+    workers.own().settle_parting(other, now);
 }
 
 /// What was on the wire is not any more, and nothing is left to be sent again before the next connection.
 #[test]
 fn parting_forgets_the_wire() {
-    let workers = Workers::alone();
+    let mut workers = Workers::alone();
     let key = workers.connect("c", 60);
-    workers.own().offer(
-        key,
-        &publication("t", "x", AtLeastOnce),
-        &micro_mq_core::testing::wanted(AtLeastOnce),
-        &mut None,
-        workers.now,
-    );
+    let now = workers.now;
+    workers.own().with_desk(key, now, |session, desk| {
+        session.offer(
+            &publication("t", "x", AtLeastOnce),
+            &crate::testing::wanted(AtLeastOnce),
+            &mut None,
+            desk,
+        )
+    });
     workers.with(key, |session| session.resume_sending());
     workers.lose(key, false);
     workers.with(key, |session| {
@@ -81,7 +84,7 @@ fn wills() {
 #[test]
 fn retained_wills_are_stamped() {
     for (retain, stamp) in [(false, 1), (true, 3)] {
-        let workers = Workers::alone();
+        let mut workers = Workers::alone();
         let key = workers.connect("c", 60);
         workers.with(key, |session| {
             session.will = will(0);
@@ -115,7 +118,7 @@ fn session_expiry() {
 /// A timer of an earlier time offline, or of a session that is online again, means nothing.
 #[test]
 fn timers_that_come_too_late() {
-    let workers = Workers::alone();
+    let mut workers = Workers::alone();
     let key = workers.connect("c", 10);
     workers.with(key, |session| session.will = will(5));
     workers.lose(key, true);
@@ -128,6 +131,7 @@ fn timers_that_come_too_late() {
     assert_eq!(workers.wills_published(), 0);
     workers.with(key, |session| session.online = None);
     workers.own().offline_due(key, 7, late);
+    workers.carry_out();
     assert!(!workers.exists(key));
     assert_eq!(workers.wills_published(), 1);
 }
@@ -135,31 +139,25 @@ fn timers_that_come_too_late() {
 /// What the session store is told, once each.
 #[test]
 fn what_is_stored() {
-    let workers = Workers::alone();
+    let mut workers = Workers::alone();
     let filter: Arc<str> = "a".into();
     let subscription = Subscription { options: options(AtLeastOnce), identifier: 0 };
     let key = workers.connect("durable", 60);
     assert_eq!(workers.changes(), [Change::Exists { expiry_interval: 60 }]);
-    workers.with(key, |session| {
-        let worker = workers.own();
-        worker.note_expiry(session);
-        worker.note_subscribed(session, &filter, Some(subscription));
-        worker.note_subscribed(session, &filter, None);
-        // DISCONNECT with another.
-        session.expiry_interval = 90;
-    });
+    let changed =
+        [Change::Subscribed(Arc::clone(&filter), subscription), Change::Unsubscribed(Arc::clone(&filter))];
+    workers.own().note_expiry(key);
+    workers.own().note_subscriptions(key, changed.clone().into_iter());
+    // DISCONNECT with another.
+    workers.with(key, |session| session.expiry_interval = 90);
     workers.lose(key, false);
-    let expected = [
-        Change::Subscribed(Arc::clone(&filter), subscription),
-        Change::Unsubscribed(Arc::clone(&filter)),
-        Change::Exists { expiry_interval: 90 },
-    ];
-    assert_eq!(workers.changes(), expected);
-    workers.own().end_session(key, workers.now);
+    let [subscribed, unsubscribed] = changed.clone();
+    assert_eq!(workers.changes(), [subscribed, unsubscribed, Change::Exists { expiry_interval: 90 }]);
+    workers.own().end_session(key);
     assert_eq!(workers.changes(), [Change::Ended]);
     // One that is not durable is none of the store's business.
     let key = workers.connect("clean", 0);
-    workers.with(key, |session| workers.own().note_subscribed(session, &filter, Some(subscription)));
+    workers.own().note_subscriptions(key, changed.into_iter());
     workers.lose(key, false);
     assert!(workers.changes().is_empty());
     // DISCONNECT may end a session that was durable.

@@ -4,11 +4,13 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::task::Waker;
 
-use micro_mq_core::completion::Conditions;
-use micro_mq_core::message::Batch;
-use micro_mq_core::protocol::Change;
-use micro_mq_core::session::Session;
 use mqtt_codec::PacketIdentifier;
+
+use super::state::NodeState;
+use crate::completion::Conditions;
+use crate::message::Batch;
+use crate::protocol::Change;
+use crate::session::Session;
 
 /// What the node is about to tell a client, beside that it has a publish.
 #[derive(Debug)]
@@ -49,4 +51,13 @@ pub(super) fn have_room_or_wake(keepers: &[Arc<dyn Keeper>], waker: &Waker) -> b
         }
     });
     full.count() == 0
+}
+
+impl NodeState {
+    /// Asks all who keep promises what has to be done before this one is given.
+    pub fn ask_keepers(&self, session: &Session, promise: &Promise<'_>) -> Conditions {
+        let conditions = Conditions::default();
+        self.keepers.iter().for_each(|keeper| keeper.promise(session, promise, &conditions));
+        conditions
+    }
 }

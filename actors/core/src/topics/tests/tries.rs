@@ -1,51 +1,51 @@
 //! What the tries are told of sessions that come, go and end, and what they do with what those leave.
 
-use std::rc::Rc;
 use std::sync::Arc;
 
-use micro_mq_core::ledger::DropReason;
-use micro_mq_core::message::StoredMessage;
-use micro_mq_core::queue::{Identifiers, Queued};
-use micro_mq_core::settings::{Settings, SharedStrategy};
-use micro_mq_core::subscriptions::Subscription;
-use micro_mq_core::testing::{online, options, publication};
+use crate::ledger::DropReason;
+use crate::message::StoredMessage;
+use crate::queue::{Identifiers, Queued};
+use crate::settings::{Settings, SharedStrategy};
+use crate::subscriptions::Subscription;
+use crate::testing::{online, options, publication};
 use mqtt_codec::ProtocolVersion;
 use mqtt_codec::QoS::AtLeastOnce;
 
 use super::workers::{Workers, will};
-use crate::worker::Worker;
+use crate::worker::WorkerState;
 
 /// The tries know a session's subscriptions as long as it exists, online or not, the home of a group its members.
-#[actix::test]
-async fn subscriptions_last_as_long_as_the_session() {
-    let workers = Workers::with_tries(Settings::default());
+#[test]
+fn subscriptions_last_as_long_as_the_session() {
+    let mut workers = Workers::with_tries(Settings::default());
     let (near, far) = (workers.group_at(0), workers.group_at(1));
     let key = workers.connect("c", 60);
     workers.subscribe(key, &["a", "b/+", &near, &far]);
-    workers.settle().await;
-    let directory = &workers.own().node.directory;
+    workers.settle();
+    let node = Arc::clone(&workers.own().node);
+    let directory = &node.directory;
     assert_eq!((directory.workers("a"), directory.workers("b/x"), directory.workers("t")), (1, 1, 3));
     assert_eq!((workers.members(&near), workers.members(&far)), ((1, 1, 1), (1, 1, 1)));
     workers.lose(key, false);
-    workers.settle().await;
+    workers.settle();
     assert_eq!(directory.workers("a"), 1);
     assert_eq!((workers.members(&near), workers.members(&far)), ((1, 0, 1), (1, 0, 1)));
     workers.with(key, |session| session.online = Some(online(ProtocolVersion::V5)));
     workers.own().tell_groups(key);
-    workers.settle().await;
+    workers.settle();
     assert_eq!((workers.members(&near), workers.members(&far)), ((1, 1, 1), (1, 1, 1)));
-    workers.own().end_session(key, workers.now);
-    workers.own().end_session(key, workers.now);
-    workers.settle().await;
+    workers.own().end_session(key);
+    workers.own().end_session(key);
+    workers.settle();
     assert_eq!((directory.workers("a"), directory.workers("b/x"), directory.workers("t")), (0, 0, 0));
     assert_eq!((workers.members(&near), workers.members(&far)), ((0, 0, 0), (0, 0, 0)));
     assert_eq!(workers.own().node.session_places.held(), 0);
 }
 
 /// A trie that was started anew is joined again for the groups whose home it is, by those who share one.
-#[actix::test]
-async fn groups_are_joined_again() {
-    let workers = Workers::with_tries(Settings::default());
+#[test]
+fn groups_are_joined_again() {
+    let mut workers = Workers::with_tries(Settings::default());
     let (near, far) = (workers.group_at(0), workers.group_at(1));
     let online_one = workers.connect("online", 0);
     let offline_one = workers.connect("offline", 60);
@@ -65,25 +65,25 @@ async fn groups_are_joined_again() {
     }
     workers.with(offline_one, |session| session.online = None);
     workers.own().join_again(1);
-    workers.settle().await;
+    workers.settle();
     assert_eq!((workers.members(&near), workers.members(&far)), ((0, 0, 0), (2, 1, 1)));
     workers.own().join_again(0);
     workers.own().join_again(1);
-    workers.settle().await;
+    workers.settle();
     assert_eq!((workers.members(&near), workers.members(&far)), ((1, 1, 0), (2, 1, 1)));
 }
 
 /// What waits for a session that ends is dropped; what came through a group goes back there, to whoever comes.
-#[actix::test]
-async fn messages_of_a_session_that_ends() {
-    let workers = Workers::with_tries(Settings::default());
+#[test]
+fn messages_of_a_session_that_ends() {
+    let mut workers = Workers::with_tries(Settings::default());
     let far = workers.group_at(1);
     let (leaving, staying) = (workers.connect("leaving", 60), workers.connect("staying", 60));
     for key in [leaving, staying] {
         workers.subscribe(key, &[&far]);
     }
-    workers.settle().await;
-    let group = workers.workers[1].groups.borrow_mut().find_mut(&far).unwrap().key;
+    workers.settle();
+    let group = workers.states[1].groups.find_mut(&far).unwrap().key;
     let message = publication("t", "x", AtLeastOnce);
     let queued = |group| Queued {
         message: Arc::new(StoredMessage::new(&message)),
@@ -100,16 +100,16 @@ async fn messages_of_a_session_that_ends() {
         outgoing.queue.push(0, queued(Some(group)), &ledger.kept);
         outgoing.queue.push(0, queued(None), &ledger.kept);
     });
-    workers.own().end_session(leaving, workers.now);
-    workers.settle().await;
+    workers.own().end_session(leaving);
+    workers.settle();
     assert_eq!(workers.own().ledger.dropped(DropReason::SessionGone), 1);
     assert_eq!(workers.with(staying, |session| session.waiting()), 1, "the other member has it");
 }
 
 /// With `hash_client` a group's members share the wills of many clients, whenever those are published: as the session
 /// parts, as it ends, or after a delay.
-#[actix::test]
-async fn wills_are_shared_by_their_publishers() {
+#[test]
+fn wills_are_shared_by_their_publishers() {
     for (expiry_interval, delay_seconds) in [(60, 0), (0, 0), (60, 5)] {
         let mut settings = Settings::default();
         settings.session.shared_strategy = SharedStrategy::HashClient;
@@ -118,14 +118,14 @@ async fn wills_are_shared_by_their_publishers() {
         for member in members {
             workers.subscribe(member, &["$share/g/will"]);
         }
-        workers.settle().await;
+        workers.settle();
         for number in 0..60 {
             let key = workers.connect(&format!("client-{number}"), expiry_interval);
             workers.with(key, |session| session.will = will(delay_seconds));
             workers.lose(key, true);
         }
         workers.pass(delay_seconds.into());
-        workers.settle().await;
+        workers.settle();
         let shares = members.map(|member| workers.with(member, |session| session.tally.matched));
         assert_eq!(shares.iter().sum::<u64>(), 60);
         assert!(shares.iter().all(|share| (8..40).contains(share)), "{shares:?}");
@@ -133,16 +133,16 @@ async fn wills_are_shared_by_their_publishers() {
 }
 
 /// What a session leaves that had very much is dealt with a piece at a time, as a trie's turn goes on behind the others'.
-#[actix::test]
-async fn what_an_ended_session_leaves_is_dealt_with_in_pieces() {
+#[test]
+fn what_an_ended_session_leaves_is_dealt_with_in_pieces() {
     const MANY: usize = 3000;
-    let workers = Workers::with_tries(Settings::default());
+    let mut workers = Workers::with_tries(Settings::default());
     let key = workers.connect("c", 60);
     let plain = (0..MANY).map(|number| format!("plain/{number}/+"));
     let shared = (0..MANY).map(|number| format!("$share/g/{number}"));
     let filters: Vec<String> = plain.chain(shared).collect();
     workers.subscribe(key, &filters.iter().map(String::as_str).collect::<Vec<_>>());
-    workers.settle().await;
+    workers.settle();
     let ledger = Arc::clone(&workers.own().ledger);
     let message = Arc::new(StoredMessage::new(&publication("t", "x", AtLeastOnce)));
     workers.with(key, |session| {
@@ -161,37 +161,34 @@ async fn what_an_ended_session_leaves_is_dealt_with_in_pieces() {
         }
     });
     workers.lose(key, false);
-    workers.own().end_session(key, workers.now);
-    let left: usize =
-        workers.own().remains.borrow().values().map(|session| session.subscriptions.len()).sum();
+    workers.own().end_session(key);
+    let left: usize = workers.own().remains.values().map(|session| session.subscriptions.len()).sum();
     assert!(left > 2 * MANY - 200, "all but {left} were dealt with at once");
     assert_eq!(ledger.dropped(DropReason::SessionGone), 0, "those behind its groups");
-    workers.settle().await;
-    workers.settle().await;
-    assert!(workers.own().remains.borrow().is_empty() && workers.own().tellings.borrow().is_empty());
-    assert_eq!(workers.workers.iter().map(|worker| worker.groups.borrow().len()).sum::<usize>(), 0);
+    workers.settle();
+    workers.settle();
+    assert!(workers.own().remains.is_empty() && workers.own().tellings.is_empty());
+    assert_eq!(workers.states.iter().map(|state| state.groups.len()).sum::<usize>(), 0);
     assert_eq!(workers.own().node.directory.workers("plain/7/x"), 0);
     assert_eq!((ledger.dropped(DropReason::SessionGone), ledger.kept.waiting.get()), (MANY as u64, 0));
     assert_eq!(ledger.kept.unsettled(), 0);
 }
 
 /// A member of very many groups that comes and goes tells their homes a piece at a time, and what holds in the end.
-#[actix::test]
-async fn homes_of_very_many_groups_are_told_in_pieces() {
+#[test]
+fn homes_of_very_many_groups_are_told_in_pieces() {
     const MANY: usize = 1000;
-    let workers = Workers::with_tries(Settings::default());
+    let mut workers = Workers::with_tries(Settings::default());
     let key = workers.connect("c", 60);
     let filters: Vec<String> = (0..MANY).map(|number| format!("$share/g/{number}")).collect();
     workers.subscribe(key, &filters.iter().map(String::as_str).collect::<Vec<_>>());
-    workers.settle().await;
-    let count = |online: bool| {
-        let groups = |worker: &Rc<Worker>| {
-            let groups = worker.groups.borrow();
-            groups.iter().filter(|group| group.is_any_online() == online).count()
-        };
-        workers.workers.iter().map(groups).sum::<usize>()
+    workers.settle();
+    let count = |workers: &Workers, online: bool| {
+        let groups =
+            |state: &WorkerState| state.groups.iter().filter(|group| group.is_any_online() == online).count();
+        workers.states.iter().map(groups).sum::<usize>()
     };
-    assert_eq!((count(true), count(false)), (MANY, 0));
+    assert_eq!((count(&workers, true), count(&workers, false)), (MANY, 0));
     for times in 1..4 {
         workers.lose(key, false);
         for _ in 0..times {
@@ -200,14 +197,14 @@ async fn homes_of_very_many_groups_are_told_in_pieces() {
             workers.with(key, |session| session.online = None);
             workers.own().tell_groups(key);
         }
-        workers.settle().await;
-        workers.settle().await;
-        assert_eq!((count(true), count(false)), (0, MANY));
+        workers.settle();
+        workers.settle();
+        assert_eq!((count(&workers, true), count(&workers, false)), (0, MANY));
         workers.with(key, |session| session.online = Some(online(ProtocolVersion::V5)));
         workers.own().tell_groups(key);
-        workers.settle().await;
-        workers.settle().await;
-        assert_eq!((count(true), count(false)), (MANY, 0));
-        assert!(workers.own().tellings.borrow().is_empty());
+        workers.settle();
+        workers.settle();
+        assert_eq!((count(&workers, true), count(&workers, false)), (MANY, 0));
+        assert!(workers.own().tellings.is_empty());
     }
 }

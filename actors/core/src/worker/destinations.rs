@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 use std::task::Waker;
+use std::time::Instant;
 
-use micro_mq_core::message::{Batch, Item, StoredMessage};
-use micro_mq_core::protocol::Limit;
-
-use super::keepers::have_room_or_wake;
-use super::{Peer, Worker};
-use crate::clock;
-use crate::metrics::ActorKind;
-use crate::topics::{Answer, Route};
+use super::errand::Errand;
+use super::keeper::have_room_or_wake;
+use super::state::{NodeState, WorkerState};
+use crate::message::{Batch, Item, StoredMessage};
+use crate::protocol::Limit;
+use crate::routing::{Answer, Route, ToTrie, Work};
 
 /// Where all batches go, in the order in which they do: what has to be done before publishes are acknowledged is open
 /// before the trie that answers has them, and what is published is kept before anybody is told of it.
@@ -20,42 +19,42 @@ const DESTINATIONS: [&dyn Destination; 3] = [&ToKeepers, &ToRetained, &ToTries];
 trait Destination {
     /// Whether there is room for a batch of one who can be held up; if not, `waker` is called when there is. One batch may
     /// overshoot the bound.
-    fn has_room(&self, out: &SettingOut<'_>, batch: &Batch, waker: &Waker) -> bool;
+    fn has_room(&self, worker: &WorkerState, out: &SettingOut, waker: &Waker) -> bool;
 
     /// Takes a batch, that of one who cannot be held up beyond the bound.
-    fn take(&self, out: &SettingOut<'_>, batch: &Arc<Batch>);
+    fn take(&self, worker: &mut WorkerState, out: &SettingOut, batch: &Arc<Batch>);
 }
 
 /// What is known of a batch that sets out from a worker.
-pub(super) struct SettingOut<'a> {
-    pub(super) worker: &'a Worker,
+pub(super) struct SettingOut {
     /// The workers with a match, a bit each.
     pub(super) workers: u64,
     /// The first stamp of its publishes, if some are retained.
     pub(super) first_stamp: Option<u64>,
+    /// The present moment.
+    pub(super) now: Instant,
 }
 
-impl SettingOut<'_> {
+impl SettingOut {
     /// Whether all destinations have room; the first that has none calls `waker` when it has.
     #[inline]
-    pub(super) fn has_room(&self, batch: &Batch, waker: &Waker) -> bool {
-        DESTINATIONS.iter().all(|destination| destination.has_room(self, batch, waker))
+    pub(super) fn has_room(&self, worker: &WorkerState, waker: &Waker) -> bool {
+        DESTINATIONS.iter().all(|destination| destination.has_room(worker, self, waker))
     }
 
     /// A batch on its way to a worker.
     #[inline]
-    fn route(&self, batch: &Arc<Batch>, id: u16, peer: &Peer) -> Route {
-        let home = id == self.worker.id;
-        let room = peer.inbound.enter(batch.weight(id, home));
-        let sent_at = peer.stats.of(ActorKind::TopicTrie).send();
-        let passage = self.first_stamp.map(|first| Box::new(peer.retained_underway.enter(first)));
-        Route { batch: Arc::clone(batch), home, sent_at, room, passage }
+    fn route(&self, node: &NodeState, batch: &Arc<Batch>, id: u16, home: bool) -> Route {
+        let way = &node.ways[usize::from(id)];
+        let room = way.inbound.enter(batch.weight(id, home));
+        let passage = self.first_stamp.map(|first| Box::new(way.retained_underway.enter(first)));
+        Route { batch: Arc::clone(batch), home, sent_at: None, room, passage }
     }
 
     /// Sends a batch to all destinations.
     #[inline]
-    pub(super) fn send(&self, batch: &Arc<Batch>) {
-        DESTINATIONS.iter().for_each(|destination| destination.take(self, batch));
+    pub(super) fn send(&self, worker: &mut WorkerState, batch: &Arc<Batch>) {
+        DESTINATIONS.iter().for_each(|destination| destination.take(worker, self, batch));
     }
 }
 
@@ -64,17 +63,17 @@ struct ToKeepers;
 
 impl Destination for ToKeepers {
     #[inline]
-    fn has_room(&self, out: &SettingOut<'_>, _: &Batch, waker: &Waker) -> bool {
-        let has_room = have_room_or_wake(&out.worker.node.keepers, waker);
+    fn has_room(&self, worker: &WorkerState, _: &SettingOut, waker: &Waker) -> bool {
+        let has_room = have_room_or_wake(&worker.node.keepers, waker);
         if !has_room {
-            out.worker.counters.keepers_full.add(1);
+            worker.counters.keepers_full.add(1);
         }
         has_room
     }
 
     #[inline]
-    fn take(&self, out: &SettingOut<'_>, batch: &Arc<Batch>) {
-        out.worker.node.keepers.iter().for_each(|keeper| keeper.publish(batch));
+    fn take(&self, worker: &mut WorkerState, _: &SettingOut, batch: &Arc<Batch>) {
+        worker.node.keepers.iter().for_each(|keeper| keeper.publish(batch));
     }
 }
 
@@ -83,59 +82,60 @@ struct ToRetained;
 
 impl Destination for ToRetained {
     #[inline]
-    fn has_room(&self, _: &SettingOut<'_>, _: &Batch, _: &Waker) -> bool {
+    fn has_room(&self, _: &WorkerState, _: &SettingOut, _: &Waker) -> bool {
         true
     }
 
     #[inline]
-    fn take(&self, out: &SettingOut<'_>, batch: &Arc<Batch>) {
+    fn take(&self, worker: &mut WorkerState, out: &SettingOut, batch: &Arc<Batch>) {
         if out.first_stamp.is_some() {
-            out.worker.keep_retained(batch);
+            worker.keep_retained(batch, out.now);
         }
     }
 }
 
 /// The topic tries of the workers with a match, and that of the publisher's own, which answers. Each has its
-/// [`Inbound`](super::Inbound).
+/// [`Inbound`](crate::pressure::Inbound).
 struct ToTries;
 
 impl Destination for ToTries {
     #[inline]
-    fn has_room(&self, out: &SettingOut<'_>, _: &Batch, waker: &Waker) -> bool {
+    fn has_room(&self, worker: &WorkerState, out: &SettingOut, waker: &Waker) -> bool {
         let mut room = true;
-        for (id, peer) in out.worker.node.peers.iter().enumerate() {
+        for (id, way) in worker.node.ways.iter().enumerate() {
             if out.workers & (1 << id) != 0 {
-                room &= peer.inbound.has_room_or_wake(waker);
+                room &= way.inbound.has_room_or_wake(waker);
             }
         }
         if !room {
-            out.worker.counters.between_workers_full.add(1);
+            worker.counters.between_workers_full.add(1);
         }
         room
     }
 
     #[inline]
-    fn take(&self, out: &SettingOut<'_>, batch: &Arc<Batch>) {
-        let worker = out.worker;
-        let own = 1u64 << worker.id;
-        for (id, peer) in worker.node.peers.iter().enumerate() {
+    fn take(&self, worker: &mut WorkerState, out: &SettingOut, batch: &Arc<Batch>) {
+        let own = worker.bit();
+        let WorkerState { id: own_id, node, departures, errands, .. } = &mut *worker;
+        for id in 0..node.workers() {
             let bit = 1u64 << id;
             if bit != own && out.workers & bit != 0 {
-                worker.departures.borrow_mut().add(id, out.route(batch, id as u16, peer));
+                departures.add(id, out.route(node, batch, id as u16, false));
             }
         }
         if out.workers & own != 0 {
-            worker.peer().trie.do_send(out.route(batch, worker.id, worker.peer()));
+            let route = Work::Route(out.route(node, batch, *own_id, true));
+            errands.push(Errand::ToTrie(*own_id, ToTrie::Work(route)));
         } else {
             worker.answer_for_others(batch);
         }
     }
 }
 
-impl Worker {
+impl WorkerState {
     /// Nobody of this worker wants any of a batch: it is counted, and answered in its turn. That needs no room here, and
     /// holds nothing of the batch, so a publisher to other workers is not held up by this one.
-    fn answer_for_others(&self, batch: &Batch) {
+    fn answer_for_others(&mut self, batch: &Batch) {
         let is_answered = batch.publisher.is_some() && batch.items().iter().any(|item| item.ack.is_some());
         let mut acks = Vec::with_capacity(if is_answered { batch.items().len() } else { 0 });
         let (mut published, mut unmatched) = (0, 0);
@@ -158,18 +158,18 @@ impl Worker {
             && !acks.is_empty()
         {
             let (client, epoch) = (batch.publisher_hash, batch.epoch);
-            let sent_at = self.stats(ActorKind::TopicTrie).send();
             let open = batch.completion().map(|completion| {
                 let items = batch.items().iter().zip(0..).filter(|(item, _)| item.ack.is_some());
                 (completion.clone(), items.map(|(_, index)| index).collect())
             });
-            self.peer().trie.do_send(Answer { client, publisher, epoch, acks, open, sent_at });
+            let answer = Answer { client, publisher, epoch, acks, open, sent_at: None };
+            self.tell_trie(self.id, ToTrie::Work(Work::Answer(answer)));
         }
     }
 
     /// Kept before it is routed: whoever subscribes behind the routing finds it. What was not admitted, since nobody could
     /// be told of a limit any more, is routed all the same and counted.
-    fn keep_retained(&self, batch: &Batch) {
+    fn keep_retained(&self, batch: &Batch, now: Instant) {
         let kept = batch.items().iter().enumerate().filter(|(_, item)| Item::is_kept(item));
         let messages: Vec<_> =
             kept.map(|(index, _)| Arc::new(StoredMessage::new(&batch.publication(index)))).collect();
@@ -177,7 +177,6 @@ impl Worker {
         if batch.admitted {
             return kept.keep(messages);
         }
-        let now = clock::now();
         for full in messages.into_iter().filter_map(|message| kept.keep_or_remove(message, now).err()) {
             Limit::from(full).counter(&self.counters).add(1);
         }

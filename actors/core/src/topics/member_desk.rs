@@ -1,0 +1,118 @@
+//! What deciding about the members of a group needs, beside the groups themselves.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::groups::{Chosen, Group, Groups, Load, Member, Room};
+use crate::ids::SessionKey;
+use crate::ledger::{DropReason, Ledger};
+use crate::message::Publication;
+use crate::pool::BufferPool;
+use crate::queue::{Identifiers, Queued};
+use crate::session::{Desk, FrameCache, Offered, SessionTable, Wakes, Wanted};
+use crate::worker::{NodeState, WorkerState};
+use mqtt_codec::QoS;
+
+use super::handoff::Passing;
+
+/// See the module.
+pub(super) struct MemberDesk<'a> {
+    pub(super) id: u16,
+    pub(super) ledger: &'a Ledger,
+    node: &'a NodeState,
+    sessions: &'a mut SessionTable,
+    pool: &'a mut BufferPool,
+    frames: &'a mut FrameCache,
+    wakes: &'a mut Wakes,
+    now: Instant,
+}
+
+impl<'a> MemberDesk<'a> {
+    /// The groups of a worker, and all the rest.
+    pub(super) fn beside_groups(worker: &'a mut WorkerState, now: Instant) -> (&'a mut Groups, Self) {
+        let WorkerState { id, node, ledger, groups, sessions, pool, frames, wakes, .. } = worker;
+        (groups, Self { id: *id, ledger, node, sessions, pool, frames, wakes, now })
+    }
+
+    /// A message that waits at the cost of `payer` takes no more room with that member.
+    pub(super) fn choose(
+        &self,
+        group: &mut Group,
+        publication: &Publication<'_>,
+        payer: Option<&Load>,
+    ) -> Chosen {
+        group.choose(
+            publication,
+            |member| match member.session.worker == self.id {
+                true => {
+                    let pays = payer.is_some_and(|payer| Arc::ptr_eq(payer, &member.load));
+                    self.room_with(member, publication, pays)
+                }
+                false => Room::Free,
+            },
+            |other| other != self.id && self.node.ways[usize::from(other)].inbound.is_full(),
+        )
+    }
+
+    fn room_with(&self, member: &Member, publication: &Publication<'_>, pays: bool) -> Room {
+        let Self { node, ledger, sessions, .. } = self;
+        match sessions.get(member.session).filter(|session| session.online.is_some()) {
+            // That it left is on its way to this group.
+            None => Room::Gone,
+            Some(session)
+                if session.has_room(publication, member.options.qos, pays, &node.settings, ledger) =>
+            {
+                Room::Free
+            }
+            Some(_) => Room::Full,
+        }
+    }
+
+    /// Offers a message to a member that lives here.
+    pub(super) fn offer(&mut self, key: SessionKey, passing: &mut Passing<'_>, wanted: &Wanted) {
+        let Self { node, ledger, sessions, pool, frames, wakes, now, .. } = self;
+        let Some(session) = sessions.get_mut(key) else {
+            debug_assert!(false, "whoever chose it looked it up");
+            return;
+        };
+        // Those of another message.
+        frames.forget();
+        let mut desk = Desk { settings: &node.settings, ledger, pool, frames, now: *now };
+        if session.offer(passing.publication, wanted, passing.stored, &mut desk) == Offered::Sent {
+            wakes.touch(session.online.as_mut(), key);
+        }
+        session.publish_load();
+        frames.forget();
+    }
+
+    /// No member can take it now: QoS 1 and 2 wait for one that is online or whose session is durable.
+    pub(super) fn wait_in_group(&self, group: &mut Group, mut passing: Passing<'_>) {
+        let publication = passing.publication;
+        let limits = &self.node.settings.session;
+        let ledger = self.ledger;
+        let own = publication.is_own();
+        let is_online = group.is_any_online();
+        if publication.qos == QoS::AtMostOnce && (is_online || !limits.queue_qos0_offline) {
+            let reason = if is_online { DropReason::OutboxFull } else { DropReason::Offline };
+            ledger.drop_n(reason, 1, own);
+        } else if !is_online && !group.has_durable_member() {
+            ledger.drop_n(DropReason::SharedGroupEmpty, 1, own);
+        } else if !group.has_room(publication.queued_bytes(), limits) {
+            ledger.drop_n(DropReason::QueueFull, 1, own);
+        } else if !ledger.kept.has_room_for(publication.qos, publication.queued_bytes()) {
+            ledger.drop_n(DropReason::NodeQueueFull, 1, own);
+        } else if let Some(payer) = group.payer(publication.queued_bytes(), limits) {
+            let queued = Queued {
+                message: passing.stored(),
+                qos: publication.qos,
+                retain: publication.retain,
+                identifiers: Identifiers::None,
+                group: Some(group.key),
+                replayed: false,
+            };
+            group.queue.push(queued, &payer, &ledger.kept);
+        } else {
+            ledger.drop_n(DropReason::QueueFull, 1, own);
+        }
+    }
+}

@@ -1,0 +1,7 @@
+mod groups;
+mod lifecycle;
+mod panics;
+mod pieces;
+mod routing;
+mod tries;
+mod workers;

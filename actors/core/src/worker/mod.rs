@@ -1,0 +1,22 @@
+//! What one worker of a node has and decides: its sessions, groups, buffers and timers, and what is published through it.
+//!
+//! All of it belongs to one thread, and outlives the actors that use it. What others are to do, it leaves as
+//! [`Errand`]s, in order; whoever calls sees to it that they are carried out before anything else happens on the thread.
+
+mod answers;
+mod changes;
+mod departures;
+mod destinations;
+mod errand;
+mod keeper;
+mod lifecycle;
+mod names;
+mod publish;
+mod remains;
+mod state;
+mod wakeups;
+
+pub use errand::Errand;
+pub use keeper::{Keeper, Promise};
+pub use remains::{Remains, Tellings};
+pub use state::{NodeState, WayTo, WorkerState};

@@ -1,3 +1,0 @@
-mod lifecycle;
-mod tries;
-mod workers;

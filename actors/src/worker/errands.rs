@@ -1,0 +1,72 @@
+//! Carrying out what a worker's state leaves to be done.
+
+use micro_mq_core::routing::{ToTrie, Work};
+use micro_mq_core::worker::{Errand, WorkerState};
+
+use super::Worker;
+use crate::clock;
+use crate::metrics::ActorKind;
+use crate::sessions::TrieMadeAnew;
+use crate::topics::ForTrie;
+
+impl Worker {
+    /// Carries out all errands in their order. What one of them brings comes before the next.
+    pub(super) fn carry_out_errands(&self, state: &mut WorkerState) {
+        if std::thread::panicking() {
+            // Whoever has the state next does it.
+            return;
+        }
+        let mut errands = std::mem::take(&mut state.errands);
+        for errand in errands.drain(..) {
+            self.carry_out(errand, state);
+            if !state.errands.is_empty() {
+                self.carry_out_errands(state);
+            }
+        }
+        if state.errands.capacity() < errands.capacity() {
+            state.errands = errands;
+        }
+    }
+
+    #[inline]
+    fn carry_out(&self, errand: Errand, state: &mut WorkerState) {
+        match errand {
+            Errand::ToTrie(worker, message) => self.tell_trie(worker, message),
+            Errand::InForce(reply, replays) => reply.connection.in_force(reply.token, replays),
+            Errand::Lost(reply) => reply.connection.lost(),
+            Errand::WillDue { publisher, publisher_hash, will } => {
+                let now = clock::now();
+                match self.is_will_in_force(&will, now) {
+                    true => state.route_will(publisher, publisher_hash, &will, now),
+                    false => self.doubt_will(publisher, publisher_hash, will),
+                }
+            }
+            Errand::LeftBehind(publisher, batch) => {
+                let in_force = self.node.policy.in_force();
+                match batch.revision == in_force.revision || !in_force.policy.authorizes {
+                    true => state.route_what_was_left(*batch, clock::now()),
+                    false => state.refuse_what_was_left(publisher, *batch),
+                }
+            }
+            Errand::TrieMadeAnew => {
+                for peer in &self.node.peers {
+                    peer.sessions.do_send(TrieMadeAnew { worker: self.id });
+                }
+            }
+        }
+    }
+
+    /// Sends a message to a worker's topic trie. What is sampled is timed from now on.
+    #[inline]
+    fn tell_trie(&self, worker: u16, mut message: ToTrie) {
+        let peer = &self.node.peers[usize::from(worker)];
+        let stats = peer.stats.of(ActorKind::TopicTrie);
+        match &mut message {
+            ToTrie::Work(Work::Route(route)) => route.sent_at = stats.send(),
+            ToTrie::Work(Work::Answer(answer)) => answer.sent_at = stats.send(),
+            ToTrie::Arrivals(routes) => routes.iter_mut().for_each(|route| route.sent_at = stats.send()),
+            ToTrie::Work(_) | ToTrie::Handoffs(_) => {}
+        }
+        peer.trie.do_send(ForTrie(message));
+    }
+}
