@@ -2,17 +2,21 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::process;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use auth_actor::ProviderKind;
+use micro_mq_actors::sessions::{DiskBackend, Durability, Fatal, MemoryBackend, SessionBackend};
 use micro_mq_actors::{BindError, Listener, Node, NodeOptions, StartError, WebSocketOptions, bind_errors};
 use micro_mq_core::homes::drawn_key;
-use tracing::info;
+use tracing::{error, info};
 
 use crate::admin::{AdminListener, AdminServer};
-use crate::config::{Effective, ListenerConfig, ListenerKind, NodeConfig};
+use crate::config::{
+    Effective, ListenerConfig, ListenerKind, NodeConfig, StoreConfig, StoreDurability, StoreKind,
+};
 use crate::figures::Figures;
 use crate::logging::{self, LogQueue};
 use crate::open_files::{self, Room};
@@ -46,12 +50,25 @@ async fn serve(
     log: &LogQueue,
     mut requests: signals::Requests,
 ) -> anyhow::Result<()> {
-    let options = options(config, room);
+    let mut options = options(config, room);
+    let disk = match config.store.backend {
+        StoreKind::Memory => None,
+        StoreKind::Disk => Some(open_store(&config.store, log)?),
+    };
+    if let Some(disk) = &disk {
+        options.homes_key = disk.hash_key();
+    }
+    let backend = || -> Box<dyn SessionBackend> {
+        match disk {
+            Some(disk) => Box::new(disk),
+            None => Box::new(MemoryBackend::default()),
+        }
+    };
     let (admin, node) = match config.admin.enabled.then(|| AdminListener::bind(config.admin.bind)) {
         // The others that are taken as well: nobody likes to be told of them one by one.
         Some(Err(error)) => return Err(taken(&bind_errors(&options), Some((config.admin.bind, &error)))),
-        Some(Ok(listener)) => (Some(listener), Node::start(options).await),
-        None => (None, Node::start(options).await),
+        Some(Ok(listener)) => (Some(listener), Node::start_with(options, backend).await),
+        None => (None, Node::start_with(options, backend).await),
     };
     let node = match node {
         Err(StartError::Bind(errors)) => return Err(taken(&errors, None)),
@@ -97,6 +114,23 @@ async fn serve(
         Ok(_) => Ok(()),
         Err(_) => bail!("the shutdown did not end within its grace period of {} ms", grace.as_millis()),
     }
+}
+
+/// Opens the folder in which sessions are kept.
+fn open_store(store: &StoreConfig, log: &LogQueue) -> anyhow::Result<DiskBackend> {
+    let durability = match store.durability {
+        StoreDurability::Fsync => Durability::Fsync,
+        StoreDurability::Written => Durability::Written,
+        StoreDurability::Deferred => Durability::Deferred,
+    };
+    let log = log.clone();
+    let end = move |fatal: Fatal| {
+        let cause = std::error::Error::source(&fatal).map(tracing::field::display);
+        error!(%fatal, cause, "nobody knows what is on the disk, so the process ends; the next one looks");
+        log.flush(logging::PATIENCE);
+        process::exit(1);
+    };
+    DiskBackend::open(&store.folder, durability, end).context("store.folder: cannot be used")
 }
 
 /// All addresses that cannot be had, each with the key that names another.

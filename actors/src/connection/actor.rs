@@ -12,6 +12,7 @@ use std::time::Instant;
 use actix::prelude::*;
 use auth_actor::Exchange;
 use micro_mq_core::compact::ByteCount;
+use micro_mq_core::completion::Awaited;
 use micro_mq_core::ids::{Epoch, SessionKey};
 use micro_mq_core::message::Batch;
 use micro_mq_core::pressure::{IncompleteBytes, Underway};
@@ -60,6 +61,8 @@ pub(super) struct Rare {
     pub(super) ending: Option<Ending>,
     /// Another network connection waits for the session.
     pub(super) gives_way: bool,
+    /// What has to be kept before its CONNACK leaves, and anything behind it.
+    pub(super) opening: Option<Awaited>,
     /// The other end takes nothing any more. What it sent before is read to its end, which may be a DISCONNECT.
     pub(super) broken: bool,
 }
@@ -78,6 +81,7 @@ impl Rare {
             && self.exchange.is_none()
             && self.ending.is_none()
             && self.held.is_none()
+            && self.opening.is_none()
             && self.asked.is_none()
             && self.authenticates.is_none()
             && !(self.held_up || self.gives_way || self.broken)
@@ -121,7 +125,7 @@ impl Connection {
             protocol: Protocol::new(&newcomer.connect),
             bytes_received,
             goes_on: false,
-            rare: None,
+            rare: newcomer.kept.map(|kept| Box::new(Rare { opening: Some(kept), ..Rare::default() })),
             parting: None,
             underway: None,
             worker,
@@ -180,6 +184,9 @@ impl Connection {
         }
         if let Some(ending) = self.answer_what_is_complete(context, is_any_pending) {
             return Some(ending);
+        }
+        if self.rare.is_some() && self.is_unopened(task) {
+            return self.end_unopened();
         }
         if let Some(ending) = self.look_after_held(now) {
             return Some(ending);
@@ -405,8 +412,15 @@ impl Connection {
     fn begin_parting(&mut self, online: Option<Online>, farewell: Option<Box<Farewell>>, ending: &Ending) {
         let bytes_sent = online.as_ref().map_or(ByteCount::default(), |online| online.bytes_sent);
         let mut outbox = online.map(|online| online.outbox).unwrap_or_default();
+        let is_unopened = self.rare.as_ref().is_some_and(|rare| rare.opening.is_some());
+        if is_unopened {
+            // Neither its CONNACK nor anything else may leave.
+            self.worker.state().close_outbox(self.key, std::mem::take(&mut outbox));
+        }
         let (version, limit) = (self.protocol.version(), self.protocol.maximum_packet_size());
-        outbox.append_with(&mut self.worker.state().pool, |out| ending.packet(version, limit, out));
+        if !is_unopened {
+            outbox.append_with(&mut self.worker.state().pool, |out| ending.packet(version, limit, out));
+        }
         self.partial = Partial::default();
         self.rare = None;
         self.parting = Some(Box::new(Parting::new(outbox, ending.by_client, farewell, bytes_sent)));

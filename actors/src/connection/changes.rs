@@ -6,9 +6,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use actix::prelude::*;
-use micro_mq_core::completion::{Awaited, State};
+use micro_mq_core::completion::{Awaited, Conditions, State};
 use micro_mq_core::protocol::Change;
 use micro_mq_core::routing::{AwaitsChange, Reply};
+use micro_mq_core::session::Session;
 use micro_mq_core::worker::Promise;
 use mqtt_codec::{Packet, ReasonCode, SubAck, UnsubAck};
 
@@ -66,18 +67,22 @@ impl Connection {
             Change::Subscribe { granted, .. } => worker.state().subscribe(self.key, granted, &reply),
             Change::Unsubscribe { filters, .. } => worker.state().unsubscribe(self.key, filters, &reply),
         };
+        let is_durable = worker.state().sessions.get(self.key).is_some_and(Session::is_durable);
+        if is_durable {
+            worker.gate(&kept);
+        }
+        let kept = kept.of(0);
         let pending = PendingChange { token, answers_missing, replays: 0..0, asked: false, kept, change };
         self.rare().changes.push_back(pending);
         self.answer_changes(context);
     }
 
     /// What has to be kept before a change is answered.
-    fn keep_change(&self, change: &Change) -> Option<Awaited> {
-        if self.worker.node.keepers.is_empty() {
-            return None;
+    fn keep_change(&self, change: &Change) -> Conditions {
+        match self.worker.state().sessions.get(self.key) {
+            Some(session) => self.worker.node.ask_keepers(session, &Promise::Change(change)),
+            None => Conditions::default(),
         }
-        let sessions = &self.worker.state().sessions;
-        self.worker.node.ask_keepers(sessions.get(self.key)?, &Promise::Change(change)).of(0)
     }
 
     /// SUBACK and UNSUBACK, as far as the changes are in force. A SUBACK waits for the first retained messages, so that

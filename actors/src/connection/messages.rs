@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use actix::prelude::*;
 use auth_actor::{ExchangeOutcome, Given};
+use micro_mq_core::completion::Awaited;
 use micro_mq_core::ids::{Epoch, SessionKey};
 use micro_mq_core::protocol::Authorized;
 use mqtt_codec::{Connect, ReasonCode};
@@ -27,6 +28,8 @@ pub struct Newcomer {
     pub permit: ConnectionPermit,
     /// Its CONNECT.
     pub connect: Box<Connect>,
+    /// What has to be kept before it is answered.
+    pub kept: Option<Awaited>,
 }
 
 /// Ends the network connection.

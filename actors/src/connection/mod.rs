@@ -13,6 +13,7 @@ mod journal;
 mod judged_again;
 mod listening;
 mod messages;
+mod opening;
 mod partial;
 mod parting;
 mod permit;

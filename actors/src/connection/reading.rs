@@ -50,10 +50,9 @@ impl Rare {
 impl Connection {
     /// Whether the client is not read because the node is not done with what it sent before.
     pub(super) fn waits_for_node(&self) -> bool {
-        let waits = self
-            .rare
-            .as_ref()
-            .is_some_and(|rare| rare.held_up || rare.asked.is_some() || rare.has_too_many_changes());
+        let waits = self.rare.as_ref().is_some_and(|rare| {
+            rare.held_up || rare.asked.is_some() || rare.opening.is_some() || rare.has_too_many_changes()
+        });
         waits || self.is_held()
     }
 

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use micro_mq_core::changes::{Position, SessionChange};
+use micro_mq_core::changes::{Batch, Position};
+use micro_mq_core::completion::Conditions;
+use micro_mq_core::ids::SessionKey;
 use micro_mq_core::timers::Timer;
 use tracing::{info, warn};
 
@@ -18,6 +20,23 @@ use crate::worker::Worker;
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 impl Worker {
+    /// Whether the session store has a session, or is to have it.
+    pub(super) fn is_kept(&self, key: SessionKey) -> bool {
+        self.state().sessions.get(key).is_some_and(|session| session.stored_expiry_interval != 0)
+    }
+
+    /// Has whoever is told of what was noted last wait until it is kept, if that is to outlive the process. It is sent at
+    /// once then, with all that comes before the store takes it.
+    pub fn gate(self: &Rc<Self>, conditions: &Conditions) {
+        if !self.node.store.outlives_process() {
+            return;
+        }
+        let is_to_be_sent = self.state().changes.gate(conditions);
+        if is_to_be_sent {
+            self.keep_changes();
+        }
+    }
+
     /// Sends the changes of durable sessions to the store, one batch after the other; what it could not keep is sent
     /// again, before what changed since.
     pub(super) fn keep_changes(self: &Rc<Self>) {
@@ -29,10 +48,13 @@ impl Worker {
     async fn keep_all(self: Rc<Self>) {
         loop {
             let Some(batch) = self.state().changes.next_batch() else { break };
-            match self.node.store.append(Arc::clone(&batch)).await {
-                Ok(position) => self.note_kept(position),
+            match self.node.store.append(Arc::clone(&batch.changes)).await {
+                Ok(position) => {
+                    self.note_kept(position);
+                    batch.open_gates();
+                }
                 Err(error) => {
-                    self.keep_later(&batch, &error);
+                    self.keep_later(batch, &error);
                     break;
                 }
             }
@@ -46,7 +68,7 @@ impl Worker {
         }
     }
 
-    fn keep_later(&self, batch: &[SessionChange], error: &StoreError) {
+    fn keep_later(&self, batch: Batch, error: &StoreError) {
         let mut state = self.state();
         if state.changes.put_back(batch) {
             let cause = std::error::Error::source(error).map(tracing::field::display);

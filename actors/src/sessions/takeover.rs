@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use micro_mq_core::admission::{self, Refused, Terms, maximum_packet_size};
+use micro_mq_core::completion::Conditions;
 use micro_mq_core::ids::SessionKey;
 use micro_mq_core::session::{Grant, Session};
 use micro_mq_core::timers::Timer;
@@ -71,6 +72,7 @@ impl Sessions {
         if let Some(refused) = judged_anew.err().or(is_stopping) {
             return turn_away_at_the_door(&worker, refused, &connect, transport, permit);
         }
+        let was_kept = found.is_some_and(|key| worker.is_kept(key)) || !worker.is_restored();
         let existing = found.and_then(|key| self.end_or_keep(key, connect.clean_start, now));
         if !worker.is_restored() {
             worker.note_outdated(&connect.client_identifier);
@@ -90,6 +92,7 @@ impl Sessions {
             let encoded = mqtt_codec::encode(&answer, version, maximum_packet_size(&connect), out);
             debug_assert!(encoded.is_ok(), "its size was judged");
         });
+        let conditions = Conditions::default();
         let (key, epoch) = {
             let sessions = &mut state.sessions;
             let session = match existing.and_then(|key| sessions.get_mut(key).map(|session| session.key)) {
@@ -102,11 +105,15 @@ impl Sessions {
             (session.key, session.epoch)
         };
         state.note_expiry(key);
+        let is_kept = was_kept || state.sessions.get(key).is_some_and(Session::is_durable);
         worker.counters.held.online.add(1);
         if keep_alive > 0 {
             state.set_timer(now, now + patience, Timer::KeepAlive(key, epoch));
         }
         drop(state);
+        if is_kept {
+            worker.gate(&conditions);
+        }
         if grant.is_some() {
             worker.set_grant(key, epoch, grant, now);
         }
@@ -122,6 +129,7 @@ impl Sessions {
             bytes_received: admission.bytes_received,
             permit,
             connect,
+            kept: conditions.of(0),
         };
         Connection::start_on(Rc::clone(&worker), newcomer);
         worker.state().tell_groups(key);

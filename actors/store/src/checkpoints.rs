@@ -1,7 +1,7 @@
 //! What was applied up to some position: blobs by shard and key. A commit is there whole or not at all.
 
 use std::ops::Bound;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use redb::{Database, ReadableDatabase, ReadableTable, Table, TableDefinition, WriteTransaction};
 
@@ -67,7 +67,9 @@ pub struct Piece {
 /// See the module.
 #[derive(Debug)]
 pub struct Checkpoints {
-    database: Database,
+    file: PathBuf,
+    /// None where a commit failed, behind which the file has to be opened anew.
+    database: Option<Database>,
     applied: Position,
     hash_key: HashKey,
 }
@@ -78,7 +80,7 @@ impl Checkpoints {
     /// # Errors
     /// When it cannot be read or written, is damaged, or of a later version.
     pub fn open(file: &Path, drawn_key: impl FnOnce() -> HashKey) -> Result<Self, CheckpointError> {
-        let database = Database::builder().set_cache_size(CACHE_BYTES).create(file)?;
+        let database = open_database(file)?;
         let transaction = begin(&database)?;
         let (applied, hash_key) = {
             transaction.open_table(BLOBS)?;
@@ -97,7 +99,7 @@ impl Checkpoints {
             (applied, key.ok_or(CheckpointError::Damaged(HASH_KEY_NAME))?)
         };
         transaction.commit()?;
-        Ok(Self { database, applied, hash_key })
+        Ok(Self { file: file.to_owned(), database: Some(database), applied, hash_key })
     }
 
     /// The last entry of the log that is in it.
@@ -119,18 +121,20 @@ impl Checkpoints {
         applied: Position,
         writes: impl IntoIterator<Item = Write<'a>>,
     ) -> Result<(), CheckpointError> {
-        let transaction = begin(&self.database)?;
-        {
-            let mut blobs = transaction.open_table(BLOBS)?;
-            for write in writes {
-                carry_out(&mut blobs, write)?;
-            }
-            let mut meta = transaction.open_table(META)?;
-            meta.insert(APPLIED_NAME, applied.to_le_bytes().as_slice())?;
+        let outcome = write_all(self.database()?, applied, writes);
+        match outcome {
+            Ok(()) => self.applied = applied,
+            Err(_) => self.database = None,
         }
-        transaction.commit()?;
-        self.applied = applied;
-        Ok(())
+        outcome
+    }
+
+    fn database(&mut self) -> Result<&Database, CheckpointError> {
+        let database = match self.database.take() {
+            Some(database) => database,
+            None => open_database(&self.file)?,
+        };
+        Ok(self.database.insert(database))
     }
 
     /// The next blobs of a shard behind a key: until they have so many bytes, and one at least.
@@ -138,17 +142,18 @@ impl Checkpoints {
     /// # Errors
     /// When they cannot be read.
     pub fn load(
-        &self,
+        &mut self,
         shard: Shard,
         after: Option<&[u8]>,
         bytes_max: usize,
     ) -> Result<Piece, CheckpointError> {
-        let begin = after.map_or(Bound::Included((shard, [].as_slice())), |key| Bound::Excluded((shard, key)));
+        let begin =
+            after.map_or(Bound::Included((shard, [].as_slice())), |key| Bound::Excluded((shard, key)));
         let end = match shard.checked_add(1) {
             Some(next) => Bound::Excluded((next, [].as_slice())),
             None => Bound::Unbounded,
         };
-        let blobs = self.database.begin_read()?.open_table(BLOBS)?;
+        let blobs = self.database()?.begin_read()?.open_table(BLOBS)?;
         let (mut piece, mut bytes) = (Piece::default(), 0);
         for blob in blobs.range((begin, end))? {
             if bytes >= bytes_max && bytes > 0 {
@@ -162,6 +167,27 @@ impl Checkpoints {
         }
         Ok(piece)
     }
+}
+
+fn open_database(file: &Path) -> Result<Database, CheckpointError> {
+    Ok(Database::builder().set_cache_size(CACHE_BYTES).create(file)?)
+}
+
+fn write_all<'a>(
+    database: &Database,
+    applied: Position,
+    writes: impl IntoIterator<Item = Write<'a>>,
+) -> Result<(), CheckpointError> {
+    let transaction = begin(database)?;
+    {
+        let mut blobs = transaction.open_table(BLOBS)?;
+        for write in writes {
+            carry_out(&mut blobs, write)?;
+        }
+        let mut meta = transaction.open_table(META)?;
+        meta.insert(APPLIED_NAME, applied.to_le_bytes().as_slice())?;
+    }
+    Ok(transaction.commit()?)
 }
 
 /// A kill or a loss of power in the middle of it leaves what was there before, and costs no repair at the next start.

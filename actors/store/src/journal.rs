@@ -65,6 +65,14 @@ impl Journal {
         self.steps.applied.fetch_max(applied, SeqCst);
         self.lanes.wake();
     }
+
+    /// Writes what the lanes hold, and ends. Whoever appends behind this hears nothing any more. Returns the last entry
+    /// that is on the disk.
+    pub fn close(self) -> Position {
+        let steps = Arc::clone(&self.steps);
+        drop(self);
+        steps.synced.load(SeqCst)
+    }
 }
 
 /// Writes what the lanes hold, and ends. Whoever appends behind this hears nothing any more.
@@ -111,8 +119,15 @@ impl Opened {
             move || run_errands(&*storage, segment_bytes, &asked, &answers, &lanes)
         };
         let durability = options.durability;
-        let groups =
-            Groups::new(writer, Arc::clone(&lanes), listeners, durability, Arc::clone(&steps), errands, answered);
+        let groups = Groups::new(
+            writer,
+            Arc::clone(&lanes),
+            listeners,
+            durability,
+            Arc::clone(&steps),
+            errands,
+            answered,
+        );
         let log = thread::Builder::new().name("journal".to_owned()).spawn(move || groups.run(fatal))?;
         lanes.set_thread(log.thread().clone());
         log.thread().unpark();

@@ -53,7 +53,8 @@ impl<'a> Scan<'a> {
         if let Some(pair) = numbers.windows(2).find(|pair| pair[1] != pair[0] + 1) {
             return Err(OpenError::Missing { file: storage.describe(&segment_name(pair[0] + 1)) });
         }
-        let segments = numbers.iter().map(|number| open_segment(storage, *number)).collect::<Result<_, _>>()?;
+        let segments =
+            numbers.iter().map(|number| open_segment(storage, *number)).collect::<Result<_, _>>()?;
         Ok(Self {
             storage,
             segments,
@@ -79,11 +80,7 @@ impl<'a> Scan<'a> {
         }
         let last = self.last.unwrap_or(0);
         if last < self.applied && (last > 0 || self.segments.is_empty()) {
-            return Err(OpenError::Short {
-                folder: self.storage.describe(""),
-                last,
-                applied: self.applied,
-            });
+            return Err(OpenError::Short { folder: self.storage.describe(""), last, applied: self.applied });
         }
         self.cut()?;
         self.write_again()?;
@@ -192,7 +189,12 @@ impl<'a> Scan<'a> {
             return Ok(());
         }
         let (file, offset) = (self.file(end.segment), end.offset);
-        warn!(file, offset, groups = self.strays.len(), "the log ends in what was being written; that is cut");
+        warn!(
+            file,
+            offset,
+            groups = self.strays.len(),
+            "the log ends in what was being written; that is cut"
+        );
         // From behind, so that what is left is whole if this is cut short as well.
         while self.segments.len() > end.segment + 1
             && self.strays.iter().any(|stray| stray.segment > end.segment)

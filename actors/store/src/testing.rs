@@ -218,7 +218,11 @@ impl Storage for Disk {
         contents.durable = contents.seen.clone();
         contents.dirty.clear();
         state.room = room.saturating_sub(becomes.saturating_sub(is));
-        if becomes < size { Err(ErrorKind::StorageFull.into()) } else { Ok(Box::new(DiskFile(self.clone(), file))) }
+        if becomes < size {
+            Err(ErrorKind::StorageFull.into())
+        } else {
+            Ok(Box::new(DiskFile(self.clone(), file)))
+        }
     }
 
     fn open(&self, name: &str) -> io::Result<Box<dyn SegmentFile>> {
@@ -275,7 +279,11 @@ impl SegmentFile for DiskFile {
             if written > 0 {
                 state.file(self.1).write(&bytes[..written], offset as usize);
             }
-            return Err(if is_over { io::Error::other("the disk is gone") } else { ErrorKind::StorageFull.into() });
+            return Err(if is_over {
+                io::Error::other("the disk is gone")
+            } else {
+                ErrorKind::StorageFull.into()
+            });
         }
         state.file(self.1).write(bytes, offset as usize);
         state.steps.push(Step::Written(offset, bytes.len()));

@@ -110,8 +110,7 @@ impl Writer {
     pub(crate) fn has_room(&self, bytes: usize) -> bool {
         let size = blocks(GROUP_HEAD + bytes) as u64;
         let fits = |segment: &Segment, offset: u64| segment.head.size - offset >= size;
-        fits(&self.current, self.offset)
-            || self.next.as_ref().is_some_and(|next| fits(next, BLOCK as u64))
+        fits(&self.current, self.offset) || self.next.as_ref().is_some_and(|next| fits(next, BLOCK as u64))
     }
 
     /// Writes a group, which begins with [`GROUP_HEAD`] bytes of room, and for which there is room.

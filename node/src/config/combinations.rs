@@ -6,7 +6,7 @@ use auth_actor::ProviderKind;
 
 use super::effective::{DEFAULTS_ORIGIN, Effective, Origins};
 use super::error::Problem;
-use super::tables::{ALLOW_ADMIN_WORDS, ALLOW_ANONYMOUS_WORDS, ListenerKind};
+use super::tables::{ALLOW_ADMIN_WORDS, ALLOW_ANONYMOUS_WORDS, ListenerKind, StoreKind};
 
 /// Keys that mean something for WebSockets alone, and what they say.
 const WEBSOCKET_KEYS: [(&str, &str); 3] =
@@ -17,6 +17,7 @@ pub(super) fn check(effective: &Effective) -> Vec<Problem> {
     listeners(effective, &mut problems);
     same_address(effective, &mut problems);
     authentication(effective, &mut problems);
+    store(effective, &mut problems);
     reachable_from_outside(effective, &mut problems);
     problems
 }
@@ -57,6 +58,16 @@ fn listeners(effective: &Effective, problems: &mut Vec<Problem>) {
             "listener",
             "at least one listener must be enabled".to_owned(),
         ));
+    }
+}
+
+/// What is kept needs a place.
+fn store(effective: &Effective, problems: &mut Vec<Problem>) {
+    let store = &effective.config().store;
+    if store.backend == StoreKind::Disk && store.folder.as_os_str().is_empty() {
+        let key = "store.folder";
+        let text = "must name a folder, since store.backend is \"disk\"".to_owned();
+        problems.push(problem(effective.origins().of(key), key, text));
     }
 }
 

@@ -21,5 +21,5 @@ pub use kind::{Item, Kind};
 pub use sources::{DEFAULTS, Sources};
 pub use tables::{
     ALLOW_ADMIN_WORDS, ALLOW_ANONYMOUS_WORDS, AdminConfig, ListenerConfig, ListenerKind, LogConfig,
-    LogFormat, NodeConfig, SecurityConfig,
+    LogFormat, NodeConfig, SecurityConfig, StoreConfig, StoreDurability, StoreKind,
 };

@@ -28,6 +28,7 @@ impl Section {
 pub const SECTIONS: &[Section] = &[
     Section { name: "listener", keys: LISTENER },
     Section { name: "mqtt", keys: MQTT },
+    Section { name: "store", keys: STORE },
     Section { name: "session", keys: SESSION },
     Section { name: "node", keys: NODE },
     Section { name: "auth", keys: AUTH },
@@ -92,6 +93,12 @@ const SESSION: &[(&str, Kind)] = &[
     ("retained_messages_per_client_max", at_least(0)),
     ("retained_bytes_per_client_max", at_least(0)),
     ("publish_wills_on_shutdown", Kind::Flag),
+];
+
+const STORE: &[(&str, Kind)] = &[
+    ("backend", Kind::OneOf(&["memory", "disk"])),
+    ("folder", Kind::Text),
+    ("durability", Kind::OneOf(&["fsync", "written", "deferred"])),
 ];
 
 const NODE: &[(&str, Kind)] = &[

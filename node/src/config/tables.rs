@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use auth_actor::AuthSettings;
 use micro_mq_actors::{AllowedOrigins, PacketsPerFrame};
@@ -21,6 +22,8 @@ pub struct NodeConfig {
     pub settings: Settings,
     /// `[auth]`
     pub auth: AuthSettings,
+    /// `[store]`
+    pub store: StoreConfig,
     /// `[listener.NAME]`, by name, those switched off included.
     pub listeners: BTreeMap<String, ListenerConfig>,
     /// `[admin]`
@@ -38,6 +41,48 @@ impl NodeConfig {
             .iter()
             .filter(|(_, listener)| listener.enabled)
             .map(|(name, listener)| (name.as_str(), listener))
+    }
+}
+
+/// Where durable sessions are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StoreKind {
+    /// As long as the process runs.
+    #[default]
+    Memory,
+    /// In a folder.
+    Disk,
+}
+
+/// When something counts as kept on the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StoreDurability {
+    /// Once it is there: it outlives the loss of power.
+    #[default]
+    Fsync,
+    /// Once the operating system has it: it outlives the process.
+    Written,
+    /// Once it is on its way there.
+    Deferred,
+}
+
+/// What outlives the process. Table `[store]`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StoreConfig {
+    /// "memory" or "disk". Default "memory".
+    pub backend: StoreKind,
+    /// The folder of "disk"; a relative one begins where the process was started. Default "./data".
+    pub folder: PathBuf,
+    /// "fsync", "written" or "deferred". Default "fsync".
+    pub durability: StoreDurability,
+}
+
+impl Default for StoreConfig {
+    fn default() -> Self {
+        Self { backend: StoreKind::Memory, folder: "./data".into(), durability: StoreDurability::Fsync }
     }
 }
 
@@ -164,6 +209,8 @@ pub(super) struct Tables {
     #[serde(default)]
     session: SessionSettings,
     #[serde(default)]
+    store: StoreConfig,
+    #[serde(default)]
     node: WorkerSettings,
     #[serde(default)]
     auth: AuthSettings,
@@ -179,9 +226,17 @@ pub(super) struct Tables {
 
 impl From<Tables> for NodeConfig {
     fn from(tables: Tables) -> Self {
-        let Tables { mqtt, session, node, mut auth, listener, admin, log, security } = tables;
+        let Tables { mqtt, session, store, node, mut auth, listener, admin, log, security } = tables;
         // TOML has no word for "none"; the documented default of `auth.file` is the empty path.
         auth.file = auth.file.filter(|file| !file.as_os_str().is_empty());
-        Self { settings: Settings { mqtt, session, node }, auth, listeners: listener, admin, log, security }
+        Self {
+            settings: Settings { mqtt, session, node },
+            auth,
+            store,
+            listeners: listener,
+            admin,
+            log,
+            security,
+        }
     }
 }

@@ -6,6 +6,7 @@ use auth_actor::AuthSettings;
 use micro_mq::config::schema::SECTIONS;
 use micro_mq::config::{
     AdminConfig, DEFAULTS, ListenerConfig, ListenerKind, LogConfig, NodeConfig, SecurityConfig, Sources,
+    StoreConfig,
 };
 use micro_mq_actors::{AllowedOrigins, PacketsPerFrame};
 use micro_mq_core::settings::{MqttSettings, SessionSettings, Settings, WorkerSettings};
@@ -28,6 +29,7 @@ fn the_shipped_file_holds_the_defaults_of_the_code() {
     let expected = NodeConfig {
         settings: Settings::default(),
         auth: AuthSettings::default(),
+        store: StoreConfig::default(),
         listeners: BTreeMap::from([
             ("tcp".to_owned(), listener(ListenerKind::Tcp, "127.0.0.1:1883")),
             ("websocket".to_owned(), listener(ListenerKind::Websocket, "127.0.0.1:8083")),
@@ -64,6 +66,7 @@ fn the_shipped_file_has_every_key_of_the_code_and_none_beyond() {
             ("listener", fields::of::<ListenerConfig>()),
             ("mqtt", fields::of::<MqttSettings>()),
             ("session", fields::of::<SessionSettings>()),
+            ("store", fields::of::<StoreConfig>()),
             ("node", fields::of::<WorkerSettings>()),
             ("auth", fields::of::<AuthSettings>()),
             ("admin", fields::of::<AdminConfig>()),

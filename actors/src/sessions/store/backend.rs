@@ -84,6 +84,11 @@ pub trait SessionBackend: 'static {
     /// answered when it lasts. A worker sends its next batch when this one is answered.
     fn append(&mut self, changes: Arc<[SessionChange]>, answer: Answer);
 
+    /// Whether clients are told of a change only once it is kept, since that outlives the process.
+    fn outlives_process(&self) -> bool {
+        false
+    }
+
     /// Nobody else asks just now: what was appended and not answered is to be made to last, with one effort for all of it.
     fn flush(&mut self) {}
 

@@ -5,13 +5,16 @@
 //! process runs; their messages live with the sessions themselves.
 
 mod backend;
+mod disk;
 mod memory;
 mod thread;
 
 pub use micro_mq_core::changes::{Change, Position, SessionChange};
 
 pub use backend::{Answer, Home, Piece, SessionBackend, StoreError, StoredSession};
+pub use disk::{DiskBackend, DiskError, EncodingError};
 pub use memory::MemoryBackend;
+pub use micro_mq_store::{Durability, Fatal};
 pub use thread::SessionStore;
 pub(crate) use thread::start_store;
 #[cfg(feature = "simulation")]

@@ -3,6 +3,7 @@
 //! A worker has one batch and one load with the backend at a time, which bounds what waits here.
 
 use std::panic::{self, AssertUnwindSafe};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
@@ -29,12 +30,14 @@ enum Request {
 pub struct SessionStore {
     requests: mpsc::UnboundedSender<Request>,
     asked: Mutex<Option<mpsc::UnboundedReceiver<Request>>>,
+    /// Known before the first sessions are loaded, and so before there are clients.
+    outlives_process: AtomicBool,
 }
 
 impl Default for SessionStore {
     fn default() -> Self {
         let (requests, asked) = mpsc::unbounded_channel();
-        Self { requests, asked: Mutex::new(Some(asked)) }
+        Self { requests, asked: Mutex::new(Some(asked)), outlives_process: AtomicBool::new(false) }
     }
 }
 
@@ -59,6 +62,11 @@ impl SessionStore {
         answered.await.unwrap_or(Err(StoreError::Unanswered))
     }
 
+    /// Whether clients are told of a change only once it is kept.
+    pub(crate) fn outlives_process(&self) -> bool {
+        self.outlives_process.load(Relaxed)
+    }
+
     fn ask(&self, request: Request) {
         // Where nobody answers any more the request is dropped, which says so to whoever waits.
         let _ = self.requests.send(request);
@@ -78,6 +86,11 @@ struct StoreThread {
 }
 
 impl StoreThread {
+    fn new(node: &Arc<NodeShared>, backend: Box<dyn SessionBackend>) -> Self {
+        node.store.outlives_process.store(backend.outlives_process(), Relaxed);
+        Self { node: Arc::downgrade(node), backend }
+    }
+
     /// Returns whether there will be more requests.
     fn serve(&mut self, request: Request) -> bool {
         if matches!(request, Request::End) {
@@ -134,7 +147,7 @@ pub(crate) fn start_store(
     std::thread::Builder::new().name("store".to_owned()).spawn(move || {
         let Some(mut asked) = node.store.asked.lock().take() else { return };
         node.control_stats.of(ActorKind::SessionStore).started();
-        let mut thread = StoreThread { node: Arc::downgrade(&node), backend: backend() };
+        let mut thread = StoreThread::new(&node, backend());
         drop(node);
         while let Some(request) = asked.blocking_recv()
             && thread.serve_all(request, &mut asked)
@@ -151,7 +164,7 @@ pub(crate) fn start_store(
 pub(crate) fn start_store_here(node: &Arc<NodeShared>, backend: Box<dyn SessionBackend>) {
     let Some(mut asked) = node.store.asked.lock().take() else { return };
     node.control_stats.of(ActorKind::SessionStore).started();
-    let mut thread = StoreThread { node: Arc::downgrade(node), backend };
+    let mut thread = StoreThread::new(node, backend);
     actix_rt::spawn(async move {
         while let Some(request) = asked.recv().await
             && thread.serve_all(request, &mut asked)

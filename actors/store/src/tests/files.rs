@@ -28,7 +28,10 @@ fn a_folder_has_one_user_and_says_who() {
     let place = Place::new("lock");
     let taken = Folder::take(&place.0.join("data")).unwrap();
     let refused = Folder::take(taken.path()).unwrap_err().to_string();
-    assert_eq!(refused, format!("{} is in use by the process {}", taken.path().display(), std::process::id()));
+    assert_eq!(
+        refused,
+        format!("{} is in use by the process {}", taken.path().display(), std::process::id())
+    );
     let path = taken.path().to_owned();
     drop(taken);
     Folder::take(&path).unwrap();
@@ -81,7 +84,7 @@ fn a_checkpoint_has_what_was_committed() {
     checkpoints.commit(9, writes).unwrap();
     drop(checkpoints);
 
-    let checkpoints = Checkpoints::open(&file, || unreachable!("it has one")).unwrap();
+    let mut checkpoints = Checkpoints::open(&file, || unreachable!("it has one")).unwrap();
     assert_eq!((checkpoints.applied(), checkpoints.hash_key()), (9, &[7; 16]));
     let (mut found, mut after) = (Vec::new(), None::<Vec<u8>>);
     loop {

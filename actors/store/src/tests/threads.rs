@@ -104,7 +104,10 @@ fn lanes_keep_their_order() {
                 let lane = journal.lane(lane);
                 scope.spawn(move || {
                     for number in 0..200_u32 {
-                        assert_eq!(lane.append(&[lane.lane as u16], &number.to_le_bytes()), u64::from(number) + 1);
+                        assert_eq!(
+                            lane.append(&[lane.lane as u16], &number.to_le_bytes()),
+                            u64::from(number) + 1
+                        );
                     }
                 });
             }
@@ -140,7 +143,8 @@ fn an_entry_larger_than_a_segment_is_kept() {
     }
     drop(running);
     let mut lengths = Vec::new();
-    Journal::open(Arc::new(disk), options(Durability::Fsync), 0, &mut |read| lengths.push(read.bytes.len())).unwrap();
+    Journal::open(Arc::new(disk), options(Durability::Fsync), 0, &mut |read| lengths.push(read.bytes.len()))
+        .unwrap();
     assert_eq!(lengths, [5, large.len(), 5, large.len()]);
 }
 
@@ -156,7 +160,8 @@ fn a_full_disk_is_said_early_and_left_again() {
         position += 1;
         running.append(0, position);
         while kept < position && !lane.is_full() {
-            kept = running.kept.recv_timeout(Duration::from_millis(10)).map_or(kept, |(_, told)| told.position);
+            kept =
+                running.kept.recv_timeout(Duration::from_millis(10)).map_or(kept, |(_, told)| told.position);
         }
     }
     assert!(disk.names().iter().all(|name| name.starts_with("log-0")), "{:?}", disk.names());

@@ -1,5 +1,7 @@
 //! The session store: what reaches its backend.
 
+mod gated;
+mod killed;
 mod loading;
 
 use std::io;
@@ -46,6 +48,8 @@ struct Inner {
     gate: Option<Receiver<()>>,
     /// Loads that were answered.
     loads: usize,
+    /// Whether clients are told only of what is kept.
+    outlives_process: bool,
 }
 
 fn away() -> StoreError {
@@ -64,6 +68,10 @@ impl SessionBackend for Kept {
         } else {
             answer.kept(inner.memory.apply(&changes));
         }
+    }
+
+    fn outlives_process(&self) -> bool {
+        self.0.lock().unwrap().outlives_process
     }
 
     fn flush(&mut self) {
