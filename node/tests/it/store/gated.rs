@@ -42,7 +42,7 @@ fn answers_wait_until_it_is_kept() {
         assert_eq!(answer.reason_codes, [ReasonCode::GrantedQoS1]);
         kept.hold(false);
         client.unsubscribe(&["x"]).await;
-        kept.until(&[("client", 604_800, &[])]).await;
+        kept.until(&[("client", 3600, &[])]).await;
         // A session whose expiry stays says nothing new.
         kept.hold(true);
         drop(client);
