@@ -14,6 +14,7 @@ use micro_mq_core::homes::Homes;
 use micro_mq_core::matching::WORKERS_MAX;
 use micro_mq_core::pressure::IncompletePackets;
 use micro_mq_core::protocol::decode_limits;
+use micro_mq_core::records::WallClock;
 use micro_mq_core::settings::{Settings, WorkerSettings};
 use micro_mq_core::worker::NodeState;
 use tokio::sync::{oneshot, watch};
@@ -44,6 +45,8 @@ pub struct NodeOptions {
     /// By which sessions and shared groups are spread over shards and workers: the same for as long as their state is kept,
     /// and a secret ([`drawn_key`](micro_mq_core::homes::drawn_key)).
     pub homes_key: [u8; 16],
+    /// The time of day as it starts, by which what outlives it knows when it ends.
+    pub time_of_day: WallClock,
     /// Who keeps what clients are promised.
     pub keepers: Vec<Arc<dyn Keeper>>,
 }
@@ -101,7 +104,8 @@ impl Node {
     /// # Errors
     /// When a port cannot be bound, or a thread cannot be started.
     pub async fn start(options: NodeOptions) -> Result<RunningNode, StartError> {
-        Self::start_with(options, || Box::new(MemoryBackend::default())).await
+        let homes_key = options.homes_key;
+        Self::start_with(options, move || Box::new(MemoryBackend::new(&homes_key))).await
     }
 
     /// The same, with another backend of the session store; it is made on the thread that uses it.
@@ -135,6 +139,7 @@ impl Node {
             &options.auth,
             &provider,
             Homes::new(&options.homes_key, workers),
+            options.time_of_day,
             options.keepers,
         ));
         let (stop, stopped) = watch::channel(false);
@@ -242,12 +247,13 @@ pub(crate) fn shared(
     auth: &AuthSettings,
     provider: &Provider,
     homes: Homes,
+    time_of_day: WallClock,
     keepers: Vec<Arc<dyn Keeper>>,
 ) -> NodeShared {
     let workers = homes.workers();
     let subscription_bytes = Arc::default();
     let (decode_limits, node) = (decode_limits(&settings.mqtt), settings.node.clone());
-    let state = Arc::new(NodeState::new(settings, homes, keepers, clock::now()));
+    let state = Arc::new(NodeState::new(settings, homes, keepers, clock::now(), time_of_day));
     NodeShared {
         decode_limits,
         peers: (0..workers).map(|_| Peer::new(&state.kept, &subscription_bytes)).collect(),

@@ -4,13 +4,14 @@ use std::io;
 use std::net::SocketAddr;
 use std::process;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, anyhow, bail};
 use auth_actor::ProviderKind;
 use micro_mq_actors::sessions::{DiskBackend, Durability, Fatal, MemoryBackend, SessionBackend};
 use micro_mq_actors::{BindError, Listener, Node, NodeOptions, StartError, WebSocketOptions, bind_errors};
 use micro_mq_core::homes::drawn_key;
+use micro_mq_core::records::WallClock;
 use tracing::{error, info};
 
 use crate::admin::{AdminListener, AdminServer};
@@ -58,10 +59,11 @@ async fn serve(
     if let Some(disk) = &disk {
         options.homes_key = disk.hash_key();
     }
-    let backend = || -> Box<dyn SessionBackend> {
+    let homes_key = options.homes_key;
+    let backend = move || -> Box<dyn SessionBackend> {
         match disk {
             Some(disk) => Box::new(disk),
-            None => Box::new(MemoryBackend::default()),
+            None => Box::new(MemoryBackend::new(&homes_key)),
         }
     };
     let (admin, node) = match config.admin.enabled.then(|| AdminListener::bind(config.admin.bind)) {
@@ -145,6 +147,11 @@ fn taken(listeners: &[BindError], admin: Option<(SocketAddr, &io::Error)>) -> an
     anyhow!(lines.join("\n"))
 }
 
+fn time_of_day() -> WallClock {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    WallClock(since.map_or(0, |since| since.as_millis() as u64))
+}
+
 fn options(config: &NodeConfig, room: Room) -> NodeOptions {
     let listeners = config.enabled_listeners().map(|(name, listener)| Listener {
         name: name.to_owned(),
@@ -165,6 +172,7 @@ fn options(config: &NodeConfig, room: Room) -> NodeOptions {
         auth: config.auth.clone(),
         listeners: listeners.collect(),
         homes_key: drawn_key(),
+        time_of_day: time_of_day(),
         keepers: Vec::new(),
     }
 }

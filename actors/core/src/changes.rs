@@ -1,44 +1,16 @@
-//! What changes of durable sessions, on its way to the session store: one batch of a worker at a time.
+//! What changes of durable sessions, as records on their way to the session store: one batch of a worker at a time.
 
 use std::sync::Arc;
 
 use crate::completion::{Condition, Conditions};
-use crate::subscriptions::Subscription;
+use crate::homes::Homes;
+use crate::records::{Entry, Position, Record};
 
-/// A change of one durable session.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SessionChange {
-    /// Whose session.
-    pub client_identifier: Arc<str>,
-    /// What changed.
-    pub change: Change,
-}
-
-/// What changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
-    /// It exists, or its session expiry interval (seconds) is another.
-    Exists {
-        /// In seconds.
-        expiry_interval: u32,
-    },
-    /// It has this subscription, in place of an earlier one to the same filter.
-    Subscribed(Arc<str>, Subscription),
-    /// It has no subscription to this filter any more.
-    Unsubscribed(Arc<str>),
-    /// It ended.
-    Ended,
-}
-
-/// How far a store has come: each batch that it keeps has a later one.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Position(pub u64);
-
-/// Changes that are sent together.
+/// Records that are sent together.
 #[derive(Debug)]
 pub struct Batch {
-    /// In the order in which they happened.
-    pub changes: Arc<[SessionChange]>,
+    /// Kept whole or not at all.
+    pub entry: Arc<Entry>,
     gates: Vec<Condition>,
 }
 
@@ -49,11 +21,13 @@ impl Batch {
     }
 }
 
-/// Where the changes of one worker's sessions are.
+/// Where the records of one worker are.
 #[derive(Debug, Default)]
 pub struct Changes {
     /// Not sent yet, in the order in which they happened.
-    waiting: Vec<SessionChange>,
+    waiting: Entry,
+    /// What was sent last and not kept: it goes first, as it is.
+    unkept: Option<Batch>,
     /// A batch is with the store.
     is_under_way: bool,
     /// The batch that was sent last was not kept, and is sent again in a while.
@@ -62,32 +36,47 @@ pub struct Changes {
     gates: Vec<Condition>,
     /// Nothing was kept since.
     is_failing: bool,
-    /// As far as the store has kept what was sent.
-    kept: Position,
 }
 
 impl Changes {
-    /// Notes a change. Returns whether somebody has to see to it that it is sent.
-    pub fn push(&mut self, client_identifier: &str, change: Change) -> bool {
-        let is_first = self.waiting.is_empty() && !self.is_under_way && !self.waits_for_store;
-        self.waiting.push(SessionChange { client_identifier: client_identifier.into(), change });
-        is_first
+    /// All records that the store has of this worker's shards stand up to a position: later ones come behind it.
+    pub fn begin_behind(&mut self, highest: Position) {
+        debug_assert!(!self.has_begun(), "nobody notes anything before");
+        self.waiting = Entry::at(highest.next());
     }
 
-    /// Whoever is told of what was noted last waits until that is kept. Returns whether it is to be sent now.
+    fn has_begun(&self) -> bool {
+        self.next_position() > Position::default()
+    }
+
+    /// Notes a record. Returns where it stands, and whether somebody has to see to it that it is sent.
+    pub fn push(&mut self, record: &Record<'_>, homes: &Homes) -> (Position, bool) {
+        debug_assert!(self.has_begun(), "it is not known yet where records stand");
+        let is_first = self.waiting.is_empty() && !self.is_under_way && !self.waits_for_store;
+        (self.waiting.push(record, homes), is_first)
+    }
+
+    /// Where the next record will stand.
+    pub fn next_position(&self) -> Position {
+        self.waiting.next_position()
+    }
+
+    /// Whoever is told of what was noted last waits until that is kept; before anything can be noted, until what is noted
+    /// first is. Returns whether it is to be sent now.
     pub fn gate(&mut self, conditions: &Conditions) -> bool {
-        if self.waiting.is_empty() && !self.is_under_way {
+        let is_any_unkept = !self.waiting.is_empty() || self.unkept.is_some() || self.is_under_way;
+        if self.has_begun() && !is_any_unkept {
             return false;
         }
         self.gates.push(conditions.open(0, 1));
-        !self.waits_for_store
+        self.has_begun() && !self.waits_for_store
     }
 
     /// It is time to send what waits. Returns whether something is to be sent now: then [`next_batch`](Self::next_batch)
     /// gives it.
     pub fn begin(&mut self) -> bool {
         self.waits_for_store = false;
-        if self.waiting.is_empty() || self.is_under_way {
+        if self.waiting.is_empty() && self.unkept.is_none() || self.is_under_way {
             return false;
         }
         self.is_under_way = true;
@@ -96,38 +85,40 @@ impl Changes {
 
     /// What is to be sent next, when the batch before is kept.
     pub fn next_batch(&mut self) -> Option<Batch> {
-        self.is_under_way = !self.waiting.is_empty();
-        let changes = std::mem::take(&mut self.waiting).into();
-        let batch = Batch { changes, gates: std::mem::take(&mut self.gates) };
-        if self.is_under_way {
-            Some(batch)
-        } else {
+        let next = self.unkept.take().or_else(|| self.take_waiting());
+        self.is_under_way = next.is_some();
+        next
+    }
+
+    fn take_waiting(&mut self) -> Option<Batch> {
+        let behind = Entry::at(self.next_position());
+        let waiting = std::mem::replace(&mut self.waiting, behind);
+        let batch = Batch { entry: Arc::new(waiting), gates: std::mem::take(&mut self.gates) };
+        if batch.entry.is_empty() {
             // Who waits for nothing new waited for the batch before.
             batch.open_gates();
-            None
+            return None;
         }
+        Some(batch)
     }
 
     /// A batch was kept. Returns whether it is the first since one was not.
-    pub fn note_kept(&mut self, position: Position) -> bool {
-        debug_assert!(position > self.kept, "what was sent later is kept later");
-        self.kept = position;
+    pub fn note_kept(&mut self) -> bool {
         std::mem::take(&mut self.is_failing)
     }
 
     /// A batch was not kept: it is sent again, before what changed since. Returns whether it is the first of which that is
     /// so.
     pub fn put_back(&mut self, batch: Batch) -> bool {
-        self.waiting.splice(..0, batch.changes.iter().cloned());
-        self.gates.splice(..0, batch.gates);
+        self.unkept = Some(batch);
         (self.is_under_way, self.waits_for_store) = (false, true);
         !std::mem::replace(&mut self.is_failing, true)
     }
 
-    /// What was not sent.
+    /// What was noted and not sent.
     #[cfg(test)]
-    pub(crate) fn into_waiting(self) -> Vec<SessionChange> {
-        self.waiting
+    pub(crate) fn take_noted(&mut self) -> Vec<u8> {
+        self.take_waiting().map_or(Vec::new(), |batch| batch.entry.bytes().to_vec())
     }
 
     /// Whether a batch is with the store.
@@ -140,36 +131,52 @@ impl Changes {
 mod tests {
     use super::*;
     use crate::completion::State;
+    use crate::records::records_of;
 
-    fn texts(batch: &Batch) -> Vec<&str> {
-        batch.changes.iter().map(|change| &*change.client_identifier).collect()
+    /// Names and positions.
+    fn read(batch: &Batch) -> Vec<(String, u64)> {
+        let records = records_of(batch.entry.bytes()).map(Result::unwrap);
+        let named = records.map(|(at, record)| match record {
+            Record::Ended(client) => (client.to_owned(), at.0),
+            other => panic!("{other:?}"),
+        });
+        named.collect()
     }
 
-    /// One batch at a time, and what was not kept goes before what changed since.
+    fn ended(changes: &mut Changes, name: &str) -> (Position, bool) {
+        changes.push(&Record::Ended(name), &Homes::new(&[1; 16], 1))
+    }
+
+    /// One batch at a time, and what was not kept goes before what changed since, as it was.
     #[test]
     fn what_was_not_kept_goes_first() {
         let mut changes = Changes::default();
+        changes.begin_behind(Position(7));
         assert!(!changes.begin(), "there is nothing");
-        assert!(changes.push("a", Change::Ended) && !changes.push("b", Change::Ended));
+        assert_eq!(ended(&mut changes, "a"), (Position(8), true));
+        assert_eq!(ended(&mut changes, "b"), (Position(9), false));
         assert!(changes.begin() && !changes.begin());
-        let batch = changes.next_batch().unwrap();
-        assert_eq!(texts(&batch), ["a", "b"]);
-        assert!(!changes.push("c", Change::Ended), "whoever waits for the store sends it");
-        assert!(changes.put_back(batch) && !changes.is_under_way());
-        assert!(!changes.push("d", Change::Ended), "it is sent when the store is tried again");
+        let first = changes.next_batch().unwrap();
+        assert_eq!(read(&first), [("a".into(), 8), ("b".into(), 9)]);
+        assert!(!ended(&mut changes, "c").1, "whoever waits for the store sends it");
+        assert!(changes.put_back(first) && !changes.is_under_way());
+        assert!(!ended(&mut changes, "d").1, "it is sent when the store is tried again");
         assert!(changes.begin());
-        assert_eq!(texts(&changes.next_batch().unwrap()), ["a", "b", "c", "d"]);
-        assert!(changes.note_kept(Position(1)) && !changes.note_kept(Position(2)));
-        assert!(changes.next_batch().is_none() && !changes.is_under_way());
+        assert_eq!(read(&changes.next_batch().unwrap()), [("a".into(), 8), ("b".into(), 9)]);
+        assert!(changes.note_kept());
+        assert_eq!(read(&changes.next_batch().unwrap()), [("c".into(), 10), ("d".into(), 11)]);
+        assert!(!changes.note_kept() && changes.next_batch().is_none() && !changes.is_under_way());
+        assert_eq!(changes.next_position(), Position(12));
     }
 
     /// Whoever waits hears when what was noted before is kept, be it with a batch that is under way already.
     #[test]
     fn gates_open_when_it_is_kept() {
         let mut changes = Changes::default();
+        changes.begin_behind(Position(0));
         let (nothing, first, second) = (Conditions::default(), Conditions::default(), Conditions::default());
         assert!(!changes.gate(&nothing) && nothing.of(0).is_none());
-        changes.push("a", Change::Ended);
+        ended(&mut changes, "a");
         assert!(changes.gate(&first) && changes.begin());
         let batch = changes.next_batch().unwrap();
         changes.gate(&second);
@@ -180,10 +187,23 @@ mod tests {
         let late = Conditions::default();
         changes.gate(&late);
         let state = |conditions: &Conditions| conditions.of(0).unwrap().state();
-        assert_eq!([&first, &second, &late].map(state), [State::Open; 3]);
         batch.open_gates();
-        assert_eq!([&first, &second, &late].map(state), [State::Done, State::Done, State::Open]);
+        assert_eq!([&first, &second, &late].map(state), [State::Done, State::Open, State::Open]);
         assert!(changes.next_batch().is_none());
-        assert_eq!(state(&late), State::Done);
+        assert_eq!([&second, &late].map(state), [State::Done, State::Done]);
+    }
+
+    /// A session that ends before it is known where records stand is told of behind the record of that.
+    #[test]
+    fn gates_wait_for_the_first_record() {
+        let mut changes = Changes::default();
+        let early = Conditions::default();
+        assert!(!changes.gate(&early), "there is nothing to send yet");
+        changes.begin_behind(Position(3));
+        assert!(ended(&mut changes, "a").1 && changes.begin());
+        let batch = changes.next_batch().unwrap();
+        assert_eq!(early.of(0).unwrap().state(), State::Open);
+        batch.open_gates();
+        assert_eq!(early.of(0).unwrap().state(), State::Done);
     }
 }

@@ -32,9 +32,14 @@ impl Homes {
         self.workers.into()
     }
 
+    /// The hash of a name, the same for as long as the key is.
+    pub fn hash_of(&self, name: &str) -> u64 {
+        self.hasher.hash(name.as_bytes())
+    }
+
     /// The shard of a client identifier, or of a shared group.
     pub fn shard_of(&self, name: &str) -> Shard {
-        Shard((self.hasher.hash(name.as_bytes()) % u64::from(SHARDS)) as u16)
+        Shard((self.hash_of(name) % u64::from(SHARDS)) as u16)
     }
 
     /// The worker whose is a shard.

@@ -13,7 +13,6 @@ pub mod ids;
 pub mod moment;
 pub mod settings;
 
-pub mod changes;
 pub mod completion;
 pub mod counters;
 pub mod pressure;
@@ -32,6 +31,10 @@ pub mod retained;
 
 pub mod groups;
 pub mod ledger;
+
+pub mod changes;
+pub mod kept_shard;
+pub mod records;
 
 pub mod session;
 

@@ -198,6 +198,7 @@ mod tests {
     use auth_actor::{AuthSettings, Provider};
     use micro_mq_core::admission::SessionPlace;
     use micro_mq_core::homes::{Homes, drawn_key};
+    use micro_mq_core::records::WallClock;
     use micro_mq_core::settings::Settings;
 
     use super::*;
@@ -212,6 +213,7 @@ mod tests {
             &auth,
             &provider,
             Homes::new(&drawn_key(), 2),
+            WallClock::default(),
             Vec::new(),
         ));
         (0..7).filter_map(|_| node.session_places.take(None, 0).ok()).for_each(SessionPlace::keep);

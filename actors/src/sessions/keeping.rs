@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use micro_mq_core::changes::{Batch, Position};
+use micro_mq_core::changes::Batch;
 use micro_mq_core::completion::Conditions;
 use micro_mq_core::ids::SessionKey;
 use micro_mq_core::timers::Timer;
@@ -22,7 +22,7 @@ const RETRY_PAUSE: Duration = Duration::from_secs(1);
 impl Worker {
     /// Whether the session store has a session, or is to have it.
     pub(super) fn is_kept(&self, key: SessionKey) -> bool {
-        self.state().sessions.get(key).is_some_and(|session| session.stored_expiry_interval != 0)
+        self.state().sessions.get(key).is_some_and(|session| session.is_recorded)
     }
 
     /// Has whoever is told of what was noted last wait until it is kept, if that is to outlive the process. It is sent at
@@ -48,9 +48,9 @@ impl Worker {
     async fn keep_all(self: Rc<Self>) {
         loop {
             let Some(batch) = self.state().changes.next_batch() else { break };
-            match self.node.store.append(Arc::clone(&batch.changes)).await {
-                Ok(position) => {
-                    self.note_kept(position);
+            match self.node.store.append(Arc::clone(&batch.entry)).await {
+                Ok(()) => {
+                    self.note_kept();
                     batch.open_gates();
                 }
                 Err(error) => {
@@ -62,8 +62,8 @@ impl Worker {
         self.changes_settled.notify_waiters();
     }
 
-    fn note_kept(&self, position: Position) {
-        if self.state().changes.note_kept(position) {
+    fn note_kept(&self) {
+        if self.state().changes.note_kept() {
             info!(worker = self.id, "the session store keeps changes again");
         }
     }

@@ -10,15 +10,13 @@ use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
-use micro_mq_core::ids::shared_part;
-use micro_mq_core::session::NEVER_EXPIRES;
-use micro_mq_core::subscriptions::subscription_bytes;
-use mqtt_codec::ProtocolVersion;
+use micro_mq_core::kept_shard::KeptSession;
+use micro_mq_core::records::Position;
 use tokio::sync::Notify;
 use tracing::{info, warn};
 
 use super::actor::Sessions;
-use super::store::{Home, Piece, StoreError, StoredSession};
+use super::store::{Cursor, Home, Piece, StoreError};
 use crate::clock;
 use crate::worker::Worker;
 
@@ -72,8 +70,10 @@ impl Restoration {
 /// How far one worker has come; it goes on there though its sessions actor panics.
 #[derive(Debug, Default)]
 pub struct Restoring {
-    /// The client identifier up to which sessions are back.
-    after: Option<Arc<str>>,
+    /// As far as sessions are back.
+    after: Option<Cursor>,
+    /// The highest position that anything of them has.
+    highest: Position,
     /// Clients that meanwhile began a clean session: what is kept of them is outdated.
     outdated: HashSet<Box<str>>,
 }
@@ -87,42 +87,25 @@ impl Worker {
     /// A client begins a clean session while an earlier one may still come back: it is not to.
     pub(super) fn note_outdated(&self, client_identifier: &str) {
         self.restoring.borrow_mut().outdated.insert(client_identifier.into());
-        self.state().note_ended(client_identifier);
     }
 
     /// Brings sessions back that are kept and not in the table.
-    fn restore(&self, stored: Vec<(Arc<str>, StoredSession)>, now: Instant) {
-        for (client_identifier, stored) in stored {
-            let is_outdated = self.restoring.borrow().outdated.contains(&*client_identifier);
-            if is_outdated || self.state().sessions.find(&client_identifier).is_some() {
-                continue;
-            }
-            // Whatever the limit is now: they were taken in under an earlier one.
-            let names = client_identifier.len();
-            if let Ok(place) = self.node.session_places.take(Some(names), names) {
-                place.keep();
-            }
-            self.node.session_places.rename(0, names);
+    fn restore(&self, kept: &[(Arc<str>, KeptSession)], now: Instant) {
+        for (client_identifier, kept) in kept {
+            let is_outdated = self.restoring.borrow().outdated.contains(&**client_identifier);
             let mut state = self.state();
-            let (key, epoch) = {
-                let session = state.sessions.create(&client_identifier, ProtocolVersion::V5);
-                session.expiry_interval = stored.expiry_interval;
-                session.stored_expiry_interval = stored.expiry_interval;
-                session.subscriptions = stored.subscriptions.into_iter().collect();
-                let held = &self.counters.held;
-                session.subscriptions.keys().for_each(|filter| held.subscribed(filter));
-                session.subscription_bytes =
-                    session.subscriptions.keys().map(|filter| subscription_bytes(filter)).sum();
-                if session.subscriptions.keys().any(|filter| shared_part(filter).is_some()) {
-                    session.load = Some(Arc::default());
-                }
-                session.absence().expires_at = (stored.expiry_interval != NEVER_EXPIRES)
-                    .then(|| now + Duration::from_secs(stored.expiry_interval.into()));
-                (session.key, session.epoch)
-            };
-            state.subscribe_all(key);
-            state.offline_due(key, epoch, now);
+            if !is_outdated && state.sessions.find(client_identifier).is_none() {
+                state.restore(client_identifier, kept, now);
+            }
         }
+    }
+
+    /// All that the store has is there: what changes from now on is recorded, and first that sessions ended meanwhile.
+    fn begin_recording(&self) {
+        let restoring = self.restoring.take();
+        let mut state = self.state();
+        state.changes.begin_behind(restoring.highest);
+        restoring.outdated.iter().for_each(|client_identifier| state.record_ended(client_identifier));
     }
 }
 
@@ -143,12 +126,16 @@ impl Sessions {
         let restoration = &self.worker.node.restoration;
         match loaded {
             Ok(piece) => {
-                self.worker.restore(piece.sessions, clock::now());
+                self.worker.restore(&piece.sessions, clock::now());
+                {
+                    let mut restoring = self.worker.restoring.borrow_mut();
+                    restoring.highest = restoring.highest.max(piece.highest);
+                    restoring.after.clone_from(&piece.rest);
+                }
                 if piece.rest.is_some() {
-                    self.worker.restoring.borrow_mut().after = piece.rest;
                     return self.load(ctx);
                 }
-                self.worker.restoring.take();
+                self.worker.begin_recording();
                 if restoration.has_failed(self.worker.id) {
                     info!(worker = self.worker.id, "the sessions that the store keeps are there");
                 }

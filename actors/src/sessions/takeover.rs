@@ -93,7 +93,7 @@ impl Sessions {
             debug_assert!(encoded.is_ok(), "its size was judged");
         });
         let conditions = Conditions::default();
-        let (key, epoch) = {
+        let key = {
             let sessions = &mut state.sessions;
             let session = match existing.and_then(|key| sessions.get_mut(key).map(|session| session.key)) {
                 Some(key) => sessions.get_mut(key).expect("it was just found"),
@@ -102,9 +102,10 @@ impl Sessions {
             let names_before = if existing.is_some() { session.names_bytes() } else { 0 };
             admission::hold(session, online, expiry_interval, user_name, will);
             worker.node.session_places.rename(names_before, session.names_bytes());
-            (session.key, session.epoch)
+            session.key
         };
-        state.note_expiry(key);
+        state.record_connected(key);
+        let epoch = state.sessions.get(key).map_or(0, |session| session.epoch);
         let is_kept = was_kept || state.sessions.get(key).is_some_and(Session::is_durable);
         worker.counters.held.online.add(1);
         if keep_alive > 0 {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use auth_actor::{AuthSettings, Policy, Provider, ProviderKind};
 use micro_mq_core::homes::{Homes, drawn_key};
+use micro_mq_core::records::WallClock;
 use micro_mq_core::settings::Settings;
 use micro_mq_core::topics::InjectPanic;
 use tokio::io::DuplexStream;
@@ -54,6 +55,9 @@ pub struct SimulatedNode {
     pub(super) broken_tries: RefCell<Vec<u64>>,
 }
 
+/// When all simulated nodes start.
+const TIME_OF_DAY: WallClock = WallClock(1_000_000_000_000);
+
 impl std::fmt::Debug for SimulatedNode {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("SimulatedNode").field("workers", &self.workers.len()).finish_non_exhaustive()
@@ -71,12 +75,19 @@ impl SimulatedNode {
         let provider = Provider::from_settings(&auth).expect("it needs nothing");
         provider.live_policy().advance(policy);
         let workers = settings.node.workers.max(1);
-        let shared = Arc::new(shared(settings, &auth, &provider, Homes::new(&drawn_key(), workers), keepers));
+        let shared = Arc::new(shared(
+            settings,
+            &auth,
+            &provider,
+            Homes::new(&drawn_key(), workers),
+            TIME_OF_DAY,
+            keepers,
+        ));
         let interleaving = seed.map(|seed| Rc::new(Interleaving::new(workers, seed)));
         let here = |worker| interleaving.as_ref().map(|interleaving| interleaving.enter(worker));
         let place = here(None);
         start_control(&shared, provider.heard());
-        start_store_here(&shared, Box::new(MemoryBackend::default()));
+        start_store_here(&shared, Box::new(MemoryBackend::new(&drawn_key())));
         start_auth(&shared, provider);
         start_metrics(&shared, &Arc::new(Place::default()));
         drop(place);

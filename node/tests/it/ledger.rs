@@ -10,6 +10,7 @@ use auth_actor::AuthSettings;
 use micro_mq_actors::metrics::gather;
 use micro_mq_actors::{Listener, ListenerKind, Node, NodeLedger, NodeOptions, RunningNode};
 use micro_mq_core::homes::drawn_key;
+use micro_mq_core::records::WallClock;
 use micro_mq_core::settings::{QueueOverflow, Settings, SharedStrategy};
 use mqtt_codec::{
     Ack, Connect, ConnectProperties, Disconnect, DisconnectProperties, Limits, Packet, PacketIdentifier,
@@ -340,6 +341,7 @@ async fn start_node(settings: Settings) -> RunningNode {
         auth: AuthSettings::default(),
         listeners,
         homes_key: drawn_key(),
+        time_of_day: WallClock::default(),
         keepers: Vec::new(),
     })
     .await

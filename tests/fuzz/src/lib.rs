@@ -5,6 +5,7 @@ pub mod choices;
 pub mod connection;
 pub mod decode;
 pub mod packets;
+pub mod records;
 pub mod strings;
 pub mod trie;
 

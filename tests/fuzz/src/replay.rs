@@ -38,6 +38,11 @@ fn trie() {
 }
 
 #[test]
+fn records() {
+    replay("records", crate::records::run);
+}
+
+#[test]
 fn connection() {
     replay("connection", crate::connection::run);
 }

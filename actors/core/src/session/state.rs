@@ -188,8 +188,8 @@ pub struct Session {
     pub online: Option<Online>,
     /// Session expiry interval, in seconds. 0: it ends with its network connection.
     pub expiry_interval: u32,
-    /// The session expiry interval that the session store was told last. 0: it keeps no such session.
-    pub stored_expiry_interval: u32,
+    /// Whether records say that there is such a session.
+    pub is_recorded: bool,
     /// Protocol version of the present or last network connection.
     pub version: ProtocolVersion,
     /// Its subscriptions.
@@ -224,7 +224,7 @@ impl Session {
             has_user_name: false,
             online: None,
             expiry_interval: 0,
-            stored_expiry_interval: 0,
+            is_recorded: false,
             version,
             subscriptions: Subscriptions::default(),
             subscription_bytes: 0,

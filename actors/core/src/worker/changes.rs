@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::state::WorkerState;
-use crate::changes::Change;
 use crate::ids::{SessionKey, client_hash, shared_part};
 use crate::protocol::Granted;
 use crate::routing::{Added, Join, Reply, Subscribe, ToTrie, Unsubscribe, Work};
@@ -13,10 +12,7 @@ impl WorkerState {
     /// Puts subscriptions that were granted to a session into the tries. Returns how many of those tell who waits when they
     /// are in force.
     pub fn subscribe(&mut self, key: SessionKey, granted: &[Granted], reply: &Reply) -> usize {
-        let subscribed = |Granted { filter, subscription, .. }: &Granted| {
-            Change::Subscribed(Arc::clone(filter), *subscription)
-        };
-        self.note_subscriptions(key, granted.iter().map(subscribed));
+        self.record_subscribed(key, granted);
         let workers = self.node.workers();
         let Some(session) = self.sessions.get_mut(key) else { return 0 };
         let client = client_hash(session.client_identifier());
@@ -53,7 +49,7 @@ impl WorkerState {
 
     /// Takes subscriptions of a session out of the tries. Returns how many of those tell who waits when they are gone.
     pub fn unsubscribe(&mut self, key: SessionKey, filters: &[Arc<str>], reply: &Reply) -> usize {
-        self.note_subscriptions(key, filters.iter().map(|filter| Change::Unsubscribed(Arc::clone(filter))));
+        self.record_unsubscribed(key, filters);
         let Some(session) = self.sessions.get(key) else { return 0 };
         let client = client_hash(session.client_identifier());
         let by_home = self.by_home(filters.iter());

@@ -11,7 +11,6 @@ use crate::timers::Timer;
 
 use super::errand::Errand;
 use super::state::WorkerState;
-use crate::changes::Change;
 
 impl WorkerState {
     /// Takes a session from the network connection that holds it. Its outbox goes to the caller; what QoS 0 it could
@@ -49,9 +48,6 @@ impl WorkerState {
         if !parting.publish_will {
             session.replace_will(None);
         }
-        // DISCONNECT may have changed it [MQTT-3.14.2-2].
-        self.note_expiry(key);
-        let Some(session) = self.sessions.get_mut(key) else { return };
         if !session.is_durable() {
             // The session ends now, and a will with it, whatever its delay [MQTT-3.1.2-8].
             session.absence().will_due = session.will.is_some().then_some(parting.at);
@@ -68,6 +64,7 @@ impl WorkerState {
         }
         session.absence().expires_at = (session.expiry_interval != NEVER_EXPIRES)
             .then(|| parting.at + Duration::from_secs(session.expiry_interval.into()));
+        self.record_parted(key, parting.at);
         self.set_offline_timer(key, now);
         if let Some(will) = will_now {
             self.publish_will(key, self.client_hash(key), will);
@@ -103,16 +100,17 @@ impl WorkerState {
         }
         self.set_offline_timer(key, now);
         if let Some(will) = will {
+            self.record_will_over(key);
             self.publish_will(key, self.client_hash(key), will);
         }
     }
 
     /// Ends a session: its subscriptions, its messages, and a will that was still to be published.
     pub fn end_session(&mut self, key: SessionKey) {
-        let Some(session) = self.sessions.get_mut(key) else { return };
-        session.expiry_interval = 0;
-        self.note_expiry(key);
         let Some(mut session) = self.sessions.remove(key) else { return };
+        if session.is_recorded {
+            self.record_ended(session.client_identifier());
+        }
         self.node.session_places.leave(session.names_bytes());
         let hash = client_hash(session.client_identifier());
         let is_due = session.absence.as_ref().is_some_and(|absence| absence.will_due.is_some());
@@ -120,39 +118,6 @@ impl WorkerState {
         self.leave_behind(session);
         if let Some(will) = will {
             self.publish_will(key, hash, will);
-        }
-    }
-
-    /// Notes for the session store how long a session is kept, or that it ends, if that changed.
-    pub fn note_expiry(&mut self, key: SessionKey) {
-        let Some(session) = self.sessions.get_mut(key) else { return };
-        let expiry_interval = session.expiry_interval;
-        if session.stored_expiry_interval != expiry_interval {
-            session.stored_expiry_interval = expiry_interval;
-            let change =
-                if session.is_durable() { Change::Exists { expiry_interval } } else { Change::Ended };
-            if self.changes.push(session.client_identifier(), change) {
-                self.set_timer_next(Timer::Changes);
-            }
-        }
-    }
-
-    /// Notes for the session store what becomes of a session's subscriptions, if it is durable.
-    pub fn note_subscriptions(&mut self, key: SessionKey, changes: impl Iterator<Item = Change>) {
-        let Some(session) = self.sessions.get(key).filter(|session| session.is_durable()) else { return };
-        let mut is_first = false;
-        for change in changes {
-            is_first |= self.changes.push(session.client_identifier(), change);
-        }
-        if is_first {
-            self.set_timer_next(Timer::Changes);
-        }
-    }
-
-    /// Notes for the session store that what it may keep of a client is over.
-    pub fn note_ended(&mut self, client_identifier: &str) {
-        if self.changes.push(client_identifier, Change::Ended) {
-            self.set_timer_next(Timer::Changes);
         }
     }
 

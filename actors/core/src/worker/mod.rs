@@ -12,7 +12,9 @@ mod keeper;
 mod lifecycle;
 mod names;
 mod publish;
+mod recording;
 mod remains;
+mod restore;
 mod state;
 mod wakeups;
 

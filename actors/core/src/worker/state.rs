@@ -20,6 +20,7 @@ use crate::message::Batch;
 use crate::moment::{Moment, PublishOrder};
 use crate::pool::{BatchPool, BufferPool};
 use crate::pressure::{Inbound, Waitlist};
+use crate::records::WallClock;
 use crate::retained::{RetainedMessages, RetainedUnderway};
 use crate::routing::ToTrie;
 use crate::session::{FrameCache, SessionTable, Wakes};
@@ -60,11 +61,19 @@ pub struct NodeState {
     pub session_places: Arc<SessionPlaces>,
     /// When the node started.
     pub started: Instant,
+    /// The time of day at that moment.
+    pub started_at: WallClock,
 }
 
 impl NodeState {
     /// A node that starts now.
-    pub fn new(settings: Settings, homes: Homes, keepers: Vec<Arc<dyn Keeper>>, now: Instant) -> Self {
+    pub fn new(
+        settings: Settings,
+        homes: Homes,
+        keepers: Vec<Arc<dyn Keeper>>,
+        now: Instant,
+        time_of_day: WallClock,
+    ) -> Self {
         let workers = homes.workers();
         let waitlist = Arc::<Waitlist>::default();
         let inbound = || Arc::new(Inbound::new(&settings.node));
@@ -81,8 +90,15 @@ impl NodeState {
             waitlist,
             session_places: Arc::new(SessionPlaces::new(&settings.session)),
             started: now,
+            started_at: time_of_day,
             settings: Arc::new(settings),
         }
+    }
+
+    /// The time of day at a moment, as the clock on the wall was when the node started.
+    pub fn wall_clock(&self, at: Instant) -> WallClock {
+        let since = at.saturating_duration_since(self.started);
+        WallClock(self.started_at.0.saturating_add(since.as_millis() as u64))
     }
 
     /// How many workers there are.

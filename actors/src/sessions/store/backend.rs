@@ -1,21 +1,11 @@
 //! What a backend of the session store is asked, and how it answers. Nothing here knows an actor.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use micro_mq_core::changes::{Position, SessionChange};
-use micro_mq_core::homes::Homes;
-use micro_mq_core::subscriptions::Subscription;
+use micro_mq_core::homes::{Homes, Shard};
+use micro_mq_core::kept_shard::KeptSession;
+use micro_mq_core::records::{Entry, Position};
 use tokio::sync::oneshot;
-
-/// A session as it is kept.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct StoredSession {
-    /// Session expiry interval, in seconds.
-    pub expiry_interval: u32,
-    /// By topic filter.
-    pub subscriptions: BTreeMap<Arc<str>, Subscription>,
-}
 
 /// Why something could not be kept, or read.
 #[derive(Debug, thiserror::Error)]
@@ -28,22 +18,22 @@ pub enum StoreError {
     Unanswered,
 }
 
-/// Where a backend says what became of a batch: now or later, from whatever thread. Dropped, it says that the batch was
+/// Where a backend says what became of an entry: now or later, from whatever thread. Dropped, it says that the entry was
 /// not kept.
 #[derive(Debug)]
-pub struct Answer(oneshot::Sender<Result<Position, StoreError>>);
+pub struct Answer(oneshot::Sender<Result<(), StoreError>>);
 
 impl Answer {
     /// An answer, and where it arrives.
-    pub(super) fn new() -> (Self, oneshot::Receiver<Result<Position, StoreError>>) {
+    pub(super) fn new() -> (Self, oneshot::Receiver<Result<(), StoreError>>) {
         let (answer, answered) = oneshot::channel();
         (Self(answer), answered)
     }
 
-    /// The batch lasts, and all that was appended before it.
-    pub fn kept(self, position: Position) {
+    /// The entry lasts, and all that was appended before it.
+    pub fn kept(self) {
         // Whoever asked may be gone: then nobody waits.
-        let _ = self.0.send(Ok(position));
+        let _ = self.0.send(Ok(()));
     }
 
     /// It does not: whoever sent it keeps it, and sends it again.
@@ -62,27 +52,39 @@ pub struct Home {
 }
 
 impl Home {
-    /// Whether the session of this client lives here.
-    pub fn is_of(&self, client_identifier: &str) -> bool {
-        self.homes.of_client(client_identifier) == self.worker
+    /// Whether this is the home of a shard.
+    pub fn is_of(&self, shard: Shard) -> bool {
+        self.homes.home_of(shard) == self.worker
     }
+}
+
+/// As far as the sessions of a home were loaded, which come shard by shard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cursor {
+    /// The shard.
+    pub shard: Shard,
+    /// The last client identifier there.
+    pub client_identifier: Arc<str>,
 }
 
 /// Some of the sessions of a home.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Piece {
     /// By client identifier.
-    pub sessions: Vec<(Arc<str>, StoredSession)>,
-    /// The client identifier behind which the next piece begins; none if this is the last one.
-    pub rest: Option<Arc<str>>,
+    pub sessions: Vec<(Arc<str>, KeptSession)>,
+    /// No record of the home that was looked at has a higher position.
+    pub highest: Position,
+    /// Behind what the next piece begins; none if this is the last one.
+    pub rest: Option<Cursor>,
 }
 
 /// Keeps sessions. It is asked on one thread, which is there for nothing else, so it may block. A panic loses what it was
 /// asked, and it is asked on.
 pub trait SessionBackend: 'static {
-    /// Takes a batch of one worker, whose changes are in the order in which they happened: kept whole or not at all, and
-    /// answered when it lasts. A worker sends its next batch when this one is answered.
-    fn append(&mut self, changes: Arc<[SessionChange]>, answer: Answer);
+    /// Takes an entry of one worker, whose records are in the order in which they happened: kept whole or not at all, and
+    /// answered when it lasts. A worker sends its next entry when this one is answered; one that may have been kept, though
+    /// nobody said so, is sent again, and to apply it twice changes nothing.
+    fn append(&mut self, entry: Arc<Entry>, answer: Answer);
 
     /// Whether clients are told of a change only once it is kept, since that outlives the process.
     fn outlives_process(&self) -> bool {
@@ -92,9 +94,9 @@ pub trait SessionBackend: 'static {
     /// Nobody else asks just now: what was appended and not answered is to be made to last, with one effort for all of it.
     fn flush(&mut self) {}
 
-    /// The sessions of a home whose client identifiers are behind `after`, in their order: a bounded number of them.
+    /// The sessions of a home behind `after`, by shards and client identifiers: a bounded number of them.
     ///
     /// # Errors
     /// When they could not be read; whoever asked asks again.
-    fn load(&mut self, home: Home, after: Option<&str>) -> Result<Piece, StoreError>;
+    fn load(&mut self, home: &Home, after: Option<&Cursor>) -> Result<Piece, StoreError>;
 }

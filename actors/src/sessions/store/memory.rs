@@ -1,70 +1,65 @@
 //! The backend that keeps sessions for as long as the process runs.
 
-use std::collections::BTreeMap;
-use std::ops::Bound;
 use std::sync::Arc;
 
-use micro_mq_core::changes::{Change, Position, SessionChange};
+use micro_mq_core::homes::Homes;
+use micro_mq_core::kept_shard::KeptShards;
+use micro_mq_core::records::Entry;
 
-use super::backend::{Answer, Home, Piece, SessionBackend, StoreError, StoredSession};
+use super::backend::{Answer, Cursor, Home, Piece, SessionBackend, StoreError};
 
-/// Sessions that are looked at for one piece.
+/// Sessions in one piece.
 const PIECE_SESSIONS: usize = 256;
 
 /// Lost when the process ends.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct MemoryBackend {
-    sessions: BTreeMap<Arc<str>, StoredSession>,
-    position: Position,
+    shards: KeptShards,
 }
 
 impl MemoryBackend {
-    /// Applies changes in their order.
-    pub fn apply(&mut self, changes: &[SessionChange]) -> Position {
-        for SessionChange { client_identifier, change } in changes {
-            if *change == Change::Ended {
-                self.sessions.remove(client_identifier);
-                continue;
-            }
-            let session = self.sessions.entry(Arc::clone(client_identifier)).or_default();
-            match change {
-                Change::Exists { expiry_interval } => session.expiry_interval = *expiry_interval,
-                Change::Subscribed(filter, subscription) => {
-                    session.subscriptions.insert(Arc::clone(filter), *subscription);
-                }
-                Change::Unsubscribed(filter) => {
-                    session.subscriptions.remove(filter);
-                }
-                Change::Ended => {}
-            }
-        }
-        self.position.0 += 1;
-        self.position
+    /// Without sessions; by the key that spreads those of the node over shards.
+    pub fn new(homes_key: &[u8; 16]) -> Self {
+        Self { shards: KeptShards::new(Homes::new(homes_key, 1)) }
     }
 
-    /// All sessions, by client identifier.
-    pub fn sessions(&self) -> &BTreeMap<Arc<str>, StoredSession> {
-        &self.sessions
+    /// Applies an entry.
+    ///
+    /// # Panics
+    /// When it is not one: it was written by this very process.
+    pub fn apply(&mut self, entry: &Entry) {
+        self.shards.apply(entry.bytes()).expect("what was written can be read");
+    }
+
+    /// All that is kept.
+    pub fn shards(&self) -> &KeptShards {
+        &self.shards
     }
 }
 
 impl SessionBackend for MemoryBackend {
-    fn append(&mut self, changes: Arc<[SessionChange]>, answer: Answer) {
-        answer.kept(self.apply(&changes));
+    fn append(&mut self, entry: Arc<Entry>, answer: Answer) {
+        self.apply(&entry);
+        answer.kept();
     }
 
-    fn load(&mut self, home: Home, after: Option<&str>) -> Result<Piece, StoreError> {
-        let behind = (after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
-        let mut looked_at = self.sessions.range::<str, _>(behind);
-        let mut piece = Piece::default();
-        for (client_identifier, session) in looked_at.by_ref().take(PIECE_SESSIONS) {
-            piece.rest = Some(Arc::clone(client_identifier));
-            if home.is_of(client_identifier) {
-                piece.sessions.push((Arc::clone(client_identifier), session.clone()));
+    fn load(&mut self, home: &Home, after: Option<&Cursor>) -> Result<Piece, StoreError> {
+        let (mut piece, mut last) = (Piece::default(), None);
+        for (shard, kept) in self.shards.iter().filter(|(shard, _)| home.is_of(*shard)) {
+            piece.highest = piece.highest.max(kept.applied());
+            if piece.rest.is_some() || after.is_some_and(|after| after.shard > shard) {
+                continue;
             }
-        }
-        if looked_at.next().is_none() {
-            piece.rest = None;
+            let behind = after.filter(|after| after.shard == shard).map(|after| &*after.client_identifier);
+            for (client_identifier, session) in kept.sessions_behind(behind) {
+                if piece.sessions.len() == PIECE_SESSIONS {
+                    piece.rest = last.take();
+                    break;
+                }
+                let client_identifier = Arc::clone(client_identifier);
+                last = Some(Cursor { shard, client_identifier: Arc::clone(&client_identifier) });
+                piece.sessions.push((client_identifier, session.clone()));
+            }
         }
         Ok(piece)
     }
@@ -72,71 +67,75 @@ impl SessionBackend for MemoryBackend {
 
 #[cfg(test)]
 mod tests {
+    use micro_mq_core::records::{Connected, Of, Position, Record, Subscribed};
+    use mqtt_codec::{ProtocolVersion, QoS};
+
     use super::*;
-    use micro_mq_core::homes::Homes;
-    use micro_mq_core::subscriptions::Subscription;
-    use mqtt_codec::SubscriptionOptions;
+
+    const KEY: [u8; 16] = [3; 16];
 
     fn home(worker: u16, workers: usize) -> Home {
-        Home { worker, homes: Homes::new(&[3; 16], workers) }
+        Home { worker, homes: Homes::new(&KEY, workers) }
     }
 
-    fn change(client: &str, change: Change) -> SessionChange {
-        SessionChange { client_identifier: client.into(), change }
+    fn connected(client: &str, expiry_interval: u32) -> Record<'_> {
+        let (user_name, version, will) = (Some("user"), ProtocolVersion::V311, None);
+        Record::Connected(Connected { client, user_name, version, expiry_interval, begins: true, will })
     }
 
-    fn loaded(backend: &mut MemoryBackend, home: Home) -> (usize, Vec<(Arc<str>, StoredSession)>) {
+    fn loaded(backend: &mut MemoryBackend, home: &Home) -> (usize, Vec<String>, Position) {
         let (mut pieces, mut all, mut after) = (0, Vec::new(), None);
         loop {
-            let piece = backend.load(home.clone(), after.as_deref()).unwrap();
+            let piece = backend.load(home, after.as_ref()).unwrap();
             pieces += 1;
-            all.extend(piece.sessions);
+            all.extend(piece.sessions.into_iter().map(|(client, _)| client.to_string()));
             after = piece.rest;
             if after.is_none() {
-                return (pieces, all);
+                return (pieces, all, piece.highest);
             }
         }
     }
 
     #[test]
     fn gives_back_what_was_appended() {
-        let mut backend = MemoryBackend::default();
-        let subscription =
-            Subscription { options: SubscriptionOptions::from_bits(1).unwrap(), identifier: 7 };
-        let first = backend.apply(&[
-            change("a", Change::Exists { expiry_interval: 60 }),
-            change("a", Change::Subscribed("t/1".into(), subscription)),
-            change("a", Change::Subscribed("t/2".into(), subscription)),
-            change("b", Change::Exists { expiry_interval: 5 }),
-        ]);
-        let second =
-            backend.apply(&[change("a", Change::Unsubscribed("t/1".into())), change("b", Change::Ended)]);
-        assert!(first < second);
-        let (_, all) = loaded(&mut backend, home(0, 1));
-        assert_eq!(all.len(), 1);
-        assert_eq!(&*all[0].0, "a");
-        assert_eq!(all[0].1.expiry_interval, 60);
-        assert_eq!(all[0].1.subscriptions.keys().map(|filter| &**filter).collect::<Vec<_>>(), ["t/2"]);
+        let (mut backend, homes) = (MemoryBackend::new(&KEY), Homes::new(&KEY, 1));
+        let mut entry = Entry::at(Position(5));
+        let epoch = entry.push(&connected("a", 60), &homes).epoch();
+        let of = Of { client: "a", epoch };
+        let one =
+            |filter| Subscribed { filter, options: QoS::AtLeastOnce.into(), identifier: 7, replays: false };
+        entry.push(&Record::Subscribed(of, vec![one("t/1"), one("t/2")]), &homes);
+        entry.push(&connected("b", 5), &homes);
+        entry.push(&Record::Unsubscribed(of, vec!["t/1"]), &homes);
+        entry.push(&Record::Ended("b"), &homes);
+        backend.apply(&entry);
+        // It may be sent again.
+        backend.apply(&entry);
+        let piece = backend.load(&home(0, 1), None).unwrap();
+        assert_eq!((piece.rest, piece.highest), (None, Position(9)));
+        let [(client, session)] = &piece.sessions[..] else { panic!("{:?}", piece.sessions) };
+        assert_eq!((&**client, session.expiry_interval, session.version), ("a", 60, ProtocolVersion::V311));
+        assert_eq!(session.user_name.as_deref(), Some("user"));
+        assert_eq!(session.subscriptions.keys().map(|filter| &**filter).collect::<Vec<_>>(), ["t/2"]);
     }
 
     /// Each home gets its own, in pieces, and nobody's twice.
     #[test]
     fn each_home_loads_its_own_in_pieces() {
-        let mut backend = MemoryBackend::default();
-        let name = |number| format!("client-{number}");
-        let exist: Vec<_> =
-            (0..1000).map(|number| change(&name(number), Change::Exists { expiry_interval: 1 })).collect();
-        backend.apply(&exist);
+        let (mut backend, homes) = (MemoryBackend::new(&KEY), Homes::new(&KEY, 1));
+        let mut names: Vec<_> = (0..2500).map(|number| format!("client-{number}")).collect();
+        let mut entry = Entry::at(Position(1));
+        names.iter().for_each(|name| _ = entry.push(&connected(name, 1), &homes));
+        backend.apply(&entry);
         let mut found = Vec::new();
         for worker in 0..3 {
-            let (pieces, all) = loaded(&mut backend, home(worker, 3));
-            assert_eq!(pieces, 4);
-            found.extend(all.into_iter().map(|(client_identifier, _)| client_identifier.to_string()));
+            let (pieces, all, _) = loaded(&mut backend, &home(worker, 3));
+            assert_eq!(pieces, all.len().div_ceil(PIECE_SESSIONS));
+            found.extend(all);
         }
-        let mut expected: Vec<_> = (0..1000).map(name).collect();
         found.sort();
-        expected.sort();
-        assert_eq!(found, expected);
-        assert_eq!(loaded(&mut MemoryBackend::default(), home(0, 1)).0, 1);
+        names.sort();
+        assert_eq!(found, names);
+        assert_eq!(loaded(&mut MemoryBackend::new(&KEY), &home(0, 1)), (1, Vec::new(), Position(0)));
     }
 }

@@ -1,6 +1,6 @@
 //! How workers ask the backend of the session store, and the thread on which it answers.
 //!
-//! A worker has one batch and one load with the backend at a time, which bounds what waits here.
+//! A worker has one entry and one load with the backend at a time, which bounds what waits here.
 
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -10,17 +10,17 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 
-use micro_mq_core::changes::{Position, SessionChange};
+use micro_mq_core::records::Entry;
 
-use super::backend::{Answer, Home, Piece, SessionBackend, StoreError};
+use super::backend::{Answer, Cursor, Home, Piece, SessionBackend, StoreError};
 use crate::metrics::ActorKind;
 use crate::worker::NodeShared;
 
 /// What the backend is asked.
 #[derive(Debug)]
 enum Request {
-    Append(Arc<[SessionChange]>, Answer),
-    Load(Home, Option<Arc<str>>, oneshot::Sender<Result<Piece, StoreError>>),
+    Append(Arc<Entry>, Answer),
+    Load(Home, Option<Cursor>, oneshot::Sender<Result<Piece, StoreError>>),
     /// The node has shut down.
     End,
 }
@@ -42,21 +42,21 @@ impl Default for SessionStore {
 }
 
 impl SessionStore {
-    /// Hands a batch to the backend. Done when it lasts.
+    /// Hands an entry to the backend. Done when it lasts.
     ///
     /// # Errors
     /// When it was not kept.
-    pub(crate) async fn append(&self, changes: Arc<[SessionChange]>) -> Result<Position, StoreError> {
+    pub(crate) async fn append(&self, entry: Arc<Entry>) -> Result<(), StoreError> {
         let (answer, answered) = Answer::new();
-        self.ask(Request::Append(changes, answer));
+        self.ask(Request::Append(entry, answer));
         answered.await.unwrap_or(Err(StoreError::Unanswered))
     }
 
-    /// The next sessions of a home, behind a client identifier.
+    /// The next sessions of a home, behind those that are there.
     ///
     /// # Errors
     /// When they could not be read.
-    pub(crate) async fn load(&self, home: Home, after: Option<Arc<str>>) -> Result<Piece, StoreError> {
+    pub(crate) async fn load(&self, home: Home, after: Option<Cursor>) -> Result<Piece, StoreError> {
         let (answer, answered) = oneshot::channel();
         self.ask(Request::Load(home, after, answer));
         answered.await.unwrap_or(Err(StoreError::Unanswered))
@@ -100,10 +100,10 @@ impl StoreThread {
         let stats = node.control_stats.of(ActorKind::SessionStore);
         let timer = stats.handle(stats.send());
         self.guard(|backend| match request {
-            Request::Append(changes, answer) => backend.append(changes, answer),
+            Request::Append(entry, answer) => backend.append(entry, answer),
             Request::Load(home, after, answer) => {
                 // The sessions actor that asked may be gone; its successor asks again.
-                let _ = answer.send(backend.load(home, after.as_deref()));
+                let _ = answer.send(backend.load(&home, after.as_ref()));
             }
             Request::End => {}
         });

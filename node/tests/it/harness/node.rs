@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::panic;
 use std::sync::{Arc, Mutex, Once};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use actix_rt::time::sleep;
 use auth_actor::{AuthSettings, Provider};
@@ -13,6 +13,7 @@ use micro_mq_actors::sessions::{MemoryBackend, ObserveSessions, SessionBackend};
 use micro_mq_actors::topics::ObserveTrie;
 use micro_mq_actors::worker::{Keeper, NodeShared};
 use micro_mq_actors::{Listener, ListenerKind, Node, NodeOptions, RunningNode, WebSocketOptions};
+use micro_mq_core::records::WallClock;
 use micro_mq_core::settings::Settings;
 use mqtt_codec::{ConnAck, Connect, ProtocolVersion, ReasonCode};
 
@@ -24,6 +25,11 @@ pub(super) const LOOK_INTERVAL: Duration = Duration::from_millis(2);
 pub(crate) const HOMES_KEY: [u8; 16] = [5; 16];
 /// What clients that are still connected have to go.
 const GRACE: Duration = Duration::from_millis(100);
+
+fn time_of_day() -> WallClock {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("it is later than 1970");
+    WallClock(since.as_millis() as u64)
+}
 
 /// The default settings, without `$SYS` and log lines that a test did not ask for.
 pub(crate) fn settings() -> Settings {
@@ -68,7 +74,7 @@ pub(crate) struct TestNode {
 
 impl TestNode {
     pub(crate) async fn start_with(workers: usize, settings: Settings, auth: AuthSettings) -> Self {
-        Self::start_on(workers, settings, auth, || Box::new(MemoryBackend::default())).await
+        Self::start_on(workers, settings, auth, || Box::new(MemoryBackend::new(&HOMES_KEY))).await
     }
 
     /// On another backend of the session store.
@@ -98,7 +104,7 @@ impl TestNode {
         auth: AuthSettings,
         provider: Provider,
     ) -> Self {
-        let backend = || -> Box<dyn SessionBackend> { Box::new(MemoryBackend::default()) };
+        let backend = || -> Box<dyn SessionBackend> { Box::new(MemoryBackend::new(&HOMES_KEY)) };
         Self::start_listening(
             workers,
             settings,
@@ -113,7 +119,7 @@ impl TestNode {
 
     /// With somebody who keeps what clients are promised.
     pub(crate) async fn start_keeping(workers: usize, settings: Settings, keeper: Arc<dyn Keeper>) -> Self {
-        let backend = || -> Box<dyn SessionBackend> { Box::new(MemoryBackend::default()) };
+        let backend = || -> Box<dyn SessionBackend> { Box::new(MemoryBackend::new(&HOMES_KEY)) };
         let auth = AuthSettings::default();
         let provider = Provider::from_settings(&auth).expect("a provider");
         let websocket = WebSocketOptions::default();
@@ -122,7 +128,7 @@ impl TestNode {
 
     /// One worker, default settings, and a WebSocket listener with other options.
     pub(crate) async fn start_with_websocket(options: WebSocketOptions) -> Self {
-        let backend = || -> Box<dyn SessionBackend> { Box::new(MemoryBackend::default()) };
+        let backend = || -> Box<dyn SessionBackend> { Box::new(MemoryBackend::new(&HOMES_KEY)) };
         let auth = AuthSettings::default();
         let provider = Provider::from_settings(&auth).expect("a provider");
         Self::start_listening(1, settings(), auth, provider, options, Vec::new(), backend).await
@@ -148,7 +154,14 @@ impl TestNode {
             listener("tcp", ListenerKind::Tcp),
             listener("websocket", ListenerKind::WebSocket(Arc::new(websocket))),
         ];
-        let options = NodeOptions { settings, auth, listeners, homes_key: HOMES_KEY, keepers };
+        let options = NodeOptions {
+            settings,
+            auth,
+            listeners,
+            homes_key: HOMES_KEY,
+            time_of_day: time_of_day(),
+            keepers,
+        };
         let node = Node::start_on(options, provider, backend).await.expect("a node on free ports starts");
         Self { node, system: actix_rt::System::current().id() }
     }

@@ -66,11 +66,10 @@ fn a_load_that_fails() {
         assert_eq!(node.running().admin_source().readiness(), Readiness::SessionsNotLoaded);
         // A clean session ends what there was before it, also what nobody can read yet.
         node.connect(V311, "outdated").await.disconnect().await;
-        kept.until(&[("kept", 1000, &[("x", QoS::AtLeastOnce)])]).await;
-
         kept.set_away(false);
         node.until("sessions are loaded", |_| node.running().admin_source().readiness() == Readiness::Ready)
             .await;
+        kept.until(&[("kept", 1000, &[("x", QoS::AtLeastOnce)])]).await;
         assert_eq!(clean.publish("x", QoS::AtLeastOnce, "waits").await, ReasonCode::Success);
         node.resume(durable(V5, "kept")).await.take_payload("waits").await;
         let (outdated, answer) = node.connect_with(expiring("outdated", 60)).await;

@@ -11,11 +11,9 @@ use std::time::{Duration, Instant};
 
 use actix_rt::time::sleep;
 use auth_actor::AuthSettings;
-use micro_mq_actors::sessions::{
-    Answer, Change, Home, MemoryBackend, Piece, SessionBackend, SessionChange, StoreError,
-};
+use micro_mq_actors::sessions::{Answer, Cursor, Home, MemoryBackend, Piece, SessionBackend, StoreError};
 use micro_mq_core::homes::Homes;
-use micro_mq_core::subscriptions::Subscription;
+use micro_mq_core::records::{Connected, Entry, Of, Record, Subscribed, records_of};
 use mqtt_codec::{Connect, Disconnect, DisconnectProperties, ProtocolVersion, QoS, ReasonCode};
 
 use crate::harness::{DEADLINE, HOMES_KEY, TestNode, connect, durable, options, settings};
@@ -29,17 +27,16 @@ type Seen = (String, u32, Vec<(String, QoS)>);
 type Expected<'a> = (&'a str, u32, &'a [(&'a str, QoS)]);
 
 /// A backend that a test sees and disturbs, and that outlives nodes.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 struct Kept(Arc<Mutex<Inner>>);
 
-#[derive(Default)]
 struct Inner {
     memory: MemoryBackend,
-    /// Whether the next batch panics.
+    /// Whether the next entry panics.
     panics: bool,
     /// Whether batches wait to be answered by the test.
     holds: bool,
-    held: Vec<(Arc<[SessionChange]>, Answer)>,
+    held: Vec<(Arc<Entry>, Answer)>,
     /// Efforts to make batches last.
     flushes: usize,
     /// Whether sessions cannot be read.
@@ -57,16 +54,17 @@ fn away() -> StoreError {
 }
 
 impl SessionBackend for Kept {
-    fn append(&mut self, changes: Arc<[SessionChange]>, answer: Answer) {
+    fn append(&mut self, entry: Arc<Entry>, answer: Answer) {
         let mut inner = self.0.lock().unwrap();
         if std::mem::take(&mut inner.panics) {
             drop(inner);
             panic!("a panic was injected into the session store");
         }
         if inner.holds {
-            inner.held.push((changes, answer));
+            inner.held.push((entry, answer));
         } else {
-            answer.kept(inner.memory.apply(&changes));
+            inner.memory.apply(&entry);
+            answer.kept();
         }
     }
 
@@ -78,7 +76,7 @@ impl SessionBackend for Kept {
         self.0.lock().unwrap().flushes += 1;
     }
 
-    fn load(&mut self, home: Home, after: Option<&str>) -> Result<Piece, StoreError> {
+    fn load(&mut self, home: &Home, after: Option<&Cursor>) -> Result<Piece, StoreError> {
         let gate = self.0.lock().unwrap().gate.take();
         if let Some(gate) = &gate {
             let _ = gate.recv_timeout(DEADLINE);
@@ -112,7 +110,7 @@ impl Kept {
     }
 
     /// Waits until so many batches wait for an answer, and takes them.
-    async fn take_held(&self, count: usize) -> Vec<(Arc<[SessionChange]>, Answer)> {
+    async fn take_held(&self, count: usize) -> Vec<(Arc<Entry>, Answer)> {
         let began = Instant::now();
         while self.0.lock().unwrap().held.len() < count {
             assert!(began.elapsed() < DEADLINE, "no batch comes");
@@ -121,21 +119,24 @@ impl Kept {
         std::mem::take(&mut self.0.lock().unwrap().held)
     }
 
-    fn answer(&self, (changes, answer): (Arc<[SessionChange]>, Answer)) {
-        let position = self.0.lock().unwrap().memory.apply(&changes);
-        answer.kept(position);
+    fn answer(&self, (entry, answer): (Arc<Entry>, Answer)) {
+        self.0.lock().unwrap().memory.apply(&entry);
+        answer.kept();
     }
 
     /// Each session.
     fn seen(&self) -> Vec<Seen> {
         let inner = self.0.lock().unwrap();
-        let seen = inner.memory.sessions().iter().map(|(client, session)| {
+        let sessions = inner.memory.shards().iter().flat_map(|(_, kept)| kept.sessions());
+        let seen = sessions.map(|(client, session)| {
             let filters = session.subscriptions.iter();
             let filters =
                 filters.map(|(filter, subscription)| (filter.to_string(), subscription.options.qos));
             (client.to_string(), session.expiry_interval, filters.collect())
         });
-        seen.collect()
+        let mut seen: Vec<Seen> = seen.collect();
+        seen.sort();
+        seen
     }
 
     async fn until(&self, expected: &[Expected<'_>]) {
@@ -153,16 +154,51 @@ impl Kept {
         }
     }
 
-    fn put(&self, client_identifier: &str, expiry_interval: u32, filters: &[(&str, QoS)]) {
-        let change = |change| SessionChange { client_identifier: client_identifier.into(), change };
-        let mut changes = vec![change(Change::Exists { expiry_interval })];
-        changes.extend(filters.iter().map(|(filter, qos)| {
-            change(Change::Subscribed(
-                (*filter).into(),
-                Subscription { options: options(*qos), identifier: 0 },
-            ))
-        }));
-        self.0.lock().unwrap().memory.apply(&changes);
+    /// Waits until it is kept that the network connection of a client has ended.
+    async fn until_offline(&self, client: &str) {
+        let began = Instant::now();
+        let is_offline = || {
+            let inner = self.0.lock().unwrap();
+            let mut shards = inner.memory.shards().iter();
+            shards.any(|(_, kept)| kept.session(client).is_some_and(|session| session.parted.is_some()))
+        };
+        while !is_offline() {
+            assert!(began.elapsed() < DEADLINE, "not in time");
+            sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    fn put(&self, client: &str, expiry_interval: u32, filters: &[(&str, QoS)]) {
+        let mut inner = self.0.lock().unwrap();
+        let homes = Homes::new(&HOMES_KEY, 1);
+        let mut entry = Entry::at(inner.memory.shards().highest().next());
+        let (user_name, version, will) = (None, V5, None);
+        let connected = Connected { client, user_name, version, expiry_interval, begins: true, will };
+        let epoch = entry.push(&Record::Connected(connected), &homes).epoch();
+        let subscribed = filters.iter().map(|(filter, qos)| Subscribed {
+            filter,
+            options: options(*qos),
+            identifier: 0,
+            replays: false,
+        });
+        entry.push(&Record::Subscribed(Of { client, epoch }, subscribed.collect()), &homes);
+        inner.memory.apply(&entry);
+    }
+}
+
+impl Default for Kept {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(Inner {
+            memory: MemoryBackend::new(&HOMES_KEY),
+            panics: false,
+            holds: false,
+            outlives_process: false,
+            held: Vec::new(),
+            flushes: 0,
+            is_away: false,
+            gate: None,
+            loads: 0,
+        })))
     }
 }
 
@@ -175,8 +211,8 @@ fn on_each(test: impl AsyncFn(usize)) {
 
 /// A client identifier whose session lives on this one of two workers.
 fn living_on(worker: u16, what: &str) -> String {
-    let home = Home { worker, homes: Homes::new(&HOMES_KEY, 2) };
-    (0..).map(|number| format!("{what}-{number}")).find(|name| home.is_of(name)).unwrap()
+    let homes = Homes::new(&HOMES_KEY, 2);
+    (0..).map(|number| format!("{what}-{number}")).find(|name| homes.of_client(name) == worker).unwrap()
 }
 
 fn expiring(client_identifier: &str, seconds: u32) -> Connect {
@@ -293,7 +329,8 @@ fn a_late_answer_holds_up_its_worker_s_next_batch_alone() {
         client.take_payload("served").await;
         let (other, _) = node.connect_with(expiring(&far, 1000)).await;
         let second = kept.take_held(1).await.remove(0);
-        assert_eq!(&*second.0[0].client_identifier, far);
+        let (_, record) = records_of(second.0.bytes()).next().unwrap().unwrap();
+        assert!(matches!(record, Record::Connected(connected) if connected.client == far));
         kept.hold(false);
         kept.answer(second);
         kept.until(&[(&far, 1000, &[])]).await;

@@ -4,14 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::ids::SessionKey;
+use crate::kept_shard::KeptShards;
+use crate::protocol::Granted;
+use crate::records::{Body, Connected, Of, Parted, Record, Subscribed, WallClock, Will, records_of};
 use crate::session::NEVER_EXPIRES;
 use crate::subscriptions::Subscription;
 use crate::testing::{online, options, publication};
 use mqtt_codec::ProtocolVersion;
-use mqtt_codec::QoS::AtLeastOnce;
+use mqtt_codec::QoS::{AtLeastOnce, AtMostOnce};
 
 use super::workers::{Workers, will};
-use crate::changes::Change;
 
 /// A session is parted from its network connection by whoever names the right one, once.
 #[test]
@@ -136,34 +138,111 @@ fn timers_that_come_too_late() {
     assert_eq!(workers.wills_published(), 1);
 }
 
-/// What the session store is told, once each.
+/// What becomes of durable sessions is recorded, once each.
 #[test]
-fn what_is_stored() {
+fn what_is_recorded() {
     let mut workers = Workers::alone();
     let filter: Arc<str> = "a".into();
-    let subscription = Subscription { options: options(AtLeastOnce), identifier: 0 };
+    let subscription = Subscription { options: options(AtLeastOnce), identifier: 3 };
+    let granted = [Granted { filter: Arc::clone(&filter), subscription, replay: false }];
+    let is = |workers: &mut Workers, expected: &[Record<'_>]| {
+        let recorded = workers.recorded();
+        let records: Vec<_> = records_of(&recorded).map(|read| read.unwrap().1).collect();
+        assert_eq!(records, expected);
+    };
+    let connected = |client, begins, will| {
+        let (user_name, version) = (None, ProtocolVersion::V5);
+        Record::Connected(Connected { client, user_name, version, expiry_interval: 60, begins, will })
+    };
     let key = workers.connect("durable", 60);
-    assert_eq!(workers.changes(), [Change::Exists { expiry_interval: 60 }]);
-    let changed =
-        [Change::Subscribed(Arc::clone(&filter), subscription), Change::Unsubscribed(Arc::clone(&filter))];
-    workers.own().note_expiry(key);
-    workers.own().note_subscriptions(key, changed.clone().into_iter());
+    let of = Of { client: "durable", epoch: 7 };
+    is(&mut workers, &[connected("durable", true, None)]);
+    workers.own().record_subscribed(key, &granted);
+    workers.own().record_unsubscribed(key, &[filter]);
+    let (options, identifier) = (subscription.options, subscription.identifier);
+    let subscribed = Subscribed { filter: "a", options, identifier, replays: false };
+    is(&mut workers, &[Record::Subscribed(of, vec![subscribed]), Record::Unsubscribed(of, vec!["a"])]);
     // DISCONNECT with another.
     workers.with(key, |session| session.expiry_interval = 90);
+    workers.now += Duration::from_secs(5);
     workers.lose(key, false);
-    let [subscribed, unsubscribed] = changed.clone();
-    assert_eq!(workers.changes(), [subscribed, unsubscribed, Change::Exists { expiry_interval: 90 }]);
+    let at = WallClock(1_005_000);
+    is(&mut workers, &[Record::Parted(Parted { of, at, expiry_interval: 90, leaves_will: false })]);
+    // It comes back with a will, which is published when its delay has passed.
+    workers.with(key, |session| {
+        (session.expiry_interval, session.online, session.absence) =
+            (60, Some(online(ProtocolVersion::V5)), None);
+        session.replace_will(will(2));
+    });
+    workers.own().record_connected(key);
+    let body = Body { topic: "will", properties: &[], payload: b"gone", qos: AtMostOnce };
+    let kept = Will { body, retain: false, delay_seconds: 2, expiry_seconds: None };
+    is(&mut workers, &[connected("durable", false, Some(kept))]);
+    workers.lose(key, true);
+    workers.pass(2);
+    let of = Of { epoch: 11, ..of };
+    let parted = Parted { of, at, expiry_interval: 60, leaves_will: true };
+    is(&mut workers, &[Record::Parted(parted), Record::WillOver(of, None)]);
     workers.own().end_session(key);
-    assert_eq!(workers.changes(), [Change::Ended]);
-    // One that is not durable is none of the store's business.
-    let key = workers.connect("clean", 0);
-    workers.own().note_subscriptions(key, changed.into_iter());
-    workers.lose(key, false);
-    assert!(workers.changes().is_empty());
+    is(&mut workers, &[Record::Ended("durable")]);
     // DISCONNECT may end a session that was durable.
     let key = workers.connect("ended by its client", 60);
     workers.with(key, |session| session.expiry_interval = 0);
     workers.lose(key, false);
     assert!(!workers.exists(key));
-    assert_eq!(workers.changes(), [Change::Exists { expiry_interval: 60 }, Change::Ended]);
+    is(&mut workers, &[connected("ended by its client", true, None), Record::Ended("ended by its client")]);
+    // One that is not durable is not recorded.
+    let key = workers.connect("clean", 0);
+    workers.own().record_subscribed(key, &granted);
+    workers.lose(key, false);
+    assert!(workers.recorded().is_empty());
+}
+
+/// A session comes back as it was recorded: who it is, what it subscribes to, when it ends and when its will is due.
+#[test]
+fn what_was_recorded_comes_back() {
+    let mut workers = Workers::alone();
+    let key = workers.connect("kept", 60);
+    workers.with(key, |session| {
+        session.set_user_name(Some("user"));
+        session.replace_will(will(2));
+    });
+    workers.own().record_connected(key);
+    workers.subscribe(key, &["a/+", "$share/g/b"]);
+    let granted = ["a/+", "$share/g/b"].map(|filter| {
+        let subscription = Subscription { options: options(AtLeastOnce), identifier: 0 };
+        Granted { filter: filter.into(), subscription, replay: true }
+    });
+    workers.own().record_subscribed(key, &granted);
+    let was_online = workers.recorded();
+    workers.lose(key, true);
+    let has_parted = [was_online, workers.recorded()];
+    // 30 seconds later, by the clock on the wall.
+    // Who was cut off has ten seconds to come back before the will is published; who had gone has none.
+    for (entries, will_due, expires) in [(&has_parted[..1], 10, 60), (&has_parted[..], 0, 30)] {
+        let mut shards = KeptShards::new(workers.own().node.homes.clone());
+        entries.iter().for_each(|entry| _ = shards.apply(entry).unwrap());
+        let mut after = Workers::alone();
+        after.now += Duration::from_secs(30);
+        let (_, shard) = shards.iter().next().unwrap();
+        let now = after.now;
+        after.own().restore("kept", shard.session("kept").unwrap(), now);
+        let key = after.own().sessions.find("kept").unwrap();
+        after.with(key, |session| {
+            assert_eq!((session.user_name(), session.version), (Some("user"), ProtocolVersion::V5));
+            assert_eq!((session.subscriptions.len(), session.is_durable()), (2, true));
+            assert!(session.is_recorded && session.load.is_some());
+        });
+        after.carry_out();
+        if will_due > 0 {
+            after.pass(will_due - 1);
+            assert_eq!(after.wills_published(), 0);
+            after.pass(1);
+        }
+        assert_eq!(after.wills_published(), 1);
+        after.pass(expires - will_due - 1);
+        assert!(after.exists(key));
+        after.pass(1);
+        assert!(!after.exists(key));
+    }
 }

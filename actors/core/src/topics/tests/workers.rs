@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 use mqtt_codec::QoS::{AtLeastOnce, AtMostOnce};
 use mqtt_codec::{Packet, ProtocolVersion};
 
-use crate::changes::Change;
 use crate::counters::Counters;
 use crate::homes::{Homes, drawn_key};
 use crate::ids::{SessionKey, shared_part};
 use crate::ledger::Ledger;
 use crate::message::{Ack, Publication};
+use crate::records::{Position, WallClock};
 use crate::session::{Session, Will};
 use crate::settings::Settings;
 use crate::subscriptions::Subscription;
@@ -50,10 +50,19 @@ impl Workers {
     /// With a trie each.
     pub(super) fn with_tries(settings: Settings) -> Self {
         let now = crate::testing::now();
-        let node = Arc::new(NodeState::new(settings, Homes::new(&drawn_key(), 2), Vec::new(), now));
+        let node = Arc::new(NodeState::new(
+            settings,
+            Homes::new(&drawn_key(), 2),
+            Vec::new(),
+            now,
+            WallClock(1_000_000),
+        ));
         let states = [0, 1].map(|id| {
             let (ledger, counters) = (Ledger::of(&node.kept), Counters::default());
-            WorkerState::new(id, Arc::clone(&node), Arc::new(ledger), Arc::new(counters), now)
+            let mut state =
+                WorkerState::new(id, Arc::clone(&node), Arc::new(ledger), Arc::new(counters), now);
+            state.changes.begin_behind(Position(6));
+            state
         });
         let topics = states.each_ref().map(Topics::new);
         Self { states, topics, has_tries: true, now }
@@ -131,7 +140,7 @@ impl Workers {
         session.expiry_interval = expiry;
         session.online = Some(online(ProtocolVersion::V5));
         let key = session.key;
-        worker.note_expiry(key);
+        worker.record_connected(key);
         key
     }
 
@@ -147,7 +156,8 @@ impl Workers {
     /// The network connection is lost; `publish_will` says whether without a DISCONNECT of reason 0.
     pub(super) fn lose(&mut self, key: SessionKey, publish_will: bool) {
         let (now, worker) = (self.now, &mut self.states[usize::from(key.worker)]);
-        assert!(worker.part(key, 7, publish_will, now).is_some());
+        let epoch = worker.sessions.get(key).map_or(0, |session| session.epoch);
+        assert!(worker.part(key, epoch, publish_will, now).is_some());
         worker.settle_parting(key, now);
         self.carry_out();
     }
@@ -168,10 +178,9 @@ impl Workers {
         self.states[0].counters.wills_published.get()
     }
 
-    /// What the session store was not told so far.
-    pub(super) fn changes(&mut self) -> Vec<Change> {
-        let changes = std::mem::take(&mut self.own().changes);
-        changes.into_waiting().into_iter().map(|change| change.change).collect()
+    /// What was recorded since this was asked last.
+    pub(super) fn recorded(&mut self) -> Vec<u8> {
+        self.own().changes.take_noted()
     }
 
     /// The session has these subscriptions of QoS 1, and the tries know.

@@ -6,25 +6,25 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use micro_mq_core::changes::SessionChange;
 use micro_mq_core::homes::Homes;
-use micro_mq_store::{CheckpointError, Checkpoints, Journal, Kept, Position as LogPosition, Ticket};
+use micro_mq_core::records::Entry;
+use micro_mq_store::{Checkpoints, Journal, Kept, Position as LogPosition, Ticket};
 use parking_lot::{Condvar, Mutex};
 use tracing::{info, warn};
 
-use super::encoding::Blob;
+use super::taking_in::take_in;
 
 /// Between two commits, as long as something changes.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Changes that the checkpoint does not have yet; beyond, whoever appends waits.
-const CHANGES_MAX: usize = 1_000_000;
+/// Records that the checkpoint does not have yet; beyond, whoever appends waits.
+const RECORDS_MAX: usize = 1_000_000;
 
 #[derive(Debug, Default)]
 struct State {
-    /// Batches that are in the log, or on their way there, in its order.
-    batches: VecDeque<(Ticket, Arc<[SessionChange]>)>,
-    /// Changes of all of them.
-    changes: usize,
+    /// Entries that are in the log, or on their way there, in its order.
+    entries: VecDeque<(Ticket, Arc<Entry>)>,
+    /// Records of all of them.
+    records: usize,
     /// What was told to be kept, in order.
     told: VecDeque<Kept>,
     /// The log has ended, and has so much on the disk.
@@ -46,13 +46,13 @@ pub(super) struct Checkpointer {
 }
 
 impl Checkpointer {
-    /// Notes a batch that goes to the log just now.
-    pub(super) fn note(&self, changes: Arc<[SessionChange]>, append: impl FnOnce() -> Ticket) -> Ticket {
+    /// Notes an entry that goes to the log just now.
+    pub(super) fn note(&self, entry: Arc<Entry>, append: impl FnOnce() -> Ticket) -> Ticket {
         let mut state = self.shared.state.lock();
         let ticket = append();
-        let was_idle = state.batches.is_empty();
-        state.changes += changes.len();
-        state.batches.push_back((ticket, changes));
+        let was_idle = state.entries.is_empty();
+        state.records += entry.len();
+        state.entries.push_back((ticket, entry));
         drop(state);
         if was_idle {
             self.shared.changed.notify_one();
@@ -69,7 +69,7 @@ impl Checkpointer {
     /// Waits until the checkpoint has enough of what came before.
     pub(super) fn wait_for_room(&self) {
         let mut state = self.shared.state.lock();
-        while state.changes > CHANGES_MAX {
+        while state.records > RECORDS_MAX {
             self.shared.room.wait(&mut state);
         }
     }
@@ -102,18 +102,6 @@ pub(super) fn start_checkpointer(
     Ok(Checkpointer { shared, thread: Some(thread) })
 }
 
-/// Takes changes into the checkpoint, which then has all up to `applied`.
-pub(super) fn commit<'a>(
-    checkpoints: &mut Checkpoints,
-    homes: &Homes,
-    applied: LogPosition,
-    changes: impl Iterator<Item = &'a SessionChange>,
-) -> Result<(), CheckpointError> {
-    let blobs: Vec<_> =
-        changes.map(|change| (homes.shard_of(&change.client_identifier).0, Blob::of(change))).collect();
-    checkpoints.commit(applied, blobs.iter().map(|(shard, blob)| blob.write(*shard)))
-}
-
 /// What the thread has.
 struct Run {
     shared: Arc<Shared>,
@@ -137,7 +125,7 @@ impl Run {
     /// Waits until there is something to take in, and a while more, so that there is more. Whether that is the last time.
     fn wait(&self) -> bool {
         let mut state = self.shared.state.lock();
-        while state.batches.is_empty() && state.end.is_none() {
+        while state.entries.is_empty() && state.end.is_none() {
             self.shared.changed.wait(&mut state);
         }
         while state.end.is_none() && !self.shared.changed.wait_for(&mut state, PAUSE).timed_out() {}
@@ -153,11 +141,11 @@ impl Run {
             let Some(kept) = state.told.iter().rev().find(|kept| kept.position <= synced).copied() else {
                 return;
             };
-            let taken = state.batches.iter().take_while(|(ticket, _)| *ticket <= kept.ticket);
-            (taken.map(|(_, changes)| Arc::clone(changes)).collect::<Vec<_>>(), kept)
+            let taken = state.entries.iter().take_while(|(ticket, _)| *ticket <= kept.ticket);
+            (taken.map(|(_, entry)| Arc::clone(entry)).collect::<Vec<_>>(), kept)
         };
-        let changes = taken.iter().flat_map(|changes| changes.iter());
-        if let Err(error) = commit(&mut self.checkpoints.lock(), &self.homes, kept.position, changes) {
+        let entries = taken.iter().map(|entry| entry.bytes());
+        if let Err(error) = take_in(&mut self.checkpoints.lock(), &self.homes, kept.position, entries) {
             if !std::mem::replace(&mut self.is_failing, true) {
                 let cause = std::error::Error::source(&error).map(tracing::field::display);
                 warn!(%error, cause, "the log gets longer meanwhile; it is tried every second");
@@ -168,8 +156,8 @@ impl Run {
             info!("the checkpoint is written again");
         }
         let mut state = self.shared.state.lock();
-        state.batches.drain(..taken.len());
-        state.changes -= taken.iter().map(|changes| changes.len()).sum::<usize>();
+        state.entries.drain(..taken.len());
+        state.records -= taken.iter().map(|entry| entry.len()).sum::<usize>();
         state.told.retain(|told| told.position > kept.position);
         drop(state);
         self.shared.room.notify_all();

@@ -1,29 +1,32 @@
-//! The backend that keeps sessions on the disk: every batch goes through the log of the node, and a checkpoint takes in
+//! The backend that keeps sessions on the disk: every entry goes through the log of the node, and a checkpoint takes in
 //! what the log holds, once a second.
 //!
-//! A batch is one entry of the log. It is answered when that is kept; the checkpoint has it later, and is where sessions
+//! An entry is one of the log. It is answered when that is kept; the checkpoint has it later, and is where sessions
 //! are loaded from. At the start what the log has beyond the checkpoint is taken in first.
 
 mod checkpointer;
-mod encoding;
+mod taking_in;
 
 use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, mpsc};
 
-use micro_mq_core::changes::{Position, SessionChange};
 use micro_mq_core::homes::{Homes, SHARDS, Shard, drawn_key};
+use micro_mq_core::kept_shard::{
+    APPLIED_KEY, BEFORE_CLIENTS, KeptSession, KeptShard, behind_client, client_of,
+};
+use micro_mq_core::records::{DecodeError, Entry, records_of};
 use micro_mq_store::{
     CheckpointError, Checkpoints, Durability, Fatal, Files, Folder, FolderError, Journal, JournalOptions,
     Kept, Lane, OpenError, Position as LogPosition,
 };
 use parking_lot::Mutex;
 
-use super::backend::{Answer, Home, Piece, SessionBackend, StoreError};
-use checkpointer::{Checkpointer, commit, start_checkpointer};
-pub use encoding::EncodingError;
-use encoding::{decode, encode};
+use super::backend::{Answer, Cursor, Home, Piece, SessionBackend, StoreError};
+use checkpointer::{Checkpointer, start_checkpointer};
+pub use taking_in::TakeInError;
+use taking_in::take_in;
 
 /// Bytes of a piece of sessions, unless one session has more.
 const PIECE_BYTES: usize = 256 * 1024;
@@ -44,7 +47,10 @@ pub enum DiskError {
     Log(#[from] OpenError),
     /// An entry of its log.
     #[error("entry {0} of the log says what this version does not know")]
-    Entry(LogPosition, #[source] EncodingError),
+    Entry(LogPosition, #[source] DecodeError),
+    /// What its log has beyond its checkpoint.
+    #[error("what the log has cannot be taken into the checkpoint")]
+    TakeIn(#[from] TakeInError),
     /// There is no thread left.
     #[error("a thread of the session store could not be started")]
     Thread(#[source] io::Error),
@@ -80,10 +86,11 @@ impl DiskBackend {
         let hash_key = *checkpoints.hash_key();
         // Which worker is home to what is asked when something is loaded.
         let homes = Homes::new(&hash_key, 1);
-        let (mut changes, mut unknown) = (Vec::new(), None);
-        let mut visit = |entry: micro_mq_store::Entry<'_>| match decode(entry.bytes) {
-            Ok(batch) => changes.extend(batch),
-            Err(error) => unknown = unknown.take().or(Some((entry.position, error))),
+        let (mut entries, mut unknown) = (Vec::new(), None);
+        let mut visit = |entry: micro_mq_store::Entry<'_>| match records_of(entry.bytes).find_map(Result::err)
+        {
+            None => entries.push(entry.bytes.to_vec()),
+            Some(error) => unknown = unknown.take().or(Some((entry.position, error))),
         };
         let options = JournalOptions { durability, ..JournalOptions::default() };
         let storage = Arc::new(Files::new(folder.path()));
@@ -91,7 +98,7 @@ impl DiskBackend {
         if let Some((position, error)) = unknown {
             return Err(DiskError::Entry(position, error));
         }
-        commit(&mut checkpoints, &homes, log.last(), changes.iter())?;
+        take_in(&mut checkpoints, &homes, log.last(), entries.iter().map(Vec::as_slice))?;
         let checkpoints = Arc::new(Mutex::new(checkpoints));
         let journal = Arc::<Mutex<Option<Journal>>>::default();
         let checkpointer =
@@ -126,7 +133,7 @@ fn answer_up_to(unanswered: &Mutex<VecDeque<(u64, Answer)>>, kept: Kept) {
         let first = waiting.pop_front();
         drop(waiting);
         if let Some((_, answer)) = first {
-            answer.kept(Position(kept.position));
+            answer.kept();
         }
     }
 }
@@ -144,7 +151,7 @@ impl SessionBackend for DiskBackend {
         true
     }
 
-    fn append(&mut self, changes: Arc<[SessionChange]>, answer: Answer) {
+    fn append(&mut self, entry: Arc<Entry>, answer: Answer) {
         self.checkpointer.wait_for_room();
         if self.lane.is_full() {
             let (room, told) = mpsc::channel::<()>();
@@ -152,62 +159,62 @@ impl SessionBackend for DiskBackend {
             // It is told by the end of the other side.
             let _ = told.recv();
         }
-        let mut shards: Vec<_> =
-            changes.iter().map(|change| self.homes.shard_of(&change.client_identifier).0).collect();
-        shards.sort_unstable();
-        shards.dedup();
-        let bytes = encode(&changes);
+        let shards: Vec<_> = entry.shards().iter().map(|shard| shard.0).collect();
         // Locked before, so that nobody hears of what is not noted yet.
         let mut unanswered = self.unanswered.lock();
-        let ticket = self.checkpointer.note(changes, || self.lane.append(&shards, &bytes));
+        let log = Arc::clone(&entry);
+        let ticket = self.checkpointer.note(entry, || self.lane.append(&shards, log.bytes()));
         unanswered.push_back((ticket, answer));
     }
 
-    fn load(&mut self, home: Home, after: Option<&str>) -> Result<Piece, StoreError> {
-        let mut shard = after.map_or(0, |client| self.homes.shard_of(client).0);
-        let mut behind = after.map(encoding::key_behind);
-        while shard < SHARDS {
-            if home.homes.home_of(Shard(shard)) == home.worker {
-                let piece = self.load_from(shard, behind.take())?;
-                if piece.rest.is_some() || !piece.sessions.is_empty() {
-                    return Ok(piece);
-                }
+    fn load(&mut self, home: &Home, after: Option<&Cursor>) -> Result<Piece, StoreError> {
+        let mut piece = Piece::default();
+        let first = after.map_or(0, |after| after.shard.0);
+        for shard in (first..SHARDS).map(Shard).filter(|shard| home.is_of(*shard)) {
+            let behind = after.filter(|after| after.shard == shard).map(|after| &*after.client_identifier);
+            let unreadable = |error| StoreError::Unavailable(io::Error::other(error));
+            self.load_from(shard, behind, &mut piece).map_err(unreadable)?;
+            if piece.rest.is_some() || !piece.sessions.is_empty() {
+                return Ok(Piece { rest: piece.rest.or_else(|| last_of(shard, &piece.sessions)), ..piece });
             }
-            behind = None;
-            shard += 1;
         }
-        Ok(Piece::default())
+        Ok(piece)
     }
+}
+
+/// As far as the sessions of a shard were loaded.
+fn last_of(shard: Shard, sessions: &[(Arc<str>, KeptSession)]) -> Option<Cursor> {
+    let (client_identifier, _) = sessions.last()?;
+    Some(Cursor { shard, client_identifier: Arc::clone(client_identifier) })
 }
 
 impl DiskBackend {
-    /// The next whole sessions of a shard. The last of them names the rest, since other shards may follow.
-    fn load_from(&self, shard: u16, mut behind: Option<Vec<u8>>) -> Result<Piece, StoreError> {
-        let mut piece = Piece::default();
+    /// The next whole sessions of a shard. The last of them names the rest.
+    fn load_from(&self, shard: Shard, behind: Option<&str>, piece: &mut Piece) -> Result<(), TakeInError> {
+        let mut checkpoints = self.checkpoints.lock();
+        let mut parts = checkpoints.load(shard.0, None, 1)?.blobs;
+        parts.retain(|(key, _)| key == APPLIED_KEY);
+        let mut after = behind.map_or_else(|| BEFORE_CLIENTS.to_vec(), behind_client);
         loop {
-            let unreadable = |error| StoreError::Unavailable(io::Error::other(error));
-            let blobs =
-                self.checkpoints.lock().load(shard, behind.as_deref(), PIECE_BYTES).map_err(unreadable)?;
-            for (key, blob) in &blobs.blobs {
-                encoding::fold(&mut piece.sessions, key, blob)
-                    .map_err(|error| unreadable_blob(shard, error))?;
-            }
-            if blobs.more && piece.sessions.len() < 2 {
-                behind = blobs.blobs.last().map(|(key, _)| key.clone());
-                continue;
-            }
-            if blobs.more {
+            let read = checkpoints.load(shard.0, Some(&after), PIECE_BYTES)?;
+            let is_more = read.more;
+            parts.extend(read.blobs.into_iter().take_while(|(key, _)| client_of(key).is_some()));
+            let last = parts.last().and_then(|(key, _)| client_of(key)).map(str::to_owned);
+            let Some(last) = last.filter(|_| is_more) else { break };
+            let whole = parts.iter().take_while(|(key, _)| client_of(key) != Some(&last)).count();
+            if whole > 1 {
                 // It may go on behind the piece.
-                piece.sessions.pop();
+                parts.truncate(whole);
+                break;
             }
-            piece.rest = piece.sessions.last().map(|(client_identifier, _)| Arc::clone(client_identifier));
-            return Ok(piece);
+            after.clone_from(&parts[parts.len() - 1].0);
         }
+        let parts = parts.iter().map(|(key, part)| (key.as_slice(), part.as_slice()));
+        let kept = KeptShard::load(shard, self.homes.clone(), parts)?;
+        piece.highest = piece.highest.max(kept.applied());
+        piece.sessions.extend(kept.into_sessions());
+        Ok(())
     }
-}
-
-fn unreadable_blob(shard: u16, error: EncodingError) -> StoreError {
-    StoreError::Unavailable(io::Error::other(format!("shard {shard} of the checkpoint: {error}")))
 }
 
 #[cfg(test)]

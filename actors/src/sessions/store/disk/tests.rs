@@ -2,12 +2,10 @@
 
 use std::path::PathBuf;
 
-use micro_mq_core::changes::Change;
-use micro_mq_core::subscriptions::Subscription;
-use mqtt_codec::SubscriptionOptions;
+use micro_mq_core::records::{Connected, Of, Position, Record, Subscribed};
+use mqtt_codec::{ProtocolVersion, QoS};
 use tokio::sync::oneshot;
 
-use super::super::backend::StoredSession;
 use super::*;
 
 /// A folder of its own, removed at the end.
@@ -31,41 +29,58 @@ impl Drop for Place {
     }
 }
 
-type Answered = oneshot::Receiver<Result<Position, StoreError>>;
+type Answered = oneshot::Receiver<Result<(), StoreError>>;
 
-fn append(backend: &mut DiskBackend, changes: &[(&str, Change)]) -> Answered {
-    let changes = changes.iter().map(|(client, change)| SessionChange {
-        client_identifier: (*client).into(),
-        change: change.clone(),
-    });
+fn append(backend: &mut DiskBackend, entry: Entry) -> Answered {
     let (answer, answered) = Answer::new();
-    backend.append(changes.collect(), answer);
+    backend.append(Arc::new(entry), answer);
     answered
 }
 
-fn keep(backend: &mut DiskBackend, changes: &[(&str, Change)]) -> Position {
-    append(backend, changes).blocking_recv().unwrap().unwrap()
+fn keep(backend: &mut DiskBackend, entry: Entry) {
+    append(backend, entry).blocking_recv().unwrap().unwrap();
 }
 
-fn subscribed(filter: &str, identifier: u32) -> Change {
-    Change::Subscribed(filter.into(), subscription(identifier))
+fn connected(client: &str, expiry_interval: u32) -> Record<'_> {
+    let (user_name, version, will) = (None, ProtocolVersion::V5, None);
+    Record::Connected(Connected { client, user_name, version, expiry_interval, begins: true, will })
 }
 
-fn subscription(identifier: u32) -> Subscription {
-    Subscription { options: SubscriptionOptions::from_bits(1).unwrap(), identifier }
+fn subscribed<'a>(of: Of<'a>, filters: &[(&'a str, u32)]) -> Record<'a> {
+    let one = |(filter, identifier): &(&'a str, u32)| {
+        let (options, identifier) = (QoS::AtLeastOnce.into(), *identifier);
+        Subscribed { filter, options, identifier, replays: false }
+    };
+    Record::Subscribed(of, filters.iter().map(one).collect())
 }
 
-/// What each of so many workers loads, with the number of pieces.
-fn load(backend: &mut DiskBackend, workers: u16) -> (Vec<(Arc<str>, StoredSession)>, usize) {
-    let (mut all, mut pieces) = (Vec::new(), 0);
+/// Sessions that begin, and what they subscribe to.
+fn begin(
+    entry: &mut Entry,
+    homes: &Homes,
+    client: &str,
+    expiry_interval: u32,
+    filters: &[(&str, u32)],
+) -> u32 {
+    let epoch = entry.push(&connected(client, expiry_interval), homes).epoch();
+    if !filters.is_empty() {
+        entry.push(&subscribed(Of { client, epoch }, filters), homes);
+    }
+    epoch
+}
+
+/// What each of so many workers loads, with the number of pieces and the highest position.
+fn load(backend: &mut DiskBackend, workers: u16) -> (Vec<(Arc<str>, KeptSession)>, usize, Position) {
+    let (mut all, mut pieces, mut highest) = (Vec::new(), 0, Position::default());
     for worker in 0..workers {
-        let mut after: Option<Arc<str>> = None;
+        let home = Home { worker, homes: Homes::new(&backend.hash_key(), workers.into()) };
+        let mut after: Option<Cursor> = None;
         loop {
-            let home = Home { worker, homes: Homes::new(&backend.hash_key(), workers.into()) };
-            let piece = backend.load(home.clone(), after.as_deref()).unwrap();
-            assert!(piece.sessions.iter().all(|(client_identifier, _)| home.is_of(client_identifier)));
+            let piece = backend.load(&home, after.as_ref()).unwrap();
+            assert!(piece.sessions.iter().all(|(client, _)| home.homes.of_client(client) == worker));
             pieces += usize::from(!piece.sessions.is_empty());
             all.extend(piece.sessions);
+            highest = highest.max(piece.highest);
             after = piece.rest;
             if after.is_none() {
                 break;
@@ -73,7 +88,20 @@ fn load(backend: &mut DiskBackend, workers: u16) -> (Vec<(Arc<str>, StoredSessio
         }
     }
     all.sort_by(|(one, _), (other, _)| one.cmp(other));
-    (all, pieces)
+    (all, pieces, highest)
+}
+
+/// Client identifier, session expiry interval, and topic filters with their subscription identifiers.
+type Seen<'a> = (&'a str, u32, Vec<(&'a str, u32)>);
+
+fn seen(sessions: &[(Arc<str>, KeptSession)]) -> Vec<Seen<'_>> {
+    sessions
+        .iter()
+        .map(|(client, session)| {
+            let filters = session.subscriptions.iter().map(|(filter, it)| (&**filter, it.identifier));
+            (&**client, session.expiry_interval, filters.collect())
+        })
+        .collect()
 }
 
 /// With a checkpoint, with a log alone, and with both.
@@ -82,39 +110,35 @@ fn sessions_are_there_again() {
     let place = Place::new("again");
     let mut backend = place.open();
     let key = backend.hash_key();
-    let first = keep(
-        &mut backend,
-        &[
-            ("a", Change::Exists { expiry_interval: 60 }),
-            ("a", subscribed("t/1", 7)),
-            ("a", subscribed("t/2", 0)),
-            ("ab", Change::Exists { expiry_interval: 5 }),
-            ("b", Change::Exists { expiry_interval: 9 }),
-            ("b", subscribed("t/1", 1)),
-        ],
-    );
-    let second = keep(
-        &mut backend,
-        &[("a", Change::Unsubscribed("t/1".into())), ("b", Change::Ended), ("a", subscribed("t/2", 8))],
-    );
-    assert!(first < second);
-    let expected = [
-        (
-            "a".into(),
-            StoredSession { expiry_interval: 60, subscriptions: [("t/2".into(), subscription(8))].into() },
-        ),
-        ("ab".into(), StoredSession { expiry_interval: 5, subscriptions: [].into() }),
-    ];
+    let homes = Homes::new(&key, 1);
+    let mut entry = Entry::at(Position(1));
+    let epoch = begin(&mut entry, &homes, "a", 60, &[("t/1", 7), ("t/2", 0)]);
+    begin(&mut entry, &homes, "ab", 5, &[]);
+    begin(&mut entry, &homes, "b", 9, &[("t/1", 1)]);
+    let mut next = Entry::at(entry.next_position());
+    keep(&mut backend, entry);
+    let of = Of { client: "a", epoch };
+    next.push(&Record::Unsubscribed(of, vec!["t/1"]), &homes);
+    next.push(&Record::Ended("b"), &homes);
+    next.push(&subscribed(of, &[("t/2", 8)]), &homes);
+    let last = next.next_position();
+    keep(&mut backend, next);
+    let expected = [("a", 60, vec![("t/2", 8)]), ("ab", 5, vec![])];
     drop(backend);
     for workers in [1, 3] {
         let mut backend = place.open();
-        assert_eq!(load(&mut backend, workers).0, expected);
-        assert_eq!(backend.hash_key(), key);
+        let (sessions, _, highest) = load(&mut backend, workers);
+        assert_eq!(seen(&sessions), expected);
+        assert_eq!((backend.hash_key(), highest.next()), (key, last));
     }
-    // Positions go on.
-    let third = keep(&mut place.open(), &[("a", Change::Ended), ("ab", Change::Ended)]);
-    assert!(third > second);
-    assert!(load(&mut place.open(), 1).0.is_empty());
+    let mut entry = Entry::at(last);
+    entry.push(&Record::Ended("a"), &homes);
+    entry.push(&Record::Ended("ab"), &homes);
+    let last = entry.next_position();
+    keep(&mut place.open(), entry);
+    let (sessions, _, highest) = load(&mut place.open(), 1);
+    assert!(sessions.is_empty());
+    assert_eq!(highest.next(), last, "positions go on though nothing is left");
 }
 
 /// As a kill leaves it: nothing of what was answered is in a checkpoint.
@@ -122,12 +146,13 @@ fn sessions_are_there_again() {
 fn a_log_without_its_checkpoint_is_enough() {
     let (place, copy) = (Place::new("kill"), Place::new("kill-copy"));
     let mut backend = place.open();
+    let homes = Homes::new(&backend.hash_key(), 1);
+    let mut at = Position(1);
     for number in 0..50 {
-        let client = format!("client-{number}");
-        keep(
-            &mut backend,
-            &[(&client, Change::Exists { expiry_interval: 60 }), (&client, subscribed("t", number))],
-        );
+        let mut entry = Entry::at(at);
+        begin(&mut entry, &homes, &format!("client-{number}"), 60, &[("t", number)]);
+        at = entry.next_position();
+        keep(&mut backend, entry);
     }
     std::fs::create_dir_all(&copy.0).unwrap();
     for file in std::fs::read_dir(&place.0).unwrap() {
@@ -136,65 +161,57 @@ fn a_log_without_its_checkpoint_is_enough() {
             std::fs::copy(file.path(), copy.0.join(file.file_name())).unwrap();
         }
     }
-    let (found, _) = load(&mut copy.open(), 2);
+    let (found, ..) = load(&mut copy.open(), 2);
     assert_eq!(found.len(), 50);
     assert!(found.iter().all(|(_, session)| session.subscriptions.len() == 1));
 }
 
-/// Many sessions come in pieces, and one with very many subscriptions whole.
+/// Many sessions come in pieces, and one with very many subscriptions whole; it is changed as any other.
 #[test]
 fn sessions_come_in_pieces() {
     let place = Place::new("pieces");
     let mut backend = place.open();
+    let homes = Homes::new(&backend.hash_key(), 1);
     let filters: Vec<String> = (0..10_000).map(|number| format!("some/long/filter/of/it/{number}")).collect();
-    let mut changes = vec![("large", Change::Exists { expiry_interval: 1 })];
-    changes.extend(filters.iter().map(|filter| ("large", subscribed(filter, 0))));
-    let clients: Vec<String> = (0..3_000).map(|number| format!("client-{number}")).collect();
-    changes.extend(clients.iter().map(|client| (&**client, Change::Exists { expiry_interval: 60 })));
-    keep(&mut backend, &changes);
+    let all: Vec<_> = filters.iter().map(|filter| (filter.as_str(), 0)).collect();
+    let mut entry = Entry::at(Position(1));
+    let epoch = begin(&mut entry, &homes, "large", 1, &all);
+    for number in 0..3_000 {
+        begin(&mut entry, &homes, &format!("client-{number}"), 60, &[]);
+    }
+    let mut next = Entry::at(entry.next_position());
+    keep(&mut backend, entry);
     drop(backend);
-    let (found, pieces) = load(&mut place.open(), 3);
+    let (found, pieces, _) = load(&mut place.open(), 3);
     assert_eq!(found.len(), 3_001);
     assert!(pieces > 256 / 2, "{pieces}");
-    let large = found.iter().find(|(client_identifier, _)| &**client_identifier == "large").unwrap();
-    assert_eq!(large.1.subscriptions.len(), filters.len());
+    let large = |found: &[(Arc<str>, KeptSession)]| {
+        let (_, large) = found.iter().find(|(client, _)| &**client == "large").unwrap();
+        large.subscriptions.len()
+    };
+    assert_eq!(large(&found), filters.len());
+    next.push(&Record::Unsubscribed(Of { client: "large", epoch }, vec![filters[9_999].as_str()]), &homes);
+    keep(&mut place.open(), next);
+    let (found, ..) = load(&mut place.open(), 1);
+    assert_eq!((found.len(), large(&found)), (3_001, filters.len() - 1));
 }
 
-/// Each batch that is answered is answered for all before it.
+/// Each entry that is answered is answered behind all before it.
 #[test]
-fn batches_are_answered_in_their_order() {
+fn entries_are_answered_in_their_order() {
     let place = Place::new("order");
     let mut backend = place.open();
-    let exists = |expiry_interval| [("a", Change::Exists { expiry_interval })];
-    let answers: Vec<_> = (0..200).map(|number| append(&mut backend, &exists(number))).collect();
-    let mut last = Position::default();
-    for answer in answers {
-        let position = answer.blocking_recv().unwrap().unwrap();
-        assert!(position >= last);
-        last = position;
+    let homes = Homes::new(&backend.hash_key(), 1);
+    let connect = |number: u32| {
+        let mut entry = Entry::at(Position(u64::from(number) + 1));
+        entry.push(&connected("a", number), &homes);
+        entry
+    };
+    let mut answers: Vec<_> = (0..200).map(|number| append(&mut backend, connect(number))).collect();
+    answers.pop().unwrap().blocking_recv().unwrap().unwrap();
+    for mut answer in answers {
+        assert!(matches!(answer.try_recv(), Ok(Ok(()))), "one before it");
     }
     drop(backend);
     assert_eq!(load(&mut place.open(), 1).0[0].1.expiry_interval, 199);
-}
-
-#[test]
-fn entries_are_read_as_they_were_written_or_refused() {
-    let change = |change| SessionChange { client_identifier: "client".into(), change };
-    let changes = [
-        change(Change::Exists { expiry_interval: u32::MAX }),
-        change(subscribed("a/+/#", 268_435_455)),
-        change(Change::Unsubscribed("ä".into())),
-        change(Change::Ended),
-    ];
-    let entry = encode(&changes);
-    assert_eq!(decode(&entry).unwrap(), changes);
-    for length in 0..entry.len() {
-        // Cut between two changes it is an entry of fewer.
-        assert!(decode(&entry[..length]).map_or(true, |fewer| changes.starts_with(&fewer)));
-    }
-    let newer: Vec<u8> = [9].into_iter().chain(entry[1..].iter().copied()).collect();
-    assert_eq!(
-        decode(&newer).unwrap_err().to_string(),
-        "version 9 of an entry, and this one reads 1 at most"
-    );
 }

@@ -1,0 +1,273 @@
+//! What single records mean.
+
+use mqtt_codec::{PacketIdentifier, ProtocolVersion, QoS};
+
+use super::history::{HOMES, SHARD};
+use crate::homes::Shard;
+use crate::kept_shard::{Applied, KeptShard, LoadError};
+use crate::ledger::DropReason;
+use crate::records::{
+    Body, Connected, CopyId, DecodeError, Directed, Fate, Of, Origin, Parted, Position, Publish, Publisher,
+    Record, Retained, Settled, Span, Subscribed, Through, WallClock,
+};
+
+fn name(what: &str) -> &'static str {
+    let mut names = (0..).map(|number| format!("{what}{number}"));
+    names.find(|name| HOMES.shard_of(name) == SHARD).expect("one of very many").leak()
+}
+
+/// A shard whose records stand behind one another.
+struct Written {
+    shard: KeptShard,
+    at: u64,
+}
+
+impl Written {
+    fn new() -> Self {
+        Self { shard: KeptShard::new(SHARD, HOMES.clone()), at: 0 }
+    }
+
+    fn write(&mut self, record: &Record<'_>) -> (Position, Applied) {
+        self.at += 1;
+        let at = Position(self.at);
+        (at, self.shard.apply(at, record))
+    }
+
+    fn connect<'a>(&mut self, client: &'a str, begins: bool) -> Of<'a> {
+        let (user_name, version, will) = (None, ProtocolVersion::V5, None);
+        let record = Connected { client, user_name, version, expiry_interval: 60, begins, will };
+        Of { client, epoch: self.write(&Record::Connected(record)).0.epoch() }
+    }
+
+    fn subscribe(&mut self, of: Of<'_>, filter: &str, qos: QoS, no_local: bool) {
+        let options = mqtt_codec::SubscriptionOptions { no_local, ..qos.into() };
+        let subscribed = Subscribed { filter, options, identifier: 0, replays: false };
+        self.write(&Record::Subscribed(of, vec![subscribed]));
+    }
+
+    fn copies(&self, client: &str) -> Vec<u64> {
+        let session = self.shard.session(client).expect("there is such a session");
+        session.in_order().iter().map(|(id, _)| id.message.0).collect()
+    }
+}
+
+fn message(topic: &'static str, qos: QoS) -> Publish<'static> {
+    Publish {
+        body: Body { topic, properties: &[], payload: b"payload", qos },
+        retain: false,
+        expires_at: None,
+        publisher_hash: 0,
+        origin: None,
+        merges: false,
+        shards: vec![SHARD],
+        dropped: Vec::new(),
+        directed: Vec::new(),
+        waits: Vec::new(),
+    }
+}
+
+/// Those who match at its position have a copy: no others, and no earlier or later ones.
+#[test]
+fn a_message_is_for_those_who_match_at_its_position() {
+    let mut written = Written::new();
+    let (early, late) = (name("early"), name("late"));
+    let of = written.connect(early, true);
+    written.subscribe(of, "a/+", QoS::AtLeastOnce, false);
+    written.subscribe(of, "x", QoS::AtMostOnce, false);
+    let (first, applied) = written.write(&Record::Publish(message("a/b", QoS::ExactlyOnce)));
+    assert_eq!(applied, Applied { matched: 1, ..Applied::default() });
+    let late_of = written.connect(late, true);
+    written.subscribe(late_of, "#", QoS::ExactlyOnce, false);
+    let (second, _) = written.write(&Record::Publish(message("a/c", QoS::ExactlyOnce)));
+    written.write(&Record::Unsubscribed(of, vec!["a/+"]));
+    let (third, _) = written.write(&Record::Publish(message("a/d", QoS::ExactlyOnce)));
+    // QoS 0 is nothing that is kept, nor what another shard alone has a match for.
+    written.write(&Record::Publish(message("x", QoS::AtMostOnce)));
+    written.write(&Record::Publish(Publish { shards: vec![Shard(1)], ..message("a/d", QoS::ExactlyOnce) }));
+    assert_eq!(written.copies(early), [first.0, second.0]);
+    assert_eq!(written.copies(late), [second.0, third.0]);
+    assert_eq!(written.shard.message(second).unwrap().places, 2, "kept once");
+}
+
+/// [MQTT-3.8.3-3] A client whose subscription says no local does not get its own messages back by a replay either.
+#[test]
+fn no_local_is_known_by_the_client_identifier() {
+    let mut written = Written::new();
+    let client = name("own");
+    let of = written.connect(client, true);
+    written.subscribe(of, "a", QoS::AtLeastOnce, true);
+    let own = Publish { publisher_hash: HOMES.hash_of(client), ..message("a", QoS::AtLeastOnce) };
+    assert_eq!(written.write(&Record::Publish(own)).1, Applied::default());
+    assert_eq!(written.write(&Record::Publish(message("a", QoS::AtLeastOnce))).1.matched, 1);
+}
+
+/// What an earlier network connection still writes is too late.
+#[test]
+fn records_of_an_earlier_connection_are_ignored() {
+    let mut written = Written::new();
+    let client = name("client");
+    let first = written.connect(client, true);
+    let second = written.connect(client, false);
+    written.subscribe(first, "a", QoS::AtLeastOnce, false);
+    let parted = Parted { of: first, at: WallClock(5), expiry_interval: 1, leaves_will: false };
+    written.write(&Record::Parted(parted));
+    let session = written.shard.session(client).unwrap();
+    assert!(session.subscriptions.is_empty() && session.parted.is_none() && session.expiry_interval == 60);
+    written.write(&Record::Parted(Parted { of: second, ..parted }));
+    assert_eq!(written.shard.session(client).unwrap().parted, Some(WallClock(5)));
+}
+
+/// A QoS 2 message, or a will, that is routed again after a crash comes to those who do not have it.
+#[test]
+fn a_message_that_was_seen_is_not_taken_again() {
+    let mut written = Written::new();
+    let of = written.connect(name("client"), true);
+    written.subscribe(of, "a", QoS::ExactlyOnce, false);
+    let publisher = Publisher { shard: Shard(9), birth: Position(1234) };
+    let counted = |count| {
+        let origin = Some(Origin { publisher, count });
+        Record::Publish(Publish { origin, ..message("a", QoS::ExactlyOnce) })
+    };
+    assert_eq!(written.write(&counted(4)).1.matched, 1);
+    assert_eq!(written.write(&counted(6)).1.matched, 1);
+    for seen in [4, 5, 6] {
+        assert_eq!(written.write(&counted(seen)).1, Applied::default(), "{seen}");
+    }
+    written.write(&Record::PublisherGone(publisher));
+    assert!(written.shard.seen.is_empty());
+}
+
+/// In flight first, as it was sent; what was retained as a subscription began ahead of what was published since.
+#[test]
+fn what_waits_goes_to_its_client_in_order() {
+    let mut written = Written::new();
+    let client = name("client");
+    let of = written.connect(client, true);
+    written.subscribe(of, "a", QoS::ExactlyOnce, false);
+    let publish = |written: &mut Written| written.write(&Record::Publish(message("a", QoS::ExactlyOnce))).0;
+    let mut positions = vec![publish(&mut written), publish(&mut written)];
+    written.subscribe(of, "b", QoS::ExactlyOnce, false);
+    let began = Position(written.at);
+    positions.extend([publish(&mut written), publish(&mut written)]);
+    let retained = Directed {
+        client,
+        subscription: 2,
+        qos: QoS::ExactlyOnce,
+        retain: true,
+        identifiers: Vec::new(),
+        through: Through::Retained(began),
+    };
+    let publish = Publish { shards: Vec::new(), directed: vec![retained], ..message("b", QoS::ExactlyOnce) };
+    let (directed, _) = written.write(&Record::Publish(publish));
+    for (number, position) in [(7, positions[3]), (3, positions[2])] {
+        let identifier = PacketIdentifier::new(number).unwrap();
+        written.write(&Record::Sent(of, identifier, CopyId { message: position, subscription: 1 }));
+    }
+    written.write(&Record::Publish(message("a", QoS::AtLeastOnce)));
+    let last = Position(written.at);
+    let expected = [positions[3], positions[2], positions[0], positions[1], directed, last];
+    assert_eq!(written.copies(client), expected.map(|position| position.0));
+    // A message whose PUBREC came is not kept any more, its packet identifier is.
+    written.write(&Record::Released(of, PacketIdentifier::new(7).unwrap()));
+    assert!(written.shard.message(positions[3]).is_none());
+    assert_eq!(written.copies(client).len(), 6);
+    let spans = vec![Span { first: positions[0], last }];
+    let settled = Settled { client, fate: Fate::Delivered, spans, copies: Vec::new() };
+    assert_eq!(written.write(&Record::Settled(settled)).1.delivered, 6);
+    assert_eq!((written.shard.waiting(), written.shard.messages.len()), (0, 0));
+}
+
+/// A message that waits in a group goes to a member of another shard: its worker writes both in one entry.
+#[test]
+fn a_member_takes_what_waits_in_its_group() {
+    let mut written = Written::new();
+    let group = name("$share/group/a/");
+    let publish = Publish { shards: Vec::new(), waits: vec![group], ..message("a", QoS::AtLeastOnce) };
+    let (waiting, applied) = written.write(&Record::Publish(publish));
+    assert_eq!((applied.matched, written.shard.waiting()), (1, 1));
+    let before = written.shard.applied();
+    // The position is one of another worker.
+    let taken = Record::Taken(group, Fate::Returned, vec![waiting]);
+    assert_eq!(written.shard.apply(Position(1), &taken).returned, 1);
+    assert_eq!(written.shard.apply(Position(1), &taken), Applied::default());
+    assert_eq!((written.shard.applied(), written.shard.waiting()), (before, 0));
+}
+
+#[test]
+fn what_ends_is_dropped_with_a_reason() {
+    let mut written = Written::new();
+    let client = name("client");
+    let of = written.connect(client, true);
+    written.subscribe(of, "a", QoS::AtLeastOnce, false);
+    let dropped = vec![(client, 1, DropReason::QueueFull)];
+    let refused = written.write(&Record::Publish(Publish { dropped, ..message("a", QoS::AtLeastOnce) }));
+    assert_eq!(refused.1, Applied { matched: 1, dropped: 1, ..Applied::default() });
+    written.write(&Record::Publish(message("a", QoS::AtLeastOnce)));
+    assert_eq!(written.write(&Record::Ended(client)).1.dropped, 1);
+    assert!(written.shard.session(client).is_none());
+    assert_eq!(written.write(&Record::Publish(message("a", QoS::AtLeastOnce))).1, Applied::default());
+    assert_eq!(written.shard.messages.len(), 0);
+}
+
+/// Of two retained for a topic name the later one wins, also when the earlier one is read behind its removal.
+#[test]
+fn the_later_stamp_is_retained() {
+    let mut written = Written::new();
+    let topic = name("topic");
+    let retained = |stamp, payload: Option<&'static [u8]>| {
+        let body = |payload| Body { topic, properties: &[], payload, qos: QoS::AtMostOnce };
+        Record::Retained(Retained { topic, stamp, message: payload.map(|payload| (body(payload), None, 1)) })
+    };
+    written.write(&retained(4, Some(b"kept")));
+    written.write(&retained(2, Some(b"late")));
+    let kept = |shard: &KeptShard| shard.retained().map(|(_, it)| it.stamp).collect::<Vec<_>>();
+    assert_eq!(kept(&written.shard), [4]);
+    written.write(&retained(6, None));
+    written.write(&retained(5, Some(b"late")));
+    assert!(kept(&written.shard).is_empty());
+    written.shard.forget_removed(6);
+    written.write(&retained(5, Some(b"late")));
+    assert!(kept(&written.shard).is_empty(), "not forgotten yet");
+    written.shard.forget_removed(7);
+    assert!(written.shard.retained.is_empty());
+}
+
+/// What came and went between two checkpoints never reaches one.
+#[test]
+fn what_was_settled_before_a_checkpoint_is_not_in_it() {
+    let mut written = Written::new();
+    let client = name("client");
+    let of = written.connect(client, true);
+    written.subscribe(of, "a", QoS::AtLeastOnce, false);
+    let parts = written.shard.take_changes().len();
+    assert_eq!(parts, 3, "the position applied, a session and a subscription");
+    let (at, _) = written.write(&Record::Publish(message("a", QoS::AtLeastOnce)));
+    let spans = vec![Span { first: at, last: at }];
+    let settled = Settled { client, fate: Fate::Delivered, spans, copies: Vec::new() };
+    written.write(&Record::Settled(settled));
+    let changes = written.shard.take_changes();
+    assert_eq!(changes.len(), 1, "the position applied");
+    assert!(written.shard.take_changes().is_empty());
+}
+
+#[test]
+fn a_checkpoint_that_cannot_be_read_says_so() {
+    let mut written = Written::new();
+    let of = written.connect(name("client"), true);
+    written.subscribe(of, "a", QoS::AtLeastOnce, false);
+    let parts: Vec<_> =
+        written.shard.take_changes().into_iter().map(|(key, part)| (key, part.unwrap())).collect();
+    let load = |parts: &[(Vec<u8>, Vec<u8>)]| {
+        let parts = parts.iter().map(|(key, part)| (key.as_slice(), part.as_slice()));
+        KeptShard::load(SHARD, HOMES.clone(), parts).map(|shard| shard.sessions().count())
+    };
+    assert_eq!(load(&parts), Ok(1));
+    assert_eq!(load(&parts[..2]), Ok(1));
+    assert_eq!(load(&parts[2..]), Err(LoadError::Orphan));
+    let mut newer = parts.clone();
+    newer[1].1[0] = 2;
+    assert_eq!(load(&newer), Err(LoadError::Part(DecodeError::Version(2))));
+    let mut cut = parts;
+    cut[1].1.pop();
+    assert_eq!(load(&cut), Err(LoadError::Part(DecodeError::Truncated)));
+}

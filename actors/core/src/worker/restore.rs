@@ -1,0 +1,83 @@
+//! How a session that was kept comes back.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::state::WorkerState;
+use crate::ids::shared_part;
+use crate::kept::Share;
+use crate::kept_shard::{KeptSession, KeptWill};
+use crate::records::WallClock;
+use crate::session::{NEVER_EXPIRES, Session, Will};
+use crate::subscriptions::{Subscription, subscription_bytes};
+
+/// How long the wills wait of clients that were online when the process ended: they were cut off, and are not gone.
+const WILL_GRACE: Duration = Duration::from_secs(10);
+
+impl WorkerState {
+    /// Brings a session back, as it was kept. What was due of it meanwhile is due now.
+    pub fn restore(&mut self, client_identifier: &str, kept: &KeptSession, now: Instant) {
+        // Whatever the limit is now: it was taken in under an earlier one.
+        let names = client_identifier.len() + kept.user_name.as_ref().map_or(0, |name| name.len());
+        if let Ok(place) = self.node.session_places.take(Some(names), names) {
+            place.keep();
+        }
+        self.node.session_places.rename(0, names);
+        let remaining = |since: WallClock, interval: Duration| {
+            let passed = self.node.wall_clock(now).0.saturating_sub(since.0);
+            now + interval.saturating_sub(Duration::from_millis(passed))
+        };
+        let since = kept.parted.unwrap_or_else(|| self.node.wall_clock(now));
+        let expires_at = (kept.expiry_interval != NEVER_EXPIRES)
+            .then(|| remaining(since, Duration::from_secs(kept.expiry_interval.into())));
+        let will_due = kept.will.as_ref().map(|will| {
+            let delay = Duration::from_secs(will.delay_seconds.into());
+            remaining(since, if kept.parted.is_some() { delay } else { delay.max(WILL_GRACE) })
+        });
+        let session = self.sessions.create(client_identifier, kept.version);
+        session.epoch = kept.epoch.epoch();
+        session.is_recorded = true;
+        session.set_user_name(kept.user_name.as_deref());
+        session.expiry_interval = kept.expiry_interval;
+        let subscriptions = kept.subscriptions.iter().map(|(filter, subscription)| {
+            let (options, identifier) = (subscription.options, subscription.identifier);
+            (Arc::clone(filter), Subscription { options, identifier })
+        });
+        session.subscriptions = subscriptions.collect();
+        session.subscriptions.keys().for_each(|filter| self.counters.held.subscribed(filter));
+        session.subscription_bytes =
+            session.subscriptions.keys().map(|filter| subscription_bytes(filter)).sum();
+        if session.subscriptions.keys().any(|filter| shared_part(filter).is_some()) {
+            session.load = Some(Arc::default());
+        }
+        let will = kept.will.as_ref().map(|will| will_again(session, will));
+        session.absence().expires_at = expires_at;
+        session.absence().will_due = will_due;
+        if let Some(mut will) = will {
+            will.share = Share::take(&self.node.kept, will.queued_bytes());
+            session.replace_will(Some(will));
+        }
+        let (key, epoch) = (session.key, session.epoch);
+        self.subscribe_all(key);
+        self.offline_due(key, epoch, now);
+    }
+}
+
+/// It was allowed by rules that nobody remembers: those in force judge it when it is due.
+fn will_again(session: &Session, will: &KeptWill) -> Box<Will> {
+    Box::new(Will {
+        topic: (*will.body.topic).into(),
+        payload: will.body.payload.to_vec().into(),
+        properties: will.body.properties.clone(),
+        qos: will.body.qos,
+        retain: will.retain,
+        delay_seconds: will.delay_seconds,
+        expiry_seconds: will.expiry_seconds,
+        share: None,
+        client_identifier: session.client_identifier().into(),
+        user_name: session.user_name().map(Into::into),
+        grant: None,
+        revision: u64::MAX,
+        allowed_until: None,
+    })
+}
