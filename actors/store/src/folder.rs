@@ -36,6 +36,17 @@ pub struct Folder {
 /// The file that is locked, and says who does.
 const LOCK: &str = "lock";
 
+/// Makes a folder and those that it is in, so that none of them is lost with the power.
+fn make(path: &Path) -> io::Result<()> {
+    let missing: Vec<_> = path.ancestors().take_while(|folder| !folder.exists()).collect();
+    fs::create_dir_all(path)?;
+    for folder in missing {
+        let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty());
+        File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
+    }
+    Ok(())
+}
+
 impl Folder {
     /// Takes a folder, and makes it if need be.
     ///
@@ -43,7 +54,7 @@ impl Folder {
     /// When another process has it, or it cannot be used.
     pub fn take(path: &Path) -> Result<Self, FolderError> {
         let unusable = |source| FolderError::Unusable { folder: path.to_owned(), source };
-        fs::create_dir_all(path).map_err(unusable)?;
+        make(path).map_err(unusable)?;
         let lock = path.join(LOCK);
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(lock);
         let mut file = file.map_err(unusable)?;

@@ -131,17 +131,22 @@ impl Disk {
         self.0.lock().writes_full = writes;
     }
 
+    /// Whatever was to fail does not any more.
+    fn forgive(state: &mut State) {
+        (state.life, state.sync_fails, state.writes_full) = (u64::MAX, false, 0);
+    }
+
     /// The power goes and comes back: what was not synced is there in part.
     pub(crate) fn lose_power(&self) {
         let mut state = self.0.lock();
         let State { files, lot, .. } = &mut *state;
         files.values_mut().for_each(|file| file.lose_power(lot));
-        state.life = u64::MAX;
+        Self::forgive(&mut state);
     }
 
     /// Another process begins; the operating system goes on.
     pub(crate) fn lose_process(&self) {
-        self.0.lock().life = u64::MAX;
+        Self::forgive(&mut self.0.lock());
     }
 
     pub(crate) fn note(&self, step: Step) {

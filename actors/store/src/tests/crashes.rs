@@ -29,6 +29,12 @@ impl Model {
         loop {
             let entries = 1 + lot.below(4) as u32;
             self.written = writer.written() + u64::from(entries);
+            if lot.chance(10) {
+                disk.fail_writes(1 + lot.below(2));
+            }
+            if lot.chance(60) {
+                disk.fail_next_sync();
+            }
             write(disk, &mut writer, entries)?;
             if lot.chance(synced_each) {
                 writer.sync()?;
@@ -57,7 +63,7 @@ fn crash(seed: u64, synced_each: u64) {
     assert!((model.kept..=model.written).contains(&opened.last()), "seed {seed}: {model:?}");
 }
 
-/// Each group is on the disk before the next one is written.
+/// Writes find no room now and then, and a sync fails. Each group is on the disk before the next one is written.
 #[test]
 fn at_a_thousand_points() {
     (0..1000).for_each(|seed| crash(seed, 1));

@@ -26,7 +26,7 @@ impl Drop for Place {
 #[test]
 fn a_folder_has_one_user_and_says_who() {
     let place = Place::new("lock");
-    let taken = Folder::take(&place.0.join("data")).unwrap();
+    let taken = Folder::take(&place.0.join("within/data")).unwrap();
     let refused = Folder::take(taken.path()).unwrap_err().to_string();
     assert_eq!(
         refused,

@@ -5,6 +5,7 @@ mod damage;
 mod files;
 mod threads;
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 
 use crate::error::OpenError;
@@ -54,7 +55,12 @@ fn write(disk: &Disk, writer: &mut Writer, entries: u32) -> std::io::Result<()> 
             writer.prepared(prepare(disk, head)?);
         }
     }
-    writer.write(&mut group, entries)
+    loop {
+        match writer.write(&mut group, entries) {
+            Err(error) if error.kind() == ErrorKind::StorageFull => {}
+            outcome => return outcome,
+        }
+    }
 }
 
 /// Gives back what a checkpoint has.

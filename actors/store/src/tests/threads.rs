@@ -204,6 +204,12 @@ fn a_failed_sync_is_the_end() {
     let running = start(&disk, Durability::Fsync, 1);
     running.append(0, 1);
     running.until_kept(0, 1);
+    // Not that of the next segment.
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while disk.names() != ["log-0000000000000001", "log-0000000000000002"] {
+        assert!(std::time::Instant::now() < deadline);
+        std::thread::yield_now();
+    }
     disk.fail_next_sync();
     running.append(0, 2);
     let fatal = running.fatal.recv_timeout(PATIENCE).unwrap();

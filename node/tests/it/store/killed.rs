@@ -84,7 +84,8 @@ fn sessions_and_subscriptions_outlive_a_kill() {
     let folder = TempDir::new().unwrap();
     let folder = folder.path().join("data");
     for round in 0..6_u32 {
-        let node = start(&folder, &[]);
+        let durability = ["fsync", "written"][round as usize % 2];
+        let node = start(&folder, &["--set", &format!("store.durability={durability}")]);
         let (mut publisher, _) = Client::connect(&node, "publisher", CLEAN);
         for client in 0..4 {
             let name = format!("client-{client}");
