@@ -22,6 +22,10 @@ missing_packages() {
         instructions)
             has valgrind || echo valgrind
             ;;
+        kept)
+            has strace || echo strace
+            has ps || echo procps
+            ;;
         esac
         if [ "$suite" = paho_c ]; then
             has paho_c_pub && has paho_c_sub && has paho_cs_sub || echo paho.mqtt.c-examples
