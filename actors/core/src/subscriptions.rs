@@ -5,6 +5,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use mqtt_codec::SubscriptionOptions;
+use mqtt_codec::topic::count_levels;
 
 use crate::filter_table::FilterTable;
 use crate::ids::shared_part;
@@ -24,7 +25,7 @@ pub fn subscription_bytes(filter: &str) -> usize {
     const EACH: usize = 128;
     const PER_LEVEL: usize = 64;
     const GROUP: usize = 1280;
-    let levels = 1 + filter.bytes().filter(|byte| *byte == b'/').count();
+    let levels = count_levels(filter);
     let group = if shared_part(filter).is_some() { GROUP } else { 0 };
     filter.len() + EACH + PER_LEVEL * levels + group
 }

@@ -13,6 +13,7 @@ use auth_actor::{
     ExchangeOutcome, Given, Identity, InForce, Outcome, Password, Question, QuestionKind,
 };
 use micro_mq_core::pressure::IncompleteBytes;
+use mqtt_codec::topic::count_levels;
 use mqtt_codec::{
     Auth, AuthProperties, Connect, DecodeError, Packet, PacketRef, PayloadFormat, ProtocolVersion,
     ReasonCode, Sender, decode, encode, read_header,
@@ -325,7 +326,7 @@ impl Handshake {
             return Err(ReasonCode::QuotaExceeded);
         }
         let topic = will.topic.as_str();
-        if topic.split('/').count() > usize::from(mqtt.topic_levels_max) {
+        if count_levels(topic) > usize::from(mqtt.topic_levels_max) {
             self.worker.counters.topic_levels_exceeded.add(1);
             return Err(ReasonCode::TopicNameInvalid);
         }

@@ -1,5 +1,6 @@
 //! Topic filters: what a subscription asks for.
 
+use super::scan::{holds_wildcard, wildcards_from};
 use super::{TopicError, matches, opaque_string, validate_extent};
 
 /// A valid topic filter: 1 to 65535 bytes, `+` and `#` where they may stand [MQTT-4.7.1-1] [MQTT-4.7.1-2].
@@ -26,7 +27,7 @@ impl TopicFilter {
 
     /// Whether it holds `+` or `#`.
     pub fn has_wildcard(&self) -> bool {
-        self.0.bytes().any(|byte| matches!(byte, b'+' | b'#'))
+        holds_wildcard(&self.0)
     }
 
     /// The parts between the slashes, empty ones included: `/a` has the levels `""` and `"a"`.
@@ -43,17 +44,17 @@ impl TopicFilter {
 pub fn validate_topic_filter(text: &str) -> Result<(), TopicError> {
     validate_extent(text)?;
     let bytes = text.as_bytes();
-    for (at, byte) in bytes.iter().enumerate() {
+    let mut from = 0;
+    while let Some(at) = wildcards_from(bytes, from) {
         let begins_level = at == 0 || bytes[at - 1] == b'/';
-        match byte {
-            b'#' if !begins_level || at + 1 != bytes.len() => {
+        if bytes[at] == b'#' {
+            if !begins_level || at + 1 != bytes.len() {
                 return Err(TopicError::MisplacedMultiLevelWildcard);
             }
-            b'+' if !begins_level || !matches!(bytes.get(at + 1), None | Some(b'/')) => {
-                return Err(TopicError::MisplacedSingleLevelWildcard);
-            }
-            _ => {}
+        } else if !begins_level || !matches!(bytes.get(at + 1), None | Some(b'/')) {
+            return Err(TopicError::MisplacedSingleLevelWildcard);
         }
+        from = at + 1;
     }
     Ok(())
 }

@@ -4,11 +4,13 @@
 mod filter;
 mod matching;
 mod name;
+mod scan;
 mod shared;
 
 pub use filter::{TopicFilter, validate_topic_filter};
 pub use matching::matches;
 pub use name::{TopicName, validate_topic_name};
+pub use scan::{count_levels, holds_wildcard};
 pub use shared::{SharedFilter, SubscriptionFilter};
 
 /// Longest topic name or topic filter in bytes [MQTT-4.7.3-3].

@@ -1,5 +1,6 @@
 //! Topic names: what a message is published to.
 
+use super::scan::holds_wildcard;
 use super::{TopicError, opaque_string, validate_extent};
 
 /// A valid topic name: 1 to 65535 bytes without wildcards and NUL [MQTT-4.7.3-1] [MQTT-3.3.2-2].
@@ -25,7 +26,7 @@ impl TopicName {
 /// Empty, longer than 65535 bytes, NUL, or a wildcard.
 pub fn validate_topic_name(text: &str) -> Result<(), TopicError> {
     validate_extent(text)?;
-    if text.bytes().any(|byte| matches!(byte, b'+' | b'#')) {
+    if holds_wildcard(text) {
         return Err(TopicError::WildcardInName);
     }
     Ok(())

@@ -9,6 +9,8 @@ use crate::message::Batch;
 
 /// Topic names that are looked up side by side.
 const NAMES: usize = 16;
+/// Bytes of topic names that are, but for the first.
+const BYTES: usize = 8 * 1024;
 /// Items among which they are looked for.
 const ITEMS: usize = 64;
 /// Places of the tree that a name may look at; with more it is looked up in its turn.
@@ -64,14 +66,15 @@ impl LookAhead {
     fn look_up(&mut self, batch: &Batch, from: usize, worker: u64, trie: &Trie, room: usize) {
         self.forget();
         let mut topics = [""; NAMES];
-        let (mut len, most) = (0, NAMES.min(room + 1));
+        let (mut len, mut bytes, most) = (0, 0, NAMES.min(room + 1));
         for (item, about) in batch.items().iter().enumerate().skip(from).take(ITEMS) {
             let topic = batch.topic(item);
             // Those in a row with one topic name are looked up once.
             if !about.is_routed() || about.workers & worker == 0 || (len > 0 && topics[len - 1] == topic) {
                 continue;
             }
-            if len == most {
+            bytes += topic.len();
+            if len == most || len > 0 && bytes > BYTES {
                 break;
             }
             (topics[len], self.items[len]) = (topic, item);

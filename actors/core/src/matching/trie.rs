@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 use mqtt_codec::SubscriptionOptions;
+use mqtt_codec::topic::holds_wildcard;
 
 use super::path_trie::{LockStep, PathTrie, Walk};
 use crate::filter_table::FilterTable;
@@ -189,8 +190,7 @@ pub struct Trie {
 /// Whether a topic filter has a wildcard; a valid filter holds these characters as wildcards only, and `#` at its end.
 #[inline]
 pub(super) fn is_wild(filter: &str) -> bool {
-    // Most filters are so short that a search by words of memory costs more.
-    filter.ends_with('#') || filter.bytes().any(|byte| byte == b'+')
+    filter.ends_with('#') || holds_wildcard(filter)
 }
 
 impl Trie {

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use mqtt_codec::topic::count_levels;
 use mqtt_codec::{PacketIdentifier, ProtocolVersion, PublishRef, QoS, ReasonCode};
 
 use super::publish::answer;
@@ -126,7 +127,7 @@ impl Protocol {
     /// The limits that do not depend on what was published before.
     pub(super) fn limit_of(topic: &str, step: &Step<'_, '_>) -> Option<Limit> {
         let levels_max = usize::from(step.settings().mqtt.topic_levels_max);
-        if topic.bytes().filter(|byte| *byte == b'/').count() >= levels_max {
+        if count_levels(topic) > levels_max {
             return Some(Limit::TopicLevels);
         }
         None

@@ -1,8 +1,10 @@
 //! SUBSCRIBE and UNSUBSCRIBE from a client.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use mqtt_codec::topic::count_levels;
 use mqtt_codec::{
     QoS, ReasonCode, RetainHandling, Subscribe, SubscriptionFilter, SubscriptionOptions, TopicFilter,
     Unsubscribe,
@@ -49,7 +51,10 @@ impl Protocol {
         let identifier = subscribe.subscription_identifier.map_or(0, |identifier| identifier.get());
         let (mut granted, mut reasons, mut refused) = (Vec::new(), Vec::new(), None);
         for (index, (filter, options)) in subscribe.filters.iter().enumerate() {
-            let name: Arc<str> = filter.to_string().into();
+            let name: Arc<str> = match filter {
+                SubscriptionFilter::Plain(filter) => filter.as_str().into(),
+                SubscriptionFilter::Shared(_) => filter.to_string().into(),
+            };
             let judged = judge(filter, &name, session, step, permitted(index));
             reasons.push(match judged {
                 Ok(()) => {
@@ -106,8 +111,11 @@ impl Protocol {
         fx.cost += (CHANGE_PACKETS + unsubscribe.filters.len()) * COST_OF_PACKET;
         let (mut filters, mut reasons) = (Vec::new(), Vec::new());
         for filter in &unsubscribe.filters {
-            let name = filter.to_string();
-            reasons.push(match session.subscriptions.remove_entry(name.as_str()) {
+            let name = match filter {
+                SubscriptionFilter::Plain(filter) => Cow::Borrowed(filter.as_str()),
+                SubscriptionFilter::Shared(_) => Cow::Owned(filter.to_string()),
+            };
+            reasons.push(match session.subscriptions.remove_entry(&name) {
                 Some((name, _)) => {
                     session.subscription_bytes =
                         session.subscription_bytes.saturating_sub(subscription_bytes(&name));
@@ -162,7 +170,7 @@ fn judge(
     if filter.has_wildcard() && !settings.mqtt.wildcard_subscription_available {
         return Err((ReasonCode::WildcardSubscriptionsNotSupported, "wildcards are switched off"));
     }
-    if filter.levels().count() > usize::from(settings.mqtt.topic_levels_max) {
+    if count_levels(filter.as_str()) > usize::from(settings.mqtt.topic_levels_max) {
         step.counters.topic_levels_exceeded.add(1);
         return Err((ReasonCode::TopicFilterInvalid, "more levels than this node admits"));
     }

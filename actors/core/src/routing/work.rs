@@ -270,16 +270,18 @@ pub struct Chosen {
 pub struct Handoff {
     /// The group.
     pub group: GroupKey,
-    /// In order.
-    pub chosen: Vec<Chosen>,
-    /// What they are items of.
-    pub batches: Vec<Arc<Batch>>,
+    /// In order; those that are dealt with are gone.
+    pub chosen: VecDeque<Chosen>,
+    /// What they are items of, as far as these are to come.
+    pub batches: VecDeque<Arc<Batch>>,
+    /// How many batches are gone.
+    pub batches_passed: u32,
     /// What they weigh on their way.
     pub weight: Weight,
     /// What they take on their way, until all of them are dealt with; none before they set out.
     pub room: Option<Room>,
-    /// How many of them are dealt with.
-    pub next: usize,
+    /// Whether some of them are dealt with.
+    pub is_begun: bool,
 }
 
 /// Answers publishes that concern no subscriber of the publisher's own worker: each in the order received, behind those

@@ -15,6 +15,16 @@ use crate::routing::Current;
 use crate::session::{Desk, FrameCache, Offered, Wanted};
 use crate::worker::WorkerState;
 
+/// Bytes that cost about as much to copy as a delivery to make.
+const COPIED_BYTES_PER_DELIVERY: usize = 512;
+
+/// What a copy of a message costs beside the delivery, in deliveries: its topic name and properties may be long. A long
+/// payload is shared.
+#[inline]
+pub(super) fn cost_of_copy(publication: &Publication<'_>) -> usize {
+    (publication.topic.len() + publication.properties.len()) / COPIED_BYTES_PER_DELIVERY
+}
+
 /// How a session wants a message by a subscription and those that are merged into it [MQTT-3.3.1-12, MQTT-3.3.1-13].
 fn wanted(subscriber: &Subscriber, merged: &[Subscriber], is_retained: bool) -> Wanted {
     let mut how = Wanted {
@@ -68,6 +78,7 @@ impl Router {
             several = (*item..*item + *run).map(|index| batch.publication(index)).collect();
             &several
         };
+        let cost = *run + publications.iter().map(cost_of_copy).sum::<usize>();
         // Those of another run, or made in a turn before: what remains of a message expiry interval has changed.
         frames.iter_mut().take(*run).for_each(FrameCache::forget);
         if frames.len() < *run {
@@ -84,7 +95,7 @@ impl Router {
             };
             let merged = &rest[1..][..merged];
             *next_subscriber += 1 + merged.len();
-            *budget = budget.saturating_sub(*run);
+            *budget = budget.saturating_sub(cost);
             let Some(session) = sessions.get_mut(first.session) else { continue };
             ledger.match_n(*run as u64, own);
             let all_but_retained = wanted(first, merged, false);

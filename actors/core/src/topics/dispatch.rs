@@ -7,25 +7,26 @@ use std::time::Instant;
 
 use mqtt_codec::QoS;
 
-use super::deliver::one;
+use super::deliver::{cost_of_copy, one};
 use super::handoff::{Passing, part_of};
 use super::member_desk::MemberDesk;
 use super::router::Router;
 use crate::groups::{Choice, Chosen, Group, Groups};
 use crate::ids::GroupKey;
 use crate::ledger::DropReason;
+use crate::message::Publication;
 use crate::queue::Queued;
 use crate::routing::{Reclaim, ToTrie, Work};
 use crate::session::Wanted;
 use crate::worker::{NodeState, WorkerState};
 
 /// What a message costs that goes through a group, in deliveries: a member is chosen, and it is kept for another one.
-const DELIVERIES_PER_DISPATCH: usize = 4;
+const DELIVERIES_PER_DISPATCH: usize = 8;
 /// Members of a group that cost about as much to look at as a delivery to make.
 const MEMBERS_PER_DELIVERY: usize = 8;
 
-fn cost_of(looked_at: usize) -> usize {
-    DELIVERIES_PER_DISPATCH + looked_at / MEMBERS_PER_DELIVERY
+fn cost_of(publication: &Publication<'_>, looked_at: usize) -> usize {
+    DELIVERIES_PER_DISPATCH + cost_of_copy(publication) + looked_at / MEMBERS_PER_DELIVERY
 }
 
 impl Router {
@@ -45,11 +46,13 @@ impl Router {
         };
         if !group.queue.is_empty() && passing.publication.qos > QoS::AtMostOnce {
             // Behind those that wait; one of its members may have room meanwhile.
+            let cost = cost_of(passing.publication, 0);
             desk.wait_in_group(group, passing);
             self.note_to_give_out(group);
-            return DELIVERIES_PER_DISPATCH;
+            return cost;
         }
         let Chosen { choice, looked_at } = desk.choose(group, passing.publication, None);
+        let cost = cost_of(passing.publication, looked_at);
         match choice {
             Choice::Member(at) => self.give(&mut desk, group, at, &mut passing),
             Choice::HeldUp(workers) => {
@@ -58,7 +61,7 @@ impl Router {
             }
             Choice::Nobody => desk.wait_in_group(group, passing),
         }
-        cost_of(looked_at)
+        cost
     }
 
     fn give(&mut self, desk: &mut MemberDesk<'_>, group: &mut Group, at: u32, passing: &mut Passing<'_>) {
@@ -143,7 +146,7 @@ impl Router {
             }
             let payer = Arc::clone(payer);
             let Chosen { choice, looked_at } = desk.choose(group, &publication, Some(&payer));
-            *budget = budget.saturating_sub(cost_of(looked_at));
+            *budget = budget.saturating_sub(cost_of(&publication, looked_at));
             match choice {
                 Choice::Member(at) => {
                     group.queue.pop(&desk.ledger.kept);

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use mqtt_codec::topic::count_levels;
+
 use crate::ids::{SessionKey, shared_part};
 use crate::matching::Subscriber;
 
@@ -19,7 +21,7 @@ const GROUP: usize = 4;
 
 /// What it costs to insert or remove a topic filter, in deliveries: by its levels and its bytes.
 pub(super) fn cost_of(filter: &str) -> usize {
-    let levels = filter.bytes().filter(|byte| *byte == b'/').count();
+    let levels = count_levels(filter) - 1;
     let group = if shared_part(filter).is_some() { GROUP } else { 0 };
     EACH + group + levels + filter.len() / BYTES_PER_DELIVERY
 }

@@ -15,9 +15,13 @@ use crate::pressure::Weight;
 use crate::routing::Owner;
 use crate::session::{Desk, Offered, Wanted, queued};
 
+use super::deliver::cost_of_copy;
 use super::router::Router;
 use crate::routing::{Chosen, HandedOver, Handoff, ToTrie};
 use crate::worker::{Errand, WorkerState};
+
+/// What a message for a member costs, in deliveries of one that many get: it is encoded for this one alone.
+const DELIVERIES_EACH: usize = 4;
 
 /// A message that goes through a group.
 #[derive(Debug)]
@@ -44,8 +48,9 @@ pub(super) fn part_of(parts: &mut Vec<Handoff>, group: GroupKey) -> &mut Handoff
     let latest = parts.iter().enumerate().rev().take(PARTS_TRIED_MAX);
     let found = latest.filter(|(_, part)| part.group == group).map(|(at, _)| at).next();
     let at = found.unwrap_or_else(|| {
-        let (chosen, batches, weight) = (Vec::new(), Vec::new(), Weight::default());
-        parts.push(Handoff { group, chosen, batches, weight, room: None, next: 0 });
+        let (chosen, batches, weight) = (VecDeque::new(), VecDeque::new(), Weight::default());
+        let (batches_passed, room, is_begun) = (0, None, false);
+        parts.push(Handoff { group, chosen, batches, batches_passed, weight, room, is_begun });
         parts.len() - 1
     });
     &mut parts[at]
@@ -56,8 +61,8 @@ impl Handoff {
     pub(super) fn add(&mut self, session: SessionKey, passing: &mut Passing<'_>, wanted: Wanted) {
         let message = match passing.item {
             Some((batch, item)) => {
-                if self.batches.last().is_none_or(|last| !Arc::ptr_eq(last, batch)) {
-                    self.batches.push(Arc::clone(batch));
+                if self.batches.back().is_none_or(|last| !Arc::ptr_eq(last, batch)) {
+                    self.batches.push_back(Arc::clone(batch));
                 }
                 HandedOver::Item { batch: self.batches.len() as u32 - 1, item: item as u32 }
             }
@@ -65,14 +70,27 @@ impl Handoff {
         };
         self.weight.messages += 1;
         self.weight.bytes += passing.publication.stored_bytes();
-        self.chosen.push(Chosen { session, message, wanted });
+        self.chosen.push_back(Chosen { session, message, wanted });
     }
 
     fn publication<'a>(&'a self, chosen: &'a Chosen) -> Publication<'a> {
         match &chosen.message {
-            HandedOver::Item { batch, item } => self.batches[*batch as usize].publication(*item as usize),
+            HandedOver::Item { batch, item } => {
+                self.batches[(batch - self.batches_passed) as usize].publication(*item as usize)
+            }
             HandedOver::Stored(message) => message.publication(),
         }
+    }
+
+    /// Lets go of the batches before that of the message which is next. Returns them.
+    fn pass_batches(&mut self) -> impl Iterator<Item = Arc<Batch>> + '_ {
+        let next = self.chosen.iter().find_map(|chosen| match chosen.message {
+            HandedOver::Item { batch, .. } => Some(batch),
+            HandedOver::Stored(_) => None,
+        });
+        let passed = next.map_or(self.batches.len(), |next| (next - self.batches_passed) as usize);
+        self.batches_passed += passed as u32;
+        self.batches.drain(..passed)
     }
 }
 
@@ -98,14 +116,15 @@ impl Handoff {
         budget: &mut usize,
         now: Instant,
     ) -> Option<Self> {
-        let end = handoff.chosen.len().min(handoff.next + (*budget).max(1));
-        let piece = handoff.next..end;
-        *budget = budget.saturating_sub(piece.len());
+        handoff.is_begun = true;
         let mut returned = VecDeque::new();
         {
             let WorkerState { node, ledger, sessions, pool, frames, wakes, .. } = &mut *worker;
-            for chosen in &handoff.chosen[piece] {
-                let publication = handoff.publication(chosen);
+            while *budget > 0
+                && let Some(chosen) = handoff.chosen.pop_front()
+            {
+                let publication = handoff.publication(&chosen);
+                *budget = budget.saturating_sub(DELIVERIES_EACH + cost_of_copy(&publication));
                 let mut stored = match &chosen.message {
                     HandedOver::Item { .. } => None,
                     HandedOver::Stored(message) => Some(Arc::clone(message)),
@@ -132,15 +151,11 @@ impl Handoff {
                 vec![GivenBack { group: handoff.group, messages: returned }],
             );
         }
-        handoff.next = end;
-        if end < handoff.chosen.len() {
-            return Some(handoff);
-        }
-        for mut batch in handoff.batches {
+        for mut batch in handoff.pass_batches() {
             if let Some(batch) = Arc::get_mut(&mut batch) {
                 worker.recycle(std::mem::take(batch));
             }
         }
-        None
+        (!handoff.chosen.is_empty()).then_some(handoff)
     }
 }

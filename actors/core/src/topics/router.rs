@@ -16,6 +16,8 @@ use crate::worker::WorkerState;
 
 /// Places of the tree of wildcards that cost about as much to look at as a delivery to make.
 const PLACES_PER_DELIVERY: usize = 8;
+/// Bytes of a topic name that cost about as much to hash and to compare as a place to look at.
+const BYTES_PER_PLACE: usize = 128;
 /// A message may cost so many deliveries that those behind it are not looked up with it for nothing.
 const DELIVERIES_PER_NAME: usize = 4;
 /// What matched is kept for the next message, up to so many subscribers.
@@ -199,6 +201,7 @@ impl Router {
             current.stage = Stage::LookUp;
         }
         is_through = is_through || trie.go_on(batch.topic(item), matches, &mut places);
+        places = places.saturating_sub(batch.topic(item).len() / BYTES_PER_PLACE);
         // What is left in part is gone.
         *budget = if is_through { (places / PLACES_PER_DELIVERY).min(*budget - 1) } else { 0 };
         if !is_through {

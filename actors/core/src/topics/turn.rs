@@ -179,7 +179,7 @@ impl Topics {
         let timer = match &work {
             Work::Route(route) => Some(watch.begin(route.sent_at)),
             Work::Answer(answer) => Some(watch.begin(answer.sent_at)),
-            Work::Handoff(handoff) if handoff.next > 0 => None,
+            Work::Handoff(handoff) if handoff.is_begun => None,
             Work::Routing(_) | Work::GiveOut(_) | Work::CallBack(_) => None,
             _ => Some(watch.begin(None)),
         };
