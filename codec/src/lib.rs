@@ -61,7 +61,7 @@ pub use identifier::PacketIdentifier;
 pub use limits::{Limits, PACKET_BYTES_MAX, REMAINING_LENGTH_MAX};
 pub use packet::{
     Ack, AckProperties, Auth, AuthProperties, ConnAck, ConnAckProperties, Connect, ConnectProperties,
-    Disconnect, DisconnectProperties, Packet, PacketRef, PayloadFormat, Publish, PublishFrame,
+    Disconnect, DisconnectProperties, FilterPieces, Packet, PacketRef, PayloadFormat, Publish, PublishFrame,
     PublishProperties, PublishPropertiesRef, PublishRef, RetainHandling, SubAck, Subscribe,
     SubscriptionOptions, UnsubAck, Unsubscribe, Will, decode, decode_body, encode, encode_ack, encoded_bytes,
 };

@@ -26,6 +26,7 @@ use super::context::{self, ConnectionContext};
 use super::held::Held;
 use super::journal::Farewell;
 use super::judged_again::JudgedAgain;
+use super::long_change::LongChange;
 use super::messages::{Close, Newcomer};
 use super::partial::Partial;
 use super::parting::Parting;
@@ -48,6 +49,8 @@ pub(super) struct Rare {
     pub(super) held_up: bool,
     /// How far it is judged again, when the rules have changed.
     pub(super) judged_again: JudgedAgain,
+    /// A packet that changes very much, as far as that is done.
+    pub(super) long_change: Option<Box<LongChange>>,
     /// What a packet that is received in part holds.
     pub(super) incomplete: Option<IncompleteBytes>,
     /// A packet waits for the auth actor.
@@ -77,6 +80,7 @@ impl Rare {
     /// Whether nothing is left here.
     fn is_over(&self) -> bool {
         self.changes.is_empty()
+            && self.long_change.is_none()
             && self.incomplete.is_none()
             && self.exchange.is_none()
             && self.ending.is_none()
@@ -285,7 +289,7 @@ impl Connection {
             self.release(&mut fx.releases);
         }
         for change in fx.changes.drain(..) {
-            self.change(context, change);
+            self.change(context, change, fx.change_goes_on);
         }
         if !fx.wishes.is_empty() {
             self.ask(context, std::mem::take(&mut fx.wishes));

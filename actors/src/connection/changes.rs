@@ -28,6 +28,8 @@ pub(super) struct PendingChange {
     asked: bool,
     /// What has to be kept before it is answered.
     kept: Option<Awaited>,
+    /// More of its packet is to come, and is answered with it.
+    goes_on: bool,
     change: Change,
 }
 
@@ -38,6 +40,21 @@ impl PendingChange {
     /// Topic filters that it waits for.
     pub(super) fn filters(&self) -> usize {
         self.change.filters()
+    }
+
+    /// Subscriptions of several parts are numbered in a row.
+    fn add_replays(&mut self, more: Range<u64>) {
+        if self.replays.is_empty() {
+            self.replays = more;
+        } else if !more.is_empty() {
+            self.replays = self.replays.start.min(more.start)..self.replays.end.max(more.end);
+        }
+    }
+
+    /// This one is the next part of the packet that an earlier one is a part of, and answers for both.
+    fn take_over(&mut self, earlier: Self) {
+        self.add_replays(earlier.replays);
+        self.change.answer_behind(earlier.change);
     }
 }
 
@@ -57,8 +74,8 @@ impl AwaitsChange for Waiting {
 
 impl Connection {
     /// Sends a change to every trie it concerns; it is answered when all have said that it is in force, in the order of
-    /// the changes.
-    pub(super) fn change(&mut self, context: &ConnectionContext, change: Change) {
+    /// the changes. One that goes on is answered with the next.
+    pub(super) fn change(&mut self, context: &ConnectionContext, change: Change, goes_on: bool) {
         let worker = Rc::clone(&self.worker);
         let token = self.rare().next_token();
         let reply = Reply { connection: Arc::new(Waiting(context.address())), epoch: self.epoch, token };
@@ -72,7 +89,8 @@ impl Connection {
             worker.gate(&kept);
         }
         let kept = kept.of(0);
-        let pending = PendingChange { token, answers_missing, replays: 0..0, asked: false, kept, change };
+        let pending =
+            PendingChange { token, answers_missing, replays: 0..0, asked: false, kept, goes_on, change };
         self.rare().changes.push_back(pending);
         self.answer_changes(context);
     }
@@ -98,6 +116,12 @@ impl Connection {
                 Some(State::Open) => return,
                 Some(State::Failed) => return self.end_unkept(),
             }
+            if first.goes_on {
+                if !self.answer_with_next() {
+                    return;
+                }
+                continue;
+            }
             let replays = first.replays.clone();
             if !replays.is_empty() && self.ask_for_first_pieces(context, &replays) {
                 if let Some(first) = self.rare().changes.front_mut() {
@@ -108,6 +132,19 @@ impl Connection {
             self.answer_first_change();
             self.note_answered(&replays);
         }
+    }
+
+    /// The first change is a part of its packet: the next part answers for both, if it is there.
+    fn answer_with_next(&mut self) -> bool {
+        let changes = &mut self.rare().changes;
+        if changes.len() < 2 {
+            return false;
+        }
+        let earlier = changes.pop_front();
+        if let Some((next, earlier)) = changes.front_mut().zip(earlier) {
+            next.take_over(earlier);
+        }
+        true
     }
 
     /// Whether something published now would come before a change that is not in force.
@@ -186,9 +223,7 @@ impl Handler<ChangeInForce> for Connection {
             return;
         };
         change.answers_missing -= 1;
-        if !in_force.replays.is_empty() {
-            change.replays = in_force.replays;
-        }
+        change.add_replays(in_force.replays);
         self.answer_changes(context);
     }
 }

@@ -12,6 +12,7 @@ mod held;
 mod journal;
 mod judged_again;
 mod listening;
+mod long_change;
 mod messages;
 mod opening;
 mod partial;

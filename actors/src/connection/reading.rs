@@ -16,6 +16,7 @@ use mqtt_codec::{PacketType, ReasonCode, Sender, decode_body, read_header};
 
 use super::actor::{Connection, Rare};
 use super::changes::{FILTERS_IN_WORK_MAX, PendingChange};
+use super::long_change::{LongChange, is_long};
 use super::partial::{self, Partial, Received};
 use super::transport::WebSocketRefusal;
 use crate::worker::{SCRATCH_BYTES, Worker, go_on_behind_sockets};
@@ -60,7 +61,10 @@ impl Connection {
     pub(super) fn may_hold_incomplete(&mut self) -> bool {
         // Whole packets that wait for their turn are what two reads bring: the sender of those is not to blame.
         let waiting = if self.partial_is_ready { READS_PER_TURN * SCRATCH_BYTES } else { 0 };
-        let bytes = self.partial.held_bytes().saturating_sub(waiting) + self.transport.held_back();
+        let long = self.rare.as_ref().and_then(|rare| rare.long_change.as_ref());
+        let long_bytes = long.map_or(0, |long| long.held_bytes());
+        let bytes =
+            self.partial.held_bytes().saturating_sub(waiting) + self.transport.held_back() + long_bytes;
         let is_held = self.rare.as_ref().is_some_and(|rare| rare.incomplete.is_some());
         if !IncompleteBytes::is_needed(bytes) {
             if is_held {
@@ -94,7 +98,8 @@ impl Connection {
 
     /// A client that is not read cannot be blamed for its silence.
     pub(super) fn note_pause(&self) {
-        let paused = !self.partial.is_empty() && self.partial_is_ready || !self.may_read();
+        let waits = self.partial_is_ready && !self.partial.is_empty() || self.has_long_change();
+        let paused = waits || !self.may_read();
         let sessions = &mut self.worker.state().sessions;
         if let Some(online) = sessions.get_mut(self.key).and_then(|session| session.online.as_mut()) {
             online.reading = if paused { Reading::Paused } else { Reading::GoesOn };
@@ -150,6 +155,9 @@ impl Connection {
         fx: &mut Effects,
     ) -> Option<Ending> {
         let worker = Rc::clone(&self.worker);
+        if self.has_long_change() {
+            return self.go_on_with_long_change(now, fx);
+        }
         if self.partial_is_ready {
             let partial = self.partial.take();
             if let Some(ending) = self.step_through_held(partial, now, fx) {
@@ -273,7 +281,7 @@ impl Connection {
         let changes = self.rare.as_ref().map_or(0, |rare| rare.changes.len());
         let filters = self.rare.as_ref().map_or(0, |rare| rare.filters_in_work());
         let waits_for_changes = self.waits_for_changes() && !self.gives_way();
-        let (mut refused, again) = (None, self.was_refused());
+        let (mut refused, mut long, again) = (None, None, self.was_refused());
         let stepped = worker
             .state()
             .with_desk(self.key, now, |session, desk| {
@@ -315,6 +323,17 @@ impl Connection {
                         break;
                     }
                     let body = &bytes[used + usize::from(header.header_bytes)..end];
+                    if is_long(header) {
+                        let begun =
+                            LongChange::begin(header, body, fx.source.as_ref(), version, &node.decode_limits);
+                        long = Some(begun.inspect_err(|error| {
+                            count_decode_error(&worker, error.reason_code());
+                        })?);
+                        used = end;
+                        self.partial_is_ready = true;
+                        self.goes_on = true;
+                        break;
+                    }
                     let packet = decode_body(header, body, version, Sender::Client, &node.decode_limits)
                         .inspect_err(|error| count_decode_error(&worker, error.reason_code()))?;
                     if let Some(online) = &mut session.online {
@@ -341,6 +360,9 @@ impl Connection {
                 Ok(used)
             })
             .unwrap_or(Ok(bytes.len()));
+        if let Some(long) = long {
+            self.rare().long_change = Some(Box::new(long));
+        }
         if again || refused.is_some() {
             self.note_refusal(refused, stepped.as_ref().is_ok_and(|used| *used > 0), now);
         }
@@ -355,7 +377,7 @@ fn cost_of(packet_type: PacketType) -> usize {
     }
 }
 
-fn count_decode_error(worker: &Worker, reason: ReasonCode) {
+pub(super) fn count_decode_error(worker: &Worker, reason: ReasonCode) {
     match reason {
         ReasonCode::PacketTooLarge => worker.counters.packets_too_large.add(1),
         _ => worker.counters.protocol_errors.add(1),

@@ -5,6 +5,7 @@ mod auth;
 mod connack;
 mod connect;
 mod disconnect;
+mod filter_pieces;
 mod publish;
 mod publish_frame;
 mod publish_properties;
@@ -22,6 +23,7 @@ pub use self::{
     connack::{ConnAck, ConnAckProperties},
     connect::{Connect, ConnectProperties},
     disconnect::{Disconnect, DisconnectProperties},
+    filter_pieces::FilterPieces,
     publish::{Publish, PublishRef},
     publish_frame::PublishFrame,
     publish_properties::{PayloadFormat, PublishProperties, PublishPropertiesRef},

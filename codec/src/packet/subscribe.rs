@@ -101,6 +101,20 @@ impl From<QoS> for SubscriptionOptions {
 
 impl Subscribe {
     pub(crate) fn decode(reader: &mut Reader<'_>, version: ProtocolVersion) -> Result<Self, DecodeError> {
+        let mut subscribe = Self::decode_head(reader, version)?;
+        subscribe.filters.reserve_exact(reader.filters_left(1));
+        while !reader.is_empty() {
+            reader.judge_filter_count(subscribe.filters.len())?;
+            subscribe.decode_filter(reader, version)?;
+        }
+        Ok(subscribe)
+    }
+
+    /// What stands before the filters; there is one at least.
+    pub(crate) fn decode_head(
+        reader: &mut Reader<'_>,
+        version: ProtocolVersion,
+    ) -> Result<Self, DecodeError> {
         let mut subscribe = Self {
             packet_identifier: reader.packet_identifier()?,
             subscription_identifier: None,
@@ -124,20 +138,24 @@ impl Subscribe {
         if reader.is_empty() {
             return Err(DecodeError::EmptySubscribe);
         }
-        subscribe.filters.reserve_exact(reader.filters_left(1));
-        while !reader.is_empty() {
-            reader.judge_filter_count(subscribe.filters.len())?;
-            let filter = reader.subscription_filter()?;
-            let options = match version {
-                ProtocolVersion::V5 => SubscriptionOptions::from_bits(reader.u8()?)?,
-                _ => SubscriptionOptions::from_requested_qos(reader.u8()?)?,
-            };
-            if options.no_local && matches!(filter, SubscriptionFilter::Shared(_)) {
-                return Err(DecodeError::NoLocalOnSharedSubscription);
-            }
-            subscribe.filters.push((filter, options));
-        }
         Ok(subscribe)
+    }
+
+    pub(crate) fn decode_filter(
+        &mut self,
+        reader: &mut Reader<'_>,
+        version: ProtocolVersion,
+    ) -> Result<(), DecodeError> {
+        let filter = reader.subscription_filter()?;
+        let options = match version {
+            ProtocolVersion::V5 => SubscriptionOptions::from_bits(reader.u8()?)?,
+            _ => SubscriptionOptions::from_requested_qos(reader.u8()?)?,
+        };
+        if options.no_local && matches!(filter, SubscriptionFilter::Shared(_)) {
+            return Err(DecodeError::NoLocalOnSharedSubscription);
+        }
+        self.filters.push((filter, options));
+        Ok(())
     }
 
     pub(crate) fn write<S: Sink>(&self, version: ProtocolVersion, sink: &mut S) {

@@ -20,6 +20,20 @@ pub struct Unsubscribe {
 
 impl Unsubscribe {
     pub(crate) fn decode(reader: &mut Reader<'_>, version: ProtocolVersion) -> Result<Self, DecodeError> {
+        let mut unsubscribe = Self::decode_head(reader, version)?;
+        unsubscribe.filters.reserve_exact(reader.filters_left(0));
+        while !reader.is_empty() {
+            reader.judge_filter_count(unsubscribe.filters.len())?;
+            unsubscribe.filters.push(reader.subscription_filter()?);
+        }
+        Ok(unsubscribe)
+    }
+
+    /// What stands before the filters; there is one at least.
+    pub(crate) fn decode_head(
+        reader: &mut Reader<'_>,
+        version: ProtocolVersion,
+    ) -> Result<Self, DecodeError> {
         let packet_identifier = reader.packet_identifier()?;
         let mut user_properties = Vec::new();
         if version == ProtocolVersion::V5 {
@@ -36,12 +50,7 @@ impl Unsubscribe {
         if reader.is_empty() {
             return Err(DecodeError::EmptyUnsubscribe);
         }
-        let mut filters = Vec::with_capacity(reader.filters_left(0));
-        while !reader.is_empty() {
-            reader.judge_filter_count(filters.len())?;
-            filters.push(reader.subscription_filter()?);
-        }
-        Ok(Self { packet_identifier, user_properties, filters })
+        Ok(Self { packet_identifier, user_properties, filters: Vec::new() })
     }
 
     pub(crate) fn write<S: Sink>(&self, version: ProtocolVersion, sink: &mut S) {

@@ -3,8 +3,8 @@
 use ProtocolVersion::{V5, V31, V311};
 use Sender::{Client, Server};
 use mqtt_codec::{
-    DecodeError, Limits, Packet, PacketType, PropertyIdentifier, ProtocolVersion, QoS, ReasonCode,
-    RetainHandling, Sender, SubscriptionOptions, TopicError,
+    DecodeError, FilterPieces, Limits, Packet, PacketType, PropertyIdentifier, ProtocolVersion, QoS,
+    ReasonCode, RetainHandling, Sender, SubscriptionOptions, TopicError, read_header,
 };
 
 use crate::feed::{VERSIONS, feed, feed_with, framed, prefixed, properties};
@@ -179,4 +179,69 @@ fn acknowledgements() {
     assert_eq!(codes(b"\xb0\x04\0\x01\0\x11", V5), Ok(vec![NoSubscriptionExisted]));
     let empty = DecodeError::EmptyAcknowledgement { packet_type: PacketType::UnsubAck };
     assert_eq!(codes(b"\xb0\x03\0\x01\0", V5), Err(empty));
+}
+
+/// The pieces of a packet, each with at most so many filters and, but for the first of a piece, bytes.
+fn pieces(
+    bytes: &[u8],
+    version: ProtocolVersion,
+    filters: usize,
+    most: usize,
+) -> Result<Vec<Packet>, DecodeError> {
+    let limits = Limits::default();
+    let header = read_header(bytes, &limits)?.expect("a header");
+    let body = &bytes[header.header_bytes.into()..];
+    let mut at = FilterPieces::begin(header, body, version, &limits)?;
+    let mut judge = || {
+        let mut pieces = Vec::new();
+        while !at.is_through(body) {
+            pieces.push(at.next_piece(body, filters, most)?);
+        }
+        at.rewind();
+        Ok::<_, DecodeError>(pieces)
+    };
+    let judged = judge()?;
+    assert_eq!(judge()?, judged);
+    Ok(judged)
+}
+
+#[test]
+fn filters_come_in_pieces() {
+    let body: Vec<u8> =
+        (0..300).flat_map(|number| [&prefixed(&format!("a/{number}"))[..], &[1]].concat()).collect();
+    for version in VERSIONS {
+        let none = if version == V5 { &b"\0"[..] } else { b"" };
+        let whole = framed(0x82, &[b"\0\x07", none, &body].concat());
+        let Ok(Packet::Subscribe(expected)) = feed(&whole, version, Client) else { panic!("it is whole") };
+        for (filters, most, number) in [(128, 1 << 20, 3), (1000, 1000, 3), (1, 1, 300), (1000, 1 << 20, 1)] {
+            let pieces = pieces(&whole, version, filters, most).unwrap();
+            assert_eq!(pieces.len(), number);
+            let all = pieces.into_iter().flat_map(|piece| match piece {
+                Packet::Subscribe(piece) => {
+                    assert_eq!(piece.packet_identifier, expected.packet_identifier);
+                    assert!(piece.filters.len() <= filters);
+                    piece.filters
+                }
+                other => panic!("{other:?}"),
+            });
+            assert_eq!(all.collect::<Vec<_>>(), expected.filters);
+        }
+        let malformed = [&whole[..whole.len() - 1], &[3]].concat();
+        assert_eq!(pieces(&malformed, version, 100, 1 << 20).err(), feed(&malformed, version, Client).err());
+        let unsubscribe = framed(0xA2, &[b"\0\x07", none, &prefixed("a"), &prefixed("$share/g/b")].concat());
+        let pieces = pieces(&unsubscribe, version, 1, 1).unwrap();
+        assert_eq!(pieces.len(), 2);
+        assert!(
+            pieces
+                .iter()
+                .all(|piece| matches!(piece, Packet::Unsubscribe(piece) if piece.filters.len() == 1))
+        );
+    }
+    let other = FilterPieces::begin(
+        read_header(b"\xc0\0", &Limits::default()).unwrap().unwrap(),
+        b"",
+        V5,
+        &Limits::default(),
+    );
+    assert!(other.is_err());
 }

@@ -18,6 +18,7 @@ mod keepers;
 mod ledger;
 mod limits;
 mod log_lines;
+mod long_changes;
 mod messages;
 mod open_files;
 mod order;

@@ -58,6 +58,25 @@ impl Change {
     }
 }
 
+impl Change {
+    /// Answers for an earlier part of the same packet as well.
+    pub fn answer_behind(&mut self, earlier: Self) {
+        let (mut before, text) = match earlier {
+            Self::Subscribe { reasons, reason_string, .. } => (reasons, reason_string),
+            Self::Unsubscribe { reasons, .. } => (reasons, None),
+        };
+        let reasons = match self {
+            Self::Subscribe { reasons, reason_string, .. } => {
+                *reason_string = text.or(reason_string.take());
+                reasons
+            }
+            Self::Unsubscribe { reasons, .. } => reasons,
+        };
+        before.append(reasons);
+        *reasons = before;
+    }
+}
+
 /// A step of an enhanced authentication [MQTT-4.12.1].
 #[derive(Debug)]
 pub struct Reauthenticate {
@@ -120,6 +139,8 @@ pub struct Effects {
     pub releases: Vec<PacketIdentifier>,
     /// Changes of subscriptions.
     pub changes: Vec<Change>,
+    /// The only one of them is a part of its packet, of which more is to come: it is answered with that.
+    pub change_goes_on: bool,
     /// What the auth actor has to be asked for; the packet that wants it is stepped again with the verdicts.
     pub wishes: Wishes,
     /// Steps of an enhanced authentication.
@@ -154,6 +175,7 @@ impl Effects {
         self.batch.clear();
         self.releases.clear();
         self.changes.clear();
+        self.change_goes_on = false;
         self.wishes.clear();
         self.reauthenticate.clear();
         self.end = None;
