@@ -99,6 +99,7 @@ impl Sessions {
             known_names: found.and_then(|key| Some(worker.state().sessions.get(key)?.names_bytes())),
             is_stopping: worker.state().stopping,
             is_restored: worker.is_restored(),
+            has_room_for_outdated: worker.has_room_for_outdated(&connect.client_identifier),
             standing: worker.standing(&judged, clock::now()),
         };
         let terms = match admission::judge(&request, &circumstances) {

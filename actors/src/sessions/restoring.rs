@@ -76,7 +76,15 @@ pub struct Restoring {
     highest: Position,
     /// Clients that meanwhile began a clean session: what is kept of them is outdated.
     outdated: HashSet<Box<str>>,
+    /// What they cost.
+    outdated_bytes: usize,
 }
+
+/// What clients may cost of which is noted that what is kept of them is outdated, in bytes. Each
+/// of them may come with an identifier of 64 KiB, and of its own.
+const OUTDATED_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// What each costs beside its identifier.
+const OUTDATED_EACH: usize = 128;
 
 impl Worker {
     /// Whether all sessions are back whose home this is.
@@ -86,7 +94,16 @@ impl Worker {
 
     /// A client begins a clean session while an earlier one may still come back: it is not to.
     pub(super) fn note_outdated(&self, client_identifier: &str) {
-        self.restoring.borrow_mut().outdated.insert(client_identifier.into());
+        let mut restoring = self.restoring.borrow_mut();
+        if restoring.outdated.insert(client_identifier.into()) {
+            restoring.outdated_bytes += OUTDATED_EACH + client_identifier.len();
+        }
+    }
+
+    /// Whether that can be noted of this client: it was, or there is room.
+    pub(super) fn has_room_for_outdated(&self, client_identifier: &str) -> bool {
+        let restoring = self.restoring.borrow();
+        restoring.outdated_bytes < OUTDATED_BYTES_MAX || restoring.outdated.contains(client_identifier)
     }
 
     /// Brings sessions back that are kept and not in the table.

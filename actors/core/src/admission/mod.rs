@@ -86,6 +86,8 @@ pub struct Circumstances<'a> {
     pub is_stopping: bool,
     /// Whether all sessions are here that the session store keeps.
     pub is_restored: bool,
+    /// Whether there is room to note that what the session store keeps of the client is over: until all is here.
+    pub has_room_for_outdated: bool,
     /// What may have changed since it was judged.
     pub standing: Standing,
 }
@@ -170,7 +172,9 @@ fn judge_uncounted(request: &Request<'_>, circumstances: &Circumstances<'_>) -> 
     if circumstances.is_stopping {
         return Err(Refused::Stopping);
     }
-    if !circumstances.is_restored && (!connect.clean_start || expiry_interval > 0) {
+    let may_have_session = !connect.clean_start || expiry_interval > 0;
+    let cannot_be_told = may_have_session || !circumstances.has_room_for_outdated;
+    if !circumstances.is_restored && cannot_be_told {
         return Err(Refused::NotRestored);
     }
     circumstances.standing.judge(request.revision, request.grant.map(Arc::as_ref))?;

@@ -28,6 +28,7 @@ struct Door {
     known_names: Option<usize>,
     is_stopping: bool,
     is_restored: bool,
+    has_room_for_outdated: bool,
     revision: u64,
     is_withdrawn: Option<bool>,
     grant: Option<Arc<Grant>>,
@@ -42,6 +43,7 @@ impl Door {
             known_names: None,
             is_stopping: false,
             is_restored: true,
+            has_room_for_outdated: true,
             revision: 3,
             is_withdrawn: Some(false),
             grant: None,
@@ -69,6 +71,7 @@ impl Door {
                 known_names: self.known_names,
                 is_stopping: self.is_stopping,
                 is_restored: self.is_restored,
+                has_room_for_outdated: self.has_room_for_outdated,
                 standing: Standing {
                     revision: self.revision,
                     is_withdrawn: self.is_withdrawn,

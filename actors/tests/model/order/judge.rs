@@ -8,8 +8,9 @@
 //! - what one client publishes, wills included, comes in order, QoS 0 and the others each for themselves [MQTT-4.6.0-5];
 //! - nothing comes that was published behind the UNSUBSCRIBE [MQTT-3.10.4-2].
 //!
-//! Not judged: the order of what different clients publish and nobody has seen before the other, which MQTT leaves open;
-//! and QoS 0 that overtakes what was published before it, has to be acknowledged and waits for its place.
+//! Not judged, since MQTT leaves it open: the order of what different clients publish and nobody has seen before the other,
+//! and that of messages of different QoS. [MQTT-4.6.0-5] is about one topic name and one QoS: QoS 0 may overtake what was
+//! published before it, has to be acknowledged and waits for its place.
 
 use std::collections::BTreeMap;
 

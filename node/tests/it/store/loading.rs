@@ -157,3 +157,33 @@ fn the_next_node_goes_on() {
         node.stop().await;
     });
 }
+
+/// As long as they cannot be loaded, each clean session of a new client has to be remembered: beyond a bound such a CONNECT
+/// is refused as well.
+#[test]
+fn clean_sessions_without_end_while_a_load_fails() {
+    on_each(async |workers| {
+        let kept = Kept::default();
+        kept.set_away(true);
+        let node = kept.start(workers).await;
+        let name = |number: usize| format!("{number}-{}", "x".repeat(60_000));
+        let mut admitted = 0;
+        while node.counter("sessions_not_loaded") == 0 {
+            let mut client = node.open(V5).await;
+            let answer = client.handshake(connect(V5, &name(admitted))).await;
+            match answer.reason_code {
+                ReasonCode::Success => client.disconnect().await,
+                reason => assert_eq!(reason, ReasonCode::ServerUnavailable),
+            }
+            admitted += 1;
+            assert!(admitted <= 200 * workers, "nobody is refused");
+        }
+        // One that is known may come again, and when they can be read anybody may.
+        node.connect(V5, &name(0)).await.disconnect().await;
+        kept.set_away(false);
+        node.until("sessions are loaded", |_| node.running().admin_source().readiness() == Readiness::Ready)
+            .await;
+        node.connect(V5, &name(admitted)).await.disconnect().await;
+        node.stop().await;
+    });
+}
