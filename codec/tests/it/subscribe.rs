@@ -208,7 +208,7 @@ fn pieces(
 #[test]
 fn filters_come_in_pieces() {
     let body: Vec<u8> =
-        (0..300).flat_map(|number| [&prefixed(&format!("a/{number}"))[..], &[1]].concat()).collect();
+        (0..300).flat_map(|number| [&prefixed(format!("a/{number}"))[..], &[1]].concat()).collect();
     for version in VERSIONS {
         let none = if version == V5 { &b"\0"[..] } else { b"" };
         let whole = framed(0x82, &[b"\0\x07", none, &body].concat());
