@@ -26,7 +26,7 @@ use crate::connection::{Journal, Listener, Listening, accept};
 use crate::metrics::{ActorKind, Metrics, WorkerStats};
 use crate::retained::Retained;
 use crate::sessions::{
-    MemoryBackend, Restoration, SessionBackend, SessionStore, Sessions, carry_out, start_store,
+    NoBackend, Restoration, SessionBackend, SessionStore, Sessions, carry_out, start_store,
 };
 use crate::shutdown::Threads;
 use crate::supervision::{Life, Place, look_after};
@@ -104,8 +104,7 @@ impl Node {
     /// # Errors
     /// When a port cannot be bound, or a thread cannot be started.
     pub async fn start(options: NodeOptions) -> Result<RunningNode, StartError> {
-        let homes_key = options.homes_key;
-        Self::start_with(options, move || Box::new(MemoryBackend::new(&homes_key))).await
+        Self::start_with(options, || Box::new(NoBackend)).await
     }
 
     /// The same, with another backend of the session store; it is made on the thread that uses it.

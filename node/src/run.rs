@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, anyhow, bail};
 use auth_actor::ProviderKind;
-use micro_mq_actors::sessions::{DiskBackend, Durability, Fatal, MemoryBackend, SessionBackend};
+use micro_mq_actors::sessions::{DiskBackend, Durability, Fatal, NoBackend, SessionBackend};
 use micro_mq_actors::{BindError, Listener, Node, NodeOptions, StartError, WebSocketOptions, bind_errors};
 use micro_mq_core::homes::drawn_key;
 use micro_mq_core::records::WallClock;
@@ -59,11 +59,10 @@ async fn serve(
     if let Some(disk) = &disk {
         options.homes_key = disk.hash_key();
     }
-    let homes_key = options.homes_key;
-    let backend = move || -> Box<dyn SessionBackend> {
+    let backend = || -> Box<dyn SessionBackend> {
         match disk {
             Some(disk) => Box::new(disk),
-            None => Box::new(MemoryBackend::new(&homes_key)),
+            None => Box::new(NoBackend),
         }
     };
     let (admin, node) = match config.admin.enabled.then(|| AdminListener::bind(config.admin.bind)) {

@@ -21,7 +21,7 @@ pub(crate) use store::start_store;
 #[cfg(feature = "simulation")]
 pub(crate) use store::start_store_here;
 pub use store::{
-    Answer, Cursor, DiskBackend, DiskError, Durability, Fatal, Home, MemoryBackend, Piece, SessionBackend,
-    SessionStore, StoreError, TakeInError,
+    Answer, Cursor, DiskBackend, DiskError, Durability, Fatal, Home, MemoryBackend, NoBackend, Piece,
+    SessionBackend, SessionStore, StoreError, TakeInError,
 };
 pub use wills::WillsInDoubt;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use mqtt_codec::{PacketIdentifier, ProtocolVersion};
 
-use super::changes::Key;
+use super::changes::{Changed, Key};
 use super::message::{KeptBody, KeptMessage, KeptRetained};
 use super::session::{KeptCopy, KeptReplay, KeptSession, KeptSubscription, KeptWill, SentCopy};
 use super::{KeptShard, key_of};
@@ -176,6 +176,11 @@ impl KeptShard {
             .filter(|(_, part, was_there)| part.is_some() || *was_there)
             .map(|(key, part, _)| (key, part))
             .collect()
+    }
+
+    /// No checkpoint is to have what changed until now.
+    pub fn forget_changes(&mut self) {
+        self.changed = Changed::default();
     }
 
     fn write_part(&self, key: &Key, writer: &mut Writer<'_>) -> Option<()> {

@@ -1,9 +1,9 @@
-//! The backend that keeps sessions for as long as the process runs.
+//! The backend that keeps sessions in memory, for nodes that follow one another in one process.
 
 use std::sync::Arc;
 
 use micro_mq_core::homes::Homes;
-use micro_mq_core::kept_shard::KeptShards;
+use micro_mq_core::kept_shard::{KeptShard, KeptShards};
 use micro_mq_core::records::Entry;
 
 use super::backend::{Answer, Cursor, Home, Piece, SessionBackend, StoreError};
@@ -29,6 +29,10 @@ impl MemoryBackend {
     /// When it is not one: it was written by this very process.
     pub fn apply(&mut self, entry: &Entry) {
         self.shards.apply(entry.bytes()).expect("what was written can be read");
+        for shard in entry.shards() {
+            // There is no checkpoint that asks for them.
+            self.shards.get_mut(*shard).into_iter().for_each(KeptShard::forget_changes);
+        }
     }
 
     /// All that is kept.
@@ -117,6 +121,10 @@ mod tests {
         assert_eq!((&**client, session.expiry_interval, session.version), ("a", 60, ProtocolVersion::V311));
         assert_eq!(session.user_name.as_deref(), Some("user"));
         assert_eq!(session.subscriptions.keys().map(|filter| &**filter).collect::<Vec<_>>(), ["t/2"]);
+        // Nothing is held for sessions that are gone.
+        for shard in entry.shards() {
+            assert!(backend.shards.get_mut(*shard).unwrap().take_changes().is_empty());
+        }
     }
 
     /// Each home gets its own, in pieces, and nobody's twice.

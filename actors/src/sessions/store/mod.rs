@@ -1,18 +1,19 @@
 //! The session store: makes durable sessions last, by a backend on a thread of its own.
 //!
 //! Workers send it records of what changed, in entries that are answered when they last; at the start of a node each worker
-//! gets its sessions back in pieces. The memory backend keeps what the records say for as long as the process runs; no
-//! record tells of the messages, which live with the sessions themselves.
+//! gets its sessions back in pieces. No record tells of the messages, which live with the sessions themselves.
 
 mod backend;
 mod disk;
 mod memory;
+mod none;
 mod thread;
 
 pub use backend::{Answer, Cursor, Home, Piece, SessionBackend, StoreError};
 pub use disk::{DiskBackend, DiskError, TakeInError};
 pub use memory::MemoryBackend;
 pub use micro_mq_store::{Durability, Fatal};
+pub use none::NoBackend;
 pub use thread::SessionStore;
 pub(crate) use thread::start_store;
 #[cfg(feature = "simulation")]
