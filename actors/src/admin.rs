@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use actix::Addr;
 use micro_mq_core::ledger::{DropReason, Tally};
 use serde::Serialize;
 
+use crate::messages::{ObserveClient, Place, Takes};
 use crate::metrics::{LedgerTotals, Metrics, Render, TakeSnapshot};
-use crate::sessions::ObserveClient;
-use crate::supervision::Place;
 use crate::worker::NodeShared;
 
 /// An actor that should answer is not there.
@@ -78,14 +78,14 @@ pub enum Readiness {
 #[derive(Debug, Clone)]
 pub struct AdminHandle {
     shared: Arc<NodeShared>,
-    metrics: Arc<Place<Metrics>>,
+    metrics: Arc<Place<Addr<Metrics>>>,
     accepting: Arc<AtomicBool>,
 }
 
 impl AdminHandle {
     pub(crate) fn new(
         shared: Arc<NodeShared>,
-        metrics: Arc<Place<Metrics>>,
+        metrics: Arc<Place<Addr<Metrics>>>,
         accepting: Arc<AtomicBool>,
     ) -> Self {
         Self { shared, metrics, accepting }

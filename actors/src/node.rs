@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -22,14 +22,16 @@ use tracing::warn;
 
 use crate::admin::AdminHandle;
 use crate::clock;
-use crate::connection::{Journal, Listener, Listening, accept};
-use crate::metrics::{ActorKind, Metrics, WorkerStats};
+use crate::connection::{Listener, Listening, accept};
+use crate::journal::Journal;
+use crate::messages::{Place, RetainedAddress, SessionsAddress, TrieAddress};
+use crate::metrics::Metrics;
 use crate::retained::Retained;
-use crate::sessions::{
-    NoBackend, Restoration, SessionBackend, SessionStore, Sessions, carry_out, start_store,
-};
-use crate::shutdown::Threads;
-use crate::supervision::{Life, Place, look_after};
+use crate::sessions::{Sessions, carry_out};
+use crate::stats::{ActorKind, WorkerStats};
+use crate::store::{NoBackend, Restoration, SessionBackend, SessionStore, start_store};
+use crate::supervision::{Life, look_after};
+use crate::threads::Threads;
 use crate::topics::TopicTrie;
 use crate::worker::{Keeper, NodeShared, Peer, Throttles, Worker};
 
@@ -86,7 +88,7 @@ pub enum StartError {
 /// A node that runs.
 pub struct RunningNode {
     pub(crate) shared: Arc<NodeShared>,
-    metrics: Arc<Place<Metrics>>,
+    metrics: Arc<Place<Addr<Metrics>>>,
     listeners: Vec<(String, SocketAddr)>,
     pub(crate) threads: Threads,
     opened: watch::Receiver<bool>,
@@ -145,7 +147,8 @@ impl Node {
         // Nobody is let in before all workers can take clients over.
         let (open, opened) = watch::channel(false);
         let metrics = Arc::new(Place::default());
-        let store_ended = start_store(&shared, backend).map_err(StartError::StoreThread)?;
+        let store_ended =
+            start_store(&shared.store, &shared.control_stats, backend).map_err(StartError::StoreThread)?;
         let mut arbiters = vec![Arbiter::new()];
         let (ready, started) = oneshot::channel();
         arbiters[0].spawn_fn({
@@ -250,12 +253,12 @@ pub(crate) fn shared(
     keepers: Vec<Arc<dyn Keeper>>,
 ) -> NodeShared {
     let workers = homes.workers();
-    let subscription_bytes = Arc::default();
+    let subscription_room = Arc::default();
     let (decode_limits, node) = (decode_limits(&settings.mqtt), settings.node.clone());
     let state = Arc::new(NodeState::new(settings, homes, keepers, clock::now(), time_of_day));
     NodeShared {
         decode_limits,
-        peers: (0..workers).map(|_| Peer::new(&state.kept, &subscription_bytes)).collect(),
+        peers: (0..workers).map(|_| Peer::new(&state.kept, &subscription_room)).collect(),
         retained: Place::default(),
         store: SessionStore::default(),
         restoration: Restoration::new(workers),
@@ -263,8 +266,8 @@ pub(crate) fn shared(
         asking: Asking::new(auth, provider.live_policy()),
         policy: provider.live_policy(),
         withdrawals: Withdrawals::default(),
-        control_stats: WorkerStats::default(),
-        connections: AtomicUsize::new(0),
+        control_stats: Arc::default(),
+        connections: Arc::default(),
         incomplete_packets: Arc::new(IncompletePackets::new(node.incomplete_packets_bytes_max)),
         assigned: AtomicU64::new(1),
         assigned_key: std::hash::RandomState::new(),
@@ -318,12 +321,12 @@ pub(crate) fn start_control(shared: &Arc<NodeShared>, heard: Heard) {
         ActorKind::Retained,
         |shared| &shared.control_stats,
         move || Retained::new(Arc::clone(&node)),
-        |shared, addr| shared.retained.set(addr),
+        |shared, addr| shared.retained.set(RetainedAddress::of(&addr)),
     );
 }
 
 /// The metrics actor comes last: it asks all others.
-pub(crate) fn start_metrics(shared: &Arc<NodeShared>, metrics: &Arc<Place<Metrics>>) {
+pub(crate) fn start_metrics(shared: &Arc<NodeShared>, metrics: &Arc<Place<Addr<Metrics>>>) {
     let (node, metrics) = (Arc::clone(shared), Arc::clone(metrics));
     start(
         shared,
@@ -339,7 +342,7 @@ pub(crate) fn start_worker(id: u16, shared: &Arc<NodeShared>) -> Rc<Worker> {
     let worker = Worker::new(id, Arc::clone(shared));
     let place = usize::from(id);
     // Nobody looks after it: nothing ends it.
-    worker.peer().trie.set(TopicTrie::new(Rc::clone(&worker)).start());
+    worker.peer().trie.set(TrieAddress::of(&TopicTrie::new(Rc::clone(&worker)).start()));
     worker.stats(ActorKind::TopicTrie).started();
     let sessions = Rc::clone(&worker);
     start(
@@ -347,7 +350,7 @@ pub(crate) fn start_worker(id: u16, shared: &Arc<NodeShared>) -> Rc<Worker> {
         ActorKind::Sessions,
         move |shared| &shared.peers[place].stats,
         move || Sessions::new(Rc::clone(&sessions)),
-        move |shared, addr| shared.peers[place].sessions.set(addr),
+        move |shared, addr| shared.peers[place].sessions.set(SessionsAddress::of(&addr)),
     );
     worker
 }

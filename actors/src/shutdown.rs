@@ -3,69 +3,22 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use actix::prelude::*;
 use actix_rt::time::timeout;
-use tokio::sync::oneshot;
 use tracing::{info, warn};
 
 use crate::clock;
+use crate::messages::{KeepChanges, ObserveTrie, PublishWills, ShutDown, Takes};
 use crate::node::RunningNode;
-use crate::sessions::{KeepChanges, PublishWills, ShutDown};
-use crate::topics::ObserveTrie;
-use crate::worker::NodeShared;
+use crate::threads::STORE_PATIENCE;
 
 /// How often a shutdown looks whether everybody is gone.
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
-/// How long the thread of the auth actor may take to end: as good as no time, unless its provider holds it up.
-const AUTH_PATIENCE: Duration = Duration::from_millis(200);
-/// The same for that of the session store; and how long it may take for the latest changes if the grace period is over.
-const STORE_PATIENCE: Duration = Duration::from_millis(200);
 
 /// How a shutdown went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ShutdownReport {
     /// Network connections that were still open when the grace period ended.
     pub connections_cut: usize,
-}
-
-/// The threads of a node.
-pub(crate) struct Threads {
-    /// Control and workers.
-    pub(crate) arbiters: Vec<Arbiter>,
-    pub(crate) auth: Arbiter,
-    /// Completed when that of the session store ends.
-    pub(crate) store_ended: oneshot::Receiver<()>,
-}
-
-/// Whether a thread that was stopped ends in time. One that does not is left behind: it ends with the process.
-async fn ended(arbiter: Arbiter, patience: Duration) -> bool {
-    let (done, ended) = oneshot::channel();
-    // A thread that the runtime knows of would be waited for at its end, however long that takes.
-    let waiting = std::thread::Builder::new().name("end".to_owned()).spawn(move || {
-        let _ = arbiter.join();
-        let _ = done.send(());
-    });
-    waiting.is_ok() && timeout(patience, ended).await.is_ok()
-}
-
-impl Threads {
-    async fn end(self, shared: &NodeShared, grace: Duration) {
-        for arbiter in self.arbiters.iter().chain([&self.auth]) {
-            arbiter.stop();
-        }
-        for arbiter in self.arbiters {
-            if !ended(arbiter, grace).await {
-                warn!("a thread of the node did not end in time");
-            }
-        }
-        if !ended(self.auth, AUTH_PATIENCE).await {
-            warn!("the provider of auth.provider holds its thread up; the node ends without it");
-        }
-        shared.store.end();
-        if timeout(STORE_PATIENCE, self.store_ended).await.is_err() {
-            warn!("the backend of the session store holds its thread up; the node ends without it");
-        }
-    }
 }
 
 impl RunningNode {

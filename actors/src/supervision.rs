@@ -8,56 +8,13 @@ use std::rc::Rc;
 use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
-use actix::dev::ToEnvelope;
 use actix::fut::ActorFuture;
 use actix::prelude::*;
-use parking_lot::RwLock;
 use tokio::sync::Notify;
 use tracing::error;
 
 /// From the end of an actor to the start of its successor, so that one which dies at its start does not spin.
 pub(crate) const REVIVAL_PAUSE: Duration = Duration::from_millis(50);
-
-/// Where an actor is found, whichever of its lives it is in.
-pub struct Place<A: Actor>(RwLock<Option<Addr<A>>>);
-
-impl<A: Actor> std::fmt::Debug for Place<A> {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_tuple("Place").field(&self.addr()).finish()
-    }
-}
-
-impl<A: Actor> Default for Place<A> {
-    fn default() -> Self {
-        Self(RwLock::new(None))
-    }
-}
-
-impl<A: Actor> Place<A> {
-    /// Its address; none before its first start.
-    pub fn addr(&self) -> Option<Addr<A>> {
-        self.0.read().clone()
-    }
-
-    /// Lets the actor be found here from now on.
-    pub fn set(&self, addr: Addr<A>) {
-        *self.0.write() = Some(addr);
-    }
-
-    /// Sends a message past the mailbox's capacity; what bounds the senders is named where they send. A message to an
-    /// actor that just died is lost with what it had not begun.
-    pub fn do_send<M>(&self, message: M)
-    where
-        M: Message + Send + 'static,
-        M::Result: Send,
-        A: Handler<M>,
-        A::Context: ToEnvelope<A, M>,
-    {
-        if let Some(addr) = &*self.0.read() {
-            addr.do_send(message);
-        }
-    }
-}
 
 /// Lies in the context of an actor, and says that it is gone when that is dropped.
 struct LastWords(Rc<Notify>);

@@ -10,6 +10,7 @@ mod process;
 mod random;
 mod relay;
 mod report;
+mod runs;
 mod scenario;
 mod seen;
 mod soak;
@@ -101,7 +102,7 @@ fn compare(arguments: &compare::Arguments) -> ExitCode {
 /// True if the run was clean.
 fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     socket::raise_open_files().context("cannot raise the limit on open files")?;
-    let report = arguments.scenario.run(arguments)?;
+    let report = runs::run(arguments)?;
     if let Some(file) = &arguments.json {
         let json = serde_json::to_string_pretty(&report).context("cannot encode the result")?;
         fs::write(file, json + "\n").with_context(|| format!("cannot write {}", file.display()))?;

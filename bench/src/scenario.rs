@@ -1,19 +1,6 @@
-//! The scenarios: which clients there are, and what they publish and hear.
-
-mod cast;
-mod churn;
-mod connect;
-mod idle;
-mod load;
-mod parts;
-mod retain;
-mod slow;
-mod subscribe;
+//! The names of the scenarios, and what holds for each unless the command line says otherwise.
 
 use serde::Serialize;
-
-use self::cast::Cast;
-use crate::{arguments::Arguments, failure::Failure, report::Report};
 
 /// What is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -65,9 +52,6 @@ pub(crate) struct Defaults {
     /// Topic filters over all subscribers.
     pub filters: u32,
 }
-
-/// Size of topic names and filters where their memory is measured, if the number of the run leaves room for it.
-const NAME_BYTES: usize = 40;
 
 const ALL: [Scenario; 13] = [
     Scenario::Pub,
@@ -159,25 +143,6 @@ impl Scenario {
             Self::Paced => Defaults { publishers: 100, rate: Some(10_000.0), ..others },
             // Enough bytes to fill any socket and outbox within seconds.
             Self::Slow => Defaults { publishers: 100, payload: 1024, rate: Some(10_000.0), ..others },
-        }
-    }
-
-    /// Runs it to the end.
-    pub(crate) fn run(self, arguments: &Arguments) -> Result<Report, Failure> {
-        match self {
-            Self::Pub
-            | Self::FanIn
-            | Self::FanOut
-            | Self::Pairs
-            | Self::Wild
-            | Self::Shared
-            | Self::Paced => load::run(arguments),
-            Self::Slow => slow::run(arguments),
-            Self::Idle => idle::run(arguments),
-            Self::Connect => connect::run(arguments),
-            Self::Churn => churn::run(arguments),
-            Self::Subscribe => subscribe::run(arguments),
-            Self::Retain => retain::run(arguments),
         }
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, anyhow, bail};
 use auth_actor::ProviderKind;
-use micro_mq_actors::sessions::{DiskBackend, Durability, Fatal, NoBackend, SessionBackend};
+use micro_mq_actors::store::{DiskBackend, Durability, Fatal, NoBackend, SessionBackend};
 use micro_mq_actors::{BindError, Listener, Node, NodeOptions, StartError, WebSocketOptions, bind_errors};
 use micro_mq_core::homes::drawn_key;
 use micro_mq_core::records::WallClock;

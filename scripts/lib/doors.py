@@ -25,13 +25,7 @@ RUNTIMES = ("actix", "actix-rt", "tokio", "tokio-util")
 WITHOUT = {"actors/core": RUNTIMES, "actors/store": RUNTIMES}
 # Crates whose lib.rs names its modules in layers, with an empty line between two: a module knows those of the layers
 # above its own, and none below.
-LAYERED = {"actors/core", "actors/store"}
-# Cycles that are still there, by crate, each with its modules. None may grow.
-KNOWN_CYCLES = {
-    # `Worker` knows all actors of a thread by their addresses, and each of them knows it.
-    "actors": [{"admin", "connection", "metrics", "node", "retained", "sessions", "shutdown", "simulation", "topics", "worker"}],
-    "bench": [{"arguments", "report", "scenario"}],
-}
+LAYERED = {"actors", "actors/core", "actors/store"}
 
 TEST_ITEM = re.compile(r"#\[cfg\((?:test|any\(test[^\]]*)\)\]\s*(?:#\[[^\]]*\]\s*)*")
 MODULE_LINE = re.compile(r"^(?:pub(?:\([^)]*\))? )?mod (\w+);", re.MULTILINE)
@@ -180,12 +174,10 @@ def cycles(arrows):
     return sorted(map(sorted, found))
 
 
-def faults_within(crate, is_layered, known):
+def faults_within(crate, is_layered):
     """What leads where it may not between the modules of a crate, a line each."""
     faults = []
     for cycle in cycles(crate.arrows):
-        if any(set(cycle) <= set(allowed) for allowed in known):
-            continue
         faults.append(f"{crate.name}: a cycle of {', '.join(cycle)}")
         for source in cycle:
             for target, place in sorted(crate.arrows[source].items()):
@@ -219,6 +211,59 @@ def faults_below(folder, unwanted):
             if name.replace("-", "_") in found]
 
 
+# The most lines that a file may have, and a function; tests as well.
+FILE_LINES_MAX = 500
+FUNCTION_LINES_MAX = 80
+
+FUNCTION = re.compile(r"^( *)(?:pub(?:\([^)]*\))? )?(?:(?:const|async|unsafe) )*fn (\w+)", re.MULTILINE)
+
+
+def faults_of_size(file):
+    """What in a file is too long, as rustfmt lays it out: a function ends with the brace below its first letter."""
+    text = file.read_text()
+    place, faults = file.relative_to(ROOT), []
+    if (lines := text.count("\n")) > FILE_LINES_MAX:
+        faults.append(f"{place}: {lines} lines; {FILE_LINES_MAX} at most")
+    for found in FUNCTION.finditer(text):
+        opened = re.compile(r"[{;]").search(text, found.end())
+        if opened is None or opened[0] == ";":
+            continue
+        end = text.find(f"\n{found[1]}}}\n", found.start())
+        line_end = text.find("\n", opened.end())
+        if text[opened.end() : line_end].strip().endswith("}") or end < 0:
+            continue
+        lines = text.count("\n", found.start(), end) + 2
+        if lines > FUNCTION_LINES_MAX:
+            at = text.count("\n", 0, found.start()) + 1
+            faults.append(f"{place}:{at}: {found[2]} has {lines} lines; {FUNCTION_LINES_MAX} at most")
+    return faults
+
+
+# Counters are there to be shown: nothing is decided by them. Who reads them shows them, or checks them.
+COUNTER_READ = re.compile(r"\b(?:counters|ledger)\b(?:\.\w+)*\.(?:get|load)\(\)")
+READERS = ("actors/src/metrics", "actors/src/simulation", "actors/src/admin.rs", "actors/src/sessions/actor.rs")
+
+
+def faults_of_counters(file):
+    """Where a counter is read by whoever is not to know it."""
+    place = str(file.relative_to(ROOT))
+    if not place.startswith(("actors/src", "actors/core/src")) or place.startswith(READERS) or "tests" in place:
+        return []
+    text = without_tests(without_comments_and_texts(file.read_text()))
+    if place.endswith("testing.rs"):
+        return []
+    lines = [text.count("\n", 0, found.start()) + 1 for found in COUNTER_READ.finditer(text)]
+    return [f"{place}:{line}: a counter is read, and nothing may be decided by one" for line in lines]
+
+
+def sources():
+    """All of the product's and of its tests' Rust, but what others wrote."""
+    listed = subprocess.run(
+        ["git", "ls-files", "*.rs"], cwd=ROOT, check=True, text=True, stdout=subprocess.PIPE
+    ).stdout.split()
+    return [ROOT / name for name in listed if (ROOT / name).exists()]
+
+
 def main():
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--arrows", action="store_true")
@@ -232,9 +277,11 @@ def main():
             for module in crate.modules():
                 print(f"    {module} -> {', '.join(sorted(crate.arrows.get(module, {}))) or '(none)'}")
         faults += faults_between(folder, allowed, names)
-        faults += faults_within(crate, folder in LAYERED, KNOWN_CYCLES.get(folder, []))
+        faults += faults_within(crate, folder in LAYERED)
         if folder in WITHOUT:
             faults += faults_below(folder, WITHOUT[folder])
+    for file in sources():
+        faults += faults_of_size(file) + faults_of_counters(file)
     for fault in faults:
         print(fault, file=sys.stderr)
     sys.exit(1 if faults else 0)

@@ -1,11 +1,10 @@
 //! What a worker counts beside the ledger: traffic, connections, and every limit that was reached.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::count::Counter;
 use crate::ids::shared_part;
-use crate::subscriptions::subscription_bytes;
+use crate::subscriptions::{SubscriptionRoom, subscription_bytes};
 
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {
@@ -139,8 +138,8 @@ pub struct Held {
     pub subscriptions: Counter,
     /// Shared subscriptions of its sessions.
     pub shared_subscriptions: Counter,
-    /// Bytes of the subscriptions of all workers' sessions.
-    pub subscription_bytes: Arc<AtomicUsize>,
+    /// What the subscriptions of all workers' sessions take.
+    pub subscription_room: Arc<SubscriptionRoom>,
 }
 
 impl Held {
@@ -148,14 +147,14 @@ impl Held {
     pub fn subscribed(&self, filter: &str) {
         self.subscriptions.add(1);
         self.shared_subscriptions.add(u64::from(shared_part(filter).is_some()));
-        self.subscription_bytes.fetch_add(subscription_bytes(filter), Ordering::Relaxed);
+        self.subscription_room.enter(subscription_bytes(filter));
     }
 
     /// A session has a subscription less.
     pub fn unsubscribed(&self, filter: &str) {
         self.subscriptions.sub(1);
         self.shared_subscriptions.sub(u64::from(shared_part(filter).is_some()));
-        self.subscription_bytes.fetch_sub(subscription_bytes(filter), Ordering::Relaxed);
+        self.subscription_room.leave(subscription_bytes(filter));
     }
 }
 
@@ -170,9 +169,9 @@ impl Default for ByReason {
 }
 
 impl Counters {
-    /// None yet; the bytes of subscriptions count with those of other workers.
-    pub fn beside(subscription_bytes: &Arc<AtomicUsize>) -> Self {
-        let held = Held { subscription_bytes: Arc::clone(subscription_bytes), ..Held::default() };
+    /// None yet; subscriptions take their room beside those of other workers.
+    pub fn beside(subscription_room: &Arc<SubscriptionRoom>) -> Self {
+        let held = Held { subscription_room: Arc::clone(subscription_room), ..Held::default() };
         Self { held, ..Self::default() }
     }
 

@@ -3,12 +3,35 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use mqtt_codec::SubscriptionOptions;
 use mqtt_codec::topic::count_levels;
 
 use crate::filter_table::FilterTable;
 use crate::ids::shared_part;
+
+/// What the subscriptions of all workers' sessions take, in bytes ([`subscription_bytes`]): whether there is room for more
+/// is decided by it.
+#[derive(Debug, Default)]
+pub struct SubscriptionRoom(AtomicUsize);
+
+impl SubscriptionRoom {
+    /// A subscription more takes so much.
+    pub fn enter(&self, bytes: usize) {
+        self.0.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// A subscription less took so much.
+    pub fn leave(&self, bytes: usize) {
+        self.0.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// What all take.
+    pub fn held(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
 
 /// One of a session's subscriptions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

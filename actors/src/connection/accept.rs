@@ -13,9 +13,9 @@ use tracing::{debug, warn};
 use super::deferral::DEFERRAL;
 use super::handshake::{self, Accepted};
 use super::listening::{ListenerKind, Listening};
-use super::permit::ConnectionPermit;
-use super::transport::{self, ForeignOrigin, Stream, Transport, WebSocketOptions, WebSocketRefusal};
 use crate::clock;
+use crate::permit::ConnectionPermit;
+use crate::transport::{self, ForeignOrigin, Stream, Transport, WebSocketOptions, WebSocketRefusal};
 use crate::worker::Worker;
 
 /// Connections accepted before others have their turn.
@@ -71,7 +71,9 @@ pub(crate) fn begin<H: Future<Output = ()> + 'static>(
     mut stop: watch::Receiver<bool>,
     handshake: impl FnOnce(Rc<Worker>, ConnectionPermit) -> H,
 ) {
-    let Some(permit) = ConnectionPermit::take(&worker.node) else {
+    let Some(permit) =
+        ConnectionPermit::take(&worker.node.connections, worker.node.settings.node.connections_max)
+    else {
         worker.counters.connections_full.add(1);
         if let Some(left_out) = worker.node.throttles.connections_full.admit(clock::now()) {
             warn!(

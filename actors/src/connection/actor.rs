@@ -24,19 +24,20 @@ use mqtt_codec::{Packet, ReasonCode};
 use super::changes::PendingChange;
 use super::context::{self, ConnectionContext};
 use super::held::Held;
-use super::journal::Farewell;
 use super::judged_again::JudgedAgain;
+use super::lines::Farewell;
 use super::long_change::LongChange;
 use super::messages::{Close, Newcomer};
 use super::partial::Partial;
 use super::parting::Parting;
-use super::permit::ConnectionPermit;
 use super::questions::Asked;
-use super::transport::Transport;
 use crate::clock;
-use crate::metrics::ActorKind;
-use crate::sessions::Left;
-use crate::worker::{Worker, go_on_behind_sockets};
+use crate::messages::Left;
+use crate::permit::ConnectionPermit;
+use crate::stats::ActorKind;
+use crate::transport::Transport;
+use crate::turns::go_on_behind_sockets;
+use crate::worker::Worker;
 
 /// What few connections have at a time.
 #[derive(Debug, Default)]
@@ -448,7 +449,7 @@ impl Handler<Close> for Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         self.worker.stats(ActorKind::Connection).ended();
-        ConnectionPermit::give_back(&self.worker.node);
+        ConnectionPermit::give_back(&self.worker.node.connections);
         // After a panic the session is still held, and an outbox may not be settled.
         let now = clock::now();
         let online = self.worker.state().part(self.key, self.epoch, true, now);

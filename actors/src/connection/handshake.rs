@@ -23,11 +23,12 @@ use tokio::time::timeout_at;
 use tracing::debug;
 
 use super::partial;
-use super::permit::ConnectionPermit;
 use super::refusing::{Refusal, refuse_now, write_all};
-use super::transport::{ForeignOrigin, Transport, WebSocketRefusal};
 use crate::clock;
-use crate::sessions::{Admit, Handed, Judged, remembered_until};
+use crate::grants::remembered_until;
+use crate::messages::{Admit, Handed, Judged};
+use crate::permit::ConnectionPermit;
+use crate::transport::{ForeignOrigin, Transport, WebSocketRefusal};
 use crate::worker::Worker;
 
 /// Steps of one enhanced authentication at most.

@@ -9,7 +9,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tracing::debug;
 
 use super::deferral;
-use super::transport::WebSocketOptions;
+use crate::transport::WebSocketOptions;
 
 /// Connections that wait to be accepted, and again as many that are deferred, per worker and port.
 const BACKLOG: i32 = 4096;

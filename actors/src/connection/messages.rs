@@ -9,8 +9,8 @@ use micro_mq_core::ids::{Epoch, SessionKey};
 use micro_mq_core::protocol::Authorized;
 use mqtt_codec::{Connect, ReasonCode};
 
-use super::permit::ConnectionPermit;
-use super::transport::Transport;
+use crate::permit::ConnectionPermit;
+use crate::transport::Transport;
 
 /// A network connection that its session's home takes in.
 pub struct Newcomer {

@@ -9,28 +9,25 @@ mod deferral;
 mod giving_way;
 mod handshake;
 mod held;
-mod journal;
 mod judged_again;
+mod lines;
 mod listening;
 mod long_change;
 mod messages;
 mod opening;
 mod partial;
 mod parting;
-mod permit;
 mod questions;
 mod reading;
 mod refusing;
 mod retained;
-pub mod transport;
 mod writing;
 
 pub use actor::Connection;
 
-pub use journal::{Farewell, Journal};
+pub use lines::Farewell;
 pub use listening::{Listener, ListenerKind};
 pub use messages::{ChangeInForce, Close, Newcomer, Permitted, Reauthenticated};
-pub use permit::ConnectionPermit;
 pub use refusing::{Refusal, refuse};
 pub use retained::RetainedPieces;
 

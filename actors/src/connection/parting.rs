@@ -10,8 +10,8 @@ use micro_mq_core::compact::ByteCount;
 use micro_mq_core::ids::SessionKey;
 use micro_mq_core::outbox::{Outbox, SLICES_PER_WRITE};
 
-use super::journal::Farewell;
-use super::transport::Transport;
+use super::lines::Farewell;
+use crate::transport::Transport;
 use crate::worker::Worker;
 
 /// How long a client may take to read what is left for it, and to close its own end.

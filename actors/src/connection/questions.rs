@@ -14,7 +14,7 @@ use super::actor::Connection;
 use super::context::ConnectionContext;
 use super::messages::{Permitted, Reauthenticated};
 use crate::clock;
-use crate::sessions::{given_grant, held_grant, remembered_until};
+use crate::grants::{given_grant, held_grant, remembered_until};
 
 /// A question that waits for its answer. It is withdrawn with the connection that asks: a client that hangs up leaves
 /// nothing behind with the auth actor, however often it comes back.
@@ -135,7 +135,7 @@ impl Handler<Reauthenticated> for Connection {
                     == Some(false) =>
             {
                 let grant = identity.grant.map(held_grant);
-                self.worker.set_grant(self.key, self.epoch, grant, clock::now());
+                self.worker.state().set_grant(self.key, self.epoch, grant, clock::now());
                 self.send(&auth(ReasonCode::Success, data));
             }
             outcome => {

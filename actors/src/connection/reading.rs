@@ -12,14 +12,15 @@ use micro_mq_core::compact::Recent;
 use micro_mq_core::pressure::IncompleteBytes;
 use micro_mq_core::protocol::{COST_OF_PACKET, Effects, Ending, Step, Stepped, Violation};
 use micro_mq_core::session::Reading;
-use mqtt_codec::{PacketType, ReasonCode, Sender, decode_body, read_header};
+use mqtt_codec::{FrameHeader, PacketType, ReasonCode, Sender, decode_body, read_header};
 
 use super::actor::{Connection, Rare};
 use super::changes::{FILTERS_IN_WORK_MAX, PendingChange};
 use super::long_change::{LongChange, is_long};
 use super::partial::{self, Partial, Received};
-use super::transport::WebSocketRefusal;
-use crate::worker::{SCRATCH_BYTES, Worker, go_on_behind_sockets};
+use crate::transport::WebSocketRefusal;
+use crate::turns::go_on_behind_sockets;
+use crate::worker::{SCRATCH_BYTES, Worker};
 
 /// Reads of one turn. The second usually finds nothing, without a system call, and leaves the waker with the socket.
 const READS_PER_TURN: usize = 2;
@@ -275,12 +276,13 @@ impl Connection {
             // The earliest by which any of it is judged.
             fx.batch.revision = in_force.revision;
         }
-        let version = self.protocol.version();
-        let heard = Recent::new(node.started, now);
+        let (version, heard) = (self.protocol.version(), Recent::new(node.started, now));
         self.goes_on = false;
-        let changes = self.rare.as_ref().map_or(0, |rare| rare.changes.len());
-        let filters = self.rare.as_ref().map_or(0, |rare| rare.filters_in_work());
-        let waits_for_changes = self.waits_for_changes() && !self.gives_way();
+        let in_work = InWork {
+            waits_for_changes: self.waits_for_changes() && !self.gives_way(),
+            changes: self.rare.as_ref().map_or(0, |rare| rare.changes.len()),
+            filters: self.rare.as_ref().map_or(0, |rare| rare.filters_in_work()),
+        };
         let (mut refused, mut long, again) = (None, None, self.was_refused());
         let stepped = worker
             .state()
@@ -305,33 +307,13 @@ impl Connection {
                     if end > bytes.len() {
                         break;
                     }
-                    // A PUBLISH is to find the subscriptions that its client asked for before, and these are to begin
-                    // behind what it published before, which may have to wait for room.
-                    let comes_behind = match header.packet_type {
-                        PacketType::Publish => waits_for_changes || !fx.changes.is_empty(),
-                        PacketType::Subscribe | PacketType::Unsubscribe => !fx.batch.is_empty(),
-                        _ => false,
-                    };
-                    let is_enough = fx.cost >= COST_PER_TURN
-                        || changes + fx.changes.len() >= CHANGES_MAX
-                        || (filters > 0 || !fx.changes.is_empty())
-                            && filters + fx.filters_to_change() > FILTERS_IN_WORK_MAX
-                        || fx.batch.text_bytes() >= BATCH_BYTES_MAX;
-                    if comes_behind || is_enough {
-                        self.partial_is_ready = true;
-                        self.goes_on = true;
+                    if in_work.holds_up(header.packet_type, fx) {
+                        (self.partial_is_ready, self.goes_on) = (true, true);
                         break;
                     }
                     let body = &bytes[used + usize::from(header.header_bytes)..end];
                     if is_long(header) {
-                        let begun =
-                            LongChange::begin(header, body, fx.source.as_ref(), version, &node.decode_limits);
-                        long = Some(begun.inspect_err(|error| {
-                            count_decode_error(&worker, error.reason_code());
-                        })?);
-                        used = end;
-                        self.partial_is_ready = true;
-                        self.goes_on = true;
+                        long = Some(header);
                         break;
                     }
                     let packet = decode_body(header, body, version, Sender::Client, &node.decode_limits)
@@ -340,17 +322,13 @@ impl Connection {
                         // A whole packet is a sign of life, the beginning of one is not [MQTT-3.1.2-22].
                         online.last_received = heard;
                     }
-                    match self.protocol.on_packet(packet, session, &mut step, fx)? {
-                        Stepped::Done => {}
-                        Stepped::NeedsPermission | Stepped::NeedsAnswers => {
-                            self.partial_is_ready = true;
-                            break;
-                        }
-                        Stepped::Refused(limit) => {
-                            self.partial_is_ready = true;
-                            refused = Some(limit);
-                            break;
-                        }
+                    let stepped = self.protocol.on_packet(packet, session, &mut step, fx)?;
+                    if let Stepped::Refused(limit) = stepped {
+                        refused = Some(limit);
+                    }
+                    if !matches!(stepped, Stepped::Done) {
+                        self.partial_is_ready = true;
+                        break;
                     }
                     step.again = false;
                     worker.counters.packets_received.add(1);
@@ -360,13 +338,53 @@ impl Connection {
                 Ok(used)
             })
             .unwrap_or(Ok(bytes.len()));
-        if let Some(long) = long {
-            self.rare().long_change = Some(Box::new(long));
-        }
+        let stepped = stepped.and_then(|used| match long {
+            Some(header) => Ok(used + self.begin_long(header, &bytes[used..], fx)?),
+            None => Ok(used),
+        });
         if again || refused.is_some() {
             self.note_refusal(refused, stepped.as_ref().is_ok_and(|used| *used > 0), now);
         }
         stepped
+    }
+
+    /// A SUBSCRIBE or UNSUBSCRIBE that is stepped through in pieces. Answers how many bytes it has.
+    fn begin_long(&mut self, header: FrameHeader, packet: &[u8], fx: &Effects) -> Result<usize, Violation> {
+        let worker = Rc::clone(&self.worker);
+        let (version, limits) = (self.protocol.version(), &worker.node.decode_limits);
+        let body = &packet[usize::from(header.header_bytes)..header.frame_bytes()];
+        let begun = LongChange::begin(header, body, fx.source.as_ref(), version, limits)
+            .inspect_err(|error| count_decode_error(&worker, error.reason_code()))?;
+        self.rare().long_change = Some(Box::new(begun));
+        (self.partial_is_ready, self.goes_on) = (true, true);
+        Ok(header.frame_bytes())
+    }
+}
+
+/// What of a client's changes of subscriptions is under way as a step begins.
+struct InWork {
+    waits_for_changes: bool,
+    changes: usize,
+    filters: usize,
+}
+
+impl InWork {
+    /// Whether the next packet has to wait for another turn, behind what was stepped through in this one.
+    #[inline]
+    fn holds_up(&self, packet_type: PacketType, fx: &Effects) -> bool {
+        // A PUBLISH is to find the subscriptions that its client asked for before, and these are to begin behind what
+        // it published before, which may have to wait for room.
+        let comes_behind = match packet_type {
+            PacketType::Publish => self.waits_for_changes || !fx.changes.is_empty(),
+            PacketType::Subscribe | PacketType::Unsubscribe => !fx.batch.is_empty(),
+            _ => false,
+        };
+        comes_behind
+            || fx.cost >= COST_PER_TURN
+            || self.changes + fx.changes.len() >= CHANGES_MAX
+            || (self.filters > 0 || !fx.changes.is_empty())
+                && self.filters + fx.filters_to_change() > FILTERS_IN_WORK_MAX
+            || fx.batch.text_bytes() >= BATCH_BYTES_MAX
     }
 }
 

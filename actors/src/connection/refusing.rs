@@ -7,8 +7,8 @@ use std::time::Duration;
 use actix_rt::time::timeout;
 use mqtt_codec::{ConnAck, ConnAckProperties, Packet, ProtocolVersion, ReasonCode, encode};
 
-use super::permit::ConnectionPermit;
-use super::transport::Transport;
+use crate::permit::ConnectionPermit;
+use crate::transport::Transport;
 use crate::worker::Worker;
 
 /// How long a client that is refused may take to read why.

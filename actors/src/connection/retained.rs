@@ -17,7 +17,7 @@ use micro_mq_core::settings::Settings;
 use super::actor::Connection;
 use super::context::ConnectionContext;
 use crate::clock;
-use crate::retained::Query;
+use crate::messages::{Query, Takes};
 use crate::worker::Worker;
 
 /// Messages in one piece.

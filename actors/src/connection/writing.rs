@@ -8,7 +8,7 @@ use std::time::Instant;
 use micro_mq_core::outbox::SLICES_PER_WRITE;
 
 use super::actor::Connection;
-use crate::worker::go_on_behind_sockets;
+use crate::turns::go_on_behind_sockets;
 
 /// How often one turn goes on writing what the session's queue still holds before others have their turn.
 const WRITES_PER_TURN: usize = 8;

@@ -8,10 +8,10 @@ use actix::prelude::*;
 use super::log::Logged;
 use super::prometheus;
 use super::snapshot::{Snapshot, gather};
-use super::stats::ActorKind;
 use super::sys::SysTopics;
 use crate::clock;
-use crate::sessions::PublishSys;
+use crate::messages::PublishSys;
+use crate::stats::ActorKind;
 use crate::worker::NodeShared;
 
 /// Asks for the figures in Prometheus' text format.

@@ -4,7 +4,7 @@
 use tracing::info;
 
 use super::snapshot::Snapshot;
-use super::stats::quantile;
+use crate::stats::quantile;
 
 /// Counters that stand still as long as no client comes, goes or sends anything and nothing becomes due.
 const SIGNS_OF_USE: &[&str] = &[

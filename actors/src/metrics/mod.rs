@@ -4,11 +4,7 @@ mod actor;
 mod log;
 mod prometheus;
 mod snapshot;
-mod stats;
 mod sys;
-mod websocket;
 
 pub use actor::{Metrics, Render, TakeSnapshot};
 pub use snapshot::{LedgerTotals, Snapshot, gather};
-pub use stats::{ActorFigures, ActorKind, ActorStats, Histogram, SAMPLE, WorkerStats, quantile};
-pub use websocket::WebSocketRefusals;

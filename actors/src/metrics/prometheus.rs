@@ -6,7 +6,7 @@ use std::fmt::{self, Display, Write};
 use auth_actor::QuestionKind;
 
 use super::snapshot::{LedgerTotals, Snapshot};
-use super::stats::quantile;
+use crate::stats::quantile;
 
 struct Page(String);
 

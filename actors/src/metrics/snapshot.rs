@@ -8,9 +8,9 @@ use auth_actor::{Outcome, QuestionKind};
 use micro_mq_core::kept::kept_bytes;
 use micro_mq_core::ledger::{DropReason, Ledger};
 
-use super::stats::{ActorFigures, ActorKind};
-use crate::connection::transport::WebSocketRefusal;
-use crate::retained::{ObserveRetained, RetainedObservation};
+use crate::messages::{ObserveRetained, RetainedObservation, Takes};
+use crate::stats::{ActorFigures, ActorKind};
+use crate::transport::WebSocketRefusal;
 use crate::worker::NodeShared;
 
 /// The ledger of the node: the pages of all workers together.
@@ -149,7 +149,7 @@ pub async fn gather(node: &Arc<NodeShared>) -> Snapshot {
         seen.sessions.subscriptions += held.subscriptions.get() as usize;
         seen.sessions.shared_subscriptions += held.shared_subscriptions.get() as usize;
         // One count for all workers.
-        seen.sessions.subscription_bytes = held.subscription_bytes.load(Relaxed);
+        seen.sessions.subscription_bytes = held.subscription_room.held();
         seen.own_ledger.add_own(&peer.ledger);
         seen.publishes_sent += peer.ledger.sent.get().saturating_sub(peer.ledger.own.sent.get());
         seen.publish_bytes_sent +=

@@ -11,7 +11,8 @@ use micro_mq_core::retained::{EXAMINED_MAX, Piece, Rest, RetainedMessages};
 use tokio::time::sleep;
 
 use crate::clock;
-use crate::metrics::ActorKind;
+use crate::messages::{ObserveRetained, Query, RetainedObservation};
+use crate::stats::ActorKind;
 use crate::worker::NodeShared;
 
 /// Topic names that are examined before those who publish have their turn at the store.
@@ -19,32 +20,6 @@ pub(super) const LOCKED_MAX: usize = 64;
 /// How often what has expired is removed, as long as there is something that will; and what passes between its parts.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 const SWEEP_PAUSE: Duration = Duration::from_millis(1);
-
-/// Asks for the next messages of several topic filters, in this order; what does not fit is left for another time.
-#[derive(Debug, Message)]
-#[rtype(result = "Vec<Piece>")]
-pub struct Query {
-    /// Topic filters, and the topic names behind which to go on.
-    pub filters: Vec<(Arc<str>, Option<Arc<str>>)>,
-    /// Messages at most.
-    pub messages_max: usize,
-    /// Bytes at most, one message apart.
-    pub bytes_max: usize,
-}
-
-/// What the retained actor says of itself.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RetainedObservation {
-    /// Messages kept.
-    pub messages: usize,
-    /// Their bytes.
-    pub bytes: usize,
-}
-
-/// Asks for a [`RetainedObservation`]; answered behind everything sent before.
-#[derive(Debug, Message)]
-#[rtype(result = "RetainedObservation")]
-pub struct ObserveRetained;
 
 /// See the module.
 pub struct Retained {

@@ -2,4 +2,4 @@
 
 mod actor;
 
-pub use actor::{ObserveRetained, Query, Retained, RetainedObservation};
+pub use actor::Retained;

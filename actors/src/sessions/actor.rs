@@ -17,13 +17,14 @@ use mqtt_codec::{Connect, QoS, ReasonCode};
 use tracing::debug;
 
 use super::due::WhatIsDue;
-use super::grants::held_grant;
-use super::messages::*;
 use super::takeover::Admission;
 use crate::clock;
-use crate::connection::transport::Transport;
-use crate::connection::{ConnectionPermit, Refusal, refuse};
-use crate::metrics::ActorKind;
+use crate::connection::{Refusal, refuse};
+use crate::grants::held_grant;
+use crate::messages::*;
+use crate::permit::ConnectionPermit;
+use crate::stats::ActorKind;
+use crate::transport::Transport;
 use crate::worker::Worker;
 
 /// Room for a burst of reconnecting clients; connections are bounded by `connections_max`.

@@ -6,10 +6,7 @@ use std::time::{Duration, Instant};
 
 use actix::fut::ActorFuture;
 use actix::prelude::*;
-use micro_mq_core::ids::SessionKey;
-use micro_mq_core::session::Silence;
 use micro_mq_core::timers::Timer;
-use mqtt_codec::ReasonCode;
 use tokio::time::{Sleep, sleep};
 
 use super::actor::Sessions;
@@ -58,9 +55,9 @@ impl Sessions {
         let due = self.worker.state().timers.take_due(now);
         for timer in due {
             match timer {
-                Timer::KeepAlive(key, epoch) => self.keep_alive_due(key, epoch, now),
+                Timer::KeepAlive(key, epoch) => self.worker.state().keep_alive_due(key, epoch, now),
                 Timer::Offline(key, epoch) => self.worker.state().offline_due(key, epoch, now),
-                Timer::Grant(key, epoch) => self.worker.grant_due(key, epoch, now),
+                Timer::Grant(key, epoch) => self.worker.state().grant_due(key, epoch, now),
                 Timer::Refused(key, epoch) => self.worker.state().wake(key, epoch),
                 Timer::Waiting => {
                     let late = self.worker.wills_in_doubt.borrow_mut().take_late(now);
@@ -69,21 +66,6 @@ impl Sessions {
                 Timer::LinesLeftOut => self.worker.node.journal.look(now),
                 Timer::Changes => self.worker.keep_changes(),
             }
-        }
-    }
-
-    fn keep_alive_due(&self, key: SessionKey, epoch: u32, now: Instant) {
-        let mut state = self.worker.state();
-        let Some(session) = state.sessions.get_mut(key).filter(|session| session.epoch == epoch) else {
-            return;
-        };
-        let Some(online) = &mut session.online else { return };
-        match online.judge_silence(self.worker.node.started, now) {
-            Silence::TooLong => {
-                self.worker.counters.keep_alive_timeouts.add(1);
-                online.end(ReasonCode::KeepAliveTimeout);
-            }
-            Silence::Within(time) => state.set_timer(now, now + time, Timer::KeepAlive(key, epoch)),
         }
     }
 }

@@ -12,8 +12,9 @@ use micro_mq_core::timers::Timer;
 use tracing::{info, warn};
 
 use super::actor::Sessions;
-use super::store::StoreError;
 use crate::clock;
+use crate::messages::KeepChanges;
+use crate::store::StoreError;
 use crate::worker::Worker;
 
 /// Until a batch that was not kept is sent again.
@@ -78,11 +79,6 @@ impl Worker {
         state.set_timer(now, now + RETRY_PAUSE, Timer::Changes);
     }
 }
-
-/// Sends what changed to the session store: the node shuts down. Answered when it was kept, or could not be.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct KeepChanges;
 
 impl Handler<KeepChanges> for Sessions {
     type Result = ResponseFuture<()>;

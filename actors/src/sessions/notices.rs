@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use auth_actor::{Heard, Withdrawn};
 
-use super::messages::EndWithdrawn;
+use crate::messages::{EndWithdrawn, Takes};
 use crate::worker::NodeShared;
 
 /// How soon a sessions actor that panicked over it is asked again: about when there is another.

@@ -4,81 +4,20 @@
 //! ask for one of them is refused (0x88; 3.x: 0x03), so that no client is told that its session is gone while it is
 //! kept; clean sessions, which have nothing to come back to, are admitted.
 
-use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use micro_mq_core::kept_shard::KeptSession;
-use micro_mq_core::records::Position;
-use tokio::sync::Notify;
 use tracing::{info, warn};
 
 use super::actor::Sessions;
-use super::store::{Cursor, Home, Piece, StoreError};
 use crate::clock;
+use crate::store::{DONE, FAILED, Home, Piece, StoreError};
 use crate::worker::Worker;
 
 /// Until sessions that could not be read are asked for again.
 const RELOAD_PAUSE: Duration = Duration::from_secs(1);
-
-/// How far the workers have come.
-#[derive(Debug)]
-pub struct Restoration {
-    workers: Box<[AtomicU8]>,
-    tried: Notify,
-}
-
-const UNTRIED: u8 = 0;
-const FAILED: u8 = 1;
-const DONE: u8 = 2;
-
-impl Restoration {
-    /// Of so many workers, none of which has tried yet.
-    pub(crate) fn new(workers: usize) -> Self {
-        Self { workers: (0..workers).map(|_| AtomicU8::new(UNTRIED)).collect(), tried: Notify::new() }
-    }
-
-    fn note(&self, worker: u16, state: u8) {
-        self.workers[usize::from(worker)].store(state, SeqCst);
-        self.tried.notify_one();
-    }
-
-    /// Whether a worker has all its sessions.
-    pub(crate) fn is_done(&self, worker: u16) -> bool {
-        self.workers[usize::from(worker)].load(SeqCst) == DONE
-    }
-
-    fn has_failed(&self, worker: u16) -> bool {
-        self.workers[usize::from(worker)].load(SeqCst) == FAILED
-    }
-
-    /// Whether all workers have all their sessions.
-    pub(crate) fn is_complete(&self) -> bool {
-        self.workers.iter().all(|state| state.load(SeqCst) == DONE)
-    }
-
-    /// Waits until each worker has its sessions, or has heard that they cannot be read. For one at a time.
-    pub(crate) async fn until_tried(&self) {
-        while self.workers.iter().any(|state| state.load(SeqCst) == UNTRIED) {
-            self.tried.notified().await;
-        }
-    }
-}
-
-/// How far one worker has come; it goes on there though its sessions actor panics.
-#[derive(Debug, Default)]
-pub struct Restoring {
-    /// As far as sessions are back.
-    after: Option<Cursor>,
-    /// The highest position that anything of them has.
-    highest: Position,
-    /// Clients that meanwhile began a clean session: what is kept of them is outdated.
-    outdated: HashSet<Box<str>>,
-    /// What they cost.
-    outdated_bytes: usize,
-}
 
 /// What clients may cost of which is noted that what is kept of them is outdated, in bytes. Each
 /// of them may come with an identifier of 64 KiB, and of its own.

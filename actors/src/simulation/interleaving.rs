@@ -14,7 +14,7 @@ use std::task::{Context, Wake, Waker};
 
 use tokio::task::{LocalEnterGuard, LocalSet, yield_now};
 
-use crate::connection::transport::{Poller, Readiness};
+use crate::transport::{Poller, Readiness};
 
 /// Steps that one stands still, at most.
 const STANDSTILL_STEPS_MAX: u64 = 40;

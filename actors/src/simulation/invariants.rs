@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use actix::prelude::*;
 use micro_mq_core::groups::Group;
 use micro_mq_core::ids::{GroupKey, SessionKey, shared_part};
 use micro_mq_core::kept::{BODY_BYTES, PLACE_BYTES, kept_bytes};
@@ -12,24 +11,20 @@ use micro_mq_core::ledger::DropReason;
 use micro_mq_core::matching::{Subscriber, Trie};
 use micro_mq_core::message::{Ack, StoredMessage};
 use micro_mq_core::moment::Moment;
+use micro_mq_core::routing::{Look, ToTrie};
 use micro_mq_core::session::Session;
 use mqtt_codec::{ProtocolVersion, ReasonCode};
+use tokio::sync::oneshot;
 
 use super::node::SimulatedNode;
-use crate::metrics::ActorKind;
+use crate::messages::ForTrie;
+use crate::stats::ActorKind;
 use crate::worker::Worker;
 
 /// What does not agree, one sentence each.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", .0.join("\n"))]
 pub struct Broken(Vec<String>);
-
-type Look = dyn FnOnce(&Trie) -> Vec<String> + Send;
-
-/// Lets a closure look at a trie, behind everything that its actor was sent before.
-#[derive(Message)]
-#[rtype(result = "Vec<String>")]
-pub(crate) struct Inspect(pub(crate) Box<Look>);
 
 /// Collects what is wrong.
 #[derive(Default)]
@@ -305,10 +300,15 @@ async fn check_trie(node: &SimulatedNode, worker: &Worker, judge: &mut Judge) {
         }
         judge.wrong
     };
-    let Some(trie) = node.shared.peers[usize::from(id)].trie.addr() else { return };
-    match trie.send(Inspect(Box::new(look))).await {
+    let (found, wrong) = oneshot::channel();
+    let look = Look(Box::new(move |trie| {
+        // Who asked may have gone.
+        let _ = found.send(look(trie));
+    }));
+    node.shared.peers[usize::from(id)].trie.do_send(ForTrie(ToTrie::Look(look)));
+    match wrong.await {
         Ok(wrong) => judge.wrong.extend(wrong),
-        Err(error) => judge.wrong.push(format!("the trie of worker {id}: {error}")),
+        Err(_) => judge.wrong.push(format!("the trie of worker {id} does not answer")),
     }
 }
 

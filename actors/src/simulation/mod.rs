@@ -35,8 +35,6 @@ pub use invariants::Broken;
 pub use node::SimulatedNode;
 pub use wire::Wire;
 
-pub(crate) use invariants::Inspect;
-
 use std::sync::Arc;
 
 use actix::SystemRunner;

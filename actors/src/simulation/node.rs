@@ -10,8 +10,8 @@ use std::time::Duration;
 use auth_actor::{AuthSettings, Policy, Provider, ProviderKind};
 use micro_mq_core::homes::{Homes, drawn_key};
 use micro_mq_core::records::WallClock;
+use micro_mq_core::routing::{InjectPanic, ToTrie};
 use micro_mq_core::settings::Settings;
-use micro_mq_core::topics::InjectPanic;
 use tokio::io::DuplexStream;
 use tokio::sync::watch;
 use tokio::task::yield_now;
@@ -22,13 +22,12 @@ use super::interleaving::{Interleaving, News};
 use super::invariants::{self, Broken};
 use crate::WebSocketOptions;
 use crate::clock;
-use crate::connection::transport::{MemoryStream, Stream, Transport, websocket};
 use crate::connection::{Accepted, begin, connect_patience, run_handshake};
+use crate::messages::{ForTrie, Place};
 use crate::metrics::LedgerTotals;
 use crate::node::{shared, start_auth, start_control, start_metrics, start_worker};
-use crate::sessions::{MemoryBackend, start_store_here};
-use crate::supervision::Place;
-use crate::topics::PanicNow;
+use crate::store::{MemoryBackend, start_store_here};
+use crate::transport::{MemoryStream, Stream, Transport, websocket};
 use crate::worker::{Keeper, NodeShared, Worker};
 
 /// What a network connection holds that one end has written and the other has not read, per direction, in bytes.
@@ -87,7 +86,7 @@ impl SimulatedNode {
         let here = |worker| interleaving.as_ref().map(|interleaving| interleaving.enter(worker));
         let place = here(None);
         start_control(&shared, provider.heard());
-        start_store_here(&shared, Box::new(MemoryBackend::new(&drawn_key())));
+        start_store_here(&shared.store, &shared.control_stats, Box::new(MemoryBackend::new(&drawn_key())));
         start_auth(&shared, provider);
         start_metrics(&shared, &Arc::new(Place::default()));
         drop(place);
@@ -214,7 +213,7 @@ impl SimulatedNode {
     /// When there is no such worker.
     pub async fn break_trie(&self, worker: usize) {
         self.broken_tries.borrow_mut()[worker] += 1;
-        self.shared.peers[worker].trie.do_send(PanicNow(InjectPanic::InTurn));
+        self.shared.peers[worker].trie.do_send(ForTrie(ToTrie::Panic(InjectPanic::InTurn)));
         self.settle().await;
     }
 

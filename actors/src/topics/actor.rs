@@ -17,11 +17,12 @@ use micro_mq_core::topics::{Topics, Watch};
 use tokio::time::{Sleep, sleep};
 use tracing::error;
 
-use super::messages::*;
 use crate::clock;
-use crate::metrics::{ActorKind, ActorStats};
+use crate::messages::{ForTrie, ObserveTrie, TrieObservation};
+use crate::stats::{ActorKind, ActorStats};
 use crate::supervision::REVIVAL_PAUSE;
-use crate::worker::{Worker, go_on_behind_sockets};
+use crate::turns::go_on_behind_sockets;
+use crate::worker::Worker;
 
 /// Room for a burst of batches; the messages in them are bounded by `messages_between_workers_max`.
 const MAILBOX_CAPACITY: usize = 4096;
@@ -160,23 +161,5 @@ impl Handler<ObserveTrie> for TopicTrie {
         let so_far = self.topics.so_far();
         self.observers.push_back((so_far, answer));
         Box::pin(async move { answered.await.unwrap_or_default() })
-    }
-}
-
-#[cfg(feature = "panics")]
-impl Handler<PanicNow> for TopicTrie {
-    type Result = ();
-
-    fn handle(&mut self, PanicNow(inject): PanicNow, _ctx: &mut Self::Context) {
-        self.topics.inject(inject);
-    }
-}
-
-#[cfg(feature = "simulation")]
-impl Handler<crate::simulation::Inspect> for TopicTrie {
-    type Result = MessageResult<crate::simulation::Inspect>;
-
-    fn handle(&mut self, inspect: crate::simulation::Inspect, _ctx: &mut Self::Context) -> Self::Result {
-        MessageResult((inspect.0)(&self.topics.trie))
     }
 }

@@ -1,9 +1,5 @@
-//! The topic trie actors: which sessions of a worker want a message, and getting it to them.
+//! The topic trie actors: when each has its turn.
 
 mod actor;
-mod messages;
 
 pub use actor::TopicTrie;
-pub use messages::*;
-#[cfg(feature = "panics")]
-pub use micro_mq_core::topics::InjectPanic;

@@ -5,9 +5,8 @@ use micro_mq_core::worker::{Errand, WorkerState};
 
 use super::Worker;
 use crate::clock;
-use crate::metrics::ActorKind;
-use crate::sessions::TrieMadeAnew;
-use crate::topics::ForTrie;
+use crate::messages::{ForTrie, TrieMadeAnew};
+use crate::stats::ActorKind;
 
 impl Worker {
     /// Carries out all errands in their order. What one of them brings comes before the next.
@@ -65,7 +64,7 @@ impl Worker {
             ToTrie::Work(Work::Route(route)) => route.sent_at = stats.send(),
             ToTrie::Work(Work::Answer(answer)) => answer.sent_at = stats.send(),
             ToTrie::Arrivals(routes) => routes.iter_mut().for_each(|route| route.sent_at = stats.send()),
-            ToTrie::Work(_) | ToTrie::Handoffs(_) => {}
+            _ => {}
         }
         peer.trie.do_send(ForTrie(message));
     }

@@ -4,13 +4,13 @@
 //! Everything here belongs to one thread. It outlives the actors that use it, so that one which is started anew after a
 //! panic finds the sessions as they were.
 
+mod doubts;
 mod errands;
 mod shared;
-mod turns;
 
+pub(crate) use doubts::{Doubt, Of, WillsInDoubt};
 pub use micro_mq_core::worker::{Keeper, Promise};
 pub use shared::{NodeShared, Peer, Throttles};
-pub(crate) use turns::go_on_behind_sockets;
 
 use std::cell::{RefCell, RefMut};
 use std::ops::{Deref, DerefMut};
@@ -24,8 +24,8 @@ use micro_mq_core::worker::WorkerState;
 use tokio::sync::Notify;
 
 use crate::clock;
-use crate::metrics::{ActorKind, ActorStats};
-use crate::sessions::{Restoring, WillsInDoubt};
+use crate::stats::{ActorKind, ActorStats};
+use crate::store::Restoring;
 
 /// What one turn of a connection reads at most, in bytes: shared by all connections of the worker.
 pub const SCRATCH_BYTES: usize = 64 * 1024;
@@ -48,9 +48,9 @@ pub struct Worker {
     /// Told when the store has kept all changes of sessions, or could not.
     pub changes_settled: Notify,
     /// How far the sessions have come back that the store keeps.
-    pub restoring: RefCell<Restoring>,
+    pub(crate) restoring: RefCell<Restoring>,
     /// Wills that were allowed by earlier rules, until they are judged by those in force.
-    pub wills_in_doubt: RefCell<WillsInDoubt>,
+    pub(crate) wills_in_doubt: RefCell<WillsInDoubt>,
 }
 
 impl Worker {

@@ -5,28 +5,29 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::time::Instant;
 
+use actix::Addr;
 use auth_actor::{Asker, Asking, Auth, Given, LivePolicy, NoAnswer, Question, Withdrawals};
 use micro_mq_core::counters::Counters;
 use micro_mq_core::kept::NodeKept;
 use micro_mq_core::ledger::Ledger;
 use micro_mq_core::pressure::IncompletePackets;
+use micro_mq_core::subscriptions::SubscriptionRoom;
 use micro_mq_core::worker::NodeState;
 
-use crate::connection::Journal;
-use crate::metrics::{ActorKind, ActorStats, WebSocketRefusals, WorkerStats};
-use crate::retained::Retained;
-use crate::sessions::{Restoration, SessionStore, Sessions};
-use crate::supervision::Place;
+use crate::journal::Journal;
+use crate::messages::{Place, RetainedAddress, SessionsAddress, TrieAddress};
+use crate::stats::{ActorKind, ActorStats, WorkerStats};
+use crate::store::{Restoration, SessionStore};
 use crate::throttle::Throttle;
-use crate::topics::TopicTrie;
+use crate::transport::WebSocketRefusals;
 
 /// One worker, as every other sees it.
 #[derive(Debug)]
 pub struct Peer {
     /// Its topic trie.
-    pub trie: Place<TopicTrie>,
+    pub trie: Place<TrieAddress>,
     /// Its sessions actor.
-    pub sessions: Place<Sessions>,
+    pub sessions: Place<SessionsAddress>,
     /// Its page of the ledger.
     pub ledger: Arc<Ledger>,
     /// Its counters.
@@ -39,12 +40,12 @@ pub struct Peer {
 
 impl Peer {
     /// A worker whose actors are still to be started.
-    pub fn new(kept: &Arc<NodeKept>, subscription_bytes: &Arc<AtomicUsize>) -> Self {
+    pub fn new(kept: &Arc<NodeKept>, subscription_room: &Arc<SubscriptionRoom>) -> Self {
         Self {
             trie: Place::default(),
             sessions: Place::default(),
             ledger: Arc::new(Ledger::of(kept)),
-            counters: Arc::new(Counters::beside(subscription_bytes)),
+            counters: Arc::new(Counters::beside(subscription_room)),
             websocket_refusals: WebSocketRefusals::default(),
             stats: WorkerStats::default(),
         }
@@ -70,13 +71,13 @@ pub struct NodeShared {
     /// The workers.
     pub peers: Box<[Peer]>,
     /// Gives out retained messages.
-    pub retained: Place<Retained>,
+    pub retained: Place<RetainedAddress>,
     /// Keeps durable sessions.
     pub store: SessionStore,
     /// How far those have come back that it keeps.
     pub restoration: Restoration,
     /// Answers who may do what.
-    pub auth: Place<Auth>,
+    pub auth: Place<Addr<Auth>>,
     /// How that is asked, and what came of it.
     pub asking: Asking,
     /// What need not be asked.
@@ -84,9 +85,9 @@ pub struct NodeShared {
     /// Whose connections its provider has ended.
     pub withdrawals: Withdrawals,
     /// The figures of the actors of the control thread.
-    pub control_stats: WorkerStats,
+    pub control_stats: Arc<WorkerStats>,
     /// Network connections open.
-    pub connections: AtomicUsize,
+    pub connections: Arc<AtomicUsize>,
     /// Bytes of packets that are received in part.
     pub incomplete_packets: Arc<IncompletePackets>,
     /// Numbers the client identifiers that the node assigns.

@@ -1,8 +1,8 @@
 //! Thousands of members, groups and sessions: what one of them brings about costs the others nothing, counted by what the
 //! actors of the node do.
 
-use micro_mq_actors::metrics::ActorKind;
 use micro_mq_actors::simulation::{SimulatedClient, SimulatedNode, Simulation};
+use micro_mq_actors::stats::ActorKind;
 use micro_mq_core::settings::Settings;
 use mqtt_codec::{Connect, Packet, PacketIdentifier, ProtocolVersion, QoS, encode};
 

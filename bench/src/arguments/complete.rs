@@ -11,45 +11,15 @@ use crate::{
 };
 
 /// A complete order, or what is wrong with it.
-pub(super) fn complete(written: Written) -> Result<Arguments, ArgumentError> {
+pub(super) fn complete(mut written: Written) -> Result<Arguments, ArgumentError> {
     let scenario = written.scenario.ok_or_else(|| ArgumentError::Scenario("no scenario is named".into()))?;
     let defaults = scenario.defaults();
     let publishers = within("--publishers", written.publishers.unwrap_or(defaults.publishers), 1, 1_000_000)?;
-    let subscribers = match defaults.subscribers {
-        Some(subscribers) => {
-            // A topic name of `wild` matches filters of two subscribers.
-            let least = if scenario == Scenario::Wild { 2 } else { 1 };
-            within("--subscribers", written.subscribers.unwrap_or(subscribers), least, 1_000_000)?
-        }
-        None if written.subscribers.is_some() => {
-            let problem = format!("{} has no subscribers of its own choice", scenario.name());
-            return Err(ArgumentError::Value { option: "--subscribers", problem });
-        }
-        None => publishers,
-    };
-    let amount = match (written.messages, written.seconds) {
-        (Some(_), Some(_)) => {
-            let problem = "cannot be combined with --seconds".into();
-            return Err(ArgumentError::Value { option: "--messages", problem });
-        }
-        (Some(messages), None) => Amount::Messages(within("--messages", messages, 1, 1 << 30)?),
-        (None, seconds) => Amount::Time(duration("--seconds", seconds.unwrap_or(5.0))?),
-    };
-    let authority = written.broker.unwrap_or_else(|| "127.0.0.1:1883".into());
+    let subscribers = subscribers(&written, scenario, publishers)?;
+    let amount = amount(&written)?;
+    let authority = written.broker.take().unwrap_or_else(|| "127.0.0.1:1883".into());
     let broker = resolve("--broker", &authority)?;
-    let refuse = |option, problem: &str| Err(ArgumentError::Value { option, problem: problem.into() });
-    let tls = match (written.tls, written.ca, written.insecure) {
-        (false, None, false) => None,
-        (false, ..) => return refuse("--ca, --insecure", "need --tls"),
-        (true, Some(file), false) => Some(Trust::Authorities(file)),
-        (true, None, true) => Some(Trust::Anybody),
-        (true, ..) => return refuse("--tls", "needs one of --ca FILE and --insecure"),
-    };
-    let websocket = match (written.websocket, written.path) {
-        (false, Some(_)) => return refuse("--path", "needs --websocket"),
-        (false, None) => None,
-        (true, path) => Some(path.unwrap_or_else(|| "/mqtt".into())),
-    };
+    let (tls, websocket) = carrier(&mut written)?;
     if written.read_rate.is_some() && written.flood.unwrap_or(0) == 0 {
         // It acknowledges nothing, so QoS 1 and 2 of the pairs would stop on their own.
         return refuse("--read-rate", "needs --flood");
@@ -115,4 +85,50 @@ pub(super) fn complete(written: Written) -> Result<Arguments, ArgumentError> {
         json: written.json,
         progress: progress.filter(|_| !written.quiet),
     })
+}
+
+fn refuse<T>(option: &'static str, problem: &str) -> Result<T, ArgumentError> {
+    Err(ArgumentError::Value { option, problem: problem.into() })
+}
+
+fn subscribers(written: &Written, scenario: Scenario, publishers: u32) -> Result<u32, ArgumentError> {
+    match scenario.defaults().subscribers {
+        Some(subscribers) => {
+            // A topic name of `wild` matches filters of two subscribers.
+            let least = if scenario == Scenario::Wild { 2 } else { 1 };
+            within("--subscribers", written.subscribers.unwrap_or(subscribers), least, 1_000_000)
+        }
+        None if written.subscribers.is_some() => {
+            let problem = format!("{} has no subscribers of its own choice", scenario.name());
+            Err(ArgumentError::Value { option: "--subscribers", problem })
+        }
+        None => Ok(publishers),
+    }
+}
+
+fn amount(written: &Written) -> Result<Amount, ArgumentError> {
+    Ok(match (written.messages, written.seconds) {
+        (Some(_), Some(_)) => {
+            return refuse("--messages", "cannot be combined with --seconds");
+        }
+        (Some(messages), None) => Amount::Messages(within("--messages", messages, 1, 1 << 30)?),
+        (None, seconds) => Amount::Time(duration("--seconds", seconds.unwrap_or(5.0))?),
+    })
+}
+
+/// By what certificates a TLS connection is judged, and the path of a WebSocket; none without either.
+fn carrier(written: &mut Written) -> Result<(Option<Trust>, Option<String>), ArgumentError> {
+    let tls = match (written.tls, written.ca.take(), written.insecure) {
+        (false, None, false) => None,
+        (false, ..) => return refuse("--ca, --insecure", "need --tls"),
+        (true, Some(file), false) => Some(Trust::Authorities(file)),
+        (true, None, true) => Some(Trust::Anybody),
+        (true, ..) => return refuse("--tls", "needs one of --ca FILE and --insecure"),
+    };
+    let websocket = match (written.websocket, written.path.take()) {
+        (false, Some(_)) => return refuse("--path", "needs --websocket"),
+        (false, None) => None,
+        (true, path) => Some(path.unwrap_or_else(|| "/mqtt".into())),
+    };
+    Ok((tls, websocket))
 }

@@ -99,88 +99,70 @@ const fn groups(scenario: Scenario) -> &'static [&'static [Figure]] {
         | Scenario::Pairs
         | Scenario::Wild
         | Scenario::Shared
-        | Scenario::Paced => {
-            const {
-                &[
-                    &[Figure::new("rate", "messages/s", "load.messages_per_second")],
-                    &cpu!("", "load.broker.cpu", "load.generator"),
-                    &[
-                        Figure::new("p50", "us", "load.latency_us.p50"),
-                        Figure::new("p99", "us", "load.latency_us.p99"),
-                        Figure::mebibytes("broker memory", "load.broker.resident_peak"),
-                    ],
-                ]
-            }
-        }
-        Scenario::Slow => {
-            const {
-                &[&[
-                    Figure::new("p50 alone", "us", "slow.alone_us.p50"),
-                    Figure::new("p99 alone", "us", "slow.alone_us.p99"),
-                    Figure::new("p50 beside", "us", "slow.beside_us.p50"),
-                    Figure::new("p99 beside", "us", "slow.beside_us.p99"),
-                    Figure::mebibytes("memory growth", "slow.resident_growth"),
-                    Figure::new("flood alone", "messages/s", "slow.flood.alone_per_second"),
-                    Figure::new("flood beside", "messages/s", "slow.flood.beside_per_second"),
-                    Figure::new("flood not delivered", "messages", "slow.flood.not_delivered"),
-                ]]
-            }
-        }
-        Scenario::Idle => {
-            const {
-                &[
-                    &[Figure::new("rate", "connections/s", "idle.connects_per_second")],
-                    &cpu!("", "idle.broker", "idle.generator"),
-                    &[
-                        Figure::new("memory each", "B", "idle.resident_bytes_per_connection"),
-                        Figure::new(
-                            "memory each after burst",
-                            "B",
-                            "idle.after_burst.resident_bytes_per_connection",
-                        ),
-                    ],
-                ]
-            }
-        }
-        Scenario::Connect => {
-            const {
-                &[
-                    &[Figure::new("coming", "connections/s", "connect.connecting.per_second")],
-                    &cpu!("coming: ", "connect.connecting.broker", "connect.connecting.generator"),
-                    &[Figure::new("going", "connections/s", "connect.disconnecting.per_second")],
-                    &cpu!("going: ", "connect.disconnecting.broker", "connect.disconnecting.generator"),
-                ]
-            }
-        }
-        Scenario::Churn => {
-            const {
-                &[
-                    &[Figure::new("rate", "connections/s", "churn.connections_per_second")],
-                    &cpu!("", "churn.broker", "churn.generator"),
-                    &[
-                        Figure::new("p50", "us", "churn.connection_us.p50"),
-                        Figure::new("p99", "us", "churn.connection_us.p99"),
-                    ],
-                ]
-            }
-        }
-        Scenario::Subscribe => {
-            const {
-                &[
-                    &[Figure::new("rate", "subscriptions/s", "subscribe.per_second")],
-                    &cpu!("", "subscribe.broker", "subscribe.generator"),
-                    &[Figure::new("memory each", "B", "subscribe.resident_bytes_each")],
-                ]
-            }
-        }
-        Scenario::Retain => {
-            const {
-                &[
-                    &[Figure::new("rate", "messages/s", "retain.per_second")],
-                    &cpu!("", "retain.broker", "retain.generator"),
-                    &[Figure::new("memory each", "B", "retain.resident_bytes_each")],
-                ]
-            }
-        }
+        | Scenario::Paced => LOAD,
+        Scenario::Slow => SLOW,
+        Scenario::Idle => IDLE,
+        Scenario::Connect => CONNECT,
+        Scenario::Churn => CHURN,
+        Scenario::Subscribe => SUBSCRIBE,
+        Scenario::Retain => RETAIN,
     }
 }
+
+const LOAD: &[&[Figure]] = &[
+    &[Figure::new("rate", "messages/s", "load.messages_per_second")],
+    &cpu!("", "load.broker.cpu", "load.generator"),
+    &[
+        Figure::new("p50", "us", "load.latency_us.p50"),
+        Figure::new("p99", "us", "load.latency_us.p99"),
+        Figure::mebibytes("broker memory", "load.broker.resident_peak"),
+    ],
+];
+
+const SLOW: &[&[Figure]] = &[&[
+    Figure::new("p50 alone", "us", "slow.alone_us.p50"),
+    Figure::new("p99 alone", "us", "slow.alone_us.p99"),
+    Figure::new("p50 beside", "us", "slow.beside_us.p50"),
+    Figure::new("p99 beside", "us", "slow.beside_us.p99"),
+    Figure::mebibytes("memory growth", "slow.resident_growth"),
+    Figure::new("flood alone", "messages/s", "slow.flood.alone_per_second"),
+    Figure::new("flood beside", "messages/s", "slow.flood.beside_per_second"),
+    Figure::new("flood not delivered", "messages", "slow.flood.not_delivered"),
+]];
+
+const IDLE: &[&[Figure]] = &[
+    &[Figure::new("rate", "connections/s", "idle.connects_per_second")],
+    &cpu!("", "idle.broker", "idle.generator"),
+    &[
+        Figure::new("memory each", "B", "idle.resident_bytes_per_connection"),
+        Figure::new("memory each after burst", "B", "idle.after_burst.resident_bytes_per_connection"),
+    ],
+];
+
+const CONNECT: &[&[Figure]] = &[
+    &[Figure::new("coming", "connections/s", "connect.connecting.per_second")],
+    &cpu!("coming: ", "connect.connecting.broker", "connect.connecting.generator"),
+    &[Figure::new("going", "connections/s", "connect.disconnecting.per_second")],
+    &cpu!("going: ", "connect.disconnecting.broker", "connect.disconnecting.generator"),
+];
+
+const CHURN: &[&[Figure]] = &[
+    &[Figure::new("rate", "connections/s", "churn.connections_per_second")],
+    &cpu!("", "churn.broker", "churn.generator"),
+    &[
+        Figure::new("p50", "us", "churn.connection_us.p50"),
+        Figure::new("p99", "us", "churn.connection_us.p99"),
+    ],
+];
+
+const SUBSCRIBE: &[&[Figure]] = &[
+    &[Figure::new("rate", "subscriptions/s", "subscribe.per_second")],
+    &cpu!("", "subscribe.broker", "subscribe.generator"),
+    &[Figure::new("memory each", "B", "subscribe.resident_bytes_each")],
+];
+
+const RETAIN: &[&[Figure]] = &[
+    &[Figure::new("rate", "messages/s", "retain.per_second")],
+    &cpu!("", "retain.broker", "retain.generator"),
+    &[Figure::new("memory each", "B", "retain.resident_bytes_each")],
+];

@@ -1,7 +1,7 @@
 //! SUBSCRIBE and UNSUBSCRIBE of so many topic filters that they are carried out a piece at a time: from outside they are
 //! one packet with one answer.
 
-use micro_mq_actors::metrics::ActorKind;
+use micro_mq_actors::stats::ActorKind;
 use mqtt_codec::ProtocolVersion::{V5, V311};
 use mqtt_codec::QoS::AtMostOnce;
 use mqtt_codec::{Packet, Publish, ReasonCode, SubscriptionFilter, Unsubscribe};

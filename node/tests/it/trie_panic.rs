@@ -1,8 +1,9 @@
 //! A topic trie that panics goes on behind what it was doing.
 
 use auth_actor::AuthSettings;
-use micro_mq_actors::metrics::ActorKind;
-use micro_mq_actors::topics::{InjectPanic, PanicNow};
+use micro_mq_actors::messages::{ForTrie, Takes};
+use micro_mq_actors::stats::ActorKind;
+use micro_mq_core::routing::{InjectPanic, ToTrie};
 use mqtt_codec::{Ack, Packet, ProtocolVersion, Publish, QoS, ReasonCode};
 
 use crate::harness::{Client, TestNode, connect, durable, publish, settings};
@@ -19,7 +20,7 @@ fn trie_restarts(node: &TestNode) -> u64 {
 async fn panic_every_trie(node: &TestNode, how: InjectPanic) {
     let before = trie_restarts(node);
     for peer in &node.shared().peers {
-        peer.trie.do_send(PanicNow(how));
+        peer.trie.do_send(ForTrie(ToTrie::Panic(how)));
     }
     let all = node.shared().peers.len() as u64;
     node.until("the tries are started anew", |_| trie_restarts(node) == before + all).await;
@@ -171,7 +172,7 @@ async fn copies_after_a_panic(topics: [&str; 3]) -> usize {
     }
     let (mut publisher, _) = node.connect_with(durable(V5, "publisher")).await;
     let trie = node.shared().peers[0].trie.addr().unwrap();
-    trie.send(PanicNow(InjectPanic::InBatch)).await.unwrap();
+    trie.send(ForTrie(ToTrie::Panic(InjectPanic::InBatch))).await.unwrap();
     let mut packets: Vec<Packet> = (1..=3)
         .zip(topics)
         .map(|(number, topic)| {

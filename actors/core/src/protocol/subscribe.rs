@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use mqtt_codec::topic::count_levels;
 use mqtt_codec::{
@@ -181,7 +180,7 @@ fn judge(
     let (limits, bytes) = (&settings.session, subscription_bytes(name));
     let full = session.subscriptions.len() >= limits.subscriptions_per_client_max
         || session.subscription_bytes + bytes > limits.subscription_bytes_per_client_max;
-    let of_all = step.counters.held.subscription_bytes.load(Ordering::Relaxed);
+    let of_all = step.counters.held.subscription_room.held();
     let all_full = of_all + bytes > limits.subscription_bytes_max;
     if !(full || all_full) || session.subscriptions.contains_key(name) {
         return Ok(());

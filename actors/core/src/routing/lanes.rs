@@ -15,8 +15,11 @@ use super::owner::Owner;
 /// What was there before a moment, to tell when all of it is done.
 pub type Epoch = u64;
 
-/// Emptied lanes whose memory is kept for the next client.
-const SPARE_LANES: usize = 64;
+/// Emptied lanes whose memory is kept for the next client, as long as it is little: about as many as publish in one turn
+/// of many.
+const SPARE_LANES: usize = 1024;
+/// Work that a lane has room for whose memory is kept.
+const SPARE_LANE_WORK: usize = 8;
 
 type Lane<W> = VecDeque<(Epoch, W)>;
 
@@ -98,6 +101,7 @@ impl<W> Lanes<W> {
         }
         if let Some(lane) = self.lanes.remove(&ticket.owner)
             && self.spare.len() < SPARE_LANES
+            && lane.capacity() <= SPARE_LANE_WORK
         {
             self.spare.push(lane);
         }

@@ -8,6 +8,10 @@ mod work;
 pub use current::{Current, Position, Stage};
 pub use lanes::{Epoch, Lanes, Ticket};
 pub use owner::Owner;
+#[cfg(any(test, feature = "panics"))]
+pub use work::InjectPanic;
+#[cfg(feature = "simulation")]
+pub use work::Look;
 pub use work::{
     Added, Answer, AwaitsChange, Chosen, ForgetSession, GiveBack, HandedOver, Handoff, Join, MemberState,
     Reclaim, Reply, Route, Subscribe, TellGroups, ToTrie, Unsubscribe, Work,

@@ -26,6 +26,35 @@ pub enum ToTrie {
     Arrivals(Vec<Route>),
     /// Messages of shared groups whose home is one worker, for members who live here; those of one group are in order.
     Handoffs(Vec<Handoff>),
+    /// To panic.
+    #[cfg(any(test, feature = "panics"))]
+    Panic(InjectPanic),
+    /// To be looked at, behind all that was sent before.
+    #[cfg(feature = "simulation")]
+    Look(Look),
+}
+
+/// A panic, as a defect would bring it: tests show with it that the node goes on.
+#[cfg(any(test, feature = "panics"))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InjectPanic {
+    /// Where the trie works.
+    InTurn,
+    /// Within the next batch of publishes, behind the first copy of its first message.
+    InBatch,
+    /// Where the trie works, and once more where it is put in order afterwards.
+    InRecovery,
+}
+
+/// A look at a trie.
+#[cfg(feature = "simulation")]
+pub struct Look(pub Box<dyn FnOnce(&crate::matching::Trie) + Send>);
+
+#[cfg(feature = "simulation")]
+impl Debug for Look {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Look")
+    }
 }
 
 /// One thing to do, or what is left of it.
@@ -54,7 +83,7 @@ pub enum Work {
     /// A member that came or went.
     MemberState(MemberState),
     /// Messages for members of a group.
-    Handoff(Handoff),
+    Handoff(Box<Handoff>),
     /// Messages that come back to their groups.
     GiveBack(GiveBack),
     /// A member offline that is to give back.
@@ -77,9 +106,8 @@ impl Work {
             | Self::TellGroups(TellGroups { client, .. })
             | Self::MemberState(MemberState { client, .. }) => Owner::Client(*client),
             Self::GiveBack(GiveBack { owner, .. }) => *owner,
-            Self::GiveOut(group) | Self::CallBack(group) | Self::Handoff(Handoff { group, .. }) => {
-                Owner::Group(*group)
-            }
+            Self::GiveOut(group) | Self::CallBack(group) => Owner::Group(*group),
+            Self::Handoff(handoff) => Owner::Group(handoff.group),
             Self::Reclaim(reclaim) => {
                 reclaim.groups.first().map_or(Owner::Own, |group| Owner::Worker(group.home))
             }
@@ -318,4 +346,17 @@ pub struct Reclaim {
     pub session: SessionKey,
     /// The groups.
     pub groups: Vec<GroupKey>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// It is moved several times on its way to its turn, and each client that waits has room for some.
+    #[cfg(target_pointer_width = "64")]
+    #[test]
+    fn work_is_small() {
+        assert!(size_of::<Work>() <= 96, "{} bytes", size_of::<Work>());
+        assert!(size_of::<ToTrie>() <= 96, "{} bytes", size_of::<ToTrie>());
+    }
 }

@@ -112,10 +112,10 @@ impl Handoff {
     /// left of it when `budget` is spent.
     pub(super) fn take_piece(
         worker: &mut WorkerState,
-        mut handoff: Handoff,
+        mut handoff: Box<Self>,
         budget: &mut usize,
         now: Instant,
-    ) -> Option<Self> {
+    ) -> Option<Box<Self>> {
         handoff.is_begun = true;
         let mut returned = VecDeque::new();
         {

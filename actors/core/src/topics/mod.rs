@@ -19,6 +19,4 @@ mod router;
 mod tests;
 mod turn;
 
-#[cfg(any(test, feature = "panics"))]
-pub use recovery::InjectPanic;
 pub use turn::{Topics, Watch};

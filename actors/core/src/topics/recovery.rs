@@ -45,8 +45,6 @@ impl Topics {
 }
 
 #[cfg(any(test, feature = "panics"))]
-pub use injected::InjectPanic;
-#[cfg(any(test, feature = "panics"))]
 pub(super) use injected::Panics;
 
 #[cfg(any(test, feature = "panics"))]
@@ -54,19 +52,8 @@ mod injected {
     use std::time::Instant;
 
     use super::Topics;
-    use crate::routing::{Current, Owner, Work};
+    use crate::routing::{Current, InjectPanic, Owner, Work};
     use crate::worker::WorkerState;
-
-    /// A panic, as a defect would bring it: tests show with it that the node goes on.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    pub enum InjectPanic {
-        /// Where the trie works.
-        InTurn,
-        /// Within the next batch of publishes, behind the first copy of its first message.
-        InBatch,
-        /// Where the trie works, and once more where it is put in order afterwards.
-        InRecovery,
-    }
 
     /// The panics that are still to come.
     #[derive(Debug, Default)]
@@ -77,7 +64,7 @@ mod injected {
 
     impl Topics {
         /// Something is to panic.
-        pub fn inject(&mut self, inject: InjectPanic) {
+        pub(in super::super) fn inject(&mut self, inject: InjectPanic) {
             self.panics.in_batch |= inject == InjectPanic::InBatch;
             self.panics.in_recovery |= inject == InjectPanic::InRecovery;
             if inject != InjectPanic::InBatch {

@@ -99,9 +99,13 @@ impl Topics {
             }
             ToTrie::Handoffs(parts) => {
                 for part in parts {
-                    self.lanes.push(Owner::Group(part.group), Work::Handoff(part));
+                    self.lanes.push(Owner::Group(part.group), Work::Handoff(Box::new(part)));
                 }
             }
+            #[cfg(any(test, feature = "panics"))]
+            ToTrie::Panic(inject) => self.inject(inject),
+            #[cfg(feature = "simulation")]
+            ToTrie::Look(look) => (look.0)(&self.trie),
         }
     }
 

@@ -7,6 +7,7 @@ mod answers;
 mod changes;
 mod departures;
 mod destinations;
+mod due;
 mod errand;
 mod keeper;
 mod lifecycle;
@@ -16,6 +17,7 @@ mod recording;
 mod remains;
 mod restore;
 mod state;
+mod takeover;
 mod wakeups;
 
 pub use errand::Errand;

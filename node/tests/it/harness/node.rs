@@ -7,10 +7,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use actix_rt::time::sleep;
 use auth_actor::{AuthSettings, Provider};
-use micro_mq_actors::metrics::{ActorKind, LedgerTotals, Snapshot, gather};
-use micro_mq_actors::retained::ObserveRetained;
-use micro_mq_actors::sessions::{MemoryBackend, ObserveSessions, SessionBackend};
-use micro_mq_actors::topics::ObserveTrie;
+use micro_mq_actors::messages::{ObserveRetained, ObserveSessions, ObserveTrie, Takes};
+use micro_mq_actors::metrics::{LedgerTotals, Snapshot, gather};
+use micro_mq_actors::stats::ActorKind;
+use micro_mq_actors::store::{MemoryBackend, SessionBackend};
 use micro_mq_actors::worker::{Keeper, NodeShared};
 use micro_mq_actors::{Listener, ListenerKind, Node, NodeOptions, RunningNode, WebSocketOptions};
 use micro_mq_core::records::WallClock;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use actix_rt::time::sleep;
 use auth_actor::AuthSettings;
-use micro_mq_actors::sessions::{Answer, Cursor, Home, MemoryBackend, Piece, SessionBackend, StoreError};
+use micro_mq_actors::store::{Answer, Cursor, Home, MemoryBackend, Piece, SessionBackend, StoreError};
 use micro_mq_core::homes::Homes;
 use micro_mq_core::records::{Connected, Entry, Of, Record, Subscribed, records_of};
 use mqtt_codec::{Connect, Disconnect, DisconnectProperties, ProtocolVersion, QoS, ReasonCode};

@@ -11,11 +11,10 @@ use mqtt_codec::ReasonCode;
 
 use super::workers::Workers;
 use crate::ids::client_hash;
-use crate::routing::{Added, AwaitsChange, Reply, Subscribe, ToTrie, Work};
+use crate::routing::{Added, AwaitsChange, InjectPanic, Reply, Subscribe, ToTrie, Work};
 use crate::settings::Settings;
 use crate::subscriptions::Subscription;
 use crate::testing::{options, publication};
-use crate::topics::InjectPanic;
 
 fn panics(workers: &mut Workers) {
     let hook = std::panic::take_hook();

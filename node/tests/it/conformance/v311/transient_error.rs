@@ -1,7 +1,8 @@
 //! Errors of the node itself.
 
 use auth_actor::AuthSettings;
-use micro_mq_actors::topics::{InjectPanic, PanicNow};
+use micro_mq_actors::messages::{ForTrie, Takes};
+use micro_mq_core::routing::{InjectPanic, ToTrie};
 
 use super::{ACCEPTED, PUBACK, RESUMED, ack, expect_closed_by, join, join_durable, publish, subscribed};
 use crate::harness::{TestNode, settings};
@@ -20,7 +21,7 @@ fn ends_the_network_connection() {
         }
         let publisher = join_durable(&node, "publisher", ACCEPTED).await;
         let trie = node.shared().peers[0].trie.addr().unwrap();
-        trie.send(PanicNow(InjectPanic::InBatch)).await.unwrap();
+        trie.send(ForTrie(ToTrie::Panic(InjectPanic::InBatch))).await.unwrap();
         expect_closed_by(publisher, &publish(0x32, "t", Some(1), "x")).await;
         let mut publisher = join_durable(&node, "publisher", RESUMED).await;
         publisher.send_bytes(&publish(0x3a, "t", Some(1), "x")).await;

@@ -9,8 +9,8 @@ use micro_mq_core::ids::SessionKey;
 use micro_mq_core::ledger::Tally;
 use mqtt_codec::Connect;
 
-use crate::connection::ConnectionPermit;
-use crate::connection::transport::{Detached, Transport};
+use crate::permit::ConnectionPermit;
+use crate::transport::{Detached, Transport};
 
 /// A transport on its way to the home worker of its session.
 #[derive(Debug)]
@@ -140,3 +140,8 @@ pub struct ObserveClient {
     /// Client identifier.
     pub client_identifier: String,
 }
+
+/// Sends what changed to the session store: the node shuts down. Answered when it was kept, or could not be.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct KeepChanges;

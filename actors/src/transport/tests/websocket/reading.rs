@@ -3,7 +3,7 @@
 use tungstenite::Bytes;
 
 use super::*;
-use crate::connection::transport::TransportKind;
+use crate::transport::TransportKind;
 
 #[actix::test]
 async fn packets_and_messages_need_not_coincide() {

@@ -2,7 +2,7 @@ use std::io::Write;
 use std::net::Shutdown;
 
 use super::*;
-use crate::connection::transport::{ForeignOrigin, HandshakeError, TransportKind};
+use crate::transport::{ForeignOrigin, HandshakeError, TransportKind};
 
 /// A request as a client makes it, with more or other headers.
 pub(super) fn request(line: &str, headers: &str) -> String {

@@ -2,7 +2,7 @@ use std::io::{IoSlice, Read, Write};
 use std::net::Shutdown;
 
 use super::*;
-use crate::connection::transport::{Stream, Transport, TransportKind};
+use crate::transport::{Stream, Transport, TransportKind};
 
 #[actix::test]
 async fn bytes_go_both_ways() {

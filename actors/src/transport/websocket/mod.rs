@@ -25,7 +25,7 @@ use tungstenite::{Error, Message};
 
 use self::socket::Socket;
 use super::Stream;
-use crate::worker::go_on_behind_sockets;
+use crate::turns::go_on_behind_sockets;
 
 pub use framing::PacketsPerFrame;
 pub use handshake::{HandshakeError, websocket};

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::net::Shutdown;
 
 use super::*;
-use crate::connection::transport::WebSocketError;
+use crate::transport::WebSocketError;
 
 /// Sends a packet and then `bytes`; the packet is read, then the error, then the end. Returns what was wrong.
 async fn check_refused(bytes: &[u8], code: CloseCode) -> WebSocketError {

@@ -7,6 +7,7 @@
 //! What this module promises to those who read packets from it: a call does a bounded amount of work, an idle transport
 //! holds little memory, and nothing that a peer sends makes it panic or spin.
 
+mod refusals;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use std::task::{Context, Poll};
 
 use self::stream::DetachedStream;
 
+pub use refusals::WebSocketRefusals;
 #[cfg(feature = "simulation")]
 pub use stream::MemoryStream;
 pub use stream::Stream;

@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Waker};
 
 use super::super::stream::{DetachedStream, Stream};
 use super::framing::{Framer, PacketsPerFrame};
-use crate::worker::go_on_behind_sockets;
+use crate::turns::go_on_behind_sockets;
 
 /// System calls of one turn of reading: a flood of frames that make no message must not keep the thread.
 const READS_PER_TURN: u32 = 4;

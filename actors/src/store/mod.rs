@@ -7,6 +7,7 @@ mod backend;
 mod disk;
 mod memory;
 mod none;
+mod restoration;
 mod thread;
 
 pub use backend::{Answer, Cursor, Home, Piece, SessionBackend, StoreError};
@@ -14,6 +15,8 @@ pub use disk::{DiskBackend, DiskError, TakeInError};
 pub use memory::MemoryBackend;
 pub use micro_mq_store::{Durability, Fatal};
 pub use none::NoBackend;
+pub use restoration::Restoration;
+pub(crate) use restoration::{DONE, FAILED, Restoring};
 pub use thread::SessionStore;
 pub(crate) use thread::start_store;
 #[cfg(feature = "simulation")]

@@ -6,8 +6,8 @@ use std::task::Poll;
 use tungstenite::{Bytes, Message};
 
 use super::PacketsPerFrame;
-use crate::connection::transport::Transport;
-use crate::connection::transport::tests::{
+use crate::transport::Transport;
+use crate::transport::tests::{
     connection, meanwhile, pattern, read_exactly, websocket, websocket_on, within,
 };
 

@@ -21,9 +21,3 @@ pub struct TrieObservation {
 #[derive(Debug, Message)]
 #[rtype(result = "TrieObservation")]
 pub struct ObserveTrie;
-
-/// Lets a topic trie panic.
-#[cfg(feature = "panics")]
-#[derive(Debug, Clone, Copy, Message)]
-#[rtype(result = "()")]
-pub struct PanicNow(pub micro_mq_core::topics::InjectPanic);

@@ -3,8 +3,8 @@
 //! A worker has one entry and one load with the backend at a time, which bounds what waits here.
 
 use std::panic::{self, AssertUnwindSafe};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
@@ -13,8 +13,7 @@ use tracing::error;
 use micro_mq_core::records::Entry;
 
 use super::backend::{Answer, Cursor, Home, Piece, SessionBackend, StoreError};
-use crate::metrics::ActorKind;
-use crate::worker::NodeShared;
+use crate::stats::{ActorKind, WorkerStats};
 
 /// What the backend is asked.
 #[derive(Debug)]
@@ -31,13 +30,13 @@ pub struct SessionStore {
     requests: mpsc::UnboundedSender<Request>,
     asked: Mutex<Option<mpsc::UnboundedReceiver<Request>>>,
     /// Known before the first sessions are loaded, and so before there are clients.
-    outlives_process: AtomicBool,
+    outlives_process: Arc<AtomicBool>,
 }
 
 impl Default for SessionStore {
     fn default() -> Self {
         let (requests, asked) = mpsc::unbounded_channel();
-        Self { requests, asked: Mutex::new(Some(asked)), outlives_process: AtomicBool::new(false) }
+        Self { requests, asked: Mutex::new(Some(asked)), outlives_process: Arc::default() }
     }
 }
 
@@ -80,24 +79,18 @@ impl SessionStore {
 
 /// Who asks the backend on behalf of the workers.
 struct StoreThread {
-    /// That is how requests come: it ends when nobody else has the node any more.
-    node: Weak<NodeShared>,
+    stats: Arc<WorkerStats>,
     backend: Box<dyn SessionBackend>,
 }
 
 impl StoreThread {
-    fn new(node: &Arc<NodeShared>, backend: Box<dyn SessionBackend>) -> Self {
-        node.store.outlives_process.store(backend.outlives_process(), Relaxed);
-        Self { node: Arc::downgrade(node), backend }
-    }
-
     /// Returns whether there will be more requests.
     fn serve(&mut self, request: Request) -> bool {
         if matches!(request, Request::End) {
             return false;
         }
-        let Some(node) = self.node.upgrade() else { return false };
-        let stats = node.control_stats.of(ActorKind::SessionStore);
+        let stats = Arc::clone(&self.stats);
+        let stats = stats.of(ActorKind::SessionStore);
         let timer = stats.handle(stats.send());
         self.guard(|backend| match request {
             Request::Append(entry, answer) => backend.append(entry, answer),
@@ -126,29 +119,30 @@ impl StoreThread {
         let backend = &mut *self.backend;
         if panic::catch_unwind(AssertUnwindSafe(|| ask(backend))).is_err() {
             error!("the backend of the session store panicked; it is asked on");
-            if let Some(node) = self.node.upgrade() {
-                node.control_stats.of(ActorKind::SessionStore).restarted();
-            }
+            self.stats.of(ActorKind::SessionStore).restarted();
         }
     }
 }
 
 /// Starts the thread of the session store, on which `backend` is made. Completed when it ends, behind
-/// [`SessionStore::end`].
+/// [`SessionStore::end`], or when nobody has the store any more.
 ///
 /// # Errors
 /// What the operating system says if it has no thread left.
 pub(crate) fn start_store(
-    node: &Arc<NodeShared>,
+    store: &SessionStore,
+    stats: &Arc<WorkerStats>,
     backend: impl FnOnce() -> Box<dyn SessionBackend> + Send + 'static,
 ) -> std::io::Result<oneshot::Receiver<()>> {
     let (ended, end) = oneshot::channel();
-    let node = Arc::clone(node);
+    let (asked, stats) = (store.asked.lock().take(), Arc::clone(stats));
+    let outlives_process = Arc::clone(&store.outlives_process);
     std::thread::Builder::new().name("store".to_owned()).spawn(move || {
-        let Some(mut asked) = node.store.asked.lock().take() else { return };
-        node.control_stats.of(ActorKind::SessionStore).started();
-        let mut thread = StoreThread::new(&node, backend());
-        drop(node);
+        let Some(mut asked) = asked else { return };
+        stats.of(ActorKind::SessionStore).started();
+        let backend = backend();
+        outlives_process.store(backend.outlives_process(), Relaxed);
+        let mut thread = StoreThread { stats, backend };
         while let Some(request) = asked.blocking_recv()
             && thread.serve_all(request, &mut asked)
         {}
@@ -161,10 +155,15 @@ pub(crate) fn start_store(
 
 /// Serves the session store on this thread, for a simulated node: its backend never blocks.
 #[cfg(feature = "simulation")]
-pub(crate) fn start_store_here(node: &Arc<NodeShared>, backend: Box<dyn SessionBackend>) {
-    let Some(mut asked) = node.store.asked.lock().take() else { return };
-    node.control_stats.of(ActorKind::SessionStore).started();
-    let mut thread = StoreThread::new(node, backend);
+pub(crate) fn start_store_here(
+    store: &SessionStore,
+    stats: &Arc<WorkerStats>,
+    backend: Box<dyn SessionBackend>,
+) {
+    let Some(mut asked) = store.asked.lock().take() else { return };
+    stats.of(ActorKind::SessionStore).started();
+    store.outlives_process.store(backend.outlives_process(), Relaxed);
+    let mut thread = StoreThread { stats: Arc::clone(stats), backend };
     actix_rt::spawn(async move {
         while let Some(request) = asked.recv().await
             && thread.serve_all(request, &mut asked)

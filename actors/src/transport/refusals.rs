@@ -1,7 +1,8 @@
 //! WebSockets that were refused or closed for what their client did wrong.
 
-use crate::connection::transport::WebSocketRefusal;
 use micro_mq_core::count::Counter;
+
+use super::WebSocketRefusal;
 
 /// Those of one worker, by reason. It alone writes them.
 #[derive(Debug, Default)]
