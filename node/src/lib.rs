@@ -10,3 +10,4 @@ mod logging;
 mod open_files;
 mod run;
 mod signals;
+pub mod tls;

@@ -22,6 +22,7 @@ use crate::figures::Figures;
 use crate::logging::{self, LogQueue};
 use crate::open_files::{self, Room};
 use crate::signals::{self, Request};
+use crate::tls::{self, TlsError};
 
 /// What a shutdown may take beyond its grace period, for threads to end, before it counts as stuck.
 const SHUTDOWN_MARGIN: Duration = Duration::from_secs(2);
@@ -51,7 +52,7 @@ async fn serve(
     log: &LogQueue,
     mut requests: signals::Requests,
 ) -> anyhow::Result<()> {
-    let mut options = options(config, room);
+    let mut options = options(config, room)?;
     let disk = match config.store.backend {
         StoreKind::Memory => None,
         StoreKind::Disk => Some(open_store(&config.store, log)?),
@@ -151,40 +152,49 @@ fn time_of_day() -> WallClock {
     WallClock(since.map_or(0, |since| since.as_millis() as u64))
 }
 
-fn options(config: &NodeConfig, room: Room) -> NodeOptions {
-    let listeners = config.enabled_listeners().map(|(name, listener)| Listener {
-        name: name.to_owned(),
-        kind: match listener.kind {
-            ListenerKind::Tcp => micro_mq_actors::ListenerKind::Tcp,
-            ListenerKind::Websocket => micro_mq_actors::ListenerKind::WebSocket(Arc::new(WebSocketOptions {
-                path: listener.path.clone(),
-                packets_per_frame: listener.packets_per_frame,
-                origins: listener.origins.clone(),
-            })),
-        },
-        address: listener.bind,
-    });
+/// # Errors
+/// When a certificate or a key of a listener cannot be used.
+fn options(config: &NodeConfig, room: Room) -> Result<NodeOptions, TlsError> {
+    let listener = |(name, listener): (&str, &ListenerConfig)| {
+        Ok(Listener {
+            name: name.to_owned(),
+            tls: tls::server_config(name, listener)?,
+            kind: match listener.kind {
+                ListenerKind::Tcp => micro_mq_actors::ListenerKind::Tcp,
+                ListenerKind::Websocket => {
+                    micro_mq_actors::ListenerKind::WebSocket(Arc::new(WebSocketOptions {
+                        path: listener.path.clone(),
+                        packets_per_frame: listener.packets_per_frame,
+                        origins: listener.origins.clone(),
+                    }))
+                }
+            },
+            address: listener.bind,
+        })
+    };
     let mut settings = config.settings.clone();
     settings.node.connections_max = settings.node.connections_max.min(room.connections_max);
-    NodeOptions {
+    Ok(NodeOptions {
         settings,
         auth: config.auth.clone(),
-        listeners: listeners.collect(),
+        listeners: config.enabled_listeners().map(listener).collect::<Result<_, TlsError>>()?,
         homes_key: drawn_key(),
         time_of_day: time_of_day(),
         keepers: Vec::new(),
-    }
+    })
 }
 
 /// One line for each listener, "NAME: URL", then "ready", all on stdout: for eyes, and for scripts that wait for it.
 fn announce(config: &NodeConfig, listeners: &[(String, SocketAddr)], admin: Option<SocketAddr>) {
     let mut lines = String::new();
     for (name, address) in listeners {
-        let url = match config.listeners.get(name) {
+        let listener = config.listeners.get(name);
+        let secure = if listener.is_some_and(ListenerConfig::speaks_tls) { "s" } else { "" };
+        let url = match listener {
             Some(ListenerConfig { kind: ListenerKind::Websocket, path, .. }) => {
-                format!("ws://{address}{path}")
+                format!("ws{secure}://{address}{path}")
             }
-            _ => format!("mqtt://{address}"),
+            _ => format!("mqtt{secure}://{address}"),
         };
         lines.push_str(&format!("{name}: {url}\n"));
     }

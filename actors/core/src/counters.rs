@@ -68,6 +68,10 @@ counters! {
     wills_full,
     /// Network connections without a complete CONNECT within `connect_timeout_ms`.
     connect_timeouts,
+    /// TLS sessions opened.
+    tls_handshakes,
+    /// TLS handshakes that failed, or that the client broke off.
+    tls_handshakes_failed,
     /// Network connections closed as what they were let in by was over.
     grants_expired,
     /// Network connections closed as the provider of the auth actor gave notice of it.

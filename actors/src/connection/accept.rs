@@ -3,9 +3,11 @@
 use std::io::{self, Read as _};
 use std::net::{SocketAddr, TcpStream};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_rt::time::{sleep, timeout};
+use rustls::ServerConfig;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
 use tracing::{debug, warn};
@@ -26,7 +28,7 @@ const REST: Duration = Duration::from_millis(100);
 /// Accepts on one socket until the node stops.
 pub(crate) async fn accept(
     worker: Rc<Worker>,
-    Listening { socket, kind, deferred }: Listening,
+    Listening { socket, kind, tls, deferred }: Listening,
     mut stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
     #[expect(
@@ -42,7 +44,7 @@ pub(crate) async fn accept(
         for _ in 0..ACCEPTS_PER_TURN {
             match ready.try_io(|socket| socket.get_ref().accept()) {
                 Ok(Ok((stream, peer))) => begin(&worker, stop.clone(), |worker, permit| {
-                    handshake(worker, stream, peer, kind.clone(), deferred, permit)
+                    handshake(worker, stream, peer, (kind.clone(), tls.clone()), deferred, permit)
                 }),
                 Ok(Err(error)) if is_of_the_connection(&error) => {}
                 Ok(Err(error)) => {
@@ -106,12 +108,12 @@ async fn handshake(
     worker: Rc<Worker>,
     stream: TcpStream,
     peer: SocketAddr,
-    kind: ListenerKind,
+    (kind, tls): (ListenerKind, Option<Arc<ServerConfig>>),
     deferred: bool,
     permit: ConnectionPermit,
 ) {
     let mut deadline = clock::now() + connect_patience(&worker);
-    let (stream, received) = match tcp(&worker, stream, deferred) {
+    let (mut stream, mut received) = match tcp(&worker, stream, deferred) {
         Ok(accepted) => accepted,
         Err(error) => {
             debug!(%error, "a network connection was lost as it was accepted");
@@ -120,6 +122,13 @@ async fn handshake(
     };
     if deferred && received.is_empty() {
         deadline -= DEFERRAL;
+    }
+    if let Some(config) = tls {
+        // Boxed, as those without TLS need no room for it.
+        match Box::pin(secure(&worker, stream, config, &received, peer, deadline)).await {
+            Some(secured) => (stream, received) = (secured, Vec::new()),
+            None => return,
+        }
     }
     let (transport, foreign) = match kind {
         ListenerKind::Tcp => (Transport::Plain(stream), None),
@@ -150,6 +159,34 @@ fn tcp(worker: &Worker, mut stream: TcpStream, deferred: bool) -> io::Result<(St
         worker.counters.bytes_received.add(received.len() as u64);
     }
     Ok((Stream::tcp(stream)?, received))
+}
+
+/// Opens a TLS session over a stream; none if that fails, which then is counted.
+async fn secure(
+    worker: &Worker,
+    stream: Stream,
+    config: Arc<ServerConfig>,
+    received: &[u8],
+    peer: SocketAddr,
+    deadline: Instant,
+) -> Option<Stream> {
+    let opening = stream.secure(config, received);
+    match timeout(deadline.saturating_duration_since(clock::now()), opening).await {
+        Ok(Ok(stream)) => {
+            worker.counters.tls_handshakes.add(1);
+            Some(stream)
+        }
+        Ok(Err(error)) => {
+            worker.counters.tls_handshakes_failed.add(1);
+            debug!(%peer, %error, "a TLS handshake failed");
+            None
+        }
+        Err(_) => {
+            worker.counters.connect_timeouts.add(1);
+            debug!(%peer, "a TLS handshake took too long");
+            None
+        }
+    }
 }
 
 /// Opens a WebSocket over a stream, perhaps for a web page that may not connect; none if that fails, which then is counted.

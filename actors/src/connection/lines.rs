@@ -146,6 +146,7 @@ fn shown(name: &str) -> &str {
 fn transport(kind: TransportKind) -> &'static str {
     match kind {
         TransportKind::Tcp => "tcp",
+        TransportKind::Tls => "tls",
         TransportKind::WebSocket => "websocket",
         #[cfg(feature = "simulation")]
         TransportKind::Memory => "memory",

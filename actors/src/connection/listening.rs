@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::ServerConfig;
 use socket2::{Domain, Protocol, Socket, Type};
 use tracing::debug;
 
@@ -24,12 +25,14 @@ pub enum ListenerKind {
 }
 
 /// A port to listen on.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Listener {
     /// Its name in the configuration.
     pub name: String,
     /// What it speaks.
     pub kind: ListenerKind,
+    /// By what a TLS session is opened below that; none: without TLS.
+    pub tls: Option<Arc<ServerConfig>>,
     /// Where; port 0 picks a free one.
     pub address: SocketAddr,
 }
@@ -42,6 +45,7 @@ const FREE_PORTS_TRIED: usize = 8;
 pub(crate) struct Listening {
     pub(super) socket: TcpListener,
     pub(super) kind: ListenerKind,
+    pub(super) tls: Option<Arc<ServerConfig>>,
     /// Whether connections are left to the kernel until they have sent something, as far as [`deferral`] says.
     pub(super) deferred: bool,
 }
@@ -56,7 +60,9 @@ impl Listener {
         workers: usize,
         patience: Duration,
     ) -> io::Result<(SocketAddr, Vec<Listening>)> {
-        let defers = self.kind == ListenerKind::Tcp && deferral::pays(patience);
+        // Who speaks TLS speaks first, over a WebSocket too.
+        let speaks_first = self.kind == ListenerKind::Tcp || self.tls.is_some();
+        let defers = speaks_first && deferral::pays(patience);
         let mut others = if self.address.port() == 0 { FREE_PORTS_TRIED - 1 } else { 0 };
         let (address, sockets) = loop {
             match bind_once(self.address, workers, defers) {
@@ -64,7 +70,12 @@ impl Listener {
                 bound => break bound?,
             }
         };
-        let listening = |(socket, deferred)| Listening { socket, kind: self.kind.clone(), deferred };
+        let listening = |(socket, deferred)| Listening {
+            socket,
+            kind: self.kind.clone(),
+            tls: self.tls.clone(),
+            deferred,
+        };
         Ok((address, sockets.into_iter().map(listening).collect()))
     }
 }

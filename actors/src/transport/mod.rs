@@ -22,9 +22,9 @@ use self::stream::DetachedStream;
 pub use refusals::WebSocketRefusals;
 #[cfg(feature = "simulation")]
 pub use stream::MemoryStream;
-pub use stream::Stream;
 #[cfg(feature = "simulation")]
 pub(crate) use stream::{Poller, Readiness};
+pub use stream::{Stream, TlsStream};
 pub use websocket::{
     AllowedOrigins, ForeignOrigin, HandshakeError, OriginError, PacketsPerFrame, WebSocket, WebSocketError,
     WebSocketOptions, WebSocketRefusal, websocket,
@@ -35,6 +35,8 @@ pub use websocket::{
 pub enum TransportKind {
     /// Plain TCP.
     Tcp,
+    /// TLS.
+    Tls,
     /// Binary messages of a WebSocket.
     WebSocket,
     /// Bytes of a simulated network connection.

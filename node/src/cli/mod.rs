@@ -11,7 +11,7 @@ use clap::Parser;
 
 use self::arguments::{Arguments, Command, ConfigArguments};
 use crate::config::{ConfigError, Effective, Sources};
-use crate::{logging, run};
+use crate::{logging, run, tls};
 
 /// The exit code of everything that went wrong but the command line itself, for which clap has 2.
 const FAILURE: u8 = 1;
@@ -47,6 +47,9 @@ fn check_config(arguments: &ConfigArguments) -> anyhow::Result<()> {
         && let Some(file) = &auth.file
     {
         auth_actor::check_file(file)?;
+    }
+    for (name, listener) in effective.config().enabled_listeners() {
+        tls::server_config(name, listener)?;
     }
     print(&effective.to_string())
 }

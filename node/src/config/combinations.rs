@@ -50,6 +50,18 @@ fn listeners(effective: &Effective, problems: &mut Vec<Problem>) {
             }
         }
     }
+    for (name, listener) in &config.listeners {
+        let is_there =
+            [&listener.tls_certificate, &listener.tls_key].map(|file| !file.as_os_str().is_empty());
+        let (missing, other) = match is_there {
+            [true, false] => ("tls_key", "tls_certificate"),
+            [false, true] => ("tls_certificate", "tls_key"),
+            _ => continue,
+        };
+        let origin = origins.of(&format!("listener.{name}.{other}"));
+        let text = format!("must be set when {other} is");
+        problems.push(problem(origin, &format!("listener.{name}.{missing}"), text));
+    }
     if config.enabled_listeners().next().is_none() {
         let switches = config.listeners.keys().map(|name| format!("listener.{name}.enabled"));
         let key = switches.into_iter().find(|key| origins.is_set(key));

@@ -43,6 +43,8 @@ const LISTENER: &[(&str, Kind)] = &[
     ("path", Kind::Path),
     ("packets_per_frame", Kind::OneOf(&["one", "many"])),
     ("origins", Kind::ListOf(Item::Origin)),
+    ("tls_certificate", Kind::Text),
+    ("tls_key", Kind::Text),
     ("enabled", Kind::Flag),
 ];
 

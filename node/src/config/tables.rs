@@ -128,9 +128,23 @@ pub struct ListenerConfig {
     /// "websocket". Default ["same_host"].
     #[serde(default)]
     pub origins: AllowedOrigins,
+    /// PEM file with the certificate of the listener and those between it and its CA; with it the listener speaks TLS 1.2
+    /// and 1.3 alone. Default "": no TLS.
+    #[serde(default)]
+    pub tls_certificate: PathBuf,
+    /// PEM file with its private key: PKCS#8, PKCS#1 or SEC1, without a password. Default "".
+    #[serde(default)]
+    pub tls_key: PathBuf,
     /// Whether the listener is opened. Default true.
     #[serde(default = "default_enabled")]
     pub enabled: bool,
+}
+
+impl ListenerConfig {
+    /// Whether it speaks TLS.
+    pub fn speaks_tls(&self) -> bool {
+        !self.tls_certificate.as_os_str().is_empty()
+    }
 }
 
 fn default_path() -> String {

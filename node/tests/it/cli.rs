@@ -33,7 +33,7 @@ fn prepared(mut command: Command, arguments: &[&str]) -> Command {
     command
 }
 
-fn output(arguments: &[&str], stdin: &str) -> Output {
+pub(crate) fn output(arguments: &[&str], stdin: &str) -> Output {
     let mut child = program_itself(arguments).stdin(Stdio::piped()).spawn().unwrap();
     // A program that does not read its stdin has ended already.
     let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());

@@ -20,6 +20,8 @@ fn listener(kind: ListenerKind, bind: &str) -> ListenerConfig {
         path: "/mqtt".to_owned(),
         packets_per_frame: PacketsPerFrame::One,
         origins: AllowedOrigins::default(),
+        tls_certificate: Default::default(),
+        tls_key: Default::default(),
         enabled: true,
     }
 }

@@ -335,7 +335,7 @@ async fn client_ledgers_add_up(node: &RunningNode, names: &[String]) -> usize {
 
 async fn start_node(settings: Settings) -> RunningNode {
     let address = "127.0.0.1:0".parse().unwrap();
-    let listeners = vec![Listener { name: "tcp".to_owned(), kind: ListenerKind::Tcp, address }];
+    let listeners = vec![Listener { name: "tcp".to_owned(), kind: ListenerKind::Tcp, tls: None, address }];
     Node::start(NodeOptions {
         settings,
         auth: AuthSettings::default(),

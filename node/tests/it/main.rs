@@ -33,6 +33,7 @@ mod slow_subscriber;
 mod stderr;
 mod store;
 mod subscriptions;
+mod tls;
 mod trie_panic;
 mod websocket;
 mod wills;

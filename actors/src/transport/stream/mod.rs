@@ -1,15 +1,18 @@
-//! The byte streams that MQTT, or a WebSocket, is spoken over: TCP, and pipes inside of the process for a simulated
-//! node. Who speaks over one sees no difference between them, so another kind (TLS, a socket of Unix) is a variant here.
+//! The byte streams that MQTT, or a WebSocket, is spoken over: TCP, TLS, and pipes inside of the process for a simulated
+//! node. Who speaks over one sees no difference between them, so another kind (a socket of Unix) is a variant here.
 
 #[cfg(feature = "simulation")]
 mod memory;
 mod tcp;
+mod tls;
 
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use rustls::ServerConfig;
 use tokio::io::AsyncWrite as _;
 use tokio::net::TcpStream;
 
@@ -19,12 +22,15 @@ use super::TransportKind;
 pub use memory::MemoryStream;
 #[cfg(feature = "simulation")]
 pub(crate) use memory::{Poller, Readiness};
+pub use tls::TlsStream;
 
 /// Bytes, both ways, registered with the runtime of one thread. Each direction wakes the task that polled it last.
 #[derive(Debug)]
 pub enum Stream {
     /// A TCP connection.
     Tcp(TcpStream),
+    /// TLS over TCP. Boxed, so that it costs those nothing that have none.
+    Tls(Box<TlsStream>),
     /// A network connection inside of this process, for a simulated node.
     #[cfg(feature = "simulation")]
     Memory(Box<MemoryStream>),
@@ -35,6 +41,8 @@ pub enum Stream {
 pub enum DetachedStream {
     /// A TCP connection.
     Tcp(std::net::TcpStream),
+    /// TLS over TCP.
+    Tls(Box<tls::DetachedTls>),
     /// A network connection inside of this process.
     #[cfg(feature = "simulation")]
     Memory(Box<MemoryStream>),
@@ -52,6 +60,17 @@ impl Stream {
         Ok(Self::Tcp(tcp::register(stream)?))
     }
 
+    /// Opens a TLS session over a TCP connection that has sent `received` so far.
+    ///
+    /// # Errors
+    /// Those of [`TlsStream::accept`]; `Unsupported` over anything but TCP.
+    pub(crate) async fn secure(self, config: Arc<ServerConfig>, received: &[u8]) -> io::Result<Self> {
+        match self {
+            Self::Tcp(socket) => Ok(Self::Tls(Box::new(TlsStream::accept(socket, config, received).await?))),
+            _ => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
     /// Reads what is there into `buffer`, 0 at the end.
     ///
     /// # Errors
@@ -59,6 +78,7 @@ impl Stream {
     pub fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         match self {
             Self::Tcp(stream) => tcp::poll_read(stream, cx, buffer),
+            Self::Tls(stream) => stream.poll_read(cx, buffer),
             #[cfg(feature = "simulation")]
             Self::Memory(stream) => tcp::poll_read(stream, cx, buffer),
         }
@@ -71,6 +91,7 @@ impl Stream {
     pub fn poll_read_unheard(&mut self, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         match self {
             Self::Tcp(stream) => tcp::poll_read_unheard(stream, buffer),
+            Self::Tls(stream) => stream.poll_read_unheard(buffer),
             #[cfg(feature = "simulation")]
             Self::Memory(stream) => stream.poll_read_unheard(buffer),
         }
@@ -83,6 +104,7 @@ impl Stream {
     pub fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self {
             Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Tls(stream) => stream.poll_write_vectored(cx, &[IoSlice::new(bytes)]),
             #[cfg(feature = "simulation")]
             Self::Memory(stream) => Pin::new(stream).poll_write(cx, bytes),
         }
@@ -99,6 +121,7 @@ impl Stream {
     ) -> Poll<io::Result<usize>> {
         match self {
             Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Self::Tls(stream) => stream.poll_write_vectored(cx, slices),
             #[cfg(feature = "simulation")]
             Self::Memory(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
         }
@@ -108,9 +131,10 @@ impl Stream {
     ///
     /// # Errors
     /// Those of the socket.
-    pub fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub fn poll_write_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Tcp(stream) => stream.poll_write_ready(cx),
+            Self::Tls(stream) => stream.poll_write_ready(cx),
             #[cfg(feature = "simulation")]
             Self::Memory(_) => Poll::Ready(Ok(())),
         }
@@ -123,6 +147,7 @@ impl Stream {
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => stream.poll_flush(cx),
             #[cfg(feature = "simulation")]
             Self::Memory(stream) => Pin::new(stream).poll_flush(cx),
         }
@@ -135,6 +160,7 @@ impl Stream {
     pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => stream.poll_shutdown(cx),
             #[cfg(feature = "simulation")]
             Self::Memory(stream) => Pin::new(stream).poll_shutdown(cx),
         }
@@ -147,6 +173,7 @@ impl Stream {
     pub fn detach(self) -> io::Result<DetachedStream> {
         Ok(match self {
             Self::Tcp(stream) => DetachedStream::Tcp(stream.into_std()?),
+            Self::Tls(stream) => DetachedStream::Tls(Box::new(stream.detach()?)),
             #[cfg(feature = "simulation")]
             Self::Memory(stream) => DetachedStream::Memory(stream),
         })
@@ -162,6 +189,7 @@ impl Stream {
     pub fn attach(detached: DetachedStream) -> io::Result<Self> {
         Ok(match detached {
             DetachedStream::Tcp(stream) => Self::Tcp(TcpStream::from_std(stream)?),
+            DetachedStream::Tls(stream) => Self::Tls(Box::new(TlsStream::attach(*stream)?)),
             #[cfg(feature = "simulation")]
             DetachedStream::Memory(stream) => {
                 stream.attach();
@@ -174,6 +202,7 @@ impl Stream {
     pub fn peer_address(&self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(stream) => stream.peer_addr().ok(),
+            Self::Tls(stream) => stream.socket().peer_addr().ok(),
             #[cfg(feature = "simulation")]
             Self::Memory(_) => None,
         }
@@ -186,6 +215,7 @@ impl Stream {
     pub fn reached(&self) -> io::Result<IpAddr> {
         match self {
             Self::Tcp(stream) => Ok(stream.local_addr()?.ip()),
+            Self::Tls(stream) => Ok(stream.socket().local_addr()?.ip()),
             #[cfg(feature = "simulation")]
             Self::Memory(_) => Ok(std::net::Ipv4Addr::LOCALHOST.into()),
         }
@@ -195,6 +225,7 @@ impl Stream {
     pub fn kind(&self) -> TransportKind {
         match self {
             Self::Tcp(_) => TransportKind::Tcp,
+            Self::Tls(_) => TransportKind::Tls,
             #[cfg(feature = "simulation")]
             Self::Memory(_) => TransportKind::Memory,
         }

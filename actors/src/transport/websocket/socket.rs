@@ -200,7 +200,8 @@ impl Write for Socket {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        let (stream, mut cx) = self.polled()?;
+        unblocked(stream.poll_flush(&mut cx))
     }
 }
 

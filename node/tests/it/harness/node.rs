@@ -148,6 +148,7 @@ impl TestNode {
         let listener = |name: &str, kind| Listener {
             name: name.to_owned(),
             kind,
+            tls: None,
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         };
         let listeners = vec![
