@@ -43,7 +43,7 @@ pub enum TlsError {
         /// As configured.
         certificate: PathBuf,
         /// Why.
-        cause: rustls::Error,
+        cause: Box<rustls::Error>,
     },
 }
 
@@ -73,7 +73,7 @@ pub fn server_config(name: &str, listener: &ListenerConfig) -> Result<Option<Arc
         listener: name.to_owned(),
         file: key.clone(),
         certificate: certificate.clone(),
-        cause,
+        cause: Box::new(cause),
     };
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
