@@ -2,7 +2,7 @@
 //! vector instructions.
 
 /// Below this a byte at a time is as fast.
-const SHORT_BYTES: usize = 64;
+pub(super) const SHORT_BYTES: usize = 64;
 /// Less than a byte counts.
 const CHUNK: usize = 128;
 
@@ -44,7 +44,7 @@ fn any_wildcard(bytes: &[u8]) -> bool {
 }
 
 #[inline]
-fn is_wildcard(byte: u8) -> bool {
+pub(super) fn is_wildcard(byte: u8) -> bool {
     matches!(byte, b'+' | b'#')
 }
 

@@ -187,10 +187,18 @@ pub struct Trie {
     wild: PathTrie<FilterEntry>,
 }
 
+/// A topic filter below this is looked through a byte at a time.
+const SHORT_BYTES: usize = 64;
+
 /// Whether a topic filter has a wildcard; a valid filter holds these characters as wildcards only, and `#` at its end.
 #[inline]
 pub(super) fn is_wild(filter: &str) -> bool {
-    filter.ends_with('#') || holds_wildcard(filter)
+    // Most filters are so short that a search by words of memory costs more.
+    filter.ends_with('#')
+        || match filter.len() < SHORT_BYTES {
+            true => filter.bytes().any(|byte| byte == b'+'),
+            false => holds_wildcard(filter),
+        }
 }
 
 impl Trie {
