@@ -22,6 +22,14 @@ pub(in super::super) struct Walk {
     places: Vec<Place>,
 }
 
+impl Walk {
+    /// Whether nothing is left to look at.
+    #[inline]
+    pub(in super::super) fn is_through(&self) -> bool {
+        self.places.is_empty()
+    }
+}
+
 /// A level of a topic name.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Level {
@@ -159,6 +167,6 @@ impl<T> PathTrie<T> {
                 }
             });
         }
-        walk.places.is_empty()
+        walk.is_through()
     }
 }
