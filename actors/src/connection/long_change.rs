@@ -25,6 +25,7 @@ const PIECE_FILTERS: usize = 128;
 const PIECE_BYTES: usize = 64 * 1024;
 
 /// Whether a packet is taken in a piece at a time.
+#[inline]
 pub(super) fn is_long(header: FrameHeader) -> bool {
     header.remaining_length > AT_ONCE_BYTES
         && matches!(header.packet_type, PacketType::Subscribe | PacketType::Unsubscribe)

@@ -322,13 +322,13 @@ impl Connection {
                         // A whole packet is a sign of life, the beginning of one is not [MQTT-3.1.2-22].
                         online.last_received = heard;
                     }
-                    let stepped = self.protocol.on_packet(packet, session, &mut step, fx)?;
-                    if let Stepped::Refused(limit) = stepped {
-                        refused = Some(limit);
-                    }
-                    if !matches!(stepped, Stepped::Done) {
-                        self.partial_is_ready = true;
-                        break;
+                    match self.protocol.on_packet(packet, session, &mut step, fx)? {
+                        Stepped::Done => {}
+                        stepped => {
+                            refused = stepped.limit();
+                            self.partial_is_ready = true;
+                            break;
+                        }
                     }
                     step.again = false;
                     worker.counters.packets_received.add(1);
@@ -372,19 +372,23 @@ impl InWork {
     /// Whether the next packet has to wait for another turn, behind what was stepped through in this one.
     #[inline]
     fn holds_up(&self, packet_type: PacketType, fx: &Effects) -> bool {
-        // A PUBLISH is to find the subscriptions that its client asked for before, and these are to begin behind what
-        // it published before, which may have to wait for room.
-        let comes_behind = match packet_type {
-            PacketType::Publish => self.waits_for_changes || !fx.changes.is_empty(),
-            PacketType::Subscribe | PacketType::Unsubscribe => !fx.batch.is_empty(),
-            _ => false,
-        };
-        comes_behind
-            || fx.cost >= COST_PER_TURN
-            || self.changes + fx.changes.len() >= CHANGES_MAX
+        let is_full = fx.cost >= COST_PER_TURN || fx.batch.text_bytes() >= BATCH_BYTES_MAX;
+        match packet_type {
+            // A PUBLISH is to find the subscriptions that its client asked for before, and these are to begin behind
+            // what it published before, which may have to wait for room.
+            PacketType::Publish => is_full || self.waits_for_changes || !fx.changes.is_empty(),
+            PacketType::Subscribe | PacketType::Unsubscribe => {
+                is_full || !fx.batch.is_empty() || self.are_many_with(fx)
+            }
+            _ => is_full,
+        }
+    }
+
+    /// Whether those of a step and these are as many as may be in work.
+    fn are_many_with(&self, fx: &Effects) -> bool {
+        self.changes + fx.changes.len() >= CHANGES_MAX
             || (self.filters > 0 || !fx.changes.is_empty())
                 && self.filters + fx.filters_to_change() > FILTERS_IN_WORK_MAX
-            || fx.batch.text_bytes() >= BATCH_BYTES_MAX
     }
 }
 

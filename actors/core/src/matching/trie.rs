@@ -334,7 +334,8 @@ impl Trie {
     pub fn go_on(&self, topic: &str, matches: &mut Matches, budget: &mut usize) -> bool {
         let Matches { subscribers, groups, walk } = matches;
         // Most topic names are through at once: no filter has a wildcard.
-        walk.is_through() || self.wild.go_on(topic, walk, budget, &mut |entry| take(entry, subscribers, groups))
+        walk.is_through()
+            || self.wild.go_on(topic, walk, budget, &mut |entry| take(entry, subscribers, groups))
     }
 
     /// Looks several topic names up side by side, which waits less for memory. What a name may cost is bounded: its

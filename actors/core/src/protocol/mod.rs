@@ -76,6 +76,16 @@ pub enum Stepped {
     Refused(Limit),
 }
 
+impl Stepped {
+    /// The limit that has no room.
+    pub fn limit(self) -> Option<Limit> {
+        match self {
+            Self::Refused(limit) => Some(limit),
+            _ => None,
+        }
+    }
+}
+
 /// See the module.
 #[derive(Debug)]
 pub struct Protocol {
