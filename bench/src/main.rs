@@ -3,6 +3,7 @@
 mod arguments;
 mod compare;
 mod engine;
+mod exchange;
 mod failure;
 mod latency;
 mod order;

@@ -4,8 +4,10 @@ use std::{ffi::OsString, net::SocketAddr, time::Duration};
 
 use lexopt::{Arg, ValueExt};
 
-use super::link::Endpoints;
-use crate::arguments::{ArgumentError, duration, resolve};
+use crate::{
+    arguments::{ArgumentError, duration, resolve},
+    exchange::link::Endpoints,
+};
 
 /// `mqtt-bench soak --help`.
 pub(crate) const HELP: &str = "\

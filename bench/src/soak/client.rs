@@ -8,13 +8,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{
-    link::{End, Link},
-    packets::{self, Message, Profile, Received},
-    session::Session,
-    world::World,
+use super::{session::Session, world::World};
+use crate::{
+    exchange::{
+        link::{End, Link},
+        packets::{self, Message, Profile, Received},
+    },
+    wire::{Connack, PINGREQ, Version, acknowledge, packet_type},
 };
-use crate::wire::{Connack, PINGREQ, Version, acknowledge, packet_type};
 
 /// How long a broker may take for the answer to CONNECT or PINGREQ, or to close what was taken over.
 const ANSWER: Duration = Duration::from_secs(20);

@@ -8,8 +8,6 @@ mod arguments;
 mod board;
 mod cast;
 mod client;
-mod link;
-mod packets;
 mod report;
 mod session;
 mod world;

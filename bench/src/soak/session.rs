@@ -5,8 +5,10 @@ use std::{
     fmt,
 };
 
-use super::packets::{self, Message};
-use crate::wire::{Version, acknowledge, packet_type};
+use crate::{
+    exchange::packets::{self, Message},
+    wire::{Version, acknowledge, packet_type},
+};
 
 /// Most publishes in flight, whatever the broker allows.
 const WINDOW: usize = 200;

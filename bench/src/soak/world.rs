@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use rustix::fd::OwnedFd;
 
-use super::{board::Board, link::Endpoints};
-use crate::random::Random;
+use super::board::Board;
+use crate::{exchange::link::Endpoints, random::Random};
 
 /// What the clients are to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

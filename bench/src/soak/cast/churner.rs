@@ -7,12 +7,11 @@ use std::{
 };
 
 use super::{Role, fresh, leave_somehow};
+use crate::exchange::{link::End, packets::Message};
 use crate::{
     order::{Arrival, Stream},
     soak::{
         client::{Client, Event},
-        link::End,
-        packets::Message,
         world::{Phase, World},
     },
     wire::{Stamp, Version},

@@ -24,10 +24,9 @@ use self::{
 use super::{
     board::Promise,
     client::{Client, Event, Leave},
-    link::End,
-    packets::Profile,
     world::{Phase, World},
 };
+use crate::exchange::{link::End, packets::Profile};
 use crate::wire::Version;
 
 const PUBLISHERS: u32 = 30;

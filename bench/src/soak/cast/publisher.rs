@@ -6,9 +6,9 @@ use std::{
 };
 
 use super::{Role, ended_by_broker, trouble::Trouble};
+use crate::exchange::packets::Message;
 use crate::soak::{
     client::{Client, Event},
-    packets::Message,
     world::{Phase, World},
 };
 

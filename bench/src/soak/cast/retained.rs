@@ -7,11 +7,11 @@ use std::{
 };
 
 use super::{Role, ended_by_broker, trouble::Trouble};
+use crate::exchange::packets::Message;
 use crate::{
     soak::{
         board::Fault,
         client::{Client, Event, Leave},
-        packets::Message,
         world::{Phase, World},
     },
     wire::Stamp,

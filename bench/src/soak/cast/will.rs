@@ -7,10 +7,10 @@ use std::{
 };
 
 use super::{Role, ended_by_broker};
+use crate::exchange::packets::Will;
 use crate::{
     soak::{
         client::{Client, Event, Leave},
-        packets::Will,
         world::{Phase, World},
     },
     wire::Version,

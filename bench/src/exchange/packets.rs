@@ -1,4 +1,4 @@
-//! The packets of the soak, to write and to read: more of MQTT than the other scenarios need.
+//! The packets of clients that have sessions, to write and to read.
 
 use crate::wire::{FixedHeader, Version, WireError, packet_type, put_string, put_variable_byte_integer};
 use crate::wire::{acknowledgement, connack, length_prefixed, short, variable_byte_integer};
@@ -10,7 +10,7 @@ const UNSUBSCRIBE: u8 = 0xA2;
 
 /// Who connects, and how.
 #[derive(Debug, Clone)]
-pub(super) struct Profile {
+pub(crate) struct Profile {
     /// Client identifier; empty lets the broker choose, for clean sessions only.
     pub client_identifier: String,
     /// Protocol version.
@@ -35,7 +35,7 @@ pub(super) struct Profile {
 
 /// The will of a connection.
 #[derive(Debug, Clone)]
-pub(super) struct Will {
+pub(crate) struct Will {
     /// Topic name.
     pub topic: String,
     /// Payload.
@@ -48,7 +48,7 @@ pub(super) struct Will {
 
 /// A message to publish.
 #[derive(Debug, Clone)]
-pub(super) struct Message {
+pub(crate) struct Message {
     /// Topic name.
     pub topic: String,
     /// Payload.
@@ -63,7 +63,7 @@ pub(super) struct Message {
 
 /// What came from the broker.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Received<'a> {
+pub(crate) enum Received<'a> {
     /// The answer to CONNECT.
     Connack(crate::wire::Connack),
     /// A message; the topic name is empty where an alias stands for it.
@@ -82,7 +82,7 @@ pub(super) enum Received<'a> {
 
 /// A PUBLISH from the broker.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Publish<'a> {
+pub(crate) struct Publish<'a> {
     /// Topic name, empty if `alias` stands for it.
     pub topic: &'a [u8],
     /// Topic alias, 0 if there is none.
@@ -123,7 +123,7 @@ fn two_bytes(out: &mut Vec<u8>, identifier: u8, value: u16) {
 }
 
 /// Appends the CONNECT of this client.
-pub(super) fn connect(out: &mut Vec<u8>, profile: &Profile) {
+pub(crate) fn connect(out: &mut Vec<u8>, profile: &Profile) {
     let version = profile.version;
     let mut body = Vec::with_capacity(64);
     put_string(&mut body, "MQTT");
@@ -153,7 +153,7 @@ pub(super) fn connect(out: &mut Vec<u8>, profile: &Profile) {
 }
 
 /// Appends a PUBLISH. With an `alias` it sets that, and leaves the topic name out unless `named`.
-pub(super) fn publish(
+pub(crate) fn publish(
     out: &mut Vec<u8>,
     version: Version,
     message: &Message,
@@ -180,7 +180,7 @@ pub(super) fn publish(
 }
 
 /// Appends a SUBSCRIBE to these filters, each with its maximum QoS.
-pub(super) fn subscribe(
+pub(crate) fn subscribe(
     out: &mut Vec<u8>,
     version: Version,
     packet_identifier: u16,
@@ -196,7 +196,7 @@ pub(super) fn subscribe(
 }
 
 /// Appends an UNSUBSCRIBE from one filter.
-pub(super) fn unsubscribe(out: &mut Vec<u8>, version: Version, packet_identifier: u16, filter: &str) {
+pub(crate) fn unsubscribe(out: &mut Vec<u8>, version: Version, packet_identifier: u16, filter: &str) {
     let mut body = packet_identifier.to_be_bytes().to_vec();
     properties(&mut body, version, &[]);
     put_string(&mut body, filter);
@@ -204,7 +204,7 @@ pub(super) fn unsubscribe(out: &mut Vec<u8>, version: Version, packet_identifier
 }
 
 /// Appends a DISCONNECT: in 5.0 with this reason code, and another session expiry interval if one is given.
-pub(super) fn disconnect(out: &mut Vec<u8>, version: Version, reason: u8, expiry_seconds: Option<u32>) {
+pub(crate) fn disconnect(out: &mut Vec<u8>, version: Version, reason: u8, expiry_seconds: Option<u32>) {
     let mut body = Vec::new();
     if version == Version::V5_0 {
         body.push(reason);
@@ -218,7 +218,7 @@ pub(super) fn disconnect(out: &mut Vec<u8>, version: Version, reason: u8, expiry
 }
 
 /// Reads the packet of this header and body.
-pub(super) fn read(version: Version, header: FixedHeader, body: &[u8]) -> Result<Received<'_>, WireError> {
+pub(crate) fn read(version: Version, header: FixedHeader, body: &[u8]) -> Result<Received<'_>, WireError> {
     Ok(match header.packet_type() {
         packet_type::CONNACK => Received::Connack(connack(version, header, body)?),
         packet_type::PUBLISH => Received::Publish(read_publish(version, header, body)?),

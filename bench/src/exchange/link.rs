@@ -24,7 +24,7 @@ const READ_BYTES: usize = 64 << 10;
 
 /// Where the bytes go.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Endpoints {
+pub(crate) struct Endpoints {
     /// MQTT over TCP.
     pub tcp: SocketAddr,
     /// MQTT over WebSocket.
@@ -41,7 +41,7 @@ enum Stage {
 
 /// See the module. It leaves epoll as it is dropped, since that closes its socket.
 #[derive(Debug)]
-pub(super) struct Link {
+pub(crate) struct Link {
     stream: TcpStream,
     key: u64,
     interest: EventFlags,
@@ -61,7 +61,7 @@ pub(super) struct Link {
 
 /// Why a connection is over.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum End {
+pub(crate) enum End {
     /// By the broker.
     #[error("closed")]
     Closed,
@@ -75,7 +75,7 @@ pub(super) enum End {
 
 impl Link {
     /// Begins to connect. Events come with `key`.
-    pub(super) fn open(
+    pub(crate) fn open(
         epoll: &OwnedFd,
         endpoints: Endpoints,
         websocket: bool,
@@ -102,33 +102,33 @@ impl Link {
     }
 
     /// What its events come with.
-    pub(super) const fn key(&self) -> u64 {
+    pub(crate) const fn key(&self) -> u64 {
         self.key
     }
 
     /// Where MQTT packets are appended; [`flush`](Self::flush) sends them.
-    pub(super) const fn out(&mut self) -> &mut Vec<u8> {
+    pub(crate) const fn out(&mut self) -> &mut Vec<u8> {
         &mut self.out
     }
 
     /// Reads nothing any more, or again.
-    pub(super) const fn mute(&mut self, muted: bool) {
+    pub(crate) const fn mute(&mut self, muted: bool) {
         self.muted = muted;
     }
 
     /// Whether nothing is read for now.
-    pub(super) const fn is_muted(&self) -> bool {
+    pub(crate) const fn is_muted(&self) -> bool {
         self.muted
     }
 
     /// Ends with a reset in place of a FIN.
-    pub(super) fn reset(self) {
+    pub(crate) fn reset(self) {
         // It is closed in either case.
         let _ = sockopt::set_socket_linger(&self.stream, Some(Duration::ZERO));
     }
 
     /// Reads once, and calls `take` with each whole packet.
-    pub(super) fn read(
+    pub(crate) fn read(
         &mut self,
         version: Version,
         buffer: &mut Vec<u8>,
@@ -162,7 +162,7 @@ impl Link {
     }
 
     /// Sends what is there, as far as the socket takes it.
-    pub(super) fn flush(&mut self) -> Result<(), End> {
+    pub(crate) fn flush(&mut self) -> Result<(), End> {
         if self.stage == Stage::Opening {
             return Ok(());
         }
@@ -191,7 +191,7 @@ impl Link {
     }
 
     /// The socket is writable: it is open now, or takes more.
-    pub(super) fn writable(&mut self) -> Result<(), End> {
+    pub(crate) fn writable(&mut self) -> Result<(), End> {
         if self.stage == Stage::Opening {
             if let Some(error) = self.stream.take_error().map_err(End::Broken)? {
                 return Err(End::Broken(error));
@@ -205,7 +205,7 @@ impl Link {
     }
 
     /// Tells epoll what this connection waits for.
-    pub(super) fn register(&mut self, epoll: &OwnedFd) -> io::Result<()> {
+    pub(crate) fn register(&mut self, epoll: &OwnedFd) -> io::Result<()> {
         let mut interest = if self.muted { EventFlags::empty() } else { EventFlags::IN };
         if self.stage == Stage::Opening || self.written < self.wire.len() {
             interest |= EventFlags::OUT;
