@@ -5,6 +5,7 @@ mod compare;
 mod engine;
 mod exchange;
 mod failure;
+mod kills;
 mod latency;
 mod order;
 mod process;
@@ -44,6 +45,12 @@ fn main() -> ExitCode {
             Ok(None) => return show(soak::HELP),
             Err(error) => return mistaken(&error),
         }
+    } else if words.next_if(|word| word == "kills").is_some() {
+        match kills::parse(words) {
+            Ok(Some(arguments)) => kill(&arguments),
+            Ok(None) => return show(kills::HELP),
+            Err(error) => return mistaken(&error),
+        }
     } else if words.next_if(|word| word == "compare").is_some() {
         match compare::parse(words) {
             Ok(Some(arguments)) => return compare(&arguments),
@@ -77,6 +84,17 @@ fn mistaken(error: &ArgumentError) -> ExitCode {
 fn soak(arguments: &soak::Arguments) -> anyhow::Result<bool> {
     socket::raise_open_files().context("cannot raise the limit on open files")?;
     soak::run(arguments).context("the soak cannot go on")
+}
+
+/// True if the broker kept its promises.
+fn kill(arguments: &kills::Arguments) -> anyhow::Result<bool> {
+    socket::raise_open_files().context("cannot raise the limit on open files")?;
+    let (report, folder) = kills::run(arguments).context("the kills cannot go on")?;
+    show(&report.to_string());
+    if let Some(folder) = folder {
+        eprintln!("mqtt-bench: what the broker kept and said is in {}", folder.display());
+    }
+    Ok(report.clean)
 }
 
 /// Ends with an error only.
