@@ -145,7 +145,7 @@ pub(crate) enum ArgumentError {
         problem: String,
     },
     /// No scenario, or an unknown one.
-    #[error("{0}; one of {names}, soak is needed", names = Scenario::names())]
+    #[error("{0}; one of {names}, soak, kills is needed", names = Scenario::names())]
     Scenario(String),
 }
 
@@ -209,12 +209,12 @@ mod tests {
         refused(
             "",
             "no scenario is named; one of pub, fanin, fanout, pairs, wild, shared, paced, slow, idle, connect, \
-             churn, subscribe, retain, soak is needed",
+             churn, subscribe, retain, soak, kills is needed",
         );
         refused(
             "fan",
             "unknown scenario fan; one of pub, fanin, fanout, pairs, wild, shared, paced, slow, idle, connect, \
-             churn, subscribe, retain, soak is needed",
+             churn, subscribe, retain, soak, kills is needed",
         );
         refused("pub --qos 3", "--qos: 3 is not within 0 to 2");
         refused("pub --payload 8", "--payload: 8 is not within 16 to 209715200");

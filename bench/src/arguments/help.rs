@@ -21,6 +21,7 @@ Scenarios
   subscribe  a million exact subscriptions: time and memory
   retain   a million retained messages: time and memory
   soak     mixed traffic with churn; it has options of its own, see mqtt-bench soak --help
+  kills    kills a broker under load and compares the histories of all clients; see mqtt-bench kills --help
 
 Servers
   relay    passes the bytes of a scenario on, the limit of the machine; see mqtt-bench relay --help
