@@ -27,6 +27,8 @@ struct Look {
     filter: String,
     /// How many changes were acknowledged of each as the SUBSCRIBE was sent, and the message that came.
     seen: HashMap<Topic, Seen>,
+    /// Topic names to which something was published before what was retained came: that need not come any more.
+    passed: Vec<Topic>,
     /// The SUBACK came.
     since: Option<Instant>,
 }
@@ -109,7 +111,7 @@ impl Looker {
             .collect();
         client.notices.clear();
         client.subscriptions = vec![Subscription::new(filter.clone(), 1, None)];
-        self.look = Some(Look { filter, seen, since: None });
+        self.look = Some(Look { filter, seen, passed: Vec::new(), since: None });
     }
 
     /// Takes what came.
@@ -117,10 +119,16 @@ impl Looker {
         let Some(look) = &mut self.look else { return };
         for notice in std::mem::take(&mut client.notices) {
             let named = |topic: &&Topic| world.judge.topic(**topic).name.as_bytes() == notice.name;
-            match self.topics.iter().find(named).and_then(|topic| look.seen.get_mut(topic)) {
-                Some(seen) if notice.retain => seen.message = notice.sequence,
-                // Published meanwhile.
-                Some(_) => {}
+            let topic = self.topics.iter().find(named).copied();
+            match topic.and_then(|topic| Some((topic, look.seen.get_mut(&topic)?))) {
+                Some((_, seen)) if notice.retain => seen.message = notice.sequence,
+                Some((topic, seen)) => {
+                    if seen.message.is_none() {
+                        look.seen.remove(&topic);
+                        look.passed.push(topic);
+                    }
+                }
+                None if topic.is_some_and(|topic| look.passed.contains(&topic)) => {}
                 None => {
                     let name = String::from_utf8_lossy(&notice.name);
                     let who = &client.profile.client_identifier;
