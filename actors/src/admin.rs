@@ -8,7 +8,7 @@ use actix::Addr;
 use micro_mq_core::ledger::{DropReason, Tally};
 use serde::Serialize;
 
-use crate::messages::{ObserveClient, Place, Takes};
+use crate::messages::{CurrentAddress, ObserveClient, Takes};
 use crate::metrics::{LedgerTotals, Metrics, Render, TakeSnapshot};
 use crate::worker::NodeShared;
 
@@ -78,14 +78,14 @@ pub enum Readiness {
 #[derive(Debug, Clone)]
 pub struct AdminHandle {
     shared: Arc<NodeShared>,
-    metrics: Arc<Place<Addr<Metrics>>>,
+    metrics: Arc<CurrentAddress<Addr<Metrics>>>,
     accepting: Arc<AtomicBool>,
 }
 
 impl AdminHandle {
     pub(crate) fn new(
         shared: Arc<NodeShared>,
-        metrics: Arc<Place<Addr<Metrics>>>,
+        metrics: Arc<CurrentAddress<Addr<Metrics>>>,
         accepting: Arc<AtomicBool>,
     ) -> Self {
         Self { shared, metrics, accepting }

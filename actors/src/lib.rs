@@ -39,7 +39,7 @@ pub mod simulation;
 
 pub use admin::{AdminHandle, ClientLedger, NodeLedger, Readiness, Unanswered};
 pub use connection::{Listener, ListenerKind};
-pub use messages::Place;
+pub use messages::CurrentAddress;
 pub use node::{BindError, Node, NodeOptions, RunningNode, StartError, bind_errors, workers};
 pub use shutdown::ShutdownReport;
 pub use throttle::Throttle;

@@ -24,7 +24,7 @@ use crate::admin::AdminHandle;
 use crate::clock;
 use crate::connection::{Listener, Listening, accept};
 use crate::journal::Journal;
-use crate::messages::{Place, RetainedAddress, SessionsAddress, TrieAddress};
+use crate::messages::{CurrentAddress, RetainedAddress, SessionsAddress, TrieAddress};
 use crate::metrics::Metrics;
 use crate::retained::Retained;
 use crate::sessions::{Sessions, carry_out};
@@ -88,7 +88,7 @@ pub enum StartError {
 /// A node that runs.
 pub struct RunningNode {
     pub(crate) shared: Arc<NodeShared>,
-    metrics: Arc<Place<Addr<Metrics>>>,
+    metrics: Arc<CurrentAddress<Addr<Metrics>>>,
     listeners: Vec<(String, SocketAddr)>,
     pub(crate) threads: Threads,
     opened: watch::Receiver<bool>,
@@ -146,7 +146,7 @@ impl Node {
         let (stop, stopped) = watch::channel(false);
         // Nobody is let in before all workers can take clients over.
         let (open, opened) = watch::channel(false);
-        let metrics = Arc::new(Place::default());
+        let metrics = Arc::new(CurrentAddress::default());
         let store_ended =
             start_store(&shared.store, &shared.control_stats, backend).map_err(StartError::StoreThread)?;
         let mut arbiters = vec![Arbiter::new()];
@@ -259,10 +259,10 @@ pub(crate) fn shared(
     NodeShared {
         decode_limits,
         peers: (0..workers).map(|_| Peer::new(&state.kept, &subscription_room)).collect(),
-        retained: Place::default(),
+        retained: CurrentAddress::default(),
         store: SessionStore::default(),
         restoration: Restoration::new(workers),
-        auth: Place::default(),
+        auth: CurrentAddress::default(),
         asking: Asking::new(auth, provider.live_policy()),
         policy: provider.live_policy(),
         withdrawals: Withdrawals::default(),
@@ -326,7 +326,7 @@ pub(crate) fn start_control(shared: &Arc<NodeShared>, heard: Heard) {
 }
 
 /// The metrics actor comes last: it asks all others.
-pub(crate) fn start_metrics(shared: &Arc<NodeShared>, metrics: &Arc<Place<Addr<Metrics>>>) {
+pub(crate) fn start_metrics(shared: &Arc<NodeShared>, metrics: &Arc<CurrentAddress<Addr<Metrics>>>) {
     let (node, metrics) = (Arc::clone(shared), Arc::clone(metrics));
     start(
         shared,

@@ -1,13 +1,13 @@
 //! What actors tell and ask each other, and where they are found: whoever sends knows no actor, only what it takes.
 
 mod addresses;
-mod place;
+mod current_address;
 mod retained;
 mod sessions;
 mod topics;
 
 pub use addresses::{RetainedAddress, SessionsAddress, Takes, TrieAddress};
-pub use place::Place;
+pub use current_address::CurrentAddress;
 pub use retained::{ObserveRetained, Query, RetainedObservation};
 pub use sessions::*;
 pub use topics::*;

@@ -23,7 +23,7 @@ use super::invariants::{self, Broken};
 use crate::WebSocketOptions;
 use crate::clock;
 use crate::connection::{Accepted, begin, connect_patience, run_handshake};
-use crate::messages::{ForTrie, Place};
+use crate::messages::{CurrentAddress, ForTrie};
 use crate::metrics::LedgerTotals;
 use crate::node::{shared, start_auth, start_control, start_metrics, start_worker};
 use crate::store::{MemoryBackend, start_store_here};
@@ -88,7 +88,7 @@ impl SimulatedNode {
         start_control(&shared, provider.heard());
         start_store_here(&shared.store, &shared.control_stats, Box::new(MemoryBackend::new(&drawn_key())));
         start_auth(&shared, provider);
-        start_metrics(&shared, &Arc::new(Place::default()));
+        start_metrics(&shared, &Arc::new(CurrentAddress::default()));
         drop(place);
         let start = |id| {
             let _place = here(Some(id));

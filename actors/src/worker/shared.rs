@@ -15,7 +15,7 @@ use micro_mq_core::subscriptions::SubscriptionRoom;
 use micro_mq_core::worker::NodeState;
 
 use crate::journal::Journal;
-use crate::messages::{Place, RetainedAddress, SessionsAddress, TrieAddress};
+use crate::messages::{CurrentAddress, RetainedAddress, SessionsAddress, TrieAddress};
 use crate::stats::{ActorKind, ActorStats, WorkerStats};
 use crate::store::{Restoration, SessionStore};
 use crate::throttle::Throttle;
@@ -25,9 +25,9 @@ use crate::transport::WebSocketRefusals;
 #[derive(Debug)]
 pub struct Peer {
     /// Its topic trie.
-    pub trie: Place<TrieAddress>,
+    pub trie: CurrentAddress<TrieAddress>,
     /// Its sessions actor.
-    pub sessions: Place<SessionsAddress>,
+    pub sessions: CurrentAddress<SessionsAddress>,
     /// Its page of the ledger.
     pub ledger: Arc<Ledger>,
     /// Its counters.
@@ -42,8 +42,8 @@ impl Peer {
     /// A worker whose actors are still to be started.
     pub fn new(kept: &Arc<NodeKept>, subscription_room: &Arc<SubscriptionRoom>) -> Self {
         Self {
-            trie: Place::default(),
-            sessions: Place::default(),
+            trie: CurrentAddress::default(),
+            sessions: CurrentAddress::default(),
             ledger: Arc::new(Ledger::of(kept)),
             counters: Arc::new(Counters::beside(subscription_room)),
             websocket_refusals: WebSocketRefusals::default(),
@@ -71,13 +71,13 @@ pub struct NodeShared {
     /// The workers.
     pub peers: Box<[Peer]>,
     /// Gives out retained messages.
-    pub retained: Place<RetainedAddress>,
+    pub retained: CurrentAddress<RetainedAddress>,
     /// Keeps durable sessions.
     pub store: SessionStore,
     /// How far those have come back that it keeps.
     pub restoration: Restoration,
     /// Answers who may do what.
-    pub auth: Place<Addr<Auth>>,
+    pub auth: CurrentAddress<Addr<Auth>>,
     /// How that is asked, and what came of it.
     pub asking: Asking,
     /// What need not be asked.

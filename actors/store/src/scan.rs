@@ -18,7 +18,7 @@ use crate::writer::{Segment, Writer, prepare, segment_name, segment_number};
 
 /// Where a group is.
 #[derive(Debug, Clone, Copy)]
-struct Place {
+struct GroupLocation {
     /// Which of the segments.
     segment: usize,
     offset: u64,
@@ -35,11 +35,11 @@ pub(crate) struct Scan<'a> {
     /// By segment, the last entry in it or before it.
     lasts: Vec<Position>,
     /// Where the next group should be, once there is none at the place where it should be.
-    end: Option<Place>,
+    end: Option<GroupLocation>,
     /// Whole groups behind the end.
-    strays: Vec<Place>,
+    strays: Vec<GroupLocation>,
     /// Groups that may not be on the disk though they can be read, each with its last entry.
-    doubtful: VecDeque<(Place, Position)>,
+    doubtful: VecDeque<(GroupLocation, Position)>,
     buffer: Vec<u8>,
 }
 
@@ -99,7 +99,7 @@ impl<'a> Scan<'a> {
     /// Reads the groups of a segment as far as one follows the other, and looks for others behind.
     fn read_segment(&mut self, segment: usize, visit: &mut dyn FnMut(Entry<'_>)) -> Result<(), OpenError> {
         let size = self.segments[segment].head.size;
-        let mut place = Place { segment, offset: BLOCK as u64 };
+        let mut place = GroupLocation { segment, offset: BLOCK as u64 };
         while place.offset + BLOCK as u64 <= size {
             let found = self.group_at(place)?;
             let begins = place.offset == BLOCK as u64 && self.strays.is_empty();
@@ -124,7 +124,7 @@ impl<'a> Scan<'a> {
     }
 
     /// The group that begins here, whole; its bytes are in the buffer.
-    fn group_at(&mut self, place: Place) -> Result<Option<GroupHead>, OpenError> {
+    fn group_at(&mut self, place: GroupLocation) -> Result<Option<GroupHead>, OpenError> {
         let unreadable = self.unreadable(place.segment);
         let Segment { head: segment, file } = &self.segments[place.segment];
         self.buffer.resize(BLOCK, 0);
@@ -154,7 +154,7 @@ impl<'a> Scan<'a> {
 
     fn tell(
         &mut self,
-        place: Place,
+        place: GroupLocation,
         head: &GroupHead,
         visit: &mut dyn FnMut(Entry<'_>),
     ) -> Result<(), OpenError> {
@@ -172,7 +172,7 @@ impl<'a> Scan<'a> {
 
     /// A whole group stands where none should be: either it was written before the one that is missing was on the disk,
     /// or what is missing is lost.
-    fn judge(&mut self, place: Place, head: &GroupHead) -> Result<(), OpenError> {
+    fn judge(&mut self, place: GroupLocation, head: &GroupHead) -> Result<(), OpenError> {
         let missing = self.last.map_or(self.applied, |last| last) + 1;
         let hole = self.end.unwrap_or(place);
         if head.synced >= missing || head.first <= missing {
@@ -216,7 +216,7 @@ impl<'a> Scan<'a> {
     }
 
     /// Whether a group was begun where the log ends.
-    fn is_torn(&mut self, end: Place) -> Result<bool, OpenError> {
+    fn is_torn(&mut self, end: GroupLocation) -> Result<bool, OpenError> {
         let Segment { head, file } = &self.segments[end.segment];
         if end.offset + BLOCK as u64 > head.size {
             return Ok(false);

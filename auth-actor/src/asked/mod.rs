@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 pub use outcomes::{Outcome, Outcomes};
 pub use question::{Question, QuestionKind};
 pub use room::Asker;
-pub(crate) use room::{Place, Room};
+pub(crate) use room::{QuestionPlace, Room};
 
 /// A question on its way to the actor.
 #[derive(Message)]
@@ -19,5 +19,5 @@ pub struct Asked<Q: Question> {
     pub(crate) question: Q,
     /// Closed when nobody waits any more.
     pub(crate) answer: oneshot::Sender<Q::Answer>,
-    pub(crate) place: Place,
+    pub(crate) place: QuestionPlace,
 }

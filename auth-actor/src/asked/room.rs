@@ -39,12 +39,12 @@ impl Room {
     }
 
     /// Takes a place for a question of so many bytes; none if there is no room.
-    pub(crate) fn enter(self: &Arc<Self>, asker: Asker, bytes: usize) -> Option<Place> {
+    pub(crate) fn enter(self: &Arc<Self>, asker: Asker, bytes: usize) -> Option<QuestionPlace> {
         // Given back as it is dropped, also if it overshoots.
         let half = &self.halves[asker as usize];
         let questions = half.questions.fetch_add(1, Relaxed);
         let held = half.bytes.fetch_add(bytes, Relaxed);
-        let place = Place { room: Arc::clone(self), asker, bytes };
+        let place = QuestionPlace { room: Arc::clone(self), asker, bytes };
         (questions < self.questions_max && held.saturating_add(bytes) <= self.bytes_max).then_some(place)
     }
 
@@ -62,13 +62,13 @@ impl Room {
 /// The place of one question. It goes where the question goes, so that it is free when nobody holds that any more, be
 /// it answered or not.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct QuestionPlace {
     room: Arc<Room>,
     asker: Asker,
     bytes: usize,
 }
 
-impl Drop for Place {
+impl Drop for QuestionPlace {
     fn drop(&mut self) {
         let half = &self.room.halves[self.asker as usize];
         half.questions.fetch_sub(1, Relaxed);

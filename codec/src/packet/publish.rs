@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{PublishProperties, PublishPropertiesRef, publish_properties::Place};
+use super::{PublishProperties, PublishPropertiesRef, publish_properties::PropertiesOf};
 use crate::{
     DecodeError, EncodeError, FrameHeader, Limits, PacketIdentifier, PacketType, ProtocolVersion, QoS,
     Sender, TopicError,
@@ -83,7 +83,7 @@ impl<'a> PublishRef<'a> {
         };
         let mut properties = PublishPropertiesRef::default();
         if version == ProtocolVersion::V5 && !reader.skip_empty_properties() {
-            properties = PublishPropertiesRef::decode(reader.properties()?, Place::Publish(sender))?.0;
+            properties = PublishPropertiesRef::decode(reader.properties()?, PropertiesOf::Publish(sender))?.0;
         }
         if topic.is_empty() {
             if version != ProtocolVersion::V5 {

@@ -59,7 +59,7 @@ pub struct PublishPropertiesRef<'a> {
 
 /// Where the properties of a message stand, which decides what is legal.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum PropertiesOf {
     /// In a PUBLISH from this end.
     Publish(Sender),
     /// In a CONNECT.
@@ -78,7 +78,7 @@ impl<'a> PublishPropertiesRef<'a> {
     /// Judges the properties; the will delay interval, which only a will has, comes beside them.
     pub(super) fn decode(
         mut properties: PropertyReader<'_, 'a>,
-        place: Place,
+        place: PropertiesOf,
     ) -> Result<(Self, u32), DecodeError> {
         use PropertyIdentifier as P;
         properties.repeated_subscription_identifiers = true;
@@ -103,19 +103,21 @@ impl<'a> PublishPropertiesRef<'a> {
                 (P::UserProperty, _) => {
                     properties.user_property()?;
                 }
-                (P::MessageExpiryInterval, Place::Publish(_) | Place::Will) => {
+                (P::MessageExpiryInterval, PropertiesOf::Publish(_) | PropertiesOf::Will) => {
                     out.message_expiry_interval = Some(properties.values.u32()?);
                 }
-                (P::TopicAlias, Place::Publish(_)) => {
+                (P::TopicAlias, PropertiesOf::Publish(_)) => {
                     out.topic_alias = Some(properties.nonzero_u16(property)?);
                 }
-                (P::SubscriptionIdentifier, Place::Publish(Sender::Client)) => {
+                (P::SubscriptionIdentifier, PropertiesOf::Publish(Sender::Client)) => {
                     return Err(DecodeError::SubscriptionIdentifierFromClient);
                 }
-                (P::SubscriptionIdentifier, Place::Publish(Sender::Server)) => {
+                (P::SubscriptionIdentifier, PropertiesOf::Publish(Sender::Server)) => {
                     properties.subscription_identifier()?;
                 }
-                (P::WillDelayInterval, Place::Will) => will_delay_interval = properties.values.u32()?,
+                (P::WillDelayInterval, PropertiesOf::Will) => {
+                    will_delay_interval = properties.values.u32()?
+                }
                 (other, _) => return properties.not_allowed(other),
             }
         }
@@ -133,7 +135,7 @@ impl<'a> PublishPropertiesRef<'a> {
         let mut user_properties_left = limits.properties_max;
         let values = Reader::new(bytes, PacketType::Publish, &limits);
         let properties = PropertyReader::new(values, &mut user_properties_left);
-        Self::decode(properties, Place::Forwarded).map(|(properties, _)| properties)
+        Self::decode(properties, PropertiesOf::Forwarded).map(|(properties, _)| properties)
     }
 
     /// All of them as they were encoded, without their length.

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::{
     PublishProperties,
-    publish_properties::{Place, PublishPropertiesRef},
+    publish_properties::{PropertiesOf, PublishPropertiesRef},
 };
 use crate::{
     DecodeError, PropertyIdentifier, ProtocolVersion, QoS, TopicName,
@@ -40,7 +40,7 @@ impl Will {
         let (properties, delay_interval) = match version {
             ProtocolVersion::V5 => {
                 let (properties, delay_interval) =
-                    PublishPropertiesRef::decode(reader.properties()?, Place::Will)?;
+                    PublishPropertiesRef::decode(reader.properties()?, PropertiesOf::Will)?;
                 (properties.to_owned(), delay_interval)
             }
             _ => Default::default(),

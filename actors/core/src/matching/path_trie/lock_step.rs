@@ -13,7 +13,7 @@ use super::{PathTrie, ROOT};
 
 /// A branch to look at.
 #[derive(Debug, Clone, Copy)]
-struct Place {
+struct NameAtBranch {
     name: u32,
     node: u32,
     rest: Option<u32>,
@@ -32,7 +32,7 @@ struct Probe {
 /// How far the look-ups are. It keeps nothing but memory from one use to the next.
 #[derive(Debug, Default)]
 pub(in super::super) struct LockStep {
-    places: Vec<Place>,
+    places: Vec<NameAtBranch>,
     probes: Vec<Probe>,
 }
 
@@ -48,7 +48,11 @@ impl<T> PathTrie<T> {
     ) {
         places.clear();
         if self.filters > 0 {
-            places.extend((0..topics.len() as u32).map(|name| Place { name, node: ROOT, rest: Some(0) }));
+            places.extend((0..topics.len() as u32).map(|name| NameAtBranch {
+                name,
+                node: ROOT,
+                rest: Some(0),
+            }));
         }
         while !places.is_empty() {
             probes.clear();
@@ -96,7 +100,7 @@ impl<T> PathTrie<T> {
                 };
                 match self.see(child, text_bytes, topic, level, budget) {
                     Seen::Match(value) => visit(name, value, budget),
-                    Seen::Branch(rest) => places.push(Place { name: probe.name, node: child, rest }),
+                    Seen::Branch(rest) => places.push(NameAtBranch { name: probe.name, node: child, rest }),
                     Seen::Mismatch => {}
                 }
             }

@@ -9,7 +9,7 @@ const BYTES_PER_PLACE: usize = 128;
 
 /// A branch to look at, and the topic name's levels that are left there.
 #[derive(Debug, Clone, Copy)]
-struct Place {
+struct BranchAhead {
     node: u32,
     generation: u32,
     /// Where they begin in the topic name; none if it has no more.
@@ -19,7 +19,7 @@ struct Place {
 /// How far a look-up is. Places whose nodes were removed meanwhile are passed over.
 #[derive(Debug, Default)]
 pub(in super::super) struct Walk {
-    places: Vec<Place>,
+    places: Vec<BranchAhead>,
 }
 
 impl Walk {
@@ -127,12 +127,12 @@ impl<T> PathTrie<T> {
         }
     }
 
-    fn place(&self, node: u32, rest: Option<u32>) -> Place {
-        Place { node, generation: self.nodes[node].generation, rest }
+    fn place(&self, node: u32, rest: Option<u32>) -> BranchAhead {
+        BranchAhead { node, generation: self.nodes[node].generation, rest }
     }
 
     /// The branch, if it is still there.
-    fn branch_at(&self, place: &Place) -> Option<&Branch> {
+    fn branch_at(&self, place: &BranchAhead) -> Option<&Branch> {
         self.nodes.branch(place.node).filter(|_| self.nodes[place.node].generation == place.generation)
     }
 

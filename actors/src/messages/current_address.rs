@@ -7,22 +7,22 @@ use super::addresses::Takes;
 
 /// See the module.
 #[derive(Debug)]
-pub struct Place<T>(RwLock<Option<T>>);
+pub struct CurrentAddress<T>(RwLock<Option<T>>);
 
-impl<T> Default for Place<T> {
+impl<T> Default for CurrentAddress<T> {
     fn default() -> Self {
         Self(RwLock::new(None))
     }
 }
 
-impl<T: Clone> Place<T> {
+impl<T: Clone> CurrentAddress<T> {
     /// Its address; none before its first start.
     pub fn addr(&self) -> Option<T> {
         self.0.read().clone()
     }
 }
 
-impl<T> Place<T> {
+impl<T> CurrentAddress<T> {
     /// Lets the actor be found here from now on.
     pub fn set(&self, address: T) {
         *self.0.write() = Some(address);
