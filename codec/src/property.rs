@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::{
-    DecodeError, PacketType, PropertyIdentifier, frame::variable_bytes, property_identifier::Kind,
+    DecodeError, PacketType, PropertyIdentifier, frame::variable_bytes, property_identifier::PropertyType,
     read::Reader,
 };
 
@@ -137,12 +137,12 @@ impl<'a> Iterator for Entries<'a> {
         // All identifiers are below 128, so each is one byte.
         let property = PropertyIdentifier::from_value(identifier.into())?;
         let value_bytes = match property.kind() {
-            Kind::Byte => 1,
-            Kind::TwoBytes => 2,
-            Kind::FourBytes => 4,
-            Kind::Variable => variable_bytes(read_variable(rest)?),
-            Kind::Prefixed => 2 + read_prefixed(rest)?.len(),
-            Kind::Pair => {
+            PropertyType::Byte => 1,
+            PropertyType::TwoBytes => 2,
+            PropertyType::FourBytes => 4,
+            PropertyType::Variable => variable_bytes(read_variable(rest)?),
+            PropertyType::Prefixed => 2 + read_prefixed(rest)?.len(),
+            PropertyType::Pair => {
                 let name_bytes = 2 + read_prefixed(rest)?.len();
                 name_bytes + 2 + read_prefixed(rest.get(name_bytes..)?)?.len()
             }

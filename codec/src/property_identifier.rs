@@ -4,7 +4,7 @@ use std::fmt;
 
 /// How the value of a property is encoded.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum PropertyType {
     Byte,
     TwoBytes,
     FourBytes,
@@ -34,9 +34,9 @@ macro_rules! properties {
                 }
             }
 
-            pub(crate) const fn kind(self) -> Kind {
+            pub(crate) const fn kind(self) -> PropertyType {
                 match self {
-                    $(Self::$name => Kind::$kind,)*
+                    $(Self::$name => PropertyType::$kind,)*
                 }
             }
         }

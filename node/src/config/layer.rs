@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use config::{Value, ValueKind};
 
 use super::error::Problem;
-use super::kind::Kind;
+use super::key_type::KeyType;
 use super::schema::{self, Section};
 
 /// What one source says, all of it known keys with values of the right type and range.
@@ -60,7 +60,7 @@ impl<'a> Reader<'a> {
     /// A single value whose key is dotted: `listener.tcp.bind`.
     pub(super) fn read_one(self, key: &str, raw: &str) -> Layer {
         let path: Vec<&str> = key.split('.').collect();
-        let value = Kind::interpret(schema::kind_of(&path), raw);
+        let value = KeyType::interpret(schema::kind_of(&path), raw);
         let mut document = toml::Table::new();
         if let Some((first, rest)) = path.split_first() {
             let nested = rest.iter().rev().fold(value, |inner, name| {

@@ -8,7 +8,7 @@ mod combinations;
 mod effective;
 mod environment;
 mod error;
-mod kind;
+mod key_type;
 mod layer;
 pub mod schema;
 mod sources;
@@ -17,7 +17,7 @@ mod tables;
 pub use effective::{DEFAULTS_ORIGIN, Effective};
 pub use environment::ENVIRONMENT_PREFIX;
 pub use error::{ConfigError, Problem};
-pub use kind::{Item, Kind};
+pub use key_type::{Item, KeyType};
 pub use sources::{DEFAULTS, Sources};
 pub use tables::{
     ALLOW_ADMIN_WORDS, ALLOW_ANONYMOUS_WORDS, AdminConfig, ListenerConfig, ListenerKind, LogConfig,

@@ -2,7 +2,7 @@
 //!
 //! Serde would refuse a wrong key too, but stops at the first, and names neither the file nor the range.
 
-use super::kind::{Item, Kind, at_least, count, milliseconds, seconds, u16_from};
+use super::key_type::{Item, KeyType, at_least, count, milliseconds, seconds, u16_from};
 use super::tables::{ALLOW_ADMIN_WORDS, ALLOW_ANONYMOUS_WORDS};
 
 /// One `[table]` and its keys, in the order in which they are printed.
@@ -10,7 +10,7 @@ pub struct Section {
     /// `mqtt`; for `listener` the keys are those of each `[listener.NAME]`.
     pub name: &'static str,
     /// Key and what it may hold.
-    pub keys: &'static [(&'static str, Kind)],
+    pub keys: &'static [(&'static str, KeyType)],
 }
 
 impl Section {
@@ -19,7 +19,7 @@ impl Section {
         self.name == "listener"
     }
 
-    pub(super) fn find(&self, key: &str) -> Option<&'static Kind> {
+    pub(super) fn find(&self, key: &str) -> Option<&'static KeyType> {
         self.keys.iter().find(|(name, _)| *name == key).map(|(_, kind)| kind)
     }
 }
@@ -37,43 +37,43 @@ pub const SECTIONS: &[Section] = &[
     Section { name: "security", keys: SECURITY },
 ];
 
-const LISTENER: &[(&str, Kind)] = &[
-    ("type", Kind::OneOf(&["tcp", "websocket"])),
-    ("bind", Kind::Address),
-    ("path", Kind::Path),
-    ("packets_per_frame", Kind::OneOf(&["one", "many"])),
-    ("origins", Kind::ListOf(Item::Origin)),
-    ("tls_certificate", Kind::Text),
-    ("tls_key", Kind::Text),
-    ("enabled", Kind::Flag),
+const LISTENER: &[(&str, KeyType)] = &[
+    ("type", KeyType::OneOf(&["tcp", "websocket"])),
+    ("bind", KeyType::Address),
+    ("path", KeyType::Path),
+    ("packets_per_frame", KeyType::OneOf(&["one", "many"])),
+    ("origins", KeyType::ListOf(Item::Origin)),
+    ("tls_certificate", KeyType::Text),
+    ("tls_key", KeyType::Text),
+    ("enabled", KeyType::Flag),
 ];
 
-const MQTT: &[(&str, Kind)] = &[
+const MQTT: &[(&str, KeyType)] = &[
     ("maximum_qos", count(0, 2)),
-    ("retain_available", Kind::Flag),
-    ("wildcard_subscription_available", Kind::Flag),
-    ("shared_subscription_available", Kind::Flag),
-    ("subscription_identifiers_available", Kind::Flag),
+    ("retain_available", KeyType::Flag),
+    ("wildcard_subscription_available", KeyType::Flag),
+    ("shared_subscription_available", KeyType::Flag),
+    ("subscription_identifiers_available", KeyType::Flag),
     ("server_keep_alive_seconds", u16_from(0)),
     ("session_expiry_interval_max_seconds", seconds()),
     ("maximum_packet_size_bytes", count(64, 268_435_460)),
     ("receive_maximum", u16_from(1)),
     ("topic_alias_maximum", u16_from(0)),
     ("topic_alias_maximum_outgoing", u16_from(0)),
-    ("allow_control_characters", Kind::Flag),
-    ("check_payload_format", Kind::Flag),
-    ("merge_overlapping_subscriptions", Kind::Flag),
-    ("response_information", Kind::TopicPrefix),
+    ("allow_control_characters", KeyType::Flag),
+    ("check_payload_format", KeyType::Flag),
+    ("merge_overlapping_subscriptions", KeyType::Flag),
+    ("response_information", KeyType::TopicPrefix),
     ("topic_levels_max", count(1, 1000)),
     ("user_properties_max", u16_from(0)),
     ("publish_properties_bytes_max", at_least(0)),
     ("filters_per_packet_max", u16_from(1)),
     ("refused_publish_timeout_ms", count(0, 600_000)),
-    ("denied_publish", Kind::OneOf(&["acknowledge", "close"])),
+    ("denied_publish", KeyType::OneOf(&["acknowledge", "close"])),
     ("sys_interval_seconds", seconds()),
 ];
 
-const SESSION: &[(&str, Kind)] = &[
+const SESSION: &[(&str, KeyType)] = &[
     ("sessions_max", at_least(1)),
     ("names_bytes_max", at_least(0)),
     ("subscriptions_per_client_max", at_least(0)),
@@ -84,26 +84,26 @@ const SESSION: &[(&str, Kind)] = &[
     ("queue_messages_max", at_least(0)),
     ("queue_bytes_max", at_least(0)),
     ("clean_queue_bytes_max", at_least(0)),
-    ("queue_overflow", Kind::OneOf(&["drop_oldest", "drop_newest"])),
-    ("queue_qos0_offline", Kind::Flag),
+    ("queue_overflow", KeyType::OneOf(&["drop_oldest", "drop_newest"])),
+    ("queue_qos0_offline", KeyType::Flag),
     (
         "shared_strategy",
-        Kind::OneOf(&["round_robin", "least_inflight", "hash_client", "hash_topic", "sticky"]),
+        KeyType::OneOf(&["round_robin", "least_inflight", "hash_client", "hash_topic", "sticky"]),
     ),
     ("retained_messages_max", at_least(0)),
     ("retained_bytes_max", at_least(0)),
     ("retained_messages_per_client_max", at_least(0)),
     ("retained_bytes_per_client_max", at_least(0)),
-    ("publish_wills_on_shutdown", Kind::Flag),
+    ("publish_wills_on_shutdown", KeyType::Flag),
 ];
 
-const STORE: &[(&str, Kind)] = &[
-    ("backend", Kind::OneOf(&["memory", "disk"])),
-    ("folder", Kind::Text),
-    ("durability", Kind::OneOf(&["fsync", "written", "deferred"])),
+const STORE: &[(&str, KeyType)] = &[
+    ("backend", KeyType::OneOf(&["memory", "disk"])),
+    ("folder", KeyType::Text),
+    ("durability", KeyType::OneOf(&["fsync", "written", "deferred"])),
 ];
 
-const NODE: &[(&str, Kind)] = &[
+const NODE: &[(&str, KeyType)] = &[
     ("workers", count(0, 64)),
     ("connections_max", at_least(1)),
     ("open_files_reserved", at_least(0)),
@@ -119,31 +119,31 @@ const NODE: &[(&str, Kind)] = &[
     ("metrics_interval_seconds", seconds()),
 ];
 
-const AUTH: &[(&str, Kind)] = &[
-    ("provider", Kind::OneOf(&["anonymous", "mock", "file"])),
-    ("mock_allow", Kind::Flag),
-    ("file", Kind::Text),
+const AUTH: &[(&str, KeyType)] = &[
+    ("provider", KeyType::OneOf(&["anonymous", "mock", "file"])),
+    ("mock_allow", KeyType::Flag),
+    ("file", KeyType::Text),
     ("answer_timeout_ms", milliseconds(1)),
     ("questions_max", at_least(2)),
     ("questions_bytes_max", at_least(0)),
 ];
 
-const ADMIN: &[(&str, Kind)] =
-    &[("bind", Kind::Address), ("hosts", Kind::ListOf(Item::HostName)), ("enabled", Kind::Flag)];
+const ADMIN: &[(&str, KeyType)] =
+    &[("bind", KeyType::Address), ("hosts", KeyType::ListOf(Item::HostName)), ("enabled", KeyType::Flag)];
 
-const LOG: &[(&str, Kind)] = &[
-    ("level", Kind::LogFilter),
-    ("format", Kind::OneOf(&["text", "json"])),
+const LOG: &[(&str, KeyType)] = &[
+    ("level", KeyType::LogFilter),
+    ("format", KeyType::OneOf(&["text", "json"])),
     ("queue_bytes_max", at_least(0)),
 ];
 
-const SECURITY: &[(&str, Kind)] = &[
-    ("allow_anonymous_outside_loopback", Kind::Words(ALLOW_ANONYMOUS_WORDS)),
-    ("allow_admin_outside_loopback", Kind::Words(ALLOW_ADMIN_WORDS)),
+const SECURITY: &[(&str, KeyType)] = &[
+    ("allow_anonymous_outside_loopback", KeyType::Words(ALLOW_ANONYMOUS_WORDS)),
+    ("allow_admin_outside_loopback", KeyType::Words(ALLOW_ADMIN_WORDS)),
 ];
 
 /// What a dotted key may hold, if there is such a key.
-pub(super) fn kind_of(path: &[&str]) -> Option<&'static Kind> {
+pub(super) fn kind_of(path: &[&str]) -> Option<&'static KeyType> {
     match path {
         ["listener", _, key] => section("listener")?.find(key),
         [name, key] => section(name).filter(|section| !section.is_named())?.find(key),

@@ -23,7 +23,7 @@ use hashbrown::DefaultHashBuilder;
 use child_table::ChildTable;
 use levels::{first, split};
 pub(super) use lock_step::LockStep;
-use node::{Branch, Kind, NONE, Node, Nodes};
+use node::{Branch, NONE, Node, NodeKind, Nodes};
 pub(super) use walk::Walk;
 
 const ROOT: u32 = 0;
@@ -61,7 +61,7 @@ impl<T> PathTrie<T> {
 
     fn new(generations: u32) -> Self {
         let mut nodes = Nodes::new(generations);
-        let root = nodes.insert(NONE, b"", Kind::Branch(Branch::new()));
+        let root = nodes.insert(NONE, b"", NodeKind::Branch(Branch::new()));
         debug_assert_eq!(root, ROOT);
         Self { nodes, filters: 0, children: ChildTable::new(), hasher: DefaultHashBuilder::default() }
     }
@@ -116,7 +116,7 @@ impl<T> PathTrie<T> {
         while let Some(next) = self.next(at, rest) {
             let text = rest.unwrap_or_default();
             match &self.nodes[next] {
-                Node { kind: Kind::Branch(_), .. } => (at, rest) = (next, split(text).1),
+                Node { kind: NodeKind::Branch(_), .. } => (at, rest) = (next, split(text).1),
                 leaf if leaf.text() == text => return Found::Leaf(next),
                 _ => return Found::Other(next, text),
             }
@@ -125,7 +125,7 @@ impl<T> PathTrie<T> {
     }
 
     /// Sets the rest of a filter, or its next level, below a branch where nothing begins like it.
-    fn attach(&mut self, parent: u32, rest: Option<&[u8]>, kind: Kind<T>) -> u32 {
+    fn attach(&mut self, parent: u32, rest: Option<&[u8]>, kind: NodeKind<T>) -> u32 {
         let node = self.nodes.insert(parent, rest.unwrap_or_default(), kind);
         let level = rest.map(first);
         let Some(branch) = self.nodes.branch_mut(parent) else { return node };
@@ -152,7 +152,7 @@ impl<T> PathTrie<T> {
         while let (Some(one), Some(other)) = (moved, rest)
             && first(one) == first(other)
         {
-            at = self.attach(at, Some(first(one)), Kind::Branch(Branch::new()));
+            at = self.attach(at, Some(first(one)), NodeKind::Branch(Branch::new()));
             (moved, rest) = (split(one).1, split(other).1);
         }
         self.attach(at, moved, kind);
@@ -170,7 +170,7 @@ impl<T> PathTrie<T> {
     /// Changes what stands at this filter and removes it if `change` says that it is empty now.
     pub(super) fn update(&mut self, filter: &str, change: impl FnOnce(&mut T) -> bool) {
         let Found::Leaf(mut at) = self.find(filter) else { return };
-        let Kind::Leaf(value) = &mut self.nodes[at].kind else { return };
+        let NodeKind::Leaf(value) = &mut self.nodes[at].kind else { return };
         if !change(value) {
             return;
         }
@@ -216,13 +216,13 @@ impl<T: Default> PathTrie<T> {
             }
         };
         match &mut self.nodes[leaf].kind {
-            Kind::Leaf(value) => value,
-            Kind::Branch(_) | Kind::Free(_) => unreachable!("it was found or made a leaf"),
+            NodeKind::Leaf(value) => value,
+            NodeKind::Branch(_) | NodeKind::Free(_) => unreachable!("it was found or made a leaf"),
         }
     }
 
     fn new_leaf(&mut self, branch: u32, rest: Option<&[u8]>) -> u32 {
         self.filters += 1;
-        self.attach(branch, rest, Kind::Leaf(T::default()))
+        self.attach(branch, rest, NodeKind::Leaf(T::default()))
     }
 }

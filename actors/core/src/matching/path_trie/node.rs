@@ -37,11 +37,11 @@ pub(super) struct Node<T> {
     /// Which of the nodes that had this place.
     pub(super) generation: u32,
     text: Text,
-    pub(super) kind: Kind<T>,
+    pub(super) kind: NodeKind<T>,
 }
 
 #[derive(Debug)]
-pub(super) enum Kind<T> {
+pub(super) enum NodeKind<T> {
     /// Nobody's, and the next such place.
     Free(u32),
     /// A level that some filters have behind the same levels.
@@ -93,8 +93,8 @@ impl<T> Node<T> {
 
     pub(super) fn value(&self) -> Option<&T> {
         match &self.kind {
-            Kind::Leaf(value) => Some(value),
-            Kind::Branch(_) | Kind::Free(_) => None,
+            NodeKind::Leaf(value) => Some(value),
+            NodeKind::Branch(_) | NodeKind::Free(_) => None,
         }
     }
 }
@@ -115,14 +115,14 @@ impl<T> Nodes<T> {
 
     #[cfg(any(test, feature = "simulation"))]
     pub(super) fn len(&self) -> usize {
-        self.places.iter().filter(|node| !matches!(node.kind, Kind::Free(_))).count()
+        self.places.iter().filter(|node| !matches!(node.kind, NodeKind::Free(_))).count()
     }
 
     pub(super) fn generations(&self) -> u32 {
         self.generations
     }
 
-    pub(super) fn insert(&mut self, parent: u32, text: &[u8], kind: Kind<T>) -> u32 {
+    pub(super) fn insert(&mut self, parent: u32, text: &[u8], kind: NodeKind<T>) -> u32 {
         self.generations = self.generations.wrapping_add(1);
         let node = Node { parent, generation: self.generations, text: Text::new(text), kind };
         let at = self.free;
@@ -130,37 +130,38 @@ impl<T> Nodes<T> {
             self.places.push(node);
             return self.places.len() as u32 - 1;
         };
-        if let Kind::Free(next) = std::mem::replace(place, node).kind {
+        if let NodeKind::Free(next) = std::mem::replace(place, node).kind {
             self.free = next;
         }
         at
     }
 
     pub(super) fn remove(&mut self, at: u32) -> Node<T> {
-        let nobody = Node { parent: NONE, generation: 0, text: Text::new(b""), kind: Kind::Free(self.free) };
+        let nobody =
+            Node { parent: NONE, generation: 0, text: Text::new(b""), kind: NodeKind::Free(self.free) };
         self.free = at;
         std::mem::replace(&mut self[at], nobody)
     }
 
     /// A leaf becomes a branch that stands for this level. Returns what it was.
-    pub(super) fn make_branch(&mut self, at: u32, level: &[u8]) -> (Kind<T>, Box<[u8]>) {
+    pub(super) fn make_branch(&mut self, at: u32, level: &[u8]) -> (NodeKind<T>, Box<[u8]>) {
         let node = &mut self[at];
         let text = node.text().into();
         node.text = Text::new(level);
-        (std::mem::replace(&mut node.kind, Kind::Branch(Branch::new())), text)
+        (std::mem::replace(&mut node.kind, NodeKind::Branch(Branch::new())), text)
     }
 
     pub(super) fn branch(&self, at: u32) -> Option<&Branch> {
         match &self.places.get(at as usize)?.kind {
-            Kind::Branch(branch) => Some(branch),
-            Kind::Leaf(_) | Kind::Free(_) => None,
+            NodeKind::Branch(branch) => Some(branch),
+            NodeKind::Leaf(_) | NodeKind::Free(_) => None,
         }
     }
 
     pub(super) fn branch_mut(&mut self, at: u32) -> Option<&mut Branch> {
         match &mut self.places.get_mut(at as usize)?.kind {
-            Kind::Branch(branch) => Some(branch),
-            Kind::Leaf(_) | Kind::Free(_) => None,
+            NodeKind::Branch(branch) => Some(branch),
+            NodeKind::Leaf(_) | NodeKind::Free(_) => None,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Looking up what matches a topic name.
 
 use super::levels::{first, match_behind};
-use super::node::{Branch, Kind, NONE};
+use super::node::{Branch, NONE, NodeKind};
 use super::{PathTrie, ROOT};
 
 /// Bytes of a leaf's text that cost as much to compare as a place to look at.
@@ -111,7 +111,7 @@ impl<T> PathTrie<T> {
     ) -> Seen<'_, T> {
         let behind = &topic[level.end as usize..];
         let node = &self.nodes[at];
-        let Kind::Leaf(value) = &node.kind else {
+        let NodeKind::Leaf(value) = &node.kind else {
             return Seen::Branch((!behind.is_empty()).then_some(level.end + 1));
         };
         let text = &node.text()[text_bytes..];

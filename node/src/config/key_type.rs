@@ -7,7 +7,7 @@ use toml::Value;
 
 /// Type and range of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum KeyType {
     /// true or false.
     Flag,
     /// A whole number in this range.
@@ -64,28 +64,28 @@ impl Item {
 /// A day: an interval in milliseconds that is longer was meant in another unit.
 const MILLISECONDS_MAX: i64 = 24 * 60 * 60 * 1000;
 
-pub(super) const fn count(min: i64, max: i64) -> Kind {
-    Kind::Integer { min, max }
+pub(super) const fn count(min: i64, max: i64) -> KeyType {
+    KeyType::Integer { min, max }
 }
 
-pub(super) const fn u16_from(min: i64) -> Kind {
+pub(super) const fn u16_from(min: i64) -> KeyType {
     count(min, 65_535)
 }
 
-pub(super) const fn seconds() -> Kind {
+pub(super) const fn seconds() -> KeyType {
     count(0, 4_294_967_295)
 }
 
-pub(super) const fn milliseconds(min: i64) -> Kind {
+pub(super) const fn milliseconds(min: i64) -> KeyType {
     count(min, MILLISECONDS_MAX)
 }
 
 /// A number of bytes or things in memory, bounded by memory alone.
-pub(super) const fn at_least(min: i64) -> Kind {
+pub(super) const fn at_least(min: i64) -> KeyType {
     count(min, i64::MAX)
 }
 
-impl Kind {
+impl KeyType {
     /// Reads a value of the environment or the command line, where text needs no quotes.
     pub(super) fn interpret(kind: Option<&Self>, raw: &str) -> Value {
         let value = raw.trim().parse::<Value>().ok();
