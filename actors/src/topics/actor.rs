@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use actix::fut::ActorFuture;
 use actix::prelude::*;
-use micro_mq_core::routing::Epoch;
+use micro_mq_core::routing::Cohort;
 use micro_mq_core::topics::{Topics, Watch};
 use tokio::time::{Sleep, sleep};
 use tracing::error;
@@ -46,7 +46,7 @@ pub struct TopicTrie {
     worker: Rc<Worker>,
     topics: Topics,
     /// Who wants to know when what was there before is done.
-    observers: VecDeque<(Epoch, Observer)>,
+    observers: VecDeque<(Cohort, Observer)>,
 }
 
 impl TopicTrie {

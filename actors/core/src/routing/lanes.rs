@@ -12,8 +12,8 @@ use rustc_hash::FxBuildHasher;
 
 use super::owner::Owner;
 
-/// What was there before a moment, to tell when all of it is done.
-pub type Epoch = u64;
+/// Work that came between two moments that somebody asked about, numbered in their order, to tell when all of it is done.
+pub type Cohort = u64;
 
 /// Emptied lanes whose memory is kept for the next client, as long as it is little: about as many as publish in one turn
 /// of many.
@@ -21,7 +21,7 @@ const SPARE_LANES: usize = 1024;
 /// Work that a lane has room for whose memory is kept.
 const SPARE_LANE_WORK: usize = 8;
 
-type Lane<W> = VecDeque<(Epoch, W)>;
+type Lane<W> = VecDeque<(Cohort, W)>;
 
 /// See the module.
 #[derive(Debug)]
@@ -30,9 +30,9 @@ pub struct Lanes<W> {
     /// Who has work, in the order of their turns; not whose work is taken out.
     turns: VecDeque<Owner>,
     spare: Vec<Lane<W>>,
-    /// How much is left of each epoch, the oldest first.
+    /// How much is left of each cohort, the oldest first.
     left: VecDeque<usize>,
-    oldest: Epoch,
+    oldest: Cohort,
 }
 
 /// Work that was taken out: to be put back, or done.
@@ -41,7 +41,7 @@ pub struct Lanes<W> {
 pub struct Ticket {
     /// Whose work it is.
     pub owner: Owner,
-    epoch: Epoch,
+    cohort: Cohort,
 }
 
 impl<W> Default for Lanes<W> {
@@ -76,25 +76,25 @@ impl<W> Lanes<W> {
     pub fn push(&mut self, owner: Owner, work: W) {
         let newest = self.left.len() - 1;
         self.left[newest] += 1;
-        let epoch = self.oldest + newest as Epoch;
+        let cohort = self.oldest + newest as Cohort;
         let (turns, spare) = (&mut self.turns, &mut self.spare);
         let lane = self.lanes.entry(owner).or_insert_with(|| {
             turns.push_back(owner);
             spare.pop().unwrap_or_default()
         });
-        lane.push_back((epoch, work));
+        lane.push_back((cohort, work));
     }
 
     /// Takes out the work whose turn it is.
     pub fn take_next(&mut self) -> Option<(Ticket, W)> {
         let owner = self.turns.pop_front()?;
-        let (epoch, work) = self.lanes.get_mut(&owner)?.pop_front()?;
-        Some((Ticket { owner, epoch }, work))
+        let (cohort, work) = self.lanes.get_mut(&owner)?.pop_front()?;
+        Some((Ticket { owner, cohort }, work))
     }
 
     /// It is done, and the next client has its turn. Returns whether this one has no more.
     pub fn done(&mut self, ticket: Ticket) -> bool {
-        self.left[(ticket.epoch - self.oldest) as usize] -= 1;
+        self.left[(ticket.cohort - self.oldest) as usize] -= 1;
         if self.lanes.get(&ticket.owner).is_some_and(|lane| !lane.is_empty()) {
             self.turns.push_back(ticket.owner);
             return false;
@@ -111,7 +111,7 @@ impl<W> Lanes<W> {
     /// Something is left of it: the client goes on with that, in its next turn, or at once.
     pub fn put_back(&mut self, ticket: Ticket, rest: W, at_once: bool) {
         if let Some(lane) = self.lanes.get_mut(&ticket.owner) {
-            lane.push_front((ticket.epoch, rest));
+            lane.push_front((ticket.cohort, rest));
         }
         match at_once {
             true => self.turns.push_front(ticket.owner),
@@ -120,18 +120,18 @@ impl<W> Lanes<W> {
     }
 
     /// Names all that was added so far.
-    pub fn so_far(&mut self) -> Epoch {
+    pub fn so_far(&mut self) -> Cohort {
         self.left.push_back(0);
-        self.oldest + self.left.len() as Epoch - 2
+        self.oldest + self.left.len() as Cohort - 2
     }
 
     /// Whether all of it is done.
-    pub fn is_done(&mut self, epoch: Epoch) -> bool {
+    pub fn is_done(&mut self, cohort: Cohort) -> bool {
         while self.left.len() > 1 && self.left[0] == 0 {
             self.left.pop_front();
             self.oldest += 1;
         }
-        epoch < self.oldest
+        cohort < self.oldest
     }
 }
 

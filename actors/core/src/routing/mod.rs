@@ -6,7 +6,7 @@ mod owner;
 mod work;
 
 pub use current::{Current, Position, Stage};
-pub use lanes::{Epoch, Lanes, Ticket};
+pub use lanes::{Cohort, Lanes, Ticket};
 pub use owner::Owner;
 #[cfg(any(test, feature = "panics"))]
 pub use work::InjectPanic;

@@ -10,7 +10,7 @@ use super::router::{Progress, Router};
 use crate::ids::{SessionKey, shared_part};
 use crate::matching::{Subscriber, Trie};
 use crate::moment::Moment;
-use crate::routing::{Current, Epoch, GiveBack, Handoff, Lanes, Owner, Reply, Ticket, ToTrie, Work};
+use crate::routing::{Cohort, Current, GiveBack, Handoff, Lanes, Owner, Reply, Ticket, ToTrie, Work};
 use crate::worker::WorkerState;
 
 /// What one client's turn may cost, in deliveries, when others wait.
@@ -110,12 +110,12 @@ impl Topics {
     }
 
     /// Names all that was sent so far.
-    pub fn so_far(&mut self) -> Epoch {
+    pub fn so_far(&mut self) -> Cohort {
         self.lanes.so_far()
     }
 
     /// Whether all of it is done.
-    pub fn is_done(&mut self, so_far: Epoch) -> bool {
+    pub fn is_done(&mut self, so_far: Cohort) -> bool {
         self.lanes.is_done(so_far)
     }
 
