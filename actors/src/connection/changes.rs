@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use actix::prelude::*;
 use micro_mq_core::completion::{Awaited, Conditions, State};
-use micro_mq_core::protocol::Change;
+use micro_mq_core::protocol::SubscriptionChange;
 use micro_mq_core::routing::{AwaitsChange, Reply};
 use micro_mq_core::session::Session;
 use micro_mq_core::worker::Promise;
@@ -30,7 +30,7 @@ pub(super) struct PendingChange {
     kept: Option<Awaited>,
     /// More of its packet is to come, and is answered with it.
     goes_on: bool,
-    change: Change,
+    change: SubscriptionChange,
 }
 
 /// Filters of the SUBSCRIBE and UNSUBSCRIBE packets of one client in work; beyond, it is not read.
@@ -75,14 +75,18 @@ impl AwaitsChange for Waiting {
 impl Connection {
     /// Sends a change to every trie it concerns; it is answered when all have said that it is in force, in the order of
     /// the changes. One that goes on is answered with the next.
-    pub(super) fn change(&mut self, context: &ConnectionContext, change: Change, goes_on: bool) {
+    pub(super) fn change(&mut self, context: &ConnectionContext, change: SubscriptionChange, goes_on: bool) {
         let worker = Rc::clone(&self.worker);
         let token = self.rare().next_token();
         let reply = Reply { connection: Arc::new(Waiting(context.address())), epoch: self.epoch, token };
         let kept = self.keep_change(&change);
         let answers_missing = match &change {
-            Change::Subscribe { granted, .. } => worker.state().subscribe(self.key, granted, &reply),
-            Change::Unsubscribe { filters, .. } => worker.state().unsubscribe(self.key, filters, &reply),
+            SubscriptionChange::Subscribe { granted, .. } => {
+                worker.state().subscribe(self.key, granted, &reply)
+            }
+            SubscriptionChange::Unsubscribe { filters, .. } => {
+                worker.state().unsubscribe(self.key, filters, &reply)
+            }
         };
         let is_durable = worker.state().sessions.get(self.key).is_some_and(Session::is_durable);
         if is_durable {
@@ -96,7 +100,7 @@ impl Connection {
     }
 
     /// What has to be kept before a change is answered.
-    fn keep_change(&self, change: &Change) -> Conditions {
+    fn keep_change(&self, change: &SubscriptionChange) -> Conditions {
         match self.worker.state().sessions.get(self.key) {
             Some(session) => self.worker.node.ask_keepers(session, &Promise::Change(change)),
             None => Conditions::default(),
@@ -194,7 +198,7 @@ impl Connection {
     fn answer_first_change(&mut self) {
         let Some(first) = self.rare().changes.pop_front() else { return };
         match first.change {
-            Change::Subscribe { packet_identifier, reasons, reason_string, .. } => {
+            SubscriptionChange::Subscribe { packet_identifier, reasons, reason_string, .. } => {
                 let properties = reason_string.map(|text| {
                     Box::new(mqtt_codec::AckProperties {
                         reason_string: Some(text),
@@ -203,7 +207,7 @@ impl Connection {
                 });
                 self.send(&Packet::SubAck(SubAck { packet_identifier, properties, reason_codes: reasons }));
             }
-            Change::Unsubscribe { packet_identifier, reasons, .. } => {
+            SubscriptionChange::Unsubscribe { packet_identifier, reasons, .. } => {
                 let packet = UnsubAck { packet_identifier, properties: None, reason_codes: reasons };
                 self.send(&Packet::UnsubAck(packet));
             }

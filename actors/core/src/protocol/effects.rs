@@ -25,7 +25,7 @@ pub struct Granted {
 
 /// A SUBSCRIBE or UNSUBSCRIBE to carry out; its answer leaves when the change is in force.
 #[derive(Debug)]
-pub enum Change {
+pub enum SubscriptionChange {
     /// SUBSCRIBE.
     Subscribe {
         /// For the SUBACK.
@@ -48,7 +48,7 @@ pub enum Change {
     },
 }
 
-impl Change {
+impl SubscriptionChange {
     /// How many topic filters it concerns.
     pub fn filters(&self) -> usize {
         match self {
@@ -58,7 +58,7 @@ impl Change {
     }
 }
 
-impl Change {
+impl SubscriptionChange {
     /// Answers for an earlier part of the same packet as well.
     pub fn answer_behind(&mut self, earlier: Self) {
         let (mut before, text) = match earlier {
@@ -138,7 +138,7 @@ pub struct Effects {
     /// QoS 2 messages to release, by their packet identifiers, and to answer PUBCOMP: where somebody may have to keep that.
     pub releases: Vec<PacketIdentifier>,
     /// Changes of subscriptions.
-    pub changes: Vec<Change>,
+    pub changes: Vec<SubscriptionChange>,
     /// The only one of them is a part of its packet, of which more is to come: it is answered with that.
     pub change_goes_on: bool,
     /// What the auth actor has to be asked for; the packet that wants it is stepped again with the verdicts.
@@ -164,7 +164,7 @@ impl Effects {
 
     /// Topic filters of the changes of subscriptions.
     pub fn filters_to_change(&self) -> usize {
-        self.changes.iter().map(Change::filters).sum()
+        self.changes.iter().map(SubscriptionChange::filters).sum()
     }
 
     /// Forgets everything and keeps the memory.

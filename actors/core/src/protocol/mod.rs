@@ -16,7 +16,7 @@ mod tests;
 mod violation;
 
 pub use authorizations::Verdict;
-pub use effects::{COST_OF_PACKET, Change, Effects, Ending, Granted, Reauthenticate};
+pub use effects::{COST_OF_PACKET, Effects, Ending, Granted, Reauthenticate, SubscriptionChange};
 pub use limits::decode_limits;
 pub use permission::{Action, Authorized, Verdicts, Wishes};
 pub use refusal::{Limit, Remedy, patience};

@@ -9,7 +9,7 @@ use mqtt_codec::{
     Unsubscribe,
 };
 
-use super::effects::{COST_OF_PACKET, Change, Granted};
+use super::effects::{COST_OF_PACKET, Granted, SubscriptionChange};
 use super::permission::Action;
 use super::{Effects, Protocol, Step, Stepped, Violation};
 use crate::counters::Counters;
@@ -80,7 +80,7 @@ impl Protocol {
                 }
             });
         }
-        fx.changes.push(Change::Subscribe {
+        fx.changes.push(SubscriptionChange::Subscribe {
             packet_identifier: subscribe.packet_identifier,
             granted,
             reasons,
@@ -130,7 +130,7 @@ impl Protocol {
             filters.iter().for_each(|filter| replays.pending.remove(filter));
         }
         let packet_identifier = unsubscribe.packet_identifier;
-        fx.changes.push(Change::Unsubscribe { packet_identifier, filters, reasons });
+        fx.changes.push(SubscriptionChange::Unsubscribe { packet_identifier, filters, reasons });
     }
 }
 

@@ -9,7 +9,7 @@ use mqtt_codec::PacketIdentifier;
 use super::state::NodeState;
 use crate::completion::Conditions;
 use crate::message::Batch;
-use crate::protocol::Change;
+use crate::protocol::SubscriptionChange;
 use crate::session::Session;
 
 /// What the node is about to tell a client, beside that it has a publish.
@@ -18,7 +18,7 @@ pub enum Promise<'a> {
     /// PUBCOMP: a QoS 2 message is released [MQTT-4.3.3-11].
     Release(PacketIdentifier),
     /// SUBACK or UNSUBACK: the session has these subscriptions, or has them no more.
-    Change(&'a Change),
+    Change(&'a SubscriptionChange),
 }
 
 /// Keeps what outlives the process, or what others are to know, before clients are told that it is. It is called on the

@@ -6,7 +6,7 @@ use QoS::AtLeastOnce;
 use mqtt_codec::{Packet, ProtocolVersion, QoS, ReasonCode, Subscribe, SubscriptionFilter};
 
 use super::publish;
-use crate::protocol::effects::Change;
+use crate::protocol::effects::SubscriptionChange;
 use crate::protocol::permission::{Action, Authorized, Verdicts};
 use crate::protocol::tests::{Client, answer};
 use crate::protocol::{Limit, Stepped};
@@ -178,7 +178,7 @@ fn subscriptions() {
         assert!(client.fx.changes.is_empty());
         answered(&mut client, &[true, false, true], 1);
         assert_eq!(client.send(&packet), Ok(Stepped::Done));
-        let [Change::Subscribe { reasons, .. }] = &client.fx.changes[..] else { panic!() };
+        let [SubscriptionChange::Subscribe { reasons, .. }] = &client.fx.changes[..] else { panic!() };
         assert_eq!(*reasons, [ReasonCode::Success, ReasonCode::NotAuthorized, ReasonCode::Success]);
     }
     assert_eq!(client.counter("subscriptions_not_authorized"), 2);
@@ -204,7 +204,7 @@ fn a_subscribe_under_a_new_revision() {
 
 #[track_caller]
 fn reasons(client: &Client) -> Vec<ReasonCode> {
-    let [Change::Subscribe { reasons, .. }] = &client.fx.changes[..] else { panic!() };
+    let [SubscriptionChange::Subscribe { reasons, .. }] = &client.fx.changes[..] else { panic!() };
     reasons.clone()
 }
 

@@ -15,7 +15,7 @@ use mqtt_codec::{
 
 use crate::moment::Moment;
 use crate::protocol::Stepped;
-use crate::protocol::effects::{COST_OF_PACKET, Change, Granted};
+use crate::protocol::effects::{COST_OF_PACKET, Granted, SubscriptionChange};
 use crate::protocol::tests::Client;
 use crate::session::{Replay, Turn};
 use crate::subscriptions::Subscription;
@@ -40,7 +40,7 @@ fn subscribe(filters: &[(&str, QoS)]) -> Packet {
 #[track_caller]
 fn outcome(client: &Client) -> (&[ReasonCode], &[Granted], Option<&str>) {
     match &client.fx.changes[..] {
-        [Change::Subscribe { packet_identifier, granted, reasons, reason_string }] => {
+        [SubscriptionChange::Subscribe { packet_identifier, granted, reasons, reason_string }] => {
             assert_eq!(*packet_identifier, id(5));
             (reasons, granted, reason_string.as_deref())
         }
@@ -259,7 +259,8 @@ fn unsubscribe() {
     let unsubscribe =
         Unsubscribe { packet_identifier: id(6), user_properties: Vec::new(), filters: filters.to_vec() };
     assert_eq!(client.send(&Packet::Unsubscribe(unsubscribe)), Ok(Stepped::Done));
-    let [Change::Unsubscribe { packet_identifier, filters, reasons }] = &client.fx.changes[..] else {
+    let [SubscriptionChange::Unsubscribe { packet_identifier, filters, reasons }] = &client.fx.changes[..]
+    else {
         panic!("{:?}", client.fx.changes)
     };
     assert_eq!(*packet_identifier, id(6));
