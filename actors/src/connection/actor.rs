@@ -21,7 +21,6 @@ use micro_mq_core::session::{Online, Requests};
 use micro_mq_core::worker::WorkerState;
 use mqtt_codec::{Packet, ReasonCode};
 
-use super::changes::PendingChange;
 use super::context::{self, ConnectionContext};
 use super::held::Held;
 use super::judged_again::JudgedAgain;
@@ -31,6 +30,7 @@ use super::messages::{Close, Newcomer};
 use super::partial::Partial;
 use super::parting::Parting;
 use super::questions::Asked;
+use super::subscribing::PendingChange;
 use crate::clock;
 use crate::messages::Left;
 use crate::permit::ConnectionPermit;

@@ -3,7 +3,6 @@
 mod accept;
 mod actor;
 mod answers;
-mod changes;
 mod context;
 mod deferral;
 mod giving_way;
@@ -21,6 +20,7 @@ mod questions;
 mod reading;
 mod refusing;
 mod retained;
+mod subscribing;
 mod writing;
 
 pub use actor::Connection;

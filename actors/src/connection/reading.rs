@@ -15,9 +15,9 @@ use micro_mq_core::session::Reading;
 use mqtt_codec::{FrameHeader, PacketType, ReasonCode, Sender, decode_body, read_header};
 
 use super::actor::{Connection, Rare};
-use super::changes::{FILTERS_IN_WORK_MAX, PendingChange};
 use super::long_change::{LongChange, is_long};
 use super::partial::{self, Partial, Received};
+use super::subscribing::{FILTERS_IN_WORK_MAX, PendingChange};
 use crate::transport::WebSocketRefusal;
 use crate::turns::go_on_behind_sockets;
 use crate::worker::{SCRATCH_BYTES, Worker};

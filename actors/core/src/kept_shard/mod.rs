@@ -9,7 +9,7 @@
 //! than one: they hold in whatever order they come.
 
 mod all;
-mod changes;
+mod changed_parts;
 #[cfg(any(test, feature = "simulation"))]
 mod check;
 mod message;
@@ -39,7 +39,7 @@ use crate::moment::Moment;
 use crate::records::{
     Connected, CopyId, Fate, Of, Parted, Position, Publisher, Record, Retained, Settled, Subscribed,
 };
-use changes::{Changed, Key};
+use changed_parts::{Changed, Key};
 use message::Waiting;
 
 /// What a record did to the messages that wait in the shard.

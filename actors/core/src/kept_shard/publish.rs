@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mqtt_codec::QoS;
 
-use super::changes::Key;
+use super::changed_parts::Key;
 use super::message::KeptMessage;
 use super::session::KeptCopy;
 use super::{Applied, KeptShard};

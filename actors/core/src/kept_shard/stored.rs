@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use mqtt_codec::{PacketIdentifier, ProtocolVersion};
 
-use super::changes::{Changed, Key};
+use super::changed_parts::{Changed, Key};
 use super::message::{KeptBody, KeptMessage, KeptRetained};
 use super::session::{KeptCopy, KeptReplay, KeptSession, KeptSubscription, KeptWill, SentCopy};
 use super::{KeptShard, key_of};

@@ -6,7 +6,6 @@
 //! thousands of changes, makes neither other clients wait nor the worker's connections.
 //! Invariant: the directory names this worker for a filter before a `Subscribe` or `Join` is answered.
 
-mod changes;
 mod deliver;
 mod dispatch;
 mod endings;
@@ -15,6 +14,7 @@ mod leaving;
 mod member_desk;
 mod recovery;
 mod router;
+mod subscribing;
 #[cfg(test)]
 mod tests;
 mod turn;

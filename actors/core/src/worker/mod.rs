@@ -4,7 +4,6 @@
 //! [`Errand`]s, in order; whoever calls sees to it that they are carried out before anything else happens on the thread.
 
 mod answers;
-mod changes;
 mod departures;
 mod destinations;
 mod due;
@@ -17,6 +16,7 @@ mod recording;
 mod remains;
 mod restore;
 mod state;
+mod subscribing;
 mod takeover;
 mod wakeups;
 
