@@ -21,6 +21,7 @@ use micro_mq_core::session::{Online, Requests};
 use micro_mq_core::worker::WorkerState;
 use mqtt_codec::{Packet, ReasonCode};
 
+use super::closing::Closing;
 use super::context::{self, ConnectionContext};
 use super::held::Held;
 use super::judged_again::JudgedAgain;
@@ -28,7 +29,6 @@ use super::lines::Farewell;
 use super::long_change::LongChange;
 use super::messages::{Close, Newcomer};
 use super::partial::Partial;
-use super::parting::Parting;
 use super::questions::Asked;
 use super::subscribing::PendingChange;
 use crate::clock;
@@ -103,7 +103,7 @@ pub struct Connection {
     pub(super) partial: Partial,
     pub(super) protocol: Protocol,
     pub(super) rare: Option<Box<Rare>>,
-    pub(super) parting: Option<Box<Parting>>,
+    pub(super) closing: Option<Box<Closing>>,
     /// What it has published and is not routed; none if that is nothing.
     pub(super) underway: Option<Underway>,
     /// Bytes received.
@@ -131,7 +131,7 @@ impl Connection {
             bytes_received,
             goes_on: false,
             rare: newcomer.kept.map(|kept| Box::new(Rare { opening: Some(kept), ..Rare::default() })),
-            parting: None,
+            closing: None,
             underway: None,
             worker,
         })
@@ -152,7 +152,7 @@ impl Connection {
     }
 
     fn take_turn(&mut self, context: &mut ConnectionContext, task: &mut TaskContext<'_>) -> Poll<()> {
-        if self.parting.is_none() {
+        if self.closing.is_none() {
             let worker = Rc::clone(&self.worker);
             let mut fx = worker.effects.borrow_mut();
             if !fx.batch.is_empty() {
@@ -166,8 +166,8 @@ impl Connection {
                 self.part(ending);
             }
         }
-        match &mut self.parting {
-            Some(parting) => parting.poll(&mut self.transport, &self.worker, self.key, task),
+        match &mut self.closing {
+            Some(closing) => closing.poll(&mut self.transport, &self.worker, self.key, task),
             None => Poll::Pending,
         }
     }
@@ -317,7 +317,7 @@ impl Connection {
     pub(super) fn holds_session(&self) -> bool {
         let sessions = &self.worker.state().sessions;
         let session = sessions.get(self.key).filter(|session| session.epoch == self.epoch);
-        self.parting.is_none() && session.is_some_and(|session| session.online.is_some())
+        self.closing.is_none() && session.is_some_and(|session| session.online.is_some())
     }
 
     fn append(&self, packets: &[u8]) {
@@ -411,10 +411,10 @@ impl Connection {
             farewell = self.worker.farewell(self.key, online, &ending, now);
             self.worker.peer().sessions.do_send(Left { session: self.key });
         }
-        self.begin_parting(online, farewell, &ending);
+        self.begin_closing(online, farewell, &ending);
     }
 
-    fn begin_parting(&mut self, online: Option<Online>, farewell: Option<Box<Farewell>>, ending: &Ending) {
+    fn begin_closing(&mut self, online: Option<Online>, farewell: Option<Box<Farewell>>, ending: &Ending) {
         let bytes_sent = online.as_ref().map_or(ByteCount::default(), |online| online.bytes_sent);
         let mut outbox = online.map(|online| online.outbox).unwrap_or_default();
         let is_unopened = self.rare.as_ref().is_some_and(|rare| rare.opening.is_some());
@@ -428,7 +428,7 @@ impl Connection {
         }
         self.partial = Partial::default();
         self.rare = None;
-        self.parting = Some(Box::new(Parting::new(outbox, ending.by_client, farewell, bytes_sent)));
+        self.closing = Some(Box::new(Closing::new(outbox, ending.by_client, farewell, bytes_sent)));
     }
 }
 
@@ -440,7 +440,7 @@ impl Handler<Close> for Connection {
     type Result = ();
 
     fn handle(&mut self, close: Close, _context: &mut Self::Context) {
-        if self.parting.is_none() {
+        if self.closing.is_none() {
             self.rare().ending = Some(Ending::because(close.reason));
         }
     }
@@ -461,8 +461,8 @@ impl Drop for Connection {
             self.worker.peer().sessions.do_send(Left { session: self.key });
             self.worker.state().close_outbox(self.key, online.outbox);
         }
-        if let Some(parting) = self.parting.take() {
-            self.worker.state().close_outbox(self.key, parting.end(self.bytes_received));
+        if let Some(closing) = self.closing.take() {
+            self.worker.state().close_outbox(self.key, closing.end(self.bytes_received));
         }
     }
 }

@@ -3,6 +3,7 @@
 mod accept;
 mod actor;
 mod answers;
+mod closing;
 mod context;
 mod deferral;
 mod giving_way;
@@ -15,7 +16,6 @@ mod long_change;
 mod messages;
 mod opening;
 mod partial;
-mod parting;
 mod questions;
 mod reading;
 mod refusing;

@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Parting {
+pub(super) struct Closing {
     outbox: Outbox,
     /// The client said goodbye: it is sent nothing, and nobody waits for it.
     at_once: bool,
@@ -30,7 +30,7 @@ pub(super) struct Parting {
     bytes_sent: ByteCount,
 }
 
-impl Parting {
+impl Closing {
     pub(super) fn new(
         outbox: Outbox,
         at_once: bool,
