@@ -41,7 +41,7 @@ use crate::worker::Worker;
 
 /// What few connections have at a time.
 #[derive(Debug, Default)]
-pub(super) struct Rare {
+pub(super) struct RareConnection {
     /// In the order of their packets, which is that of the answers.
     pub(super) changes: VecDeque<PendingChange>,
     /// Names the latest of the changes.
@@ -71,7 +71,7 @@ pub(super) struct Rare {
     pub(super) broken: bool,
 }
 
-impl Rare {
+impl RareConnection {
     /// Names a change of subscriptions among those that are not answered.
     pub(super) fn next_token(&mut self) -> u32 {
         self.latest_token = self.latest_token.wrapping_add(1);
@@ -102,7 +102,7 @@ pub struct Connection {
     /// Bytes received that are not stepped through: the beginning of a packet, or all behind one that waits.
     pub(super) partial: Partial,
     pub(super) protocol: Protocol,
-    pub(super) rare: Option<Box<Rare>>,
+    pub(super) rare: Option<Box<RareConnection>>,
     pub(super) closing: Option<Box<Closing>>,
     /// What it has published and is not routed; none if that is nothing.
     pub(super) underway: Option<Underway>,
@@ -130,14 +130,16 @@ impl Connection {
             protocol: Protocol::new(&newcomer.connect),
             bytes_received,
             goes_on: false,
-            rare: newcomer.kept.map(|kept| Box::new(Rare { opening: Some(kept), ..Rare::default() })),
+            rare: newcomer
+                .kept
+                .map(|kept| Box::new(RareConnection { opening: Some(kept), ..RareConnection::default() })),
             closing: None,
             underway: None,
             worker,
         })
     }
 
-    pub(super) fn rare(&mut self) -> &mut Rare {
+    pub(super) fn rare(&mut self) -> &mut RareConnection {
         self.rare.get_or_insert_default()
     }
 

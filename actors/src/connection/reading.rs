@@ -14,7 +14,7 @@ use micro_mq_core::protocol::{COST_OF_PACKET, Effects, Ending, Step, Stepped, Vi
 use micro_mq_core::session::Reading;
 use mqtt_codec::{FrameHeader, PacketType, ReasonCode, Sender, decode_body, read_header};
 
-use super::actor::{Connection, Rare};
+use super::actor::{Connection, RareConnection};
 use super::long_change::{LongChange, is_long};
 use super::partial::{self, Partial, Received};
 use super::subscribing::{FILTERS_IN_WORK_MAX, PendingChange};
@@ -39,7 +39,7 @@ const SIGN_OF_LIFE_BYTES: usize = 1024;
 /// Bytes of topic names, properties and short payloads in one batch; topic aliases make them more than was read.
 const BATCH_BYTES_MAX: usize = 256 * 1024;
 
-impl Rare {
+impl RareConnection {
     fn filters_in_work(&self) -> usize {
         self.changes.iter().map(PendingChange::filters).sum()
     }

@@ -15,7 +15,7 @@ pub struct StoredMessage {
     topic: Box<str>,
     /// Forwarded properties and, if it is short, the payload, one behind the other.
     text: Box<[u8]>,
-    rare: Option<Box<Rare>>,
+    rare: Option<Box<RareMessage>>,
     publisher_hash: u64,
     stamp: u64,
     publisher: Option<SessionKey>,
@@ -28,7 +28,7 @@ pub struct StoredMessage {
 
 /// What few messages have: there may be a million of them, retained.
 #[derive(Debug)]
-struct Rare {
+struct RareMessage {
     long_payload: Option<Bytes>,
     expires_at: Option<Instant>,
 }
@@ -46,7 +46,7 @@ impl StoredMessage {
         Self {
             topic: publication.topic.into(),
             text: [publication.properties, short].concat().into_boxed_slice(),
-            rare: is_rare.then(|| Box::new(Rare { long_payload, expires_at })),
+            rare: is_rare.then(|| Box::new(RareMessage { long_payload, expires_at })),
             publisher_hash: publication.publisher_hash,
             stamp: publication.stamp,
             publisher: publication.publisher,
