@@ -87,9 +87,9 @@ pub(super) const fn at_least(min: i64) -> KeyType {
 
 impl KeyType {
     /// Reads a value of the environment or the command line, where text needs no quotes.
-    pub(super) fn interpret(kind: Option<&Self>, raw: &str) -> Value {
+    pub(super) fn interpret(key_type: Option<&Self>, raw: &str) -> Value {
         let value = raw.trim().parse::<Value>().ok();
-        match kind {
+        match key_type {
             None | Some(Self::Flag | Self::Integer { .. }) => value,
             Some(Self::ListOf(_)) => return value.filter(Value::is_array).unwrap_or_else(|| parted(raw)),
             Some(_) => value.filter(Value::is_str),
