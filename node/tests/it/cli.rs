@@ -244,9 +244,38 @@ impl Running {
         signal(name, self.child.id());
     }
 
-    /// What the admin listener answers.
+    /// What the admin listener answers. A node that the machine keeps from running says 504, and is asked again.
     pub(crate) fn get(&self, path: &str) -> String {
-        get(self.address("admin"), path)
+        let began = Instant::now();
+        loop {
+            let answer = get(self.address("admin"), path);
+            if !answer.starts_with("HTTP/1.1 504 ") {
+                return answer;
+            }
+            assert!(began.elapsed() < DEADLINE, "{path}: {answer}");
+        }
+    }
+
+    /// A figure of `/metrics` without labels.
+    pub(crate) fn metric(&self, name: &str) -> u64 {
+        let page = self.get("/metrics");
+        let values = || page.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        let value = values().next().unwrap_or_else(|| panic!("no {name} in {page}"));
+        value.parse().unwrap_or_else(|error| panic!("{name} {value}: {error}"))
+    }
+
+    /// Waits for that: a node may count what it did after a client has seen it.
+    #[track_caller]
+    pub(crate) fn until_metric(&self, name: &str, wanted: u64) {
+        let began = Instant::now();
+        loop {
+            let seen = self.metric(name);
+            if seen == wanted {
+                return;
+            }
+            assert!(began.elapsed() < DEADLINE, "not in time: {name} {wanted}: {seen}");
+            thread::yield_now();
+        }
     }
 
     pub(crate) fn exit_code(&mut self) -> Option<i32> {

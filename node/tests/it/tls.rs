@@ -130,7 +130,7 @@ fn large_messages_go_both_ways_in_both_versions_whatever_the_home() {
             }
         }
     }
-    assert!(node.get("/metrics").contains("micro_mq_tls_handshakes_total 4"));
+    node.until_metric("micro_mq_tls_handshakes_total", 4);
 }
 
 #[test]
@@ -160,7 +160,7 @@ fn a_plain_client_is_turned_away_and_counted() {
     let mut answer = Vec::new();
     let _ = socket.read_to_end(&mut answer);
     assert_ne!(answer.first(), Some(&0x20));
-    assert!(node.get("/metrics").contains("micro_mq_tls_handshakes_failed_total 1"));
+    node.until_metric("micro_mq_tls_handshakes_failed_total", 1);
 }
 
 #[test]
