@@ -11,10 +11,10 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::error::Fatal;
-use crate::lanes::{Kept, Lanes, Ticket};
+use crate::lanes::{Kept, Lacks, Lanes, Ticket};
 use crate::options::Durability;
 use crate::segment::GROUP_HEAD;
 use crate::segments::{Errand, ROOM_PAUSE};
@@ -56,6 +56,8 @@ pub(crate) struct Groups {
     asked_for: Option<u64>,
     group: Vec<u8>,
     entries: u32,
+    /// Bytes and number of the entries of the group that were told before they are written.
+    told: (usize, u32),
     /// Who is to be told of the group.
     to_tell: Vec<(usize, Kept)>,
     /// Where the next group begins to take.
@@ -87,6 +89,7 @@ impl Groups {
             asked_for: None,
             group: vec![0; GROUP_HEAD],
             entries: 0,
+            told: (0, 0),
             to_tell: Vec::new(),
             next_lane: 0,
             write_at: None,
@@ -106,24 +109,24 @@ impl Groups {
     fn serve(&mut self) -> io::Result<()> {
         loop {
             let ends = self.lanes.ends.load(SeqCst);
-            if self.entries == 0 || self.durability == Durability::Deferred {
+            if self.takes() {
                 self.take();
             }
             self.look_after_segments();
+            self.tell_early();
             let now = Instant::now();
-            if self.entries > 0 && (ends || self.write_at.is_none_or(|at| at <= now)) {
-                if self.writer.has_room(self.entry_bytes()) {
-                    self.write()?;
-                    continue;
-                }
-                if ends && self.lanes.is_disk_full() {
-                    warn!(entries = self.entries, "there is no room on the disk for what came last");
-                    return Ok(());
-                }
-            } else if self.sync_at.is_some_and(|at| ends || at <= now) {
+            let is_due = self.entries > 0 && (ends || self.write_at.is_none_or(|at| at <= now));
+            if is_due && self.writer.has_room(self.entry_bytes()) && self.write()? {
+                continue;
+            }
+            if ends && self.entries > 0 && self.lanes.is_disk_full() {
+                return self.end_without_room();
+            }
+            if self.sync_at.is_some_and(|at| ends || at <= now) {
                 self.sync()?;
                 continue;
-            } else if ends && self.entries == 0 {
+            }
+            if ends && self.entries == 0 {
                 return Ok(());
             }
             let until = [self.write_at, self.sync_at].into_iter().flatten().filter(|at| *at > now).min();
@@ -132,6 +135,29 @@ impl Groups {
                 None => thread::park(),
             }
         }
+    }
+
+    /// Nobody appends any more, and the disk has no room for all that was taken: what was told of it has its place, and the
+    /// rest nobody was told of.
+    fn end_without_room(&mut self) -> io::Result<()> {
+        let (bytes, entries) = self.told;
+        warn!(entries = self.entries - entries, "there is no room on the disk for what came last");
+        if entries > 0 {
+            self.group.truncate(GROUP_HEAD + bytes);
+            self.entries = entries;
+            self.to_tell.clear();
+            if !self.writer.has_room(bytes) || !self.write()? {
+                warn!(entries, "nor for what was told to be kept");
+            }
+        }
+        self.sync()
+    }
+
+    /// Whether what the lanes hold joins the group: where it is answered before it is written, only as long as that has its
+    /// place on the disk.
+    fn takes(&self) -> bool {
+        let is_early = self.durability == Durability::Deferred;
+        self.entries == 0 || is_early && self.entry_bytes() < GROUP_BYTES_MAX && self.to_tell.is_empty()
     }
 
     fn entry_bytes(&self) -> usize {
@@ -153,10 +179,17 @@ impl Groups {
             }
         }
         if self.durability == Durability::Deferred && self.entries > 0 {
-            self.tell();
             let full = self.entry_bytes() >= GROUP_BYTES_MAX;
             let at = *self.write_at.get_or_insert_with(|| Instant::now() + WRITE_PAUSE);
             self.write_at = (!full).then_some(at);
+        }
+    }
+
+    /// Tells of what is not written yet, where that is not waited for, once it has its place on the disk.
+    fn tell_early(&mut self) {
+        if self.durability == Durability::Deferred && self.writer.has_room(self.entry_bytes()) {
+            self.told = (self.entry_bytes(), self.entries);
+            self.tell();
         }
     }
 
@@ -173,20 +206,26 @@ impl Groups {
         }
     }
 
-    fn write(&mut self) -> io::Result<()> {
-        while let Err(error) = self.writer.write(&mut self.group, self.entries) {
+    /// Returns whether the group was written; there may be no room for it, though it has its place: then it is to be tried
+    /// again in a while.
+    fn write(&mut self) -> io::Result<bool> {
+        if let Err(error) = self.writer.write(&mut self.group, self.entries) {
             if error.kind() != io::ErrorKind::StorageFull {
                 return Err(error);
             }
             // A file system that promises no room for what is overwritten.
-            if !self.lanes.set_disk_full(true) {
+            if self.lanes.note_full(Lacks::Write) {
                 warn!(%error, "there is no room for the log: what has to be kept is not taken");
             }
-            thread::park_timeout(ROOM_PAUSE);
+            self.write_at = Some(Instant::now() + ROOM_PAUSE);
+            return Ok(false);
+        }
+        if self.lanes.note_room(Lacks::Write) {
+            info!("there is room for the log again");
         }
         self.group.truncate(GROUP_HEAD);
         self.group.shrink_to(SPARE_BYTES_MAX);
-        (self.entries, self.write_at) = (0, None);
+        (self.entries, self.write_at, self.told) = (0, None, (0, 0));
         match self.durability {
             Durability::Fsync => self.sync()?,
             Durability::Written | Durability::Deferred => {
@@ -194,7 +233,7 @@ impl Groups {
             }
         }
         self.tell();
-        Ok(())
+        Ok(true)
     }
 
     fn sync(&mut self) -> io::Result<()> {

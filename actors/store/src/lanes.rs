@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::SeqCst};
 use std::thread::Thread;
 
 use parking_lot::{Mutex, MutexGuard};
@@ -33,6 +33,15 @@ pub(crate) struct Piece {
     pub(crate) entries: u32,
 }
 
+/// What there may be no room for on the disk. Each is found by another thread, and by itself.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Lacks {
+    /// A segment to come.
+    Segment = 1,
+    /// What is written into one that is there.
+    Write = 2,
+}
+
 /// Called once.
 pub(crate) type Call = Box<dyn FnOnce() + Send>;
 
@@ -54,8 +63,8 @@ pub(crate) struct Lanes {
     lanes: Box<[Mutex<Waiting>]>,
     /// Bytes that one may have waiting.
     lane_bytes_max: usize,
-    /// There is no room on the disk.
-    disk_is_full: AtomicBool,
+    /// For what there is no room on the disk, a bit each.
+    without_room: AtomicU8,
     /// Nobody appends any more.
     pub(crate) ends: AtomicBool,
     thread: Mutex<Option<Thread>>,
@@ -72,7 +81,7 @@ impl Lanes {
         Self {
             lanes: (0..lanes).map(|_| Mutex::default()).collect(),
             lane_bytes_max,
-            disk_is_full: AtomicBool::new(false),
+            without_room: AtomicU8::new(0),
             ends: AtomicBool::new(false),
             thread: Mutex::default(),
         }
@@ -111,21 +120,27 @@ impl Lanes {
         }
     }
 
-    /// Returns whether it was.
-    pub(crate) fn set_disk_full(&self, is_full: bool) -> bool {
-        let was_full = self.disk_is_full.swap(is_full, SeqCst);
-        if was_full && !is_full {
+    /// Notes that the disk has no room for this. Returns whether it had room for all until now.
+    pub(crate) fn note_full(&self, lacks: Lacks) -> bool {
+        self.without_room.fetch_or(lacks as u8, SeqCst) == 0
+    }
+
+    /// Notes that the disk has room for this. Returns whether it has room for all only now.
+    pub(crate) fn note_room(&self, lacks: Lacks) -> bool {
+        let was = self.without_room.fetch_and(!(lacks as u8), SeqCst);
+        let is_room = was == lacks as u8;
+        if is_room {
             self.lanes.iter().for_each(|lane| self.tell_of_room(lane.lock()));
         }
-        was_full
+        is_room
     }
 
     pub(crate) fn is_disk_full(&self) -> bool {
-        self.disk_is_full.load(SeqCst)
+        self.without_room.load(SeqCst) != 0
     }
 
     fn has_room(&self, waiting: &Waiting) -> bool {
-        waiting.bytes < self.lane_bytes_max && !self.disk_is_full.load(SeqCst)
+        waiting.bytes < self.lane_bytes_max && !self.is_disk_full()
     }
 
     fn tell_of_room(&self, mut waiting: MutexGuard<'_, Waiting>) {

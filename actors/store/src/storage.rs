@@ -33,7 +33,7 @@ pub trait Storage: Debug + Send + Sync {
     /// What the operating system says.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
 
-    /// Removes a file, which is gone for good when this returns.
+    /// Removes a file if it is there; it is gone for good when this returns.
     ///
     /// # Errors
     /// What the operating system says.
@@ -122,8 +122,10 @@ impl Storage for Files {
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        fs::remove_file(self.folder.join(name))?;
-        self.sync_names()
+        match fs::remove_file(self.folder.join(name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => self.sync_names(),
+        }
     }
 
     fn describe(&self, name: &str) -> String {

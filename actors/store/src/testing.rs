@@ -93,6 +93,8 @@ struct State {
     sync_fails: bool,
     /// So many writes find no room.
     writes_full: u64,
+    /// The next removal or renaming fails.
+    remove_fails: bool,
 }
 
 /// A disk and its folder.
@@ -111,6 +113,7 @@ impl Disk {
             life: u64::MAX,
             sync_fails: false,
             writes_full: 0,
+            remove_fails: false,
         })))
     }
 
@@ -131,9 +134,14 @@ impl Disk {
         self.0.lock().writes_full = writes;
     }
 
+    /// The next file that is given another name, or removed, stays.
+    pub(crate) fn fail_next_removal(&self) {
+        self.0.lock().remove_fails = true;
+    }
+
     /// Whatever was to fail does not any more.
     fn forgive(state: &mut State) {
-        (state.life, state.sync_fails, state.writes_full) = (u64::MAX, false, 0);
+        (state.life, state.sync_fails, state.writes_full, state.remove_fails) = (u64::MAX, false, 0, false);
     }
 
     /// The power goes and comes back: what was not synced is there in part.
@@ -184,7 +192,8 @@ impl Disk {
     /// One with the same files.
     pub(crate) fn copy(&self) -> Self {
         let copy = Self::new(0);
-        self.names().iter().for_each(|name| copy.put(name, self.bytes(name)));
+        let state = self.0.lock();
+        state.names.iter().for_each(|(name, file)| copy.put(name, state.files[file].seen.clone()));
         copy
     }
 
@@ -237,6 +246,9 @@ impl Storage for Disk {
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let mut state = self.step()?;
         let file = state.named(from)?;
+        if std::mem::take(&mut state.remove_fails) {
+            return Err(io::Error::other("not renamed"));
+        }
         state.names.remove(from);
         state.names.insert(to.to_owned(), file);
         Ok(())
@@ -244,8 +256,10 @@ impl Storage for Disk {
 
     fn remove(&self, name: &str) -> io::Result<()> {
         let mut state = self.step()?;
-        let file = state.named(name)?;
-        state.names.remove(name);
+        if std::mem::take(&mut state.remove_fails) {
+            return Err(io::Error::other("not removed"));
+        }
+        let Some(file) = state.names.remove(name) else { return Ok(()) };
         let bytes = state.file(file).seen.len() as u64;
         state.room = state.room.saturating_add(bytes);
         Ok(())

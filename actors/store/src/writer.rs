@@ -32,10 +32,12 @@ pub(crate) fn prepare(storage: &dyn Storage, head: SegmentHead) -> io::Result<Se
     Ok(Segment { head, file })
 }
 
-/// Gives a segment back: its file becomes the next one, unless there is such a file, or it has another size.
+/// Gives a segment back: its file becomes the next one, unless there is such a file, or it has another size. One that is
+/// gone already is gone for good when this returns.
 pub(crate) fn give_back(storage: &dyn Storage, number: u64, size: u64) -> io::Result<()> {
-    let name = segment_name(number);
-    let is_wanted = !storage.list()?.iter().any(|name| name == PREPARED);
+    let (name, names) = (segment_name(number), storage.list()?);
+    let is_there = names.contains(&name);
+    let is_wanted = is_there && !names.iter().any(|name| name == PREPARED);
     if is_wanted && storage.open(&name)?.size()? == size {
         storage.rename(&name, PREPARED)
     } else {

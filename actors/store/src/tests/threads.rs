@@ -193,8 +193,100 @@ fn a_write_that_finds_no_room_is_tried_again() {
     disk.fail_writes(1);
     running.append(0, 2);
     running.until_kept(0, 2);
+    // Nothing else finds out that there is: the next segment is there already.
+    assert!(!running.journal.lane(0).is_full());
     drop(running);
     assert_eq!(open(&disk, 0).unwrap().0.last(), 2);
+}
+
+/// A log whose disk is full, with its last entry, and the last one that was told to be kept.
+fn filled(durability: Durability) -> (Disk, Running, Position, Position) {
+    let disk = Disk::new(0);
+    disk.set_room(2 * SEGMENT_BYTES);
+    let running = start(&disk, durability, 1);
+    let lane = running.journal.lane(0);
+    let (mut position, mut told) = (0, 0);
+    while !lane.is_full() {
+        position += 1;
+        running.append(0, position);
+        while told < position && !lane.is_full() {
+            told =
+                running.kept.recv_timeout(Duration::from_millis(10)).map_or(told, |(_, kept)| kept.position);
+        }
+    }
+    (disk, running, position, told)
+}
+
+/// At the end as well: it comes, and what was told to be kept is there.
+#[test]
+fn a_full_disk_does_not_hold_up_the_end() {
+    for durability in [Durability::Fsync, Durability::Written, Durability::Deferred] {
+        let (disk, running, mut position, told) = filled(durability);
+        for _ in 0..20 {
+            position += 1;
+            running.append(0, position);
+        }
+        let Running { journal, kept, .. } = running;
+        let synced = ends_in_time(journal);
+        let told = kept.try_iter().last().map_or(told, |(_, told)| told.position);
+        assert!((1..position).contains(&told), "{told} of {position}");
+        assert!(synced >= told, "{durability:?}: {synced} on the disk, {told} told");
+        disk.lose_power();
+        assert!(open(&disk, 0).unwrap().0.last() >= told, "{durability:?}");
+    }
+}
+
+/// Nor does one that finds no room for what is overwritten.
+#[test]
+fn writes_that_find_no_room_do_not_hold_up_the_end() {
+    let disk = Disk::new(0);
+    let running = start(&disk, Durability::Fsync, 1);
+    running.append(0, 1);
+    running.until_kept(0, 1);
+    disk.fail_writes(u64::MAX);
+    running.append(0, 2);
+    let lane = running.journal.lane(0);
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while !lane.is_full() {
+        assert!(std::time::Instant::now() < deadline);
+        std::thread::yield_now();
+    }
+    let synced = ends_in_time(running.journal);
+    disk.lose_power();
+    // Of what nobody was told all may be there nevertheless.
+    assert!(synced == 1 && [1, 2].contains(&open(&disk, 0).unwrap().0.last()));
+}
+
+/// How far the log is on the disk at its end.
+fn ends_in_time(journal: Journal) -> Position {
+    let (ended, end) = mpsc::channel();
+    std::thread::spawn(move || ended.send(journal.close()));
+    end.recv_timeout(PATIENCE).expect("the log ends")
+}
+
+/// One that could not be given back is given back before those behind it: a crash in between leaves no hole.
+#[test]
+fn segments_are_given_back_in_their_order() {
+    let disk = Disk::new(0);
+    let running = start(&disk, Durability::Fsync, 1);
+    let mut position = 0;
+    while disk.names().len() < 6 {
+        position += 1;
+        running.append(0, position);
+        running.until_kept(0, position);
+    }
+    let first = disk.names()[0].clone();
+    disk.fail_next_removal();
+    running.journal.release(position);
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while disk.names().contains(&first) {
+        assert!(std::time::Instant::now() < deadline);
+        // As a crash at this moment leaves it.
+        let crashed = disk.copy();
+        let opened = open(&crashed, position);
+        assert!(opened.is_ok(), "{opened:?} {:?}", crashed.names());
+        std::thread::yield_now();
+    }
 }
 
 /// Nobody knows what is on the disk: nothing more is told to be kept.
