@@ -171,8 +171,8 @@ fn check_session(worker: &Worker, session: &Session, judge: &mut Judge) {
         judge.equal(of("publishes unanswered"), usize::from(online.unanswered), held);
     }
     // While it is offline nobody asks; when it comes online its load is told anew.
-    if let Some(load) = session.load.as_ref().filter(|_| session.online.is_some()) {
-        judge.equal(of("load"), u64::from(load.waiting.load(Ordering::Relaxed)), session.waiting());
+    if let Some(burden) = session.burden.as_ref().filter(|_| session.online.is_some()) {
+        judge.equal(of("load"), u64::from(burden.waiting.load(Ordering::Relaxed)), session.waiting());
     }
     let tally = &session.tally;
     let dropped: u64 = DropReason::ALL.iter().map(|reason| tally.dropped(*reason)).sum();
@@ -236,10 +236,10 @@ fn check_charges(node: &SimulatedNode, judge: &mut Judge) {
     }
     for worker in &node.workers {
         for session in worker.look().sessions.iter() {
-            let Some(load) = &session.load else { continue };
-            let expected = charged.remove(&(Arc::as_ptr(load) as usize)).unwrap_or_default();
+            let Some(burden) = &session.burden else { continue };
+            let expected = charged.remove(&(Arc::as_ptr(burden) as usize)).unwrap_or_default();
             let what = format_args!("{}: what it pays for in groups", session.client_identifier());
-            judge.equal(what, load.in_groups(), expected);
+            judge.equal(what, burden.in_groups(), expected);
         }
     }
     judge.equal("charges of nobody", charged.len(), 0);

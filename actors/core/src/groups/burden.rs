@@ -5,13 +5,9 @@
 //! counts for one and not for all, so that nobody's queue is filled by what others are to come for; and wholly, so that
 //! members who join or leave make it neither cheaper nor dearer.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 
 use crate::settings::SessionSettings;
-
-/// A session's; it and the homes of its groups hold it together.
-pub type Load = Arc<Burden>;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -28,8 +24,8 @@ pub struct Burden {
 impl Burden {
     /// With so many messages in the session.
     #[cfg(test)]
-    pub fn of(waiting: u32) -> Load {
-        Arc::new(Self { waiting: waiting.into(), ..Self::default() })
+    pub fn of(waiting: u32) -> std::sync::Arc<Self> {
+        std::sync::Arc::new(Self { waiting: waiting.into(), ..Self::default() })
     }
 
     /// Notes what waits in the session: messages, and bytes of those kept.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use slab::Slab;
 
-use super::burden::Load;
+use super::burden::Burden;
 use super::group_queue::GroupQueue;
 use super::members::{Chosen, Member, Members, Room};
 use super::rota::Wish;
@@ -78,16 +78,21 @@ impl Group {
     }
 
     /// Who pays for a message of so many bytes that is to wait, and is charged for it; none if nobody has room for it.
-    pub fn payer(&mut self, bytes: usize, limits: &SessionSettings) -> Option<Load> {
-        self.members.payer(|member| member.load.charge(bytes, member.durable, limits)).cloned()
+    pub fn payer(&mut self, bytes: usize, limits: &SessionSettings) -> Option<Arc<Burden>> {
+        self.members.payer(|member| member.burden.charge(bytes, member.durable, limits)).cloned()
     }
 
     /// A member has left: others pay for what waits at its cost, or it is dropped. Returns how many messages were looked at,
     /// and how many are dropped.
-    pub fn charge_others(&mut self, gone: &Load, limits: &SessionSettings, kept: &Kept) -> (usize, usize) {
+    pub fn charge_others(
+        &mut self,
+        gone: &Arc<Burden>,
+        limits: &SessionSettings,
+        kept: &Kept,
+    ) -> (usize, usize) {
         let Self { queue, members, .. } = self;
         queue.charge_others(gone, kept, |bytes| {
-            members.payer(|member| member.load.charge(bytes, member.durable, limits)).cloned()
+            members.payer(|member| member.burden.charge(bytes, member.durable, limits)).cloned()
         })
     }
 

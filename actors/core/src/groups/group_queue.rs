@@ -3,14 +3,14 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::burden::Load;
+use super::burden::Burden;
 use crate::kept::Kept;
 use crate::queue::{Queue, Queued};
 
 /// Messages in a row at the cost of one member.
 #[derive(Debug)]
 struct Charge {
-    payer: Load,
+    payer: Arc<Burden>,
     messages: usize,
     bytes: usize,
 }
@@ -40,12 +40,12 @@ impl GroupQueue {
     }
 
     /// The message that waits longest, and who pays for it.
-    pub fn front(&self) -> Option<(&Queued, &Load)> {
+    pub fn front(&self) -> Option<(&Queued, &Arc<Burden>)> {
         Some((self.queue.front()?.1, &self.charges.front()?.payer))
     }
 
     /// Appends a message that a member was charged for.
-    pub fn push(&mut self, queued: Queued, payer: &Load, kept: &Kept) {
+    pub fn push(&mut self, queued: Queued, payer: &Arc<Burden>, kept: &Kept) {
         let bytes = queued.message.queued_bytes();
         // Nothing retained has a place among them.
         self.queue.push(0, queued, kept);
@@ -88,9 +88,9 @@ impl GroupQueue {
     /// nobody can be charged for waits no longer. Returns how many messages were looked at, and how many are dropped.
     pub fn charge_others(
         &mut self,
-        gone: &Load,
+        gone: &Arc<Burden>,
         kept: &Kept,
-        mut charge: impl FnMut(usize) -> Option<Load>,
+        mut charge: impl FnMut(usize) -> Option<Arc<Burden>>,
     ) -> (usize, usize) {
         if !self.charges.iter().any(|charge| Arc::ptr_eq(&charge.payer, gone)) {
             return (0, 0);
@@ -123,7 +123,7 @@ impl GroupQueue {
 
     /// Messages and bytes by who pays for them.
     #[cfg(feature = "simulation")]
-    pub fn charges(&self) -> impl Iterator<Item = (&Load, usize, usize)> {
+    pub fn charges(&self) -> impl Iterator<Item = (&Arc<Burden>, usize, usize)> {
         self.charges.iter().map(|charge| (&charge.payer, charge.messages, charge.bytes))
     }
 
@@ -162,7 +162,7 @@ mod tests {
     }
 
     /// Appends messages at the cost of members.
-    fn queue(members: &[Load], payers: &[usize], kept: &Kept) -> GroupQueue {
+    fn queue(members: &[Arc<Burden>], payers: &[usize], kept: &Kept) -> GroupQueue {
         let mut queue = GroupQueue::default();
         for (number, payer) in payers.iter().enumerate() {
             let queued = queued(&number.to_string());
@@ -172,7 +172,7 @@ mod tests {
         queue
     }
 
-    fn paid(members: &[Load]) -> Vec<usize> {
+    fn paid(members: &[Arc<Burden>]) -> Vec<usize> {
         let one = queued("0").message.queued_bytes();
         let paid = members.iter().map(|member| member.in_groups());
         paid.map(|(messages, bytes)| {

@@ -2,6 +2,7 @@
 //! that hardly grows with their number, however many are offline, full, or live at a worker that has no room. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use hashbrown::HashMap;
@@ -9,7 +10,7 @@ use mqtt_codec::SubscriptionOptions;
 use rustc_hash::FxBuildHasher;
 use slab::Slab;
 
-use super::burden::Load;
+use super::burden::Burden;
 use super::rota::{Candidate, Rota, Turn, Wish};
 use crate::ids::SessionKey;
 use crate::settings::SharedStrategy;
@@ -34,7 +35,7 @@ pub struct Member {
     /// Whether the session outlives its network connection.
     pub durable: bool,
     /// Its load.
-    pub load: Load,
+    pub burden: Arc<Burden>,
 }
 
 /// What a member has for a message.
@@ -164,7 +165,7 @@ impl Members {
             None => {
                 let session = member.session;
                 // It may hold something from when it was a member before.
-                let was_given = member.load.waiting.load(Ordering::Relaxed) > 0;
+                let was_given = member.burden.waiting.load(Ordering::Relaxed) > 0;
                 let member = Member { online: false, durable: false, ..member };
                 let (standing, turn) = (Standing::Offline, Turn::default());
                 self.payers_latest += 1;
@@ -199,12 +200,12 @@ impl Members {
 
     /// Who is charged for a message that is to wait: one of the next, of whom `charge` says so. Those who had no room come
     /// behind the others.
-    pub(super) fn payer(&mut self, mut charge: impl FnMut(&Member) -> bool) -> Option<&Load> {
+    pub(super) fn payer(&mut self, mut charge: impl FnMut(&Member) -> bool) -> Option<&Arc<Burden>> {
         for _ in 0..self.payers.len().min(PAYERS_TRIED_MAX) {
             let (_, at) = self.payers.first_key_value()?;
             let at = *at;
             if charge(&self.seats[at as usize].member) {
-                return Some(&self.seats[at as usize].member.load);
+                return Some(&self.seats[at as usize].member.burden);
             }
             self.payers.pop_first();
             self.payers_latest += 1;
@@ -229,7 +230,7 @@ impl Members {
         }
         let seat = &mut self.seats[at as usize];
         seat.member.online = online;
-        let may_hold = seat.was_given && seat.member.load.waiting.load(Ordering::Relaxed) > 0;
+        let may_hold = seat.was_given && seat.member.burden.waiting.load(Ordering::Relaxed) > 0;
         if !online && durable && may_hold {
             self.holders.insert(at);
         }
@@ -335,7 +336,7 @@ impl Members {
         seat.was_given = true;
         // Its worker tells of it when it is there. Others do not look at it, and it lies with what that worker writes.
         if self.rota.strategy() == SharedStrategy::LeastInflight && seat.member.session.worker != home {
-            seat.member.load.waiting.fetch_add(1, Ordering::Relaxed);
+            seat.member.burden.waiting.fetch_add(1, Ordering::Relaxed);
         }
         &seat.member
     }

@@ -8,7 +8,7 @@ mod rota;
 #[cfg(test)]
 mod tests;
 
-pub use burden::{Burden, Load};
+pub use burden::Burden;
 pub use group::{Departure, GivenBack, Group, Groups};
 pub use group_queue::GroupQueue;
 pub use members::{Choice, Chosen, Member, Room};

@@ -137,7 +137,7 @@ impl Rota {
             }
             Order::Loads(loads) => {
                 let seat = &mut seats[at as usize];
-                seat.turn.load = seat.member.load.waiting.load(Ordering::Relaxed);
+                seat.turn.load = seat.member.burden.waiting.load(Ordering::Relaxed);
                 seat.turn.polled = self.polled.len() as u32;
                 self.polled.push(at);
                 loads.insert((seat.turn.load, seat.turn.number, at));
@@ -290,7 +290,7 @@ impl Rota {
     /// Returns whether it has become heavier.
     fn read_load(&mut self, seats: &mut Slab<Seat>, at: u32) -> bool {
         let seat = &mut seats[at as usize];
-        let (load, known) = (seat.member.load.waiting.load(Ordering::Relaxed), seat.turn.load);
+        let (load, known) = (seat.member.burden.waiting.load(Ordering::Relaxed), seat.turn.load);
         let worker = seat.member.session.worker;
         if load != known
             && let Some(Line { order: Order::Loads(loads), .. }) =

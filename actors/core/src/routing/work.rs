@@ -9,7 +9,7 @@ use std::time::Instant;
 use super::current::Current;
 use super::owner::Owner;
 use crate::completion::Completion;
-use crate::groups::{GivenBack, Load};
+use crate::groups::{Burden, GivenBack};
 use crate::ids::{Epoch, GroupKey, SessionKey};
 use crate::message::{Ack, Batch, StoredMessage};
 use crate::pressure::{Room, Weight};
@@ -217,7 +217,7 @@ pub struct Join {
     /// Whether the session outlives its network connection.
     pub durable: bool,
     /// How many messages the member has unacknowledged or waiting.
-    pub load: Load,
+    pub burden: Arc<Burden>,
     /// Told when they are in force.
     pub reply: Option<Reply>,
 }

@@ -152,8 +152,8 @@ impl Session {
     /// Messages and bytes that count as what waits for the client though they are not in its session: those of groups that
     /// it pays for, less what it was `paid` for and gets now.
     pub(super) fn beside_queue(&self, (paid_messages, paid_bytes): (usize, usize)) -> (usize, usize) {
-        let Some(load) = &self.load else { return (0, 0) };
-        let (messages, bytes) = load.in_groups();
+        let Some(burden) = &self.burden else { return (0, 0) };
+        let (messages, bytes) = burden.in_groups();
         (messages.saturating_sub(paid_messages), bytes.saturating_sub(paid_bytes))
     }
 

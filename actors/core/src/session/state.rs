@@ -11,7 +11,7 @@ use super::incoming::IncomingIdentifiers;
 use super::inflight::{Inflight, Owed};
 use super::online::Online;
 use super::replay::Replays;
-use crate::groups::Load;
+use crate::groups::Burden;
 use crate::ids::{Epoch, SessionKey};
 use crate::kept::Share;
 use crate::ledger::Tally;
@@ -209,7 +209,7 @@ pub struct Session {
     /// Its part of the ledger.
     pub tally: Tally,
     /// What the homes of its shared subscriptions see of its load; none if it has no shared subscription.
-    pub load: Option<Load>,
+    pub burden: Option<Arc<Burden>>,
 }
 
 impl Session {
@@ -234,7 +234,7 @@ impl Session {
             will: None,
             absence: None,
             tally: Tally::default(),
-            load: None,
+            burden: None,
         }
     }
 
@@ -287,10 +287,10 @@ impl Session {
 
     /// Tells the homes of its shared subscriptions how much it has to do.
     pub fn publish_load(&self) {
-        if let Some(load) = &self.load {
+        if let Some(burden) = &self.burden {
             let outgoing = self.outgoing.as_ref();
             let bytes = outgoing.map_or(0, |outgoing| outgoing.queue.bytes() + outgoing.inflight_bytes);
-            load.note(self.waiting() as u32, bytes);
+            burden.note(self.waiting() as u32, bytes);
         }
     }
 

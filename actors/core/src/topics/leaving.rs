@@ -49,7 +49,7 @@ pub(super) fn leave_group(
         }
         Departure::Member(member, group) => {
             let (looked_at, dropped) =
-                group.charge_others(&member.load, &node.settings.session, &ledger.kept);
+                group.charge_others(&member.burden, &node.settings.session, &ledger.kept);
             ledger.drop_n(DropReason::QueueFull, dropped as u64, group.is_own());
             *cost += looked_at / MESSAGES_PER_DELIVERY;
             None

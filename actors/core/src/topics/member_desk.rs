@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::groups::{Chosen, Group, Groups, Load, Member, Room};
+use crate::groups::{Burden, Chosen, Group, Groups, Member, Room};
 use crate::ids::SessionKey;
 use crate::ledger::{DropReason, Ledger};
 use crate::message::Publication;
@@ -39,13 +39,13 @@ impl<'a> MemberDesk<'a> {
         &self,
         group: &mut Group,
         publication: &Publication<'_>,
-        payer: Option<&Load>,
+        payer: Option<&Arc<Burden>>,
     ) -> Chosen {
         group.choose(
             publication,
             |member| match member.session.worker == self.id {
                 true => {
-                    let pays = payer.is_some_and(|payer| Arc::ptr_eq(payer, &member.load));
+                    let pays = payer.is_some_and(|payer| Arc::ptr_eq(payer, &member.burden));
                     self.room_with(member, publication, pays)
                 }
                 false => Room::Free,

@@ -65,7 +65,7 @@ impl Topics {
                 identifier,
                 online: join.online,
                 durable: join.durable,
-                load: join.load.clone(),
+                burden: join.burden.clone(),
             };
             let group = worker.groups.join(worker.id, &full_filter, filter, member);
             let key = group.key;

@@ -141,16 +141,18 @@ impl WorkerState {
             self.depart();
         }
         for session in self.sessions.iter() {
-            let Some(load) = &session.load else { continue };
+            let Some(burden) = &session.burden else { continue };
             let shared = session.subscriptions.iter().filter(|(filter, _)| {
                 shared_part(filter).is_some() && self.node.homes.of_group(filter) == home
             });
             let filters: VecDeque<_> =
                 shared.map(|(filter, subscription)| (filter.clone(), *subscription)).collect();
             if !filters.is_empty() {
-                let (online, durable, load) = (session.online.is_some(), session.is_durable(), load.clone());
+                let (online, durable, burden) =
+                    (session.online.is_some(), session.is_durable(), burden.clone());
                 let client = client_hash(session.client_identifier());
-                let join = Join { client, session: session.key, filters, online, durable, load, reply: None };
+                let join =
+                    Join { client, session: session.key, filters, online, durable, burden, reply: None };
                 self.errands.push(Errand::ToTrie(home, ToTrie::Work(Work::Join(join))));
             }
         }
@@ -160,7 +162,8 @@ impl WorkerState {
     pub fn subscribe_all(&mut self, key: SessionKey) {
         let Some(session) = self.sessions.get(key) else { return };
         let client = client_hash(session.client_identifier());
-        let (online, durable, load) = (session.online.is_some(), session.is_durable(), session.load.clone());
+        let (online, durable, burden) =
+            (session.online.is_some(), session.is_durable(), session.burden.clone());
         let mut messages = Vec::new();
         for (home, filters) in self.by_home(session.subscriptions.keys()) {
             let entries = filters
@@ -176,8 +179,9 @@ impl WorkerState {
                 let subscribe = Subscribe { client, session: key, filters, replays: 0..0, reply: None };
                 messages.push((home, Work::Subscribe(subscribe)));
             }
-            if let Some(load) = load.clone().filter(|_| !shared.is_empty()) {
-                let join = Join { client, session: key, filters: shared, online, durable, load, reply: None };
+            if let Some(burden) = burden.clone().filter(|_| !shared.is_empty()) {
+                let join =
+                    Join { client, session: key, filters: shared, online, durable, burden, reply: None };
                 messages.push((home, Work::Join(join)));
             }
         }

@@ -115,7 +115,7 @@ impl WorkerState {
 
     /// Tells the homes of a session's shared groups whether it is online.
     pub fn tell_groups(&mut self, key: SessionKey) {
-        let Some(session) = self.sessions.get(key).filter(|session| session.load.is_some()) else { return };
+        let Some(session) = self.sessions.get(key).filter(|session| session.burden.is_some()) else { return };
         session.publish_load();
         let known = self.tellings.get_mut(&key).map(|telling| telling.again = true);
         let is_new = known.is_none().then(|| self.tellings.insert(key, Telling::default())).is_some();

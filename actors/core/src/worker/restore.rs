@@ -48,7 +48,7 @@ impl WorkerState {
         session.subscription_bytes =
             session.subscriptions.keys().map(|filter| subscription_bytes(filter)).sum();
         if session.subscriptions.keys().any(|filter| shared_part(filter).is_some()) {
-            session.load = Some(Arc::default());
+            session.burden = Some(Arc::default());
         }
         let will = kept.will.as_ref().map(|will| will_again(session, will));
         session.absence().expires_at = expires_at;

@@ -28,7 +28,7 @@ impl WorkerState {
             }
         }
         let is_any_shared = shared.iter().any(|filters| !filters.is_empty());
-        let load = is_any_shared.then(|| session.load.get_or_insert_default().clone());
+        let burden = is_any_shared.then(|| session.burden.get_or_insert_default().clone());
         let durable = session.is_durable();
         let mut asked = 0;
         if !plain.is_empty() {
@@ -37,10 +37,10 @@ impl WorkerState {
             self.tell_trie(self.id, ToTrie::Work(Work::Subscribe(subscribe)));
             asked += 1;
         }
-        let Some(load) = load else { return asked };
+        let Some(burden) = burden else { return asked };
         for (home, filters) in shared.into_iter().enumerate().filter(|(_, filters)| !filters.is_empty()) {
-            let (reply, load) = (Some(reply.clone()), load.clone());
-            let join = Join { client, session: key, filters, online: true, durable, load, reply };
+            let (reply, burden) = (Some(reply.clone()), burden.clone());
+            let join = Join { client, session: key, filters, online: true, durable, burden, reply };
             self.tell_trie(home as u16, ToTrie::Work(Work::Join(join)));
             asked += 1;
         }

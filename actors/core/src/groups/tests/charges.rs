@@ -3,7 +3,7 @@
 use mqtt_codec::QoS;
 use std::sync::Arc;
 
-use crate::groups::burden::{Burden, Load};
+use crate::groups::burden::Burden;
 use crate::groups::group::{Departure, Groups};
 use crate::groups::members::Member;
 use crate::kept::Kept;
@@ -12,14 +12,14 @@ use crate::queue::{Identifiers, Queued};
 use crate::settings::{SessionSettings, SharedStrategy};
 use crate::testing::{key, options, publication};
 
-fn member(index: u32, load: &Load) -> Member {
+fn member(index: u32, load: &Arc<Burden>) -> Member {
     Member {
         session: key(index),
         options: options(QoS::AtLeastOnce),
         identifier: 0,
         online: false,
         durable: true,
-        load: Arc::clone(load),
+        burden: Arc::clone(load),
     }
 }
 
@@ -83,9 +83,9 @@ fn members_share_what_waits() {
     assert_eq!(fill(&mut groups, NAME, 25, &limits), 5, "nobody has room for more");
     for (index, left, dropped) in [(0, 20, 10), (2, 10, 10)] {
         let Departure::Member(gone, group) = groups.leave(NAME, key(index)) else { panic!("others stay") };
-        assert_eq!(group.charge_others(&gone.load, &limits, &Kept::default()).1, dropped);
+        assert_eq!(group.charge_others(&gone.burden, &limits, &Kept::default()).1, dropped);
         assert_eq!(group.queue.len(), left);
-        assert_eq!(gone.load.in_groups(), (0, 0));
+        assert_eq!(gone.burden.in_groups(), (0, 0));
     }
     let group = groups.find_mut(NAME).unwrap();
     (0..6).for_each(|_| assert!(group.queue.pop(&Kept::default()).is_some()));
@@ -93,7 +93,7 @@ fn members_share_what_waits() {
     groups.join(0, &NAME.into(), "t", member(7, &loads[0]));
     assert_eq!(loads[1].in_groups().0, 4);
     let Departure::Member(gone, group) = groups.leave(NAME, key(1)) else { panic!("another stays") };
-    assert_eq!(group.charge_others(&gone.load, &limits, &Kept::default()).1, 0);
+    assert_eq!(group.charge_others(&gone.burden, &limits, &Kept::default()).1, 0);
     assert_eq!((loads[0].in_groups().0, group.queue.len()), (4, 4));
 }
 

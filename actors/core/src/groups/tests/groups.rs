@@ -25,7 +25,7 @@ fn member(index: u32, online: bool, durable: bool, load: u32) -> Member {
         identifier: 0,
         online,
         durable,
-        load: Burden::of(load),
+        burden: Burden::of(load),
     }
 }
 
@@ -111,9 +111,9 @@ fn least_inflight() {
     let loads: Vec<_> = (0..3)
         .map(|index| {
             let member = member(index, true, false, 2);
-            let load = Arc::clone(&member.load);
+            let burden = Arc::clone(&member.burden);
             groups.join(0, &NAME.into(), "t", member);
-            load
+            burden
         })
         .collect();
     let write = |of: usize, load: u32| loads[of].waiting.store(load, std::sync::atomic::Ordering::Relaxed);
@@ -136,7 +136,7 @@ fn least_inflight_of_very_many() {
         groups.join(0, &NAME.into(), "t", member(index, true, false, 5));
     }
     let light = groups.find_mut(NAME).unwrap().members().nth(777).unwrap().clone();
-    light.load.waiting.store(0, std::sync::atomic::Ordering::Relaxed);
+    light.burden.waiting.store(0, std::sync::atomic::Ordering::Relaxed);
     let group = groups.find_mut(NAME).unwrap();
     let found = (0..1000 / 16 + 1).position(|_| chosen(group, "t", &[]) == Some(light.session.index));
     assert!(found.is_some());
@@ -315,7 +315,7 @@ fn who_is_asked_to_give_back() {
     }
     // 0, 1 and 2 were given something; 0 has acknowledged it, and 3 has something else.
     for has_something in [1, 2, 3] {
-        members[has_something].load.waiting.store(1, std::sync::atomic::Ordering::Relaxed);
+        members[has_something].burden.waiting.store(1, std::sync::atomic::Ordering::Relaxed);
     }
     for index in 0..4 {
         groups.set_state(NAME, key(index), false, true);

@@ -156,15 +156,15 @@ fn what_may_be_sent_again_is_kept() {
 fn load_is_what_waits() {
     let (mut office, mut session) = (Office::new(), session(60));
     session.publish_load();
-    let load = crate::groups::Burden::of(99);
-    session.load = Some(Arc::clone(&load));
+    let burden = crate::groups::Burden::of(99);
+    session.burden = Some(Arc::clone(&burden));
     session.online.as_mut().unwrap().inflight_max = 1;
     for qos in [AtMostOnce, AtLeastOnce, AtLeastOnce, AtMostOnce, AtLeastOnce] {
         office.offer(&mut session, &publication("t", "x", qos), &wanted(ExactlyOnce));
     }
     session.publish_load();
     assert_eq!(session.waiting(), 5);
-    assert_eq!(load.waiting.load(std::sync::atomic::Ordering::Relaxed), 5);
+    assert_eq!(burden.waiting.load(std::sync::atomic::Ordering::Relaxed), 5);
     session.online = None;
     assert_eq!(session.waiting(), 3, "one in flight, two queued");
 }

@@ -231,7 +231,7 @@ fn what_was_recorded_comes_back() {
         after.with(key, |session| {
             assert_eq!((session.user_name(), session.version), (Some("user"), ProtocolVersion::V5));
             assert_eq!((session.subscriptions.len(), session.is_durable()), (2, true));
-            assert!(session.is_recorded && session.load.is_some());
+            assert!(session.is_recorded && session.burden.is_some());
         });
         after.carry_out();
         if will_due > 0 {

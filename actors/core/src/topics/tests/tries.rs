@@ -56,7 +56,7 @@ fn groups_are_joined_again() {
     });
     for (key, filters) in [(online_one, &[&near, &far][..]), (offline_one, &[&far])] {
         workers.with(key, |session| {
-            session.load = Some(Arc::default());
+            session.burden = Some(Arc::default());
             for filter in filters {
                 let subscription = Subscription { options: options(AtLeastOnce), identifier: 0 };
                 session.subscriptions.insert(filter.as_str().into(), subscription);

@@ -195,7 +195,7 @@ impl Workers {
             for filter in filters {
                 session.subscriptions.insert((*filter).into(), subscription);
                 if shared_part(filter).is_some() {
-                    session.load.get_or_insert_default();
+                    session.burden.get_or_insert_default();
                 }
             }
         });
