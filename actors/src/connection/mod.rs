@@ -19,7 +19,7 @@ mod partial;
 mod questions;
 mod reading;
 mod refusing;
-mod retained;
+mod retained_pieces;
 mod subscribing;
 mod writing;
 
@@ -29,7 +29,7 @@ pub use lines::Farewell;
 pub use listening::{Listener, ListenerKind};
 pub use messages::{ChangeInForce, Close, Newcomer, Permitted, Reauthenticated};
 pub use refusing::{Refusal, refuse};
-pub use retained::RetainedPieces;
+pub use retained_pieces::RetainedPieces;
 
 pub(crate) use accept::accept;
 #[cfg(feature = "simulation")]

@@ -2,12 +2,12 @@
 
 mod actor;
 mod due;
-mod grants;
 mod keeping;
 mod notices;
 mod restoring;
 mod takeover;
 mod wills;
+mod withdrawal;
 
 pub use actor::Sessions;
 pub(crate) use notices::carry_out;

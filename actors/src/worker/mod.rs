@@ -6,11 +6,11 @@
 
 mod doubts;
 mod errands;
-mod shared;
+mod node_shared;
 
 pub(crate) use doubts::{Doubt, Of, WillsInDoubt};
 pub use micro_mq_core::worker::{Keeper, Promise};
-pub use shared::{NodeShared, Peer, Throttles};
+pub use node_shared::{NodeShared, Peer, Throttles};
 
 use std::cell::{RefCell, RefMut};
 use std::ops::{Deref, DerefMut};

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use mqtt_codec::QoS;
 
-use super::deliver::{cost_of_copy, one};
+use super::fan_out::{cost_of_copy, one};
 use super::handoff::{Passing, part_of};
 use super::member_desk::MemberDesk;
 use super::router::Router;

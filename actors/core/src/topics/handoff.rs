@@ -15,7 +15,7 @@ use crate::pressure::Weight;
 use crate::routing::Owner;
 use crate::session::{Desk, Offered, Wanted, queued};
 
-use super::deliver::cost_of_copy;
+use super::fan_out::cost_of_copy;
 use super::router::Router;
 use crate::routing::{Chosen, HandedOver, Handoff, ToTrie};
 use crate::worker::{Errand, WorkerState};

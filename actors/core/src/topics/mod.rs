@@ -6,9 +6,9 @@
 //! thousands of changes, makes neither other clients wait nor the worker's connections.
 //! Invariant: the directory names this worker for a filter before a `Subscribe` or `Join` is answered.
 
-mod deliver;
 mod dispatch;
 mod endings;
+mod fan_out;
 mod handoff;
 mod leaving;
 mod member_desk;
