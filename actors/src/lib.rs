@@ -11,8 +11,8 @@ mod supervision;
 mod throttle;
 mod turns;
 
+mod client_lines;
 mod grants;
-mod journal;
 pub mod stats;
 pub mod transport;
 

@@ -21,9 +21,9 @@ use tokio::sync::{oneshot, watch};
 use tracing::warn;
 
 use crate::admin::AdminHandle;
+use crate::client_lines::ClientLines;
 use crate::clock;
 use crate::connection::{Listener, Listening, accept};
-use crate::journal::Journal;
 use crate::messages::{CurrentAddress, RetainedAddress, SessionsAddress, TrieAddress};
 use crate::metrics::Metrics;
 use crate::retained::Retained;
@@ -272,7 +272,7 @@ pub(crate) fn shared(
         assigned: AtomicU64::new(1),
         assigned_key: std::hash::RandomState::new(),
         throttles: Throttles::default(),
-        journal: Journal::new(node.client_lines_per_second_max),
+        client_lines: ClientLines::new(node.client_lines_per_second_max),
         state,
     }
 }

@@ -41,7 +41,7 @@ impl RunningNode {
         let connections_cut = self.shared.connections.load(Ordering::Relaxed);
         self.keep_changes(deadline).await;
         self.threads.end(&self.shared, grace).await;
-        self.shared.journal.tell_left_out();
+        self.shared.client_lines.tell_left_out();
         info!(connections_cut, "the node has shut down");
         ShutdownReport { connections_cut }
     }

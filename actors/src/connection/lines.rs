@@ -1,4 +1,4 @@
-//! What the log says of clients, as far as there is room for it ([`Journal`](crate::journal::Journal)).
+//! What the log says of clients, as far as there is room for it ([`ClientLines`](crate::client_lines::ClientLines)).
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -11,8 +11,8 @@ use micro_mq_core::timers::Timer;
 use mqtt_codec::{Connect, ProtocolVersion, ReasonCode};
 use tracing::{Level, enabled, info};
 
+use crate::client_lines::ClientEvent;
 use crate::clock;
-use crate::journal::Entry;
 use crate::transport::TransportKind;
 use crate::worker::Worker;
 
@@ -21,15 +21,15 @@ const NAME_BYTES_MAX: usize = 256;
 
 impl Worker {
     /// Whether a line may be written of this client; it is to be written then.
-    fn may_tell(&self, entry: Entry, now: Instant) -> bool {
-        let journal = &self.node.journal;
-        if journal.lines_per_second_max == 0 || !enabled!(Level::INFO) {
+    fn may_tell(&self, entry: ClientEvent, now: Instant) -> bool {
+        let client_lines = &self.node.client_lines;
+        if client_lines.lines_per_second_max == 0 || !enabled!(Level::INFO) {
             return false;
         }
-        let may = journal.take(entry, now);
+        let may = client_lines.take(entry, now);
         if !may {
             self.counters.client_lines_left_out.add(1);
-            if let Some(at) = journal.next_look(now) {
+            if let Some(at) = client_lines.next_look(now) {
                 self.state().set_timer(now, at, Timer::LinesLeftOut);
             }
         }
@@ -45,7 +45,7 @@ impl Worker {
         user_name: Option<&str>,
         now: Instant,
     ) {
-        if !self.may_tell(Entry::Connected, now) {
+        if !self.may_tell(ClientEvent::Connected, now) {
             return;
         }
         info!(
@@ -68,7 +68,7 @@ impl Worker {
         peer: Option<SocketAddr>,
         reason: ReasonCode,
     ) {
-        if !self.may_tell(Entry::Refused, clock::now()) {
+        if !self.may_tell(ClientEvent::Refused, clock::now()) {
             return;
         }
         info!(
@@ -89,7 +89,7 @@ impl Worker {
         ending: &Ending,
         now: Instant,
     ) -> Option<Box<Farewell>> {
-        self.may_tell(Entry::Disconnected, now).then(|| {
+        self.may_tell(ClientEvent::Disconnected, now).then(|| {
             let sessions = &self.state().sessions;
             let client_identifier = sessions.get(session).map_or("", |session| session.client_identifier());
             let reason = match ending.reason {

@@ -63,7 +63,7 @@ impl Sessions {
                     let late = self.worker.wills_in_doubt.borrow_mut().take_late(now);
                     late.into_iter().for_each(|admit| self.turn_away(admit));
                 }
-                Timer::LinesLeftOut => self.worker.node.journal.look(now),
+                Timer::LinesLeftOut => self.worker.node.client_lines.look(now),
                 Timer::Changes => self.worker.keep_changes(),
             }
         }

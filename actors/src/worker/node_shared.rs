@@ -14,7 +14,7 @@ use micro_mq_core::pressure::IncompletePackets;
 use micro_mq_core::subscriptions::SubscriptionRoom;
 use micro_mq_core::worker::NodeState;
 
-use crate::journal::Journal;
+use crate::client_lines::ClientLines;
 use crate::messages::{CurrentAddress, RetainedAddress, SessionsAddress, TrieAddress};
 use crate::stats::{ActorKind, ActorStats, WorkerStats};
 use crate::store::{Restoration, SessionStore};
@@ -97,7 +97,7 @@ pub struct NodeShared {
     /// Lines of the log that come once a second at most.
     pub throttles: Throttles,
     /// What the log says of clients.
-    pub journal: Journal,
+    pub client_lines: ClientLines,
 }
 
 impl Deref for NodeShared {

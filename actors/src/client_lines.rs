@@ -1,7 +1,7 @@
 //! The lines that the log has for clients: that they connect, disconnect and are refused.
 //!
 //! Each is at info, there are so many a second and no more; what is left out is counted, and said in one
-//! line when the second is over. Whoever writes a line asks first ([`Journal::take`]): nothing is made for one that is
+//! line when the second is over. Whoever writes a line asks first ([`ClientLines::take`]): nothing is made for one that is
 //! left out.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
@@ -13,7 +13,7 @@ use crate::clock;
 
 /// What happens to a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Entry {
+pub(crate) enum ClientEvent {
     /// It connected.
     Connected,
     /// It disconnected, or was disconnected.
@@ -24,7 +24,7 @@ pub(crate) enum Entry {
 
 /// The lines of a node, counted by seconds since it started.
 #[derive(Debug)]
-pub struct Journal {
+pub struct ClientLines {
     started: Instant,
     pub(crate) lines_per_second_max: u32,
     /// The second of the latest line, and how many there were in it.
@@ -34,7 +34,7 @@ pub struct Journal {
     is_awaited: AtomicBool,
 }
 
-impl Journal {
+impl ClientLines {
     /// With so many lines a second.
     pub(crate) fn new(lines_per_second_max: u32) -> Self {
         Self {
@@ -52,7 +52,7 @@ impl Journal {
     }
 
     /// Takes a line of this second. False if there is none left.
-    pub(crate) fn take(&self, entry: Entry, now: Instant) -> bool {
+    pub(crate) fn take(&self, entry: ClientEvent, now: Instant) -> bool {
         let second = self.second(now);
         let taken = self.window.fetch_update(Relaxed, Relaxed, |window| {
             let lines = if window >> 32 == second { window & u64::from(u32::MAX) } else { 0 };
@@ -108,18 +108,18 @@ mod tests {
 
     #[test]
     fn a_second_has_so_many_lines_and_what_is_left_out_is_counted() {
-        let journal = Journal::new(3);
+        let journal = ClientLines::new(3);
         let begin = journal.started;
         let taken = |at, entry| (0..5).filter(|_| journal.take(entry, begin + at)).count();
-        assert_eq!(taken(Duration::ZERO, Entry::Connected), 3);
-        assert_eq!(taken(Duration::from_millis(999), Entry::Refused), 0);
+        assert_eq!(taken(Duration::ZERO, ClientEvent::Connected), 3);
+        assert_eq!(taken(Duration::from_millis(999), ClientEvent::Refused), 0);
         let left_out = || journal.left_out.each_ref().map(|count| count.load(Relaxed));
         assert_eq!(left_out(), [2, 0, 5]);
         let next_look = || journal.next_look(begin + Duration::from_millis(999));
         assert_eq!([next_look(), next_look()], [Some(begin + Duration::from_secs(1)), None]);
         journal.look(begin + Duration::from_millis(999));
         assert_eq!(left_out(), [2, 0, 5], "that second is not over");
-        assert_eq!(taken(Duration::from_secs(1), Entry::Disconnected), 3);
+        assert_eq!(taken(Duration::from_secs(1), ClientEvent::Disconnected), 3);
         assert_eq!(left_out(), [0, 2, 0], "what was left out before was said");
         journal.look(begin + Duration::from_secs(2));
         assert_eq!(left_out(), [0; 3]);
