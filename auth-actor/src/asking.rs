@@ -10,7 +10,7 @@ use actix::Addr;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use crate::asked::{Asked, Asker, Outcome, Outcomes, Question, QuestionKind, Room};
+use crate::asked::{Asked, Asker, Outcome, Outcomes, Question, QuestionKind, QuestionRoom};
 use crate::{Auth, AuthSettings, LivePolicy};
 
 /// An answer, and what it counts under.
@@ -54,7 +54,7 @@ impl NoAnswer {
 #[derive(Debug)]
 pub struct Asking {
     answer_timeout: Duration,
-    room: Arc<Room>,
+    room: Arc<QuestionRoom>,
     live: LivePolicy,
     outcomes: Outcomes,
 }
@@ -64,7 +64,7 @@ impl Asking {
     pub fn new(settings: &AuthSettings, live: LivePolicy) -> Self {
         Self {
             answer_timeout: Duration::from_millis(settings.answer_timeout_ms),
-            room: Room::new(settings.questions_max, settings.questions_bytes_max),
+            room: QuestionRoom::new(settings.questions_max, settings.questions_bytes_max),
             live,
             outcomes: Outcomes::default(),
         }

@@ -40,7 +40,7 @@ pub(crate) struct TooFewFiles {
 
 /// What the limit leaves room for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Room {
+pub(crate) struct OpenFilesRoom {
     limit: u64,
     /// Network connections of clients.
     pub(crate) connections_max: usize,
@@ -52,7 +52,7 @@ pub(crate) struct Room {
 ///
 /// # Errors
 /// If it leaves no room for a single client.
-pub(crate) fn divide(settings: &WorkerSettings, listeners: usize) -> Result<Room, TooFewFiles> {
+pub(crate) fn divide(settings: &WorkerSettings, listeners: usize) -> Result<OpenFilesRoom, TooFewFiles> {
     let limit = rlimit::increase_nofile_limit(u64::MAX)
         .or_else(|_| rlimit::getrlimit(rlimit::Resource::NOFILE).map(|(soft, _)| soft))
         .unwrap_or(u64::MAX);
@@ -64,10 +64,10 @@ pub(crate) fn divide(settings: &WorkerSettings, listeners: usize) -> Result<Room
         + FILES_OF_PROCESS
         + (5 + workers) * FILES_OF_RUNTIME
         + workers * (listeners as u64 + PASSING_OF_WORKER);
-    Room::of(limit, own, settings.open_files_reserved)
+    OpenFilesRoom::of(limit, own, settings.open_files_reserved)
 }
 
-impl Room {
+impl OpenFilesRoom {
     fn of(limit: u64, own: u64, reserved: usize) -> Result<Self, TooFewFiles> {
         let needed = own + RESERVE_MIN + 1;
         if limit < needed {
@@ -112,7 +112,7 @@ mod tests {
 
     #[track_caller]
     fn check(limit: u64, own: u64, connections_max: usize, admin_connections_max: u32) {
-        let room = Room::of(limit, own, 80).unwrap();
+        let room = OpenFilesRoom::of(limit, own, 80).unwrap();
         assert_eq!(
             (room.connections_max, room.admin_connections_max),
             (connections_max, admin_connections_max)
@@ -126,7 +126,7 @@ mod tests {
         check(1024, 60, 1024 - 60 - 80, 64);
         check(160, 60, 75, 13);
         check(69, 60, 1, 4);
-        assert_eq!(Room::of(68, 60, 80), Err(TooFewFiles { limit: 68, needed: 69 }));
-        assert_eq!(Room::of(0, 60, 0), Err(TooFewFiles { limit: 0, needed: 69 }));
+        assert_eq!(OpenFilesRoom::of(68, 60, 80), Err(TooFewFiles { limit: 68, needed: 69 }));
+        assert_eq!(OpenFilesRoom::of(0, 60, 0), Err(TooFewFiles { limit: 0, needed: 69 }));
     }
 }

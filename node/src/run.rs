@@ -20,7 +20,7 @@ use crate::config::{
 };
 use crate::figures::Figures;
 use crate::logging::{self, LogQueue};
-use crate::open_files::{self, Room};
+use crate::open_files::{self, OpenFilesRoom};
 use crate::signals::{self, Request};
 use crate::tls::{self, TlsError};
 
@@ -48,7 +48,7 @@ pub(crate) fn run(effective: &Effective) -> anyhow::Result<()> {
 
 async fn serve(
     config: &NodeConfig,
-    room: Room,
+    room: OpenFilesRoom,
     log: &LogQueue,
     mut requests: signals::Requests,
 ) -> anyhow::Result<()> {
@@ -154,7 +154,7 @@ fn time_of_day() -> WallClock {
 
 /// # Errors
 /// When a certificate or a key of a listener cannot be used.
-fn options(config: &NodeConfig, room: Room) -> Result<NodeOptions, TlsError> {
+fn options(config: &NodeConfig, room: OpenFilesRoom) -> Result<NodeOptions, TlsError> {
     let listener = |(name, listener): (&str, &ListenerConfig)| {
         Ok(Listener {
             name: name.to_owned(),

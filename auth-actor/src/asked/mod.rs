@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 pub use outcomes::{Outcome, Outcomes};
 pub use question::{Question, QuestionKind};
 pub use room::Asker;
-pub(crate) use room::{QuestionPlace, Room};
+pub(crate) use room::{QuestionPlace, QuestionRoom};
 
 /// A question on its way to the actor.
 #[derive(Message)]

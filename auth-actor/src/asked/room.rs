@@ -21,7 +21,7 @@ struct Half {
 
 /// The room for questions that wait for an answer.
 #[derive(Debug)]
-pub(crate) struct Room {
+pub(crate) struct QuestionRoom {
     halves: [Half; 2],
     /// Of each half.
     questions_max: usize,
@@ -29,7 +29,7 @@ pub(crate) struct Room {
     bytes_max: usize,
 }
 
-impl Room {
+impl QuestionRoom {
     pub(crate) fn new(questions_max: usize, bytes_max: usize) -> Arc<Self> {
         Arc::new(Self {
             halves: Default::default(),
@@ -63,7 +63,7 @@ impl Room {
 /// it answered or not.
 #[derive(Debug)]
 pub(crate) struct QuestionPlace {
-    room: Arc<Room>,
+    room: Arc<QuestionRoom>,
     asker: Asker,
     bytes: usize,
 }
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn each_half_has_room_of_its_own() {
-        let room = Room::new(4, 1000);
+        let room = QuestionRoom::new(4, 1000);
         let first = room.enter(Asker::Connecting, 100).unwrap();
         let _second = room.enter(Asker::Connecting, 400).unwrap();
         assert!(room.enter(Asker::Connecting, 0).is_none(), "two are half of four");

@@ -12,7 +12,7 @@ use slab::Slab;
 
 use super::burden::Burden;
 use super::group_queue::GroupQueue;
-use super::members::{Chosen, Member, Members, Room};
+use super::members::{Chosen, Member, MemberRoom, Members};
 use super::rota::Wish;
 use crate::filter_table::FilterTable;
 use crate::ids::{GroupKey, SessionKey};
@@ -101,7 +101,7 @@ impl Group {
     pub fn choose(
         &mut self,
         publication: &Publication<'_>,
-        room: impl FnMut(&Member) -> Room,
+        room: impl FnMut(&Member) -> MemberRoom,
         is_far: impl Fn(u16) -> bool,
     ) -> Chosen {
         let wish = match self.strategy {

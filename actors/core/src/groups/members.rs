@@ -40,7 +40,7 @@ pub struct Member {
 
 /// What a member has for a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Room {
+pub enum MemberRoom {
     /// A place.
     Free,
     /// None now.
@@ -266,7 +266,7 @@ impl Members {
     pub(super) fn choose(
         &mut self,
         wish: Wish,
-        mut room: impl FnMut(&Member) -> Room,
+        mut room: impl FnMut(&Member) -> MemberRoom,
         is_far: impl Fn(u16) -> bool,
     ) -> Chosen {
         let mut looked_at = self.rota.poll(&mut self.seats);
@@ -289,12 +289,12 @@ impl Members {
             looked_at += 1;
             let at = candidate.at;
             match room(&self.seats[at as usize].member) {
-                Room::Free => {
+                MemberRoom::Free => {
                     self.rota.serve(&mut self.seats, candidate);
                     break Choice::Member(at);
                 }
-                Room::Gone => self.go_offline(at),
-                Room::Full => {
+                MemberRoom::Gone => self.go_offline(at),
+                MemberRoom::Full => {
                     self.stand(at, Standing::Full);
                     full += 1;
                     if full == FULL_TRIED_MAX {
@@ -318,14 +318,14 @@ impl Members {
         self.rota.next(&self.seats, wish, is_far, far)
     }
 
-    fn look_at_full_again(&mut self, room: &mut impl FnMut(&Member) -> Room, looked_at: &mut usize) {
+    fn look_at_full_again(&mut self, room: &mut impl FnMut(&Member) -> MemberRoom, looked_at: &mut usize) {
         for _ in 0..self.full.len().min(FULL_TRIED_MAX) {
             let Some(at) = self.full.first_key_value().map(|(_, at)| *at) else { return };
             *looked_at += 1;
             match room(&self.seats[at as usize].member) {
-                Room::Free => self.stand(at, Standing::Ready),
-                Room::Full => self.stand(at, Standing::Full),
-                Room::Gone => self.go_offline(at),
+                MemberRoom::Free => self.stand(at, Standing::Ready),
+                MemberRoom::Full => self.stand(at, Standing::Full),
+                MemberRoom::Gone => self.go_offline(at),
             }
         }
     }

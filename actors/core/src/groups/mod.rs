@@ -11,4 +11,4 @@ mod tests;
 pub use burden::Burden;
 pub use group::{Departure, GivenBack, Group, Groups};
 pub use group_queue::GroupQueue;
-pub use members::{Choice, Chosen, Member, Room};
+pub use members::{Choice, Chosen, Member, MemberRoom};

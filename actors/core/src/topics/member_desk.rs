@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::groups::{Burden, Chosen, Group, Groups, Member, Room};
+use crate::groups::{Burden, Chosen, Group, Groups, Member, MemberRoom};
 use crate::ids::SessionKey;
 use crate::ledger::{DropReason, Ledger};
 use crate::message::Publication;
@@ -48,23 +48,23 @@ impl<'a> MemberDesk<'a> {
                     let pays = payer.is_some_and(|payer| Arc::ptr_eq(payer, &member.burden));
                     self.room_with(member, publication, pays)
                 }
-                false => Room::Free,
+                false => MemberRoom::Free,
             },
             |other| other != self.id && self.node.ways[usize::from(other)].inbound.is_full(),
         )
     }
 
-    fn room_with(&self, member: &Member, publication: &Publication<'_>, pays: bool) -> Room {
+    fn room_with(&self, member: &Member, publication: &Publication<'_>, pays: bool) -> MemberRoom {
         let Self { node, ledger, sessions, .. } = self;
         match sessions.get(member.session).filter(|session| session.online.is_some()) {
             // That it left is on its way to this group.
-            None => Room::Gone,
+            None => MemberRoom::Gone,
             Some(session)
                 if session.has_room(publication, member.options.qos, pays, &node.settings, ledger) =>
             {
-                Room::Free
+                MemberRoom::Free
             }
-            Some(_) => Room::Full,
+            Some(_) => MemberRoom::Full,
         }
     }
 

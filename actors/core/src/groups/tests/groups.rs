@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::groups::burden::Burden;
 use crate::groups::group::{Departure, Group, Groups};
-use crate::groups::members::{Choice, Chosen, Member, Room};
+use crate::groups::members::{Choice, Chosen, Member, MemberRoom};
 use crate::ids::{GroupKey, SessionKey};
 use crate::kept::Kept;
 use crate::message::StoredMessage;
@@ -41,8 +41,8 @@ fn group(groups: &mut Groups) -> &mut Group {
 fn chosen(group: &mut Group, topic: &str, full: &[u32]) -> Option<u32> {
     let message = publication(topic, "x", QoS::AtLeastOnce);
     let room = |member: &Member| match full.contains(&member.session.index) {
-        true => Room::Full,
-        false => Room::Free,
+        true => MemberRoom::Full,
+        false => MemberRoom::Free,
     };
     match group.choose(&message, room, |_| false).choice {
         Choice::Member(at) => Some(group.member(at).session.index),
@@ -78,7 +78,7 @@ fn who_has_just_left() {
         let mut groups = Groups::new(strategy);
         let group = group(&mut groups);
         let message = publication("t", "x", QoS::AtLeastOnce);
-        let gone = |group: &mut Group| group.choose(&message, |_| Room::Gone, |_| false);
+        let gone = |group: &mut Group| group.choose(&message, |_| MemberRoom::Gone, |_| false);
         assert_eq!(gone(group).choice, Choice::Nobody, "{strategy:?}");
         assert!(!group.is_any_online());
         assert_eq!(gone(group), Chosen { choice: Choice::Nobody, looked_at: 0 }, "nobody is looked at twice");
@@ -200,7 +200,7 @@ fn hash_client() {
         for publisher in 0..3000_u64 {
             let mut message = publication(if publisher % 2 == 0 { "t" } else { "u" }, "x", QoS::AtLeastOnce);
             message.publisher_hash = publisher << shift;
-            let Choice::Member(at) = group.choose(&message, |_| Room::Free, |_| false).choice else {
+            let Choice::Member(at) = group.choose(&message, |_| MemberRoom::Free, |_| false).choice else {
                 panic!("nobody is chosen");
             };
             shares[group.member(at).session.index as usize] += 1;
@@ -243,9 +243,9 @@ fn very_many_members_that_cannot() {
         groups.join(0, &NAME.into(), "t", member(3 * MANY, true, false, 100));
         let group = groups.find_mut(NAME).unwrap();
         let room = |member: &Member| match member.session.index {
-            index if index < MANY => Room::Full,
-            index if index < 2 * MANY => Room::Gone,
-            _ => Room::Free,
+            index if index < MANY => MemberRoom::Full,
+            index if index < 2 * MANY => MemberRoom::Gone,
+            _ => MemberRoom::Free,
         };
         let (mut looked_at, mut delivered, mut rounds) = (0, 0, 0);
         let full_or_gone = 2 * MANY as usize;
@@ -284,7 +284,7 @@ fn a_worker_without_room() {
         }
         let group = groups.find_mut(NAME).unwrap();
         let message = publication("t", "x", QoS::AtLeastOnce);
-        let mut choose = |room: Room, full: u16| {
+        let mut choose = |room: MemberRoom, full: u16| {
             let choice = group.choose(&message, |_| room, |worker| worker == full).choice;
             match choice {
                 Choice::Member(at) => Ok(group.member(at).session),
@@ -292,9 +292,9 @@ fn a_worker_without_room() {
             }
         };
         for _ in 0..3 {
-            assert_eq!(choose(Room::Free, 1), Ok(key(0)), "{strategy:?}");
-            assert_eq!(choose(Room::Free, 0), Ok(far(1)), "{strategy:?}");
-            assert_eq!(choose(Room::Full, 1), Err(Choice::HeldUp(0b10)), "{strategy:?}");
+            assert_eq!(choose(MemberRoom::Free, 1), Ok(key(0)), "{strategy:?}");
+            assert_eq!(choose(MemberRoom::Free, 0), Ok(far(1)), "{strategy:?}");
+            assert_eq!(choose(MemberRoom::Full, 1), Err(Choice::HeldUp(0b10)), "{strategy:?}");
         }
     }
 }
@@ -308,7 +308,7 @@ fn who_is_asked_to_give_back() {
     let group = groups.find_mut(NAME).unwrap();
     for _ in 0..3 {
         let message = publication("t", "x", QoS::AtLeastOnce);
-        let Choice::Member(at) = group.choose(&message, |_| Room::Free, |_| false).choice else {
+        let Choice::Member(at) = group.choose(&message, |_| MemberRoom::Free, |_| false).choice else {
             panic!("nobody is chosen");
         };
         group.give(at);
