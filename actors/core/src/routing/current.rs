@@ -62,7 +62,7 @@ pub struct Current {
 
 impl Current {
     /// A batch that is this far.
-    pub fn at(position: Position) -> Self {
+    pub fn at(position: RoutingProgress) -> Self {
         Self {
             matched: vec![false; position.item],
             batch: position.batch,
@@ -122,7 +122,7 @@ impl Current {
 
 /// How far a batch is, in case that routing it panics.
 #[derive(Debug)]
-pub struct Position {
+pub struct RoutingProgress {
     /// The batch.
     pub batch: Arc<Batch>,
     /// Whether this is the publisher's own worker.

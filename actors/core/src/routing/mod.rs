@@ -5,7 +5,7 @@ mod lanes;
 mod owner;
 mod work;
 
-pub use current::{Current, Position, Stage};
+pub use current::{Current, RoutingProgress, Stage};
 pub use lanes::{Cohort, Lanes, Ticket};
 pub use owner::Owner;
 #[cfg(any(test, feature = "panics"))]

@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::ids::{GroupKey, SessionKey};
 use crate::matching::{LookAhead, Matches, Trie};
 use crate::message::Batch;
-use crate::routing::{Current, Position, Stage};
+use crate::routing::{Current, RoutingProgress, Stage};
 use crate::session::FrameCache;
 use hashbrown::{HashMap, HashSet};
 use mqtt_codec::ReasonCode;
@@ -35,7 +35,7 @@ pub(super) enum Progress {
 #[derive(Debug)]
 pub(super) struct Router {
     /// That of the batch that is being routed at this moment.
-    position: Option<Position>,
+    position: Option<RoutingProgress>,
     /// Those of the run that is being delivered, item by item.
     pub(super) frames: Vec<FrameCache>,
     look_ahead: LookAhead,
@@ -72,7 +72,7 @@ impl Router {
 
     /// Takes a batch.
     pub(super) fn begin(&mut self, route: Route) -> Current {
-        let mut current = Current::at(Position {
+        let mut current = Current::at(RoutingProgress {
             batch: route.batch,
             home: route.home,
             item: 0,
@@ -112,7 +112,7 @@ impl Router {
         budget: &mut usize,
         now: Instant,
     ) -> Progress {
-        self.position = Some(Position {
+        self.position = Some(RoutingProgress {
             batch: Arc::clone(&current.batch),
             home: current.home,
             item: current.item,
