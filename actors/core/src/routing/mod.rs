@@ -13,6 +13,6 @@ pub use work::InjectPanic;
 #[cfg(feature = "simulation")]
 pub use work::Look;
 pub use work::{
-    Added, Answer, AwaitsChange, Chosen, ForgetSession, GiveBack, HandedOver, Handoff, Join, MemberState,
-    Reclaim, Reply, Route, Subscribe, TellGroups, ToTrie, Unsubscribe, Work,
+    Added, Answer, AwaitsChange, ForgetSession, GiveBack, HandedOver, Handoff, Join, MemberMessage,
+    MemberState, Reclaim, Reply, Route, Subscribe, TellGroups, ToTrie, Unsubscribe, Work,
 };

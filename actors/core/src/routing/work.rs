@@ -284,7 +284,7 @@ pub enum HandedOver {
 
 /// A message that a group's home chose a member of this worker for.
 #[derive(Debug)]
-pub struct Chosen {
+pub struct MemberMessage {
     /// The member.
     pub session: SessionKey,
     /// The message.
@@ -299,7 +299,7 @@ pub struct Handoff {
     /// The group.
     pub group: GroupKey,
     /// In order; those that are dealt with are gone.
-    pub chosen: VecDeque<Chosen>,
+    pub chosen: VecDeque<MemberMessage>,
     /// What they are items of, as far as these are to come.
     pub batches: VecDeque<Arc<Batch>>,
     /// How many batches are gone.

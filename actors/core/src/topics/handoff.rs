@@ -17,7 +17,7 @@ use crate::session::{Desk, Offered, Wanted, queued};
 
 use super::fan_out::cost_of_copy;
 use super::router::Router;
-use crate::routing::{Chosen, HandedOver, Handoff, ToTrie};
+use crate::routing::{HandedOver, Handoff, MemberMessage, ToTrie};
 use crate::worker::{Errand, WorkerState};
 
 /// What a message for a member costs, in deliveries of one that many get: it is encoded for this one alone.
@@ -70,10 +70,10 @@ impl Handoff {
         };
         self.weight.messages += 1;
         self.weight.bytes += passing.publication.stored_bytes();
-        self.chosen.push_back(Chosen { session, message, wanted });
+        self.chosen.push_back(MemberMessage { session, message, wanted });
     }
 
-    fn publication<'a>(&'a self, chosen: &'a Chosen) -> Publication<'a> {
+    fn publication<'a>(&'a self, chosen: &'a MemberMessage) -> Publication<'a> {
         match &chosen.message {
             HandedOver::Item { batch, item } => {
                 self.batches[(batch - self.batches_passed) as usize].publication(*item as usize)
