@@ -24,7 +24,7 @@ pub use frames::FrameCache;
 pub use grant::{Grant, HeldGrant, Validity};
 pub use incoming::IncomingIdentifiers;
 pub use online::{Online, OutgoingAliases, RareOnline, Reading, Requests, Touch};
-pub use replay::{Replay, Replays, Turn};
+pub use replay::{Replay, ReplayPlace, Replays};
 pub use settling::Acknowledged;
 pub use silence::Silence;
 pub use state::{Absence, NEVER_EXPIRES, Outgoing, Parting, Session, Will};

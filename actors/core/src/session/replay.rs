@@ -29,12 +29,12 @@ pub struct Replay {
     /// When it was made: what is retained since then comes by itself.
     pub since: Moment,
     /// Where what is retained belongs among what waits for the client.
-    pub turn: Turn,
+    pub turn: ReplayPlace,
 }
 
 /// Where what is retained for a subscription belongs among what waits for its client.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Turn {
+pub struct ReplayPlace {
     /// The last place in the session's queues when the subscription began: it comes ahead of all that waits behind it.
     pub place: u64,
     /// Whether the client subscribes anew to what it had. What waits then may be what the retained messages replaced.
@@ -61,7 +61,7 @@ impl Replay {
 /// found without a search. There is one per topic filter, but for those whose SUBACK is still to be sent: each SUBSCRIBE
 /// is answered with what is retained.
 #[derive(Debug, Default)]
-pub struct Pending {
+pub struct PendingReplays {
     /// The first one is in force; of the others, those whose number is in `latest`, and those not yet answered.
     order: VecDeque<(u64, Replay)>,
     latest: FilterTable<u64>,
@@ -70,7 +70,7 @@ pub struct Pending {
     answered: u64,
 }
 
-impl Pending {
+impl PendingReplays {
     /// How many there are, at least.
     fn len(&self) -> usize {
         self.latest.len()
@@ -178,7 +178,7 @@ impl Pending {
 #[derive(Debug, Default)]
 pub struct Replays {
     /// In the order subscribed; the first ones are those being fetched.
-    pub pending: Pending,
+    pub pending: PendingReplays,
     /// Whether the retained actor was asked for the next piece and has not answered.
     pub asked: bool,
     /// The next message found no room beside what waits for the client: it is fetched again when nothing does.
@@ -211,16 +211,16 @@ mod tests {
             subscription,
             after: None,
             since: Moment::at(10),
-            turn: Turn { place: 3, renews: false },
+            turn: ReplayPlace { place: 3, renews: false },
         }
     }
 
-    fn filters(pending: &Pending) -> Vec<&str> {
+    fn filters(pending: &PendingReplays) -> Vec<&str> {
         pending.iter().map(|replay| &*replay.filter).collect()
     }
 
-    fn answered(names: &[&str]) -> Pending {
-        let mut pending = Pending::default();
+    fn answered(names: &[&str]) -> PendingReplays {
+        let mut pending = PendingReplays::default();
         names.iter().for_each(|filter| {
             pending.push_back(replay(filter));
             pending.answer_all();
@@ -242,7 +242,7 @@ mod tests {
     /// [MQTT-3.3.1-9] Each SUBSCRIBE is answered with what is retained, also those in a row.
     #[test]
     fn those_not_yet_answered_do_not_replace_each_other() {
-        let mut pending = Pending::default();
+        let mut pending = PendingReplays::default();
         let first = pending.push_back(replay("a"));
         pending.push_back(replay("a"));
         assert_eq!(filters(&pending), ["a", "a"]);

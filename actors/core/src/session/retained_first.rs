@@ -9,7 +9,7 @@ use std::sync::Arc;
 use mqtt_codec::QoS;
 
 use super::deliver::{Desk, Offered, Wanted, queued};
-use super::replay::Turn;
+use super::replay::ReplayPlace;
 use super::state::{Outgoing, Session};
 use crate::ledger::{DropReason, Ledger};
 use crate::message::{Publication, StoredMessage};
@@ -26,7 +26,7 @@ impl Session {
         &mut self,
         publication: &Publication<'_>,
         wanted: &Wanted,
-        turn: Turn,
+        turn: ReplayPlace,
         stored: &mut Option<Arc<StoredMessage>>,
         desk: &mut Desk<'_>,
     ) -> bool {
@@ -51,18 +51,18 @@ impl Session {
     }
 
     /// Where the client subscribes anew to what it had, what was on its way to it then comes by itself, and first.
-    fn turn_of(&self, publication: &Publication<'_>, turn: Turn) -> Turn {
+    fn turn_of(&self, publication: &Publication<'_>, turn: ReplayPlace) -> ReplayPlace {
         let Some(outgoing) = self.outgoing.as_ref().filter(|_| turn.renews) else { return turn };
         let last = |line: &Queue| line.last_until(publication.topic, publication.stamp, turn.place);
         let last = last(&outgoing.queue).max(last(&outgoing.held_at_most_once));
-        Turn { place: last.unwrap_or(turn.place), ..turn }
+        ReplayPlace { place: last.unwrap_or(turn.place), ..turn }
     }
 
     fn may_replay_now(
         &self,
         publication: &Publication<'_>,
         qos: QoS,
-        turn: Turn,
+        turn: ReplayPlace,
         settings: &Settings,
         ledger: &Ledger,
     ) -> bool {
@@ -95,7 +95,7 @@ impl Session {
             })
     }
 
-    fn enqueue_ahead(&mut self, queued: Queued, turn: Turn, desk: &mut Desk<'_>) -> bool {
+    fn enqueue_ahead(&mut self, queued: Queued, turn: ReplayPlace, desk: &mut Desk<'_>) -> bool {
         let kept = &desk.ledger.kept;
         let own = queued.message.is_own();
         let has_room = self.has_queue_room(queued.qos, queued.message.queued_bytes(), desk);
@@ -233,7 +233,7 @@ fn is_apart(qos: QoS, settings: &Settings) -> bool {
 
 /// The same of what is retained. Where the client subscribes anew to what it had, what waits may be what this replaced, and
 /// comes first, whatever the QoS.
-fn stands_apart(qos: QoS, turn: Turn, outgoing: &Outgoing, settings: &Settings) -> bool {
+fn stands_apart(qos: QoS, turn: ReplayPlace, outgoing: &Outgoing, settings: &Settings) -> bool {
     let is_behind =
         outgoing.queue.front().is_some_and(|(first, _)| first <= turn.place) || !outgoing.resend.is_empty();
     is_apart(qos, settings) && !(turn.renews && is_behind)

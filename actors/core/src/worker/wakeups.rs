@@ -9,7 +9,7 @@ use super::state::WorkerState;
 use crate::ids::{Epoch, SessionKey};
 use crate::moment::Moment;
 use crate::outbox::Outbox;
-use crate::session::{Desk, Replay, Session, Touch, Turn, Wakes};
+use crate::session::{Desk, Replay, ReplayPlace, Session, Touch, Wakes};
 use crate::subscriptions::Subscription;
 
 impl WorkerState {
@@ -57,7 +57,7 @@ impl WorkerState {
     ) -> u64 {
         let Some(session) = self.sessions.get_mut(key) else { return 0 };
         let place = session.outgoing.as_ref().map_or(0, |outgoing| outgoing.appended);
-        let turn = Turn { place, renews };
+        let turn = ReplayPlace { place, renews };
         let replay = Replay { filter, subscription, after: None, since, turn };
         // The network connection that subscribed may be gone, and another one hold the session.
         self.wakes.touch(session.online.as_mut(), key);

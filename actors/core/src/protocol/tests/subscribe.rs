@@ -17,7 +17,7 @@ use crate::moment::Moment;
 use crate::protocol::Stepped;
 use crate::protocol::effects::{COST_OF_PACKET, Granted, SubscriptionChange};
 use crate::protocol::tests::Client;
-use crate::session::{Replay, Turn};
+use crate::session::{Replay, ReplayPlace};
 use crate::subscriptions::Subscription;
 use crate::testing::{id, options};
 
@@ -251,7 +251,7 @@ fn unsubscribe() {
             subscription,
             after: None,
             since: Moment::default(),
-            turn: Turn::default(),
+            turn: ReplayPlace::default(),
         });
     }
     replays.pending.answer_all();

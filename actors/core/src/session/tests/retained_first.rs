@@ -6,7 +6,7 @@ use crate::ledger::DropReason;
 use crate::message::Publication;
 use crate::moment::Moment;
 use crate::session::deliver::{Offered, Wanted};
-use crate::session::replay::{Replay, Turn};
+use crate::session::replay::{Replay, ReplayPlace};
 use crate::session::state::Session;
 use crate::subscriptions::Subscription;
 use crate::testing::{Office, group, id, online, options, publication, session, summary, wanted};
@@ -19,7 +19,8 @@ fn what_is_published_behind_a_subscription_waits_for_what_was_retained() {
     let (mut office, mut session) = (Office::new(), session(60));
     let subscription = Subscription { options: options(ExactlyOnce), identifier: 0 };
     let since = Moment::at(10);
-    let replay = Replay { filter: "t".into(), subscription, after: None, since, turn: Turn::default() };
+    let replay =
+        Replay { filter: "t".into(), subscription, after: None, since, turn: ReplayPlace::default() };
     session.replays.get_or_insert_default().pending.push_back(replay);
     let message = |topic, qos, stamp| Publication { stamp, ..publication(topic, "x", qos) };
     assert_eq!(office.offer(&mut session, &message("u", AtMostOnce, 11), &wanted(AtMostOnce)), Offered::Sent);
@@ -39,7 +40,13 @@ fn what_is_published_behind_a_subscription_waits_for_what_was_retained() {
     assert!(!session.pump(&mut office.desk()));
     assert!(session.is_through_to_replays());
     let retained = message("t", AtLeastOnce, 8);
-    assert!(session.replay(&retained, &wanted(AtLeastOnce), Turn::default(), &mut None, &mut office.desk()));
+    assert!(session.replay(
+        &retained,
+        &wanted(AtLeastOnce),
+        ReplayPlace::default(),
+        &mut None,
+        &mut office.desk()
+    ));
     assert_eq!(session.outgoing.as_ref().unwrap().inflight.len(), sent + 1);
     session.replays.as_mut().unwrap().pending.pop_front();
     assert!(session.pump(&mut office.desk()));
@@ -63,7 +70,7 @@ fn retained_messages_wait_in_their_place() {
         session.replay(
             &message("retained"),
             &wanted(AtLeastOnce),
-            Turn { place, renews: false },
+            ReplayPlace { place, renews: false },
             &mut None,
             &mut office.desk(),
         )
@@ -78,7 +85,7 @@ fn retained_messages_wait_in_their_place() {
     assert_eq!(waiting, [&b"before"[..], b"retained", b"since"]);
 }
 
-fn retain(office: &mut Office, session: &mut Session, topic: &str, qos: QoS, turn: Turn) -> bool {
+fn retain(office: &mut Office, session: &mut Session, topic: &str, qos: QoS, turn: ReplayPlace) -> bool {
     let message = Publication { stamp: 2, retain: true, ..publication(topic, "retained", qos) };
     session.replay(&message, &wanted(qos), turn, &mut None, &mut office.desk())
 }
@@ -89,7 +96,7 @@ fn slow(topics: [&str; 2]) -> (Office, Session) {
     session.replays.get_or_insert_default();
     session.online.as_mut().unwrap().inflight_max = 1;
     for topic in topics {
-        assert!(retain(&mut office, &mut session, topic, AtLeastOnce, Turn::default()));
+        assert!(retain(&mut office, &mut session, topic, AtLeastOnce, ReplayPlace::default()));
     }
     assert_eq!(summary(&office.read(&mut session)), [format!("{}=retained@1", topics[0])]);
     (office, session)
@@ -143,7 +150,7 @@ fn at_least_once_waits_for_what_is_retained_with_qos_0() {
     assert_eq!(live(&mut office, &mut session, "b", AtMostOnce), Offered::Queued);
     // Another subscription begins behind that.
     let place = session.outgoing.as_ref().unwrap().appended;
-    assert!(retain(&mut office, &mut session, "c", AtMostOnce, Turn { place, renews: false }));
+    assert!(retain(&mut office, &mut session, "c", AtMostOnce, ReplayPlace { place, renews: false }));
     assert_eq!(live(&mut office, &mut session, "c", AtLeastOnce), Offered::Queued);
     assert_eq!(acknowledge(&mut office, &mut session, 1), ["b=retained@2", "b=live", "c=retained"]);
     assert_eq!(acknowledge(&mut office, &mut session, 2), ["c=live@3"]);
@@ -204,7 +211,7 @@ fn what_is_retained_does_not_overtake_what_it_replaced() {
     assert_eq!(live(&mut office, &mut session, "b", AtLeastOnce), Offered::Queued);
     let place = session.outgoing.as_ref().unwrap().appended;
     for topic in ["b", "c"] {
-        assert!(retain(&mut office, &mut session, topic, AtMostOnce, Turn { place, renews: true }));
+        assert!(retain(&mut office, &mut session, topic, AtMostOnce, ReplayPlace { place, renews: true }));
     }
     assert_eq!(live(&mut office, &mut session, "b", AtMostOnce), Offered::Queued);
     assert!(!session.pump(&mut office.desk()));
@@ -222,7 +229,7 @@ fn what_is_retained_does_not_overtake_what_was_on_its_way() {
     let late = Publication { stamp: 1, ..publication("b", "live", AtLeastOnce) };
     assert_eq!(office.offer(&mut session, &late, &wanted(AtLeastOnce)), Offered::Queued);
     for topic in ["b", "c"] {
-        assert!(retain(&mut office, &mut session, topic, AtMostOnce, Turn { place, renews: true }));
+        assert!(retain(&mut office, &mut session, topic, AtMostOnce, ReplayPlace { place, renews: true }));
     }
     assert_eq!(acknowledge(&mut office, &mut session, 1), ["b=retained@2", "c=retained"]);
     assert_eq!(acknowledge(&mut office, &mut session, 2), ["b=live@3", "b=retained"]);
