@@ -14,7 +14,7 @@ use std::task::{Context, Wake, Waker};
 
 use tokio::task::{LocalEnterGuard, LocalSet, yield_now};
 
-use crate::transport::{Poller, Readiness};
+use crate::transport::{Poller, SocketReadiness};
 
 /// Steps that one stands still, at most.
 const STANDSTILL_STEPS_MAX: u64 = 40;
@@ -52,7 +52,7 @@ struct Ready {
 
 /// The client's end of a network connection of which the node is told late.
 #[derive(Debug)]
-pub(super) struct News(Arc<Readiness>);
+pub(super) struct News(Arc<SocketReadiness>);
 
 impl News {
     /// The client sent something.
@@ -112,8 +112,8 @@ impl Interleaving {
     }
 
     /// A new network connection: what the node's end and the client's share.
-    pub(super) fn socket(&self) -> (Arc<Readiness>, News) {
-        let socket = Arc::new(Readiness::new(&self.sockets));
+    pub(super) fn socket(&self) -> (Arc<SocketReadiness>, News) {
+        let socket = Arc::new(SocketReadiness::new(&self.sockets));
         (Arc::clone(&socket), News(socket))
     }
 

@@ -23,7 +23,7 @@ pub use refusals::WebSocketRefusals;
 #[cfg(feature = "simulation")]
 pub use stream::MemoryStream;
 #[cfg(feature = "simulation")]
-pub(crate) use stream::{Poller, Readiness};
+pub(crate) use stream::{Poller, SocketReadiness};
 pub use stream::{Stream, TlsStream};
 pub use websocket::{
     AllowedOrigins, ForeignOrigin, HandshakeError, OriginError, PacketsPerFrame, WebSocket, WebSocketError,

@@ -14,13 +14,13 @@ use tokio::task::coop;
 pub struct MemoryStream {
     pipe: DuplexStream,
     /// None: whoever waits is woken as bytes come.
-    readiness: Option<Arc<Readiness>>,
+    readiness: Option<Arc<SocketReadiness>>,
 }
 
 /// What is known of one by a poller of sockets: bytes may be there for some time before whoever reads is told so, and
 /// until then it does not look.
 #[derive(Debug)]
-pub(crate) struct Readiness {
+pub(crate) struct SocketReadiness {
     state: Mutex<State>,
     poller: Arc<Poller>,
 }
@@ -38,18 +38,18 @@ struct State {
 /// Has the sockets of which there is something to tell.
 #[derive(Debug, Default)]
 pub(crate) struct Poller {
-    news: Mutex<Vec<Weak<Readiness>>>,
+    news: Mutex<Vec<Weak<SocketReadiness>>>,
     /// Whoever tells waits for it.
     pub(crate) work: Notify,
 }
 
 impl Poller {
-    pub(crate) fn news(&self) -> MutexGuard<'_, Vec<Weak<Readiness>>> {
+    pub(crate) fn news(&self) -> MutexGuard<'_, Vec<Weak<SocketReadiness>>> {
         self.news.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Readiness {
+impl SocketReadiness {
     pub(crate) fn new(poller: &Arc<Poller>) -> Self {
         Self { state: Mutex::default(), poller: Arc::clone(poller) }
     }
@@ -98,7 +98,7 @@ impl Readiness {
 }
 
 impl MemoryStream {
-    pub(crate) fn new(pipe: DuplexStream, readiness: Option<Arc<Readiness>>) -> Self {
+    pub(crate) fn new(pipe: DuplexStream, readiness: Option<Arc<SocketReadiness>>) -> Self {
         Self { pipe, readiness }
     }
 

@@ -21,7 +21,7 @@ use super::TransportKind;
 #[cfg(feature = "simulation")]
 pub use memory::MemoryStream;
 #[cfg(feature = "simulation")]
-pub(crate) use memory::{Poller, Readiness};
+pub(crate) use memory::{Poller, SocketReadiness};
 pub use tls::TlsStream;
 
 /// Bytes, both ways, registered with the runtime of one thread. Each direction wakes the task that polled it last.
