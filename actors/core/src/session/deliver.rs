@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::frames::{FrameCache, Sending};
-use super::inflight::{Entry, Owed};
+use super::inflight::{InflightEntry, Owed};
 use super::retained_first::has_room_for_at_most_once;
 use super::state::{Outgoing, Session};
 use crate::ids::GroupKey;
@@ -212,7 +212,7 @@ impl Session {
             desk.ledger.kept.enter(&kept.message);
         }
         let own = publication.is_own();
-        let identifier = outgoing.inflight.push(Entry { owed, on_wire: true, own, kept });
+        let identifier = outgoing.inflight.push(InflightEntry { owed, on_wire: true, own, kept });
         desk.ledger.kept.wait_n(1, own);
         desk.frames.append(online, desk.pool, publication, sending, Some(identifier), desk.now);
         desk.ledger.note_sent(publication.payload.len(), own);

@@ -19,7 +19,7 @@ pub enum Owed {
 
 /// One message in flight.
 #[derive(Debug)]
-pub struct Entry {
+pub struct InflightEntry {
     /// What the client owes for it.
     pub owed: Owed,
     /// Whether it was sent on the present network connection.
@@ -39,9 +39,9 @@ const IDENTIFIERS: usize = 65_535;
 pub struct Inflight {
     /// Identifier of the first entry.
     first: u16,
-    entries: VecDeque<Option<Entry>>,
+    entries: VecDeque<Option<InflightEntry>>,
     /// Older than all of `entries`: by identifier, with the order sent.
-    set_aside: HashMap<u16, (u64, Entry), rustc_hash::FxBuildHasher>,
+    set_aside: HashMap<u16, (u64, InflightEntry), rustc_hash::FxBuildHasher>,
     /// Their identifiers, in the order sent.
     aside_order: BTreeMap<u64, u16>,
     /// How many were ever set aside.
@@ -96,7 +96,7 @@ impl Inflight {
 
     /// Takes a message in and gives it a packet identifier that is not in use [MQTT-2.2.1-4]. The caller keeps the
     /// number in flight below 65,535.
-    pub fn push(&mut self, entry: Entry) -> PacketIdentifier {
+    pub fn push(&mut self, entry: InflightEntry) -> PacketIdentifier {
         debug_assert!(self.live < IDENTIFIERS);
         loop {
             if self.entries.len() == IDENTIFIERS - 1 {
@@ -140,7 +140,7 @@ impl Inflight {
     }
 
     /// The message with this packet identifier.
-    pub fn get(&self, identifier: PacketIdentifier) -> Option<&Entry> {
+    pub fn get(&self, identifier: PacketIdentifier) -> Option<&InflightEntry> {
         match self.entries.get(self.position(identifier)) {
             Some(Some(entry)) => Some(entry),
             _ => self.set_aside.get(&identifier.get()).map(|(_, entry)| entry),
@@ -151,7 +151,7 @@ impl Inflight {
     pub fn update<R>(
         &mut self,
         identifier: PacketIdentifier,
-        change: impl FnOnce(&mut Entry) -> R,
+        change: impl FnOnce(&mut InflightEntry) -> R,
     ) -> Option<R> {
         let position = self.position(identifier);
         let entry = match self.entries.get_mut(position) {
@@ -165,7 +165,7 @@ impl Inflight {
     }
 
     /// Takes a message out: it is settled, or goes back to its group.
-    pub fn remove(&mut self, identifier: PacketIdentifier) -> Option<Entry> {
+    pub fn remove(&mut self, identifier: PacketIdentifier) -> Option<InflightEntry> {
         let position = self.position(identifier);
         let entry = match self.entries.get_mut(position).and_then(Option::take) {
             Some(entry) => {
@@ -184,7 +184,7 @@ impl Inflight {
     }
 
     /// Takes the one out that was sent first.
-    pub fn take_first(&mut self) -> Option<Entry> {
+    pub fn take_first(&mut self) -> Option<InflightEntry> {
         let first = self.aside_order.first_key_value().map_or(self.first, |(_, identifier)| *identifier);
         // The first of the others is there: those that are answered are dropped at once.
         self.remove(PacketIdentifier::new(first)?)
@@ -203,7 +203,7 @@ impl Inflight {
         self.all().filter(|entry| entry.own).count()
     }
 
-    fn all(&self) -> impl Iterator<Item = &Entry> {
+    fn all(&self) -> impl Iterator<Item = &InflightEntry> {
         self.entries.iter().flatten().chain(self.set_aside.values().map(|(_, entry)| entry))
     }
 
@@ -239,8 +239,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn entry() -> Entry {
-        Entry { owed: Owed::PubAck, on_wire: true, own: false, kept: None }
+    fn entry() -> InflightEntry {
+        InflightEntry { owed: Owed::PubAck, on_wire: true, own: false, kept: None }
     }
 
     fn id(n: u16) -> PacketIdentifier {

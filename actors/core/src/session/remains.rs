@@ -1,6 +1,6 @@
 //! What an ended session leaves behind, a piece at a time.
 
-use super::inflight::{Entry, Owed};
+use super::inflight::{InflightEntry, Owed};
 use super::state::Session;
 use crate::ledger::{DropReason, Ledger};
 use crate::queue::Queued;
@@ -18,7 +18,7 @@ impl Session {
         let (mut returned, mut dropped, mut dropped_own, mut taken) = (Vec::new(), 0, 0, 0);
         while taken < most {
             let (may_go, own, queued) = if let Some(entry) = outgoing.inflight.take_first() {
-                let Entry { owed, own, kept, .. } = entry;
+                let InflightEntry { owed, own, kept, .. } = entry;
                 ledger.kept.end_n(1, u64::from(own));
                 if let Some(kept) = &kept {
                     outgoing.inflight_bytes -= kept.message.queued_bytes();

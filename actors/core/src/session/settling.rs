@@ -4,7 +4,7 @@
 use mqtt_codec::{PacketIdentifier, ReasonCode};
 
 use super::deliver::Desk;
-use super::inflight::{Entry, Owed};
+use super::inflight::{InflightEntry, Owed};
 use super::state::Session;
 use crate::ids::GroupKey;
 use crate::ledger::{DropReason, Ledger};
@@ -108,7 +108,9 @@ impl Session {
                 entry.owed == Owed::PubAck
                     && entry.kept.as_ref().is_some_and(|kept| kept.group.is_some_and(&wanted))
             });
-            if matches && let Some(Entry { kept: Some(kept), .. }) = outgoing.inflight.remove(identifier) {
+            if matches
+                && let Some(InflightEntry { kept: Some(kept), .. }) = outgoing.inflight.remove(identifier)
+            {
                 outgoing.inflight_bytes -= kept.message.queued_bytes();
                 ledger.kept.leave(&kept.message);
                 ledger.kept.end_n(1, u64::from(kept.message.is_own()));

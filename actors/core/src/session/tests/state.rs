@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 
 use crate::session::incoming::IncomingIdentifiers;
-use crate::session::inflight::{Entry, Inflight, Owed};
+use crate::session::inflight::{Inflight, InflightEntry, Owed};
 use crate::testing::id;
 
 proptest! {
@@ -45,8 +45,8 @@ fn incoming_identifiers_after_a_burst() {
     }
 }
 
-fn entry(on_wire: bool) -> Entry {
-    Entry { owed: Owed::PubAck, on_wire, own: false, kept: None }
+fn entry(on_wire: bool) -> InflightEntry {
+    InflightEntry { owed: Owed::PubAck, on_wire, own: false, kept: None }
 }
 
 proptest! {
