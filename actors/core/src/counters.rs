@@ -13,7 +13,7 @@ macro_rules! counters {
         pub struct Counters {
             $($(#[$doc])* pub $name: Counter,)+
             /// What there is now.
-            pub held: Held,
+            pub gauges: Gauges,
             /// Network connections that ended, by reason code.
             ended: ByReason,
         }
@@ -135,7 +135,7 @@ counters! {
 
 /// What a worker has now, counted where that changes, so that nobody who asks makes it look through all of it.
 #[derive(Debug, Default)]
-pub struct Held {
+pub struct Gauges {
     /// Sessions that a network connection holds.
     pub online: Counter,
     /// Subscriptions of its sessions, shared ones included.
@@ -146,7 +146,7 @@ pub struct Held {
     pub subscription_room: Arc<SubscriptionRoom>,
 }
 
-impl Held {
+impl Gauges {
     /// A session has a subscription more.
     pub fn subscribed(&self, filter: &str) {
         self.subscriptions.add(1);
@@ -175,8 +175,8 @@ impl Default for ByReason {
 impl Counters {
     /// None yet; subscriptions take their room beside those of other workers.
     pub fn beside(subscription_room: &Arc<SubscriptionRoom>) -> Self {
-        let held = Held { subscription_room: Arc::clone(subscription_room), ..Held::default() };
-        Self { held, ..Self::default() }
+        let gauges = Gauges { subscription_room: Arc::clone(subscription_room), ..Gauges::default() };
+        Self { gauges, ..Self::default() }
     }
 
     /// A network connection ended for this reason.

@@ -23,7 +23,7 @@ use mqtt_codec::{Packet, ReasonCode};
 
 use super::closing::Closing;
 use super::context::{self, ConnectionContext};
-use super::held::Held;
+use super::held::HeldPublish;
 use super::judged_again::JudgedAgain;
 use super::lines::Farewell;
 use super::long_change::LongChange;
@@ -57,7 +57,7 @@ pub(super) struct RareConnection {
     /// A packet waits for the auth actor.
     pub(super) asked: Option<Asked>,
     /// A limit refused a publish that cannot be answered so.
-    pub(super) held: Option<Box<Held>>,
+    pub(super) held: Option<Box<HeldPublish>>,
     pub(super) exchange: Option<Exchange>,
     /// A step of a re-authentication is with the auth actor.
     pub(super) authenticates: Option<Asked>,

@@ -17,7 +17,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct HeldPublish {
     limit: Limit,
     closes_at: Instant,
     /// Its place among those who wait for room, if that is what it waits for.
@@ -100,7 +100,7 @@ impl Connection {
             },
             |before| before.closes_at,
         );
-        let mut held = Held { limit, closes_at, place: None, asks_at: None, tries: false };
+        let mut held = HeldPublish { limit, closes_at, place: None, asks_at: None, tries: false };
         match limit.remedy() {
             Remedy::None => {}
             Remedy::Room => {

@@ -144,7 +144,7 @@ pub async fn gather(node: &Arc<NodeShared>) -> Snapshot {
     }
     for (peer, way) in node.peers.iter().zip(&node.ways) {
         seen.ledger.add(&peer.ledger);
-        let held = &peer.counters.held;
+        let held = &peer.counters.gauges;
         seen.sessions.online += held.online.get() as usize;
         seen.sessions.subscriptions += held.subscriptions.get() as usize;
         seen.sessions.shared_subscriptions += held.shared_subscriptions.get() as usize;
@@ -218,9 +218,9 @@ mod tests {
         ));
         (0..7).filter_map(|_| node.session_places.take(None, 0).ok()).for_each(SessionPlace::keep);
         for (peer, count) in node.peers.iter().zip([2, 3]) {
-            peer.counters.held.online.add(count);
-            (0..count).for_each(|_| peer.counters.held.subscribed("$share/g/t"));
-            peer.counters.held.subscribed("t");
+            peer.counters.gauges.online.add(count);
+            (0..count).for_each(|_| peer.counters.gauges.subscribed("$share/g/t"));
+            peer.counters.gauges.subscribed("t");
             peer.ledger.kept.waiting.add(10 * count);
             peer.ledger.matched.add(10 * count);
         }

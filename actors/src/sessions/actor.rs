@@ -287,7 +287,7 @@ impl Handler<ObserveSessions> for Sessions {
     fn handle(&mut self, _: ObserveSessions, _ctx: &mut Self::Context) -> Self::Result {
         MessageResult(SessionsObservation {
             sessions: self.worker.state().sessions.len(),
-            online: self.worker.counters.held.online.get() as usize,
+            online: self.worker.counters.gauges.online.get() as usize,
         })
     }
 }

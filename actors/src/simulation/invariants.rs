@@ -380,7 +380,7 @@ fn check_held(worker: &Worker, judge: &mut Judge) {
         found.2 += session.subscriptions.len() as u64;
         found.3 += session.subscriptions.keys().filter(|filter| shared_part(filter).is_some()).count() as u64;
     }
-    let held = &worker.counters.held;
+    let held = &worker.counters.gauges;
     let counted = (
         worker.ledger.kept.waiting.get(),
         held.online.get(),

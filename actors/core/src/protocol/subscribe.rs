@@ -61,7 +61,7 @@ impl Protocol {
                     let replaced = session.subscriptions.insert(Arc::clone(&name), subscription).is_some();
                     if !replaced {
                         session.subscription_bytes += subscription_bytes(&name);
-                        step.counters.held.subscribed(&name);
+                        step.counters.gauges.subscribed(&name);
                     }
                     let replay = match options.retain_handling {
                         RetainHandling::SendAtSubscribe => true,
@@ -118,7 +118,7 @@ impl Protocol {
                 Some((name, _)) => {
                     session.subscription_bytes =
                         session.subscription_bytes.saturating_sub(subscription_bytes(&name));
-                    counters.held.unsubscribed(&name);
+                    counters.gauges.unsubscribed(&name);
                     filters.push(name);
                     ReasonCode::Success
                 }
@@ -180,7 +180,7 @@ fn judge(
     let (limits, bytes) = (&settings.session, subscription_bytes(name));
     let full = session.subscriptions.len() >= limits.subscriptions_per_client_max
         || session.subscription_bytes + bytes > limits.subscription_bytes_per_client_max;
-    let of_all = step.counters.held.subscription_room.held();
+    let of_all = step.counters.gauges.subscription_room.held();
     let all_full = of_all + bytes > limits.subscription_bytes_max;
     if !(full || all_full) || session.subscriptions.contains_key(name) {
         return Ok(());

@@ -78,7 +78,7 @@ impl Topics {
                 worker.remains.remove(&forget.session);
                 return None;
             };
-            worker.counters.held.unsubscribed(&filter);
+            worker.counters.gauges.unsubscribed(&filter);
             let (cost, _) = self.remove(worker, &filter, forget.session);
             *budget = budget.saturating_sub(cost);
         }

@@ -18,7 +18,7 @@ impl WorkerState {
     pub fn part(&mut self, key: SessionKey, epoch: u32, publish_will: bool, now: Instant) -> Option<Online> {
         let session = self.sessions.get_mut(key).filter(|session| session.epoch == epoch)?;
         let mut online = session.online.take()?;
-        self.counters.held.online.sub(1);
+        self.counters.gauges.online.sub(1);
         session.absence().parting = Some(Parting { publish_will, at: now });
         if let Some(outgoing) = &mut session.outgoing {
             outgoing.inflight.forget_wire();

@@ -90,7 +90,7 @@ impl WorkerState {
     }
 
     fn note_unsubscribed<'a>(&self, filters: impl IntoIterator<Item = &'a Arc<str>>) {
-        filters.into_iter().for_each(|filter| self.counters.held.unsubscribed(filter));
+        filters.into_iter().for_each(|filter| self.counters.gauges.unsubscribed(filter));
     }
 
     /// Lets a session that has ended leave its groups, and deals with its messages, within `budget`. Its other

@@ -44,7 +44,7 @@ impl WorkerState {
             (Arc::clone(filter), Subscription { options, identifier })
         });
         session.subscriptions = subscriptions.collect();
-        session.subscriptions.keys().for_each(|filter| self.counters.held.subscribed(filter));
+        session.subscriptions.keys().for_each(|filter| self.counters.gauges.subscribed(filter));
         session.subscription_bytes =
             session.subscriptions.keys().map(|filter| subscription_bytes(filter)).sum();
         if session.subscriptions.keys().any(|filter| shared_part(filter).is_some()) {

@@ -89,7 +89,7 @@ impl WorkerState {
         let key = session.key;
         self.record_connected(key);
         let epoch = self.sessions.get(key).map_or(0, |session| session.epoch);
-        self.counters.held.online.add(1);
+        self.counters.gauges.online.add(1);
         self.counters.packets_sent.add(1);
         self.counters.connects_accepted.add(1);
         if keep_alive > 0 {
