@@ -1,4 +1,5 @@
-"""Tests of what the shell scripts share: the closing lines of test.sh and .ci/run, and the installing of packages."""
+"""Tests of what the shell scripts share: the closing lines of test.sh and .ci/run, what is
+repeated because the machine was busy, and the installing of packages."""
 
 import os
 import pathlib
@@ -7,6 +8,7 @@ import tempfile
 import unittest
 
 LIB = pathlib.Path(__file__).parent
+SOURCES = "".join(f". {LIB}/{name}.sh; " for name in ("common", "summary", "starvation"))
 
 # The closing lines of each runner, and what they say.
 RUNNERS = {
@@ -49,7 +51,7 @@ RUNNERS = {
 
 def shell(script, *arguments, **environment):
     return subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", f'. {LIB}/common.sh; . {LIB}/summary.sh; {script}', "test", *arguments],
+        ["bash", "-euo", "pipefail", "-c", f"{SOURCES}{script}", "test", *arguments],
         env=os.environ | environment,
         text=True,
         stdout=subprocess.PIPE,
@@ -95,6 +97,109 @@ class Summary(unittest.TestCase):
     def test_nothing_failed(self):
         ran = shell("run_suite five echo 'test result: ok. 5 passed; 0 failed'; print_summary")
         self.assertEqual((ran.returncode, ran.stdout.splitlines()[-1]), (0, "5 passed, 0 failed"))
+
+
+# What cargo test says of two tests that fail, and of the same, one after the other.
+FAILS = """test a::slow ... FAILED
+test a::wrong ... FAILED
+test result: FAILED. 7 passed; 2 failed; 0 ignored
+error: test failed, to rerun pass `-p x --test it`"""
+AGAIN = """test a::slow ... ok
+test a::wrong ... FAILED
+test result: FAILED. 1 passed; 1 failed; 0 ignored
+error: test failed, to rerun pass `-p x --test it`"""
+
+# "WALL WAITED BUSY OWN" before and after 100 s on two cores.
+BEFORE = "1000 0 5000 10"
+BUSY = "101000 90000 205000 50010"
+OWN = "101000 90000 205000 195010"
+IDLE = "101000 2000 205000 50010"
+
+
+class Starvation(unittest.TestCase):
+    def closing_lines(self, first=FAILS, again=AGAIN, after=BUSY, status="101"):
+        """Of a suite that says `first`, and `again` where it is asked for some tests alone; how it ended, and what it was
+        asked for then."""
+        with tempfile.TemporaryDirectory() as folder:
+            ran = shell(
+                "nproc() { echo 2; }; "
+                'cpu_figures() { if [ -e "$FOLDER/ran" ]; then echo "$AFTER"; else echo "$BEFORE"; fi; }; '
+                'suite() { touch "$FOLDER/ran"; if (($# == 0)); then echo "$FIRST"; return "$STATUS"; fi; '
+                'echo "$*" >"$FOLDER/asked"; echo "$AGAIN"; return 101; }; '
+                "run_unless_starved unit suite; print_summary",
+                FOLDER=folder,
+                FIRST=first,
+                AGAIN=again,
+                BEFORE=BEFORE,
+                AFTER=after,
+                STATUS=status,
+            )
+            asked = pathlib.Path(folder, "asked")
+            asked = asked.read_text().strip() if asked.exists() else None
+        return ran.stdout.split("==> summary\n")[1].splitlines(), ran.returncode, asked
+
+    def test_what_failed_is_repeated_alone_and_named_with_the_figures(self):
+        lines, status, asked = self.closing_lines()
+        self.assertEqual(asked, "-- --exact --test-threads=1 a::slow a::wrong")
+        figures = "90 % of the time waited for a core, 75 % of the cores were with others"
+        self.assertEqual(
+            lines,
+            [
+                "unit: 8 passed, 1 failed",
+                f"failed beside a busy machine ({figures}), passed alone: unit: a::slow",
+                "failed: unit: a::wrong",
+                "8 passed, 1 failed",
+            ],
+        )
+        self.assertEqual(status, 1)
+
+    def test_all_of_it_may_pass(self):
+        lines, status, _ = self.closing_lines(again=AGAIN.replace("FAILED", "ok"))
+        self.assertEqual((lines[0], lines[-1], status), ("unit: 9 passed, 0 failed", "9 passed, 0 failed", 0))
+        self.assertEqual(len([line for line in lines if line.startswith("failed beside a busy machine (")]), 2)
+
+    def test_nothing_is_repeated_that_failed_with_the_machine_to_itself(self):
+        for after in (OWN, IDLE):
+            with self.subTest(after=after):
+                lines, status, asked = self.closing_lines(after=after)
+                self.assertEqual((lines[0], status, asked), ("unit: 7 passed, 2 failed", 1, None))
+                self.assertEqual(len([line for line in lines if line.startswith("failed: unit: a::")]), 2)
+
+    def test_nothing_is_repeated_that_is_not_a_test_that_failed(self):
+        build = "error: could not compile `x` (lib) due to 1 previous error"
+        killed = "error: test failed, to rerun pass `-p x --test other`"
+        aborted = "  process didn't exit successfully: `target/debug/deps/it-1` (signal: 6, SIGABRT: process abort signal)"
+        for first in (build, f"{FAILS}\n{killed}", f"{FAILS}\n{aborted}"):
+            with self.subTest(first=first):
+                _, status, asked = self.closing_lines(first=first)
+                self.assertEqual((status, asked), (1, None))
+
+    def test_one_that_the_repetition_does_not_run_stays_failed(self):
+        lines, status, _ = self.closing_lines(again="error: could not compile")
+        self.assertEqual((lines[0], status), ("unit: 7 passed, 2 failed", 1))
+
+    def test_a_suite_that_passes_is_as_ever(self):
+        lines, status, asked = self.closing_lines(first="test result: ok. 5 passed; 0 failed", status="0")
+        self.assertEqual((lines, status, asked), (["unit: 5 passed, 0 failed", "5 passed, 0 failed"], 0, None))
+
+    def test_the_script_around_says_it_too(self):
+        line = "failed beside a busy machine (89 % of it), passed alone: unit: a::slow"
+        ran = shell('run_suite one printf "%s\\n" "$1" "9 passed, 0 failed"; print_summary', line)
+        summary = ran.stdout.split("==> summary\n")[1].splitlines()
+        self.assertEqual(summary, ["one: 9 passed, 0 failed", line, "9 passed, 0 failed"])
+
+    def test_the_machine_is_read(self):
+        ran = shell(
+            "before=$(cpu_figures); python3 -c 'sum(range(30_000_000))'; after=$(cpu_figures); "
+            'echo "$before $after"; starvation "$before" "$after" "$(nproc)" >&2 || true'
+        )
+        figures = [int(figure) for figure in ran.stdout.splitlines()[0].split()]
+        self.assertEqual(len(figures), 8, ran.stdout)
+        before, after = figures[:4], figures[4:]
+        self.assertTrue(all(earlier <= later for earlier, later in zip(before, after)), figures)
+        # What the child used is its own, and the cores worked for that long.
+        self.assertGreater(after[3], before[3])
+        self.assertGreater(after[2], before[2])
 
 
 class Installing(unittest.TestCase):
