@@ -14,6 +14,7 @@ use std::task::{Context, Wake, Waker};
 
 use tokio::task::{LocalEnterGuard, LocalSet, yield_now};
 
+use super::random::Random;
 use crate::transport::{Poller, SocketReadiness};
 
 /// Steps that one stands still, at most.
@@ -26,13 +27,15 @@ pub(super) struct Interleaving {
     /// Control, and behind it the workers.
     places: Vec<Place>,
     sockets: Arc<Poller>,
-    random: Cell<u64>,
+    random: Random,
     /// In a hundred: how likely it is at each step that a connection is told of what is there, and that whoever had its
     /// turn stands still.
     announced: u64,
     standstill: u64,
     /// A script waits until there is nothing to do: nobody stands still for nothing.
     hurries: Cell<bool>,
+    /// Nobody goes on any more: the process is about to be killed.
+    is_off: Rc<Cell<bool>>,
 }
 
 /// The tasks that one thread of a node would have.
@@ -76,7 +79,7 @@ impl Wake for Ready {
 
 impl Interleaving {
     /// For so many workers, whose order the seed draws.
-    pub(super) fn new(workers: usize, seed: u64) -> Self {
+    pub(super) fn new(workers: usize, seed: u64, is_off: Rc<Cell<bool>>) -> Self {
         let sockets = Arc::new(Poller::default());
         let place = |_| {
             let ready = Arc::new(Ready { is_set: AtomicBool::new(true), sockets: Arc::clone(&sockets) });
@@ -88,20 +91,11 @@ impl Interleaving {
             }
         };
         let places = (0..=workers).map(place).collect();
-        let (random, hurries) = (Cell::new(seed), Cell::new(false));
-        let mut interleaving = Self { places, sockets, random, announced: 0, standstill: 0, hurries };
-        interleaving.announced = [3, 10, 30, 80][interleaving.below(4) as usize];
-        interleaving.standstill = [0, 5, 20][interleaving.below(3) as usize];
+        let (random, hurries) = (Random::new(seed), Cell::new(false));
+        let mut interleaving = Self { places, sockets, random, announced: 0, standstill: 0, hurries, is_off };
+        interleaving.announced = [3, 10, 30, 80][interleaving.random.below(4) as usize];
+        interleaving.standstill = [0, 5, 20][interleaving.random.below(3) as usize];
         interleaving
-    }
-
-    /// Below `bound`: SplitMix64.
-    fn below(&self, bound: u64) -> u64 {
-        self.random.set(self.random.get().wrapping_add(0x9e37_79b9_7f4a_7c15));
-        let mut mixed = self.random.get();
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % bound
     }
 
     /// What is spawned while the answer lives belongs to this worker, or to control for none.
@@ -119,7 +113,7 @@ impl Interleaving {
 
     /// Whether somebody has something to do, or something to be told.
     pub(super) fn is_busy(&self) -> bool {
-        self.places.iter().any(Place::is_ready) || !self.sockets.news().is_empty()
+        !self.is_off.get() && (self.places.iter().any(Place::is_ready) || !self.sockets.news().is_empty())
     }
 
     /// Whether a script waits until there is nothing to do.
@@ -133,7 +127,9 @@ impl Interleaving {
             if self.is_busy() {
                 let steps = if self.hurries.get() { STEPS_AT_ONCE } else { 1 };
                 for _ in 0..steps {
-                    self.step();
+                    if !self.is_off.get() {
+                        self.step();
+                    }
                 }
                 yield_now().await;
             } else {
@@ -147,14 +143,14 @@ impl Interleaving {
         let ready = || self.places.iter().filter(|place| place.is_ready());
         let wait = ready().map(|place| place.standstill.get()).min().unwrap_or(0);
         let able = ready().filter(|place| place.standstill.get() == 0).count() as u64;
-        let pick = self.below(able.max(1)) as usize;
+        let pick = self.random.below(able.max(1)) as usize;
         let picked = ready().filter(|place| place.standstill.get() == 0).nth(pick);
         let passed = if self.hurries.get() { wait.max(1) } else { 1 };
         ready().for_each(|place| place.standstill.set(place.standstill.get().saturating_sub(passed)));
         let Some(place) = picked else { return };
         place.go_on();
-        if self.below(100) < self.standstill {
-            place.standstill.set(1 + self.below(STANDSTILL_STEPS_MAX));
+        if self.random.below(100) < self.standstill {
+            place.standstill.set(1 + self.random.below(STANDSTILL_STEPS_MAX));
         }
     }
 
@@ -162,12 +158,12 @@ impl Interleaving {
     fn announce(&self) {
         let mut told = Vec::new();
         self.sockets.news().retain(|socket| {
-            let is_told = self.below(100) < self.announced;
+            let is_told = self.random.below(100) < self.announced;
             told.extend(socket.upgrade().filter(|_| is_told));
             !is_told && socket.strong_count() > 0
         });
         while !told.is_empty() {
-            told.swap_remove(self.below(told.len() as u64) as usize).announce();
+            told.swap_remove(self.random.below(told.len() as u64) as usize).announce();
         }
     }
 }

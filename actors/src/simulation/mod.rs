@@ -24,13 +24,18 @@
 //! ```
 
 mod client;
+mod conditions;
+mod disk;
 mod interleaving;
 mod invariants;
 mod node;
+mod random;
 mod websocket;
 mod wire;
 
 pub use client::SimulatedClient;
+pub use conditions::Conditions;
+pub use disk::SimulatedDisk;
 pub use invariants::Broken;
 pub use node::SimulatedNode;
 pub use wire::Wire;
@@ -38,20 +43,10 @@ pub use wire::Wire;
 use std::sync::Arc;
 
 use actix::SystemRunner;
-use auth_actor::Policy;
 use micro_mq_core::settings::Settings;
 
 use crate::worker::Keeper;
-
-/// What a simulated node has to live with.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Conditions {
-    /// The auth actor is asked although it allows everything: packets wait for its answer.
-    pub asks: bool,
-    /// Workers take turns in an order that this draws, stand still now and then, and are told late of what clients sent;
-    /// without it all go on in the order in which they are woken.
-    pub interleaved_by: Option<u64>,
-}
+use node::Birth;
 
 /// A node, and the thread's runtime that it lives on. A thread can have one at a time.
 #[derive(Debug)]
@@ -84,18 +79,43 @@ impl Simulation {
     /// # Panics
     /// As [`start`](Self::start).
     pub fn start_on(settings: Settings, conditions: Conditions, keepers: Vec<Arc<dyn Keeper>>) -> Self {
-        let Conditions { asks, interleaved_by } = conditions;
-        let policy = Policy { authenticates: asks, authorizes: asks };
+        Self::start_from(settings, conditions, keepers, None)
+    }
+
+    /// The same with sessions that outlive the process, on this disk. Its workers have to be interleaved.
+    ///
+    /// # Panics
+    /// As [`start`](Self::start).
+    pub fn start_durable(
+        settings: Settings,
+        conditions: Conditions,
+        keepers: Vec<Arc<dyn Keeper>>,
+        disk: SimulatedDisk,
+    ) -> Self {
+        Self::start_from(settings, conditions, keepers, Some(disk))
+    }
+
+    fn start_from(
+        settings: Settings,
+        conditions: Conditions,
+        keepers: Vec<Arc<dyn Keeper>>,
+        disk: Option<SimulatedDisk>,
+    ) -> Self {
         let system = actix_rt::System::with_tokio_rt(|| {
             let mut builder = tokio::runtime::Builder::new_current_thread();
             builder.enable_time().start_paused(true).build().expect("a runtime without I/O needs nothing")
         });
-        let node = system.block_on(SimulatedNode::start(settings, policy, interleaved_by, keepers));
+        let node = system.block_on(SimulatedNode::start(Birth { settings, conditions, keepers, disk, lives: 0 }));
         Self { node, system }
     }
 
     /// Runs a script against the node. What it leaves behind is there for the next one.
     pub fn run<R>(&self, script: impl AsyncFnOnce(&SimulatedNode) -> R) -> R {
         self.system.block_on(script(&self.node))
+    }
+
+    /// The same, with a script that kills the node and starts others in its place.
+    pub fn run_lives<R>(&mut self, script: impl AsyncFnOnce(&mut SimulatedNode) -> R) -> R {
+        self.system.block_on(script(&mut self.node))
     }
 }

@@ -14,10 +14,12 @@ use micro_mq_core::routing::{InjectPanic, ToTrie};
 use micro_mq_core::settings::Settings;
 use tokio::io::DuplexStream;
 use tokio::sync::watch;
-use tokio::task::yield_now;
-use tokio::time::{advance, sleep};
+use tokio::task::{JoinHandle, yield_now};
+use tokio::time::{Instant, advance, sleep};
 
 use super::client::SimulatedClient;
+use super::conditions::Conditions;
+use super::disk::SimulatedDisk;
 use super::interleaving::{Interleaving, News};
 use super::invariants::{self, Broken};
 use crate::WebSocketOptions;
@@ -50,11 +52,25 @@ pub struct SimulatedNode {
     stop: watch::Sender<bool>,
     /// None: all take turns in the order in which they are woken.
     interleaving: Option<Rc<Interleaving>>,
+    driver: Option<JoinHandle<()>>,
     /// How often the topic trie of each worker was made to panic.
     pub(super) broken_tries: RefCell<Vec<u64>>,
+    birth: Birth,
+    first_started: Instant,
 }
 
-/// When all simulated nodes start.
+/// What a node is started with.
+#[derive(Debug, Clone)]
+pub(super) struct Birth {
+    pub(super) settings: Settings,
+    pub(super) conditions: Conditions,
+    pub(super) keepers: Vec<Arc<dyn Keeper>>,
+    pub(super) disk: Option<SimulatedDisk>,
+    /// How many went before.
+    pub(super) lives: u64,
+}
+
+/// When the first of simulated nodes starts.
 const TIME_OF_DAY: WallClock = WallClock(1_000_000_000_000);
 
 impl std::fmt::Debug for SimulatedNode {
@@ -64,29 +80,31 @@ impl std::fmt::Debug for SimulatedNode {
 }
 
 impl SimulatedNode {
-    pub(super) async fn start(
-        settings: Settings,
-        policy: Policy,
-        seed: Option<u64>,
-        keepers: Vec<Arc<dyn Keeper>>,
-    ) -> Self {
+    pub(super) async fn start(birth: Birth) -> Self {
+        Self::start_since(birth, Instant::now()).await
+    }
+
+    async fn start_since(birth: Birth, first_started: Instant) -> Self {
+        let Birth { settings, conditions, keepers, disk, lives } = birth.clone();
+        let Conditions { asks, interleaved_by } = conditions;
         let auth = AuthSettings { provider: ProviderKind::Mock, mock_allow: true, ..AuthSettings::default() };
         let provider = Provider::from_settings(&auth).expect("it needs nothing");
-        provider.live_policy().advance(policy);
+        provider.live_policy().advance(Policy { authenticates: asks, authorizes: asks });
         let workers = settings.node.workers.max(1);
-        let shared = Arc::new(shared(
-            settings,
-            &auth,
-            &provider,
-            Homes::new(&drawn_key(), workers),
-            TIME_OF_DAY,
-            keepers,
-        ));
-        let interleaving = seed.map(|seed| Rc::new(Interleaving::new(workers, seed)));
+        let time_of_day = WallClock(TIME_OF_DAY.0 + first_started.elapsed().as_millis() as u64);
+        let homes = Homes::new(&drawn_key(), workers);
+        let shared = Arc::new(shared(settings, &auth, &provider, homes, time_of_day, keepers));
+        let switch = disk.as_ref().map(SimulatedDisk::switch).unwrap_or_default();
+        let interleaving = interleaved_by
+            .map(|seed| Rc::new(Interleaving::new(workers, seed.wrapping_add(lives), switch)));
         let here = |worker| interleaving.as_ref().map(|interleaving| interleaving.enter(worker));
         let place = here(None);
         start_control(&shared, provider.heard());
-        start_store_here(&shared.store, &shared.control_stats, Box::new(MemoryBackend::new(&drawn_key())));
+        let backend = match &disk {
+            Some(disk) => disk.mount(),
+            None => Box::new(MemoryBackend::new(&drawn_key())),
+        };
+        start_store_here(&shared.store, &shared.control_stats, backend);
         start_auth(&shared, provider);
         start_metrics(&shared, &Arc::new(CurrentAddress::default()));
         drop(place);
@@ -95,14 +113,49 @@ impl SimulatedNode {
             start_worker(id as u16, &shared)
         };
         let workers = (0..workers).map(start).collect();
-        if let Some(interleaving) = &interleaving {
-            actix_rt::spawn(Rc::clone(interleaving).drive());
-        }
+        let driver = interleaving
+            .as_ref()
+            .map(|interleaving| actix_rt::spawn(Rc::clone(interleaving).drive()));
         let broken_tries = RefCell::new(vec![0; shared.peers.len()]);
         let stop = watch::channel(false).0;
-        let node = Self { shared, workers, stop, interleaving, broken_tries };
+        let node =
+            Self { shared, workers, stop, interleaving, driver, broken_tries, birth, first_started };
         node.settle().await;
         node
+    }
+
+    /// The process is killed, wherever it is: all that it has in memory is gone, and its network connections end. After
+    /// `downtime` another one starts, with so many workers, on what the disk has. Sessions may not be
+    /// [loaded](Self::is_restored) then.
+    ///
+    /// # Panics
+    /// When it has no disk, or its workers are not interleaved.
+    pub async fn kill_and_restart(&mut self, downtime: Duration, workers: usize) {
+        self.disk().expect("a node that outlives its process").fail();
+        let driver = self.driver.take().expect("a node whose workers are interleaved");
+        driver.abort();
+        // It says that it was.
+        let _ = driver.await;
+        self.interleaving = None;
+        advance(downtime).await;
+        self.birth.settings.node.workers = workers;
+        self.birth.lives += 1;
+        *self = Self::start_since(self.birth.clone(), self.first_started).await;
+    }
+
+    /// What its sessions are kept on, if they outlive it.
+    pub fn disk(&self) -> Option<&SimulatedDisk> {
+        self.birth.disk.as_ref()
+    }
+
+    /// Whether the power has failed: nothing goes on until it is [started again](Self::kill_and_restart).
+    pub fn is_off(&self) -> bool {
+        self.disk().is_some_and(|disk| disk.failed_at().is_some())
+    }
+
+    /// Whether all sessions are back that are kept.
+    pub fn is_restored(&self) -> bool {
+        self.shared.restoration.is_complete()
     }
 
     /// A new network connection that this worker accepted.

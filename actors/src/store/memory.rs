@@ -48,25 +48,35 @@ impl SessionBackend for MemoryBackend {
     }
 
     fn load(&mut self, home: &Home, after: Option<&Cursor>) -> Result<Piece, StoreError> {
-        let (mut piece, mut last) = (Piece::default(), None);
-        for (shard, kept) in self.shards.iter().filter(|(shard, _)| home.is_of(*shard)) {
-            piece.highest = piece.highest.max(kept.applied());
-            if piece.rest.is_some() || after.is_some_and(|after| after.shard > shard) {
-                continue;
-            }
-            let behind = after.filter(|after| after.shard == shard).map(|after| &*after.client_identifier);
-            for (client_identifier, session) in kept.sessions_behind(behind) {
-                if piece.sessions.len() == PIECE_SESSIONS {
-                    piece.rest = last.take();
-                    break;
-                }
-                let client_identifier = Arc::clone(client_identifier);
-                last = Some(Cursor { shard, client_identifier: Arc::clone(&client_identifier) });
-                piece.sessions.push((client_identifier, session.clone()));
-            }
-        }
-        Ok(piece)
+        Ok(piece_of(&self.shards, home, after, PIECE_SESSIONS))
     }
+}
+
+/// The next sessions of a home behind `after`, at most so many.
+pub(crate) fn piece_of(
+    shards: &KeptShards,
+    home: &Home,
+    after: Option<&Cursor>,
+    sessions_max: usize,
+) -> Piece {
+    let (mut piece, mut last) = (Piece::default(), None);
+    for (shard, kept) in shards.iter().filter(|(shard, _)| home.is_of(*shard)) {
+        piece.highest = piece.highest.max(kept.applied());
+        if piece.rest.is_some() || after.is_some_and(|after| after.shard > shard) {
+            continue;
+        }
+        let behind = after.filter(|after| after.shard == shard).map(|after| &*after.client_identifier);
+        for (client_identifier, session) in kept.sessions_behind(behind) {
+            if piece.sessions.len() == sessions_max {
+                piece.rest = last.take();
+                break;
+            }
+            let client_identifier = Arc::clone(client_identifier);
+            last = Some(Cursor { shard, client_identifier: Arc::clone(&client_identifier) });
+            piece.sessions.push((client_identifier, session.clone()));
+        }
+    }
+    piece
 }
 
 #[cfg(test)]

@@ -13,6 +13,8 @@ mod thread;
 pub use backend::{Answer, Cursor, Home, Piece, SessionBackend, StoreError};
 pub use disk::{DiskBackend, DiskError, TakeInError};
 pub use memory::MemoryBackend;
+#[cfg(feature = "simulation")]
+pub(crate) use memory::piece_of;
 pub use micro_mq_store::{Durability, Fatal};
 pub use none::NoBackend;
 pub use restoration::Restoration;

@@ -18,6 +18,7 @@ mod found;
 mod fuzzed;
 mod kept;
 mod late;
+mod lives;
 mod message;
 mod neighbours;
 mod order;

@@ -33,7 +33,7 @@ pub(crate) fn named(name: &str) -> Connect {
     Connect::new(ProtocolVersion::V5, name)
 }
 
-fn publish(name: &str, payload: usize, identifier: Option<u16>) -> Packet {
+pub(crate) fn publish(name: &str, payload: usize, identifier: Option<u16>) -> Packet {
     Packet::Publish(mqtt_codec::Publish {
         dup: false,
         qos: if identifier.is_some() { QoS::AtLeastOnce } else { QoS::AtMostOnce },
