@@ -105,7 +105,8 @@ impl Simulation {
             let mut builder = tokio::runtime::Builder::new_current_thread();
             builder.enable_time().start_paused(true).build().expect("a runtime without I/O needs nothing")
         });
-        let node = system.block_on(SimulatedNode::start(Birth { settings, conditions, keepers, disk, lives: 0 }));
+        let node =
+            system.block_on(SimulatedNode::start(Birth { settings, conditions, keepers, disk, lives: 0 }));
         Self { node, system }
     }
 

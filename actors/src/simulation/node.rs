@@ -95,8 +95,8 @@ impl SimulatedNode {
         let homes = Homes::new(&drawn_key(), workers);
         let shared = Arc::new(shared(settings, &auth, &provider, homes, time_of_day, keepers));
         let switch = disk.as_ref().map(SimulatedDisk::switch).unwrap_or_default();
-        let interleaving = interleaved_by
-            .map(|seed| Rc::new(Interleaving::new(workers, seed.wrapping_add(lives), switch)));
+        let interleaving =
+            interleaved_by.map(|seed| Rc::new(Interleaving::new(workers, seed.wrapping_add(lives), switch)));
         let here = |worker| interleaving.as_ref().map(|interleaving| interleaving.enter(worker));
         let place = here(None);
         start_control(&shared, provider.heard());
@@ -113,13 +113,11 @@ impl SimulatedNode {
             start_worker(id as u16, &shared)
         };
         let workers = (0..workers).map(start).collect();
-        let driver = interleaving
-            .as_ref()
-            .map(|interleaving| actix_rt::spawn(Rc::clone(interleaving).drive()));
+        let driver =
+            interleaving.as_ref().map(|interleaving| actix_rt::spawn(Rc::clone(interleaving).drive()));
         let broken_tries = RefCell::new(vec![0; shared.peers.len()]);
         let stop = watch::channel(false).0;
-        let node =
-            Self { shared, workers, stop, interleaving, driver, broken_tries, birth, first_started };
+        let node = Self { shared, workers, stop, interleaving, driver, broken_tries, birth, first_started };
         node.settle().await;
         node
     }
