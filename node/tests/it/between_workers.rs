@@ -57,7 +57,7 @@ fn publishers_wait(mut limited: Settings) {
                 *next += 1;
             }
         }
-        assert!(node.counter("between_workers_full") > 0);
+        node.until("they were full", |seen| seen.counter("between_workers_full") > 0).await;
     });
 }
 

@@ -128,7 +128,7 @@ fn empty_client_identifier_refused() {
             client.expect_bytes(b"\x20\x02\x00\x02").await;
             client.expect_closed().await;
         }
-        assert_eq!(node.counter("connects_refused"), 3);
+        node.until_counters([("connects_refused", 3)]).await;
     });
 }
 
@@ -219,7 +219,7 @@ fn nothing_is_processed_after_a_refusal() {
         assert_eq!(refused.expect_connack().await.reason_code, ReasonCode::NotAuthorized);
         refused.expect_closed().await;
         subscriber.expect_nothing().await;
-        assert_eq!(node.snapshot().await.sessions.sessions, 1);
+        node.until("1 session", |seen| seen.sessions.sessions == 1).await;
     });
 }
 
@@ -323,7 +323,7 @@ fn connect_timeout() {
         slow.send_bytes(b"\x10\x0e\x00\x04MQTT\x05").await;
         silent.expect_closed().await;
         slow.expect_closed().await;
-        assert_eq!(node.counter("connect_timeouts"), 2);
+        node.until_counters([("connect_timeouts", 2)]).await;
         connected.ping().await;
     });
 }

@@ -39,7 +39,7 @@ fn silent_clients_are_closed() {
         old.expect_closed().await;
         let silent = began.elapsed();
         assert!(silent >= Duration::from_millis(1400), "closed after {silent:?}");
-        assert_eq!(node.counter("keep_alive_timeouts"), 2);
+        node.until_counters([("keep_alive_timeouts", 2)]).await;
     });
 }
 

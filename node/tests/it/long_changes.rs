@@ -77,7 +77,7 @@ fn they_are_answered_as_one() {
             }
             client.ping().await;
             client.disconnect().await;
-            assert_eq!(node.snapshot().await.sessions.subscriptions, 0);
+            node.until("0 subscriptions", |seen| seen.sessions.subscriptions == 0).await;
         }
     });
 }
@@ -96,7 +96,7 @@ fn a_malformed_one_changes_nothing() {
         client.expect_disconnect(ReasonCode::ProtocolError).await;
         let (mut client, answer) = node.connect_with(durable(V5, "client")).await;
         assert!(answer.session_present);
-        assert_eq!(node.snapshot().await.sessions.subscriptions, 0);
+        node.until("0 subscriptions", |seen| seen.sessions.subscriptions == 0).await;
         client.ping().await;
         client.disconnect().await;
     });

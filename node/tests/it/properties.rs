@@ -109,7 +109,7 @@ fn payload_format() {
         client.expect_payload("żółć").await;
         client.publish_packet(said_to_be_utf8(QoS::AtMostOnce)).await;
         client.expect_disconnect(ReasonCode::PayloadFormatInvalid).await;
-        assert_eq!(node.counter("payload_format_invalid"), 3);
+        node.until_counters([("payload_format_invalid", 3)]).await;
 
         let mut connect = connect(V5, "will");
         let mut broken = will("f", QoS::AtMostOnce, "");
@@ -295,6 +295,6 @@ fn maximum_packet_size_of_the_node() {
             client.send_bytes(&bytes[..10]).await;
             client.expect_disconnect(ReasonCode::PacketTooLarge).await;
         }
-        assert_eq!(node.counter("packets_too_large"), 3);
+        node.until_counters([("packets_too_large", 3)]).await;
     });
 }

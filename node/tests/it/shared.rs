@@ -254,7 +254,7 @@ fn members_online_come_first_and_with_none_the_message_waits() {
         for number in 5..10 {
             assert_eq!(publisher.publish("t", AtLeastOnce, &number.to_string()).await, ReasonCode::Success);
         }
-        assert_eq!(node.snapshot().await.ledger.queued, 5);
+        node.until("5 messages are queued", |seen| seen.ledger.queued == 5).await;
         let mut lasting = node.resume(durable(V311, "lasting")).await;
         for number in 5..10 {
             lasting.take_payload(&number.to_string()).await;

@@ -195,7 +195,7 @@ fn equal_filter_replaces_the_subscription() {
         publisher.publish("t/1", AtLeastOnce, "m").await;
         assert_eq!(copies(&mut client, 1).await, [(AtMostOnce, vec![])]);
         client.expect_nothing().await;
-        assert_eq!(node.snapshot().await.sessions.subscriptions, 1);
+        node.until("1 subscription", |seen| seen.sessions.subscriptions == 1).await;
     });
 }
 
@@ -247,7 +247,7 @@ fn suback_has_a_reason_for_each_filter() {
             assert_eq!(codes(&answer.reason_codes), expected, "{version:?}");
             client.disconnect().await;
         }
-        assert_eq!(node.counter("topic_levels_exceeded"), 3);
+        node.until_counters([("topic_levels_exceeded", 3)]).await;
     });
 }
 

@@ -57,7 +57,7 @@ fn published_when_the_network_connection_is_lost() {
                 heir.expect_nothing().await;
             }
         }
-        assert_eq!(node.counter("wills_published"), 9);
+        node.until_counters([("wills_published", 9)]).await;
     });
 }
 
@@ -193,7 +193,7 @@ fn published_at_the_end_of_the_session() {
         heir.expect_nothing().await;
         heir.take_payload("last words").await;
         assert!(began.elapsed() >= Duration::from_millis(950));
-        assert_eq!(node.snapshot().await.sessions.sessions, 1);
+        node.until("1 session", |seen| seen.sessions.sessions == 1).await;
         heir.expect_nothing().await;
     });
 }

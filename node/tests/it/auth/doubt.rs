@@ -33,7 +33,7 @@ fn connects() {
             let connect = with_will(user(version, "client", "ann"), "fine/x");
             node.connect_with(connect).await.0.disconnect().await;
         }
-        assert_eq!(node.counter("connects_refused"), 18);
+        node.until_counters([("connects_refused", 18)]).await;
         assert_eq!(node.counter("connect_timeouts"), 0);
         let count = |kind, outcome| node.shared().asking.outcomes().of(kind, outcome);
         assert_eq!(count(QuestionKind::Login, Outcome::Late), 3);
@@ -105,7 +105,7 @@ fn publishes() {
         // An acknowledgement like any other: 3.x has no other.
         assert_eq!(old.publish("no/x", AtLeastOnce, "forbidden").await, ReasonCode::Success);
         watcher.expect_nothing().await;
-        assert_eq!(node.counter("publishes_not_authorized"), 13);
+        node.until_counters([("publishes_not_authorized", 13)]).await;
         let late = node.shared().asking.outcomes().of(QuestionKind::Permission, Outcome::Late);
         assert_eq!(late, 3, "each publish is asked for");
     });
@@ -152,7 +152,7 @@ fn publishes_of_3_x_are_asked_for_again() {
             }
         }
         watcher.expect_nothing().await;
-        assert_eq!(node.counter("publishes_not_authorized"), times);
+        node.until_counters([("publishes_not_authorized", times)]).await;
         assert_eq!(node.counter("publishers_held_closed"), 0);
         asking.node.stop().await;
     });
@@ -174,9 +174,13 @@ fn publishes_of_3_x_without_an_answer() {
             let asked = node.shared().asking.outcomes().of(QuestionKind::Permission, outcome);
             assert!(asked >= 3, "{topic} was asked for {asked} times");
         }
-        let counted =
-            ["publishers_held", "publishers_held_closed", "qos0_refused", "publishes_not_authorized"];
-        assert_eq!(counted.map(|name| node.counter(name)), [2, 2, 2, 4]);
+        node.until_counters([
+            ("publishers_held", 2),
+            ("publishers_held_closed", 2),
+            ("qos0_refused", 2),
+            ("publishes_not_authorized", 4),
+        ])
+        .await;
         assert_eq!(node.balanced_ledger().await.published, 0);
         asking.node.stop().await;
     });
@@ -216,7 +220,7 @@ fn subscribes() {
             }
             client.disconnect().await;
         }
-        assert_eq!(asking.node.counter("subscriptions_not_authorized"), 20);
+        asking.node.until_counters([("subscriptions_not_authorized", 20)]).await;
     });
 }
 

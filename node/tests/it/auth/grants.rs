@@ -46,7 +46,7 @@ fn a_network_connection_ends_with_its_grant() {
             client.disconnect().await;
             refused(node, user(version, "late", "7 for 0"), ReasonCode::NotAuthorized).await;
         }
-        assert_eq!(node.counter("grants_expired"), 3);
+        node.until_counters([("grants_expired", 3)]).await;
         let mut lasting = node.connect_with(user(V5, "lasting", "7 for ever")).await.0;
         lasting.ping().await;
     });
@@ -82,7 +82,7 @@ fn a_grant_is_replaced_by_re_authentication() {
         prove(&mut client, ReasonCode::ReAuthenticate, "5 for 300").await;
         auth_data(&mut client, ReasonCode::Success, METHOD).await;
         expect_not_authorized(client, V5).await;
-        assert_eq!((node.counter("grants_expired"), node.counter("connections_withdrawn")), (1, 0));
+        node.until_counters([("grants_expired", 1), ("connections_withdrawn", 0)]).await;
     });
 }
 
@@ -116,7 +116,7 @@ fn a_provider_ends_network_connections() {
         for client in &mut stay {
             client.ping().await;
         }
-        assert_eq!(node.counter("connections_withdrawn"), 4);
+        node.until_counters([("connections_withdrawn", 4)]).await;
         // Who is let in anew is the provider's affair.
         node.connect_with(user(V5, "d", "eve")).await.0.ping().await;
     });

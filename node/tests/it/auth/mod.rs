@@ -130,7 +130,7 @@ fn users_and_passwords() {
             }
             refused(&guarded.node, connect(version, "client"), ReasonCode::NotAuthorized).await;
         }
-        assert_eq!(guarded.node.counter("connects_refused"), 12);
+        guarded.node.until_counters([("connects_refused", 12)]).await;
     });
 }
 
@@ -156,7 +156,7 @@ fn publishing() {
         ann.expect_payload("allowed").await;
         ann.expect_nothing().await;
         bob.expect_nothing().await;
-        assert_eq!(guarded.node.counter("publishes_not_authorized"), 11);
+        guarded.node.until_counters([("publishes_not_authorized", 11)]).await;
     });
 }
 
@@ -213,7 +213,7 @@ fn subscribing() {
             assert_eq!(codes, [refused, 1, refused, refused, 1, refused, 1, refused]);
             client.disconnect().await;
         }
-        assert_eq!(guarded.node.counter("subscriptions_not_authorized"), 10);
+        guarded.node.until_counters([("subscriptions_not_authorized", 10)]).await;
     });
 }
 

@@ -105,7 +105,7 @@ fn publishes_that_wait_for_room() {
         let mut late = node.connect(V5, "late").await;
         late.subscribe("+/x", AtMostOnce).await;
         late.expect_nothing().await;
-        assert_eq!(node.counter("publishes_not_authorized"), 6);
+        node.until_counters([("publishes_not_authorized", 6)]).await;
     });
 }
 
@@ -248,7 +248,7 @@ fn wills_of_clients_that_vanish() {
         assert_eq!(watcher.expect_publish().await.topic, "new/w");
         asking.node.until("the other is judged", |seen| seen.counter("wills_not_authorized") == 1).await;
         watcher.expect_nothing().await;
-        assert_eq!(asking.node.counter("wills_published"), 1);
+        asking.node.until_counters([("wills_published", 1)]).await;
     });
 }
 
@@ -287,7 +287,7 @@ fn wills_before_what_comes_next() {
                 drop(kept);
             }
         }
-        assert_eq!(asking.node.counter("wills_not_authorized"), 2);
+        asking.node.until_counters([("wills_not_authorized", 2)]).await;
     });
 }
 

@@ -241,6 +241,20 @@ impl TestNode {
         counts.sum()
     }
 
+    /// Waits until counters, all workers together, are as wanted: a node may count what it did after a client has seen
+    /// it.
+    pub(crate) async fn until_counters<const COUNT: usize>(&self, wanted: [(&str, u64); COUNT]) {
+        let began = Instant::now();
+        loop {
+            let seen = wanted.map(|(name, _)| (name, self.counter(name)));
+            if seen == wanted {
+                return;
+            }
+            assert!(began.elapsed() < DEADLINE, "not in time: {wanted:?}: {seen:?}");
+            sleep(LOOK_INTERVAL).await;
+        }
+    }
+
     /// Waits until figures are as wanted.
     pub(crate) async fn until(&self, what: &str, wanted: impl Fn(&Snapshot) -> bool) -> Snapshot {
         let began = Instant::now();

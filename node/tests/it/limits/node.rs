@@ -14,7 +14,7 @@ fn connections() {
         let _silent = node.open(V5).await;
         node.until("both are accepted", |seen| seen.connections == 2).await;
         node.open(V5).await.expect_closed().await;
-        assert_eq!(node.counter("connections_full"), 1);
+        node.until_counters([("connections_full", 1)]).await;
         first.disconnect().await;
         node.until("a place is free", |seen| seen.connections == 1).await;
         node.connect(V5, "second").await.disconnect().await;
@@ -34,6 +34,6 @@ fn connect_timeout() {
         silent.expect_closed().await;
         begun.expect_closed().await;
         connected.ping().await;
-        assert_eq!(node.counter("connect_timeouts"), 2);
+        node.until_counters([("connect_timeouts", 2)]).await;
     });
 }

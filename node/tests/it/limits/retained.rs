@@ -43,7 +43,7 @@ fn retained_messages() {
         assert_eq!(client.publish_packet(retained("a", ExactlyOnce, "2")).await, ReasonCode::Success);
         assert_eq!(subscriber.expect_payload("2").await.topic, "a");
         subscriber.expect_nothing().await;
-        assert_eq!((node.counter("retained_refused"), node.counter("qos0_refused")), (3, 1));
+        node.until_counters([("retained_refused", 3), ("qos0_refused", 1)]).await;
         assert!(
             node.running().admin_source().prometheus().await.unwrap().contains("retained_refused_total 3")
         );
@@ -70,12 +70,11 @@ fn retained_bytes() {
         ] {
             assert_eq!(client.publish_packet(retained(topic, AtLeastOnce, payload)).await, reason);
         }
-        let seen = node.snapshot().await.retained;
-        assert_eq!((seen.messages, seen.bytes), (2, 2402));
+        node.until("two are kept", |seen| seen.retained.messages == 2 && seen.retained.bytes == 2402).await;
         client.publish_packet(retained("b", AtLeastOnce, "")).await;
         client.publish_packet(retained("c", AtLeastOnce, "small")).await;
         kept(node, &[("a", &long), ("c", "small")]).await;
-        assert_eq!(node.counter("retained_refused"), 2);
+        node.until_counters([("retained_refused", 2)]).await;
     });
 }
 
@@ -107,7 +106,7 @@ fn retained_messages_of_a_client() {
         set(&mut first, "c", no).await;
         second.publish_packet(retained("d", AtLeastOnce, "")).await;
         set(&mut first, "c", yes).await;
-        assert_eq!(node.counter("retained_per_client_refused"), 4);
+        node.until_counters([("retained_per_client_refused", 4)]).await;
         assert_eq!(node.counter("retained_refused"), 0);
         kept(node, &[("a", "x"), ("b", "x"), ("c", "x")]).await;
     });
@@ -128,7 +127,7 @@ fn retained_bytes_of_a_client() {
             kept(node, &[("a", "1234"), ("b", "1234")]).await;
             client.disconnect().await;
         }
-        assert_eq!((node.counter("retained_per_client_refused"), node.counter("qos0_refused")), (2, 2));
+        node.until_counters([("retained_per_client_refused", 2), ("qos0_refused", 2)]).await;
     });
 }
 
@@ -151,6 +150,6 @@ fn wills_beyond_the_limit() {
         client.vanish().await;
         subscriber.expect_payload("too long").await;
         kept(node, &[]).await;
-        assert_eq!(node.counter("retained_per_client_refused"), 1);
+        node.until_counters([("retained_per_client_refused", 1)]).await;
     });
 }

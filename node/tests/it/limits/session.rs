@@ -21,7 +21,7 @@ fn sessions() {
         let brief = node.connect(V311, "brief").await;
         refused(node, connect(V5, "third"), ReasonCode::QuotaExceeded).await;
         refused(node, connect(V311, "third"), ReasonCode::ServerUnavailable).await;
-        assert_eq!(node.counter("sessions_full"), 2);
+        node.until_counters([("sessions_full", 2)]).await;
         lasting.disconnect().await;
         refused(node, connect(V5, "third"), ReasonCode::QuotaExceeded).await;
         let lasting = node.resume(durable(V5, "lasting")).await;
@@ -44,7 +44,7 @@ fn subscriptions_per_client() {
         let expected =
             [ReasonCode::Success, ReasonCode::Success, ReasonCode::QuotaExceeded, ReasonCode::Success];
         assert_eq!(answer.reason_codes, expected);
-        assert_eq!(node.counter("subscriptions_full"), 1);
+        node.until_counters([("subscriptions_full", 1)]).await;
         client.unsubscribe(&["a"]).await;
         client.subscribe("c", AtMostOnce).await;
         node.connect(V5, "other").await.subscribe("d", AtMostOnce).await;
@@ -65,7 +65,7 @@ fn subscription_bytes_per_client() {
         let answer = client.subscribe_packet(subscribe_packet(identifier(1), &filters)).await;
         let (fits, full) = (ReasonCode::Success, ReasonCode::QuotaExceeded);
         assert_eq!(answer.reason_codes, [fits, full, fits, full, fits]);
-        assert_eq!(node.counter("subscriptions_full"), 2);
+        node.until_counters([("subscriptions_full", 2)]).await;
         client.unsubscribe(&[&long]).await;
         client.subscribe(&other, AtMostOnce).await;
     });
@@ -80,7 +80,7 @@ fn names() {
         let long = "x".repeat(900);
         let (first, _) = node.connect_with(durable(V5, &long)).await;
         refused(node, connect(V5, &"y".repeat(200)), ReasonCode::QuotaExceeded).await;
-        assert_eq!(node.counter("session_names_full"), 1);
+        node.until_counters([("session_names_full", 1)]).await;
         first.disconnect().await;
         let resumed = node.resume(durable(V5, &long)).await;
         node.connect(V5, "short").await.disconnect().await;
@@ -106,7 +106,7 @@ fn subscription_bytes_of_all() {
         let filters = [&names[3], &names[0]].map(|name| (name.as_str(), options(AtMostOnce)));
         let answer = other.subscribe_packet(subscribe_packet(identifier(1), &filters)).await;
         assert_eq!(answer.reason_codes, [ReasonCode::QuotaExceeded; 2]);
-        assert_eq!(node.counter("subscription_bytes_full"), 2);
+        node.until_counters([("subscription_bytes_full", 2)]).await;
         // What one has already may be asked for again.
         clients[0].subscribe(&names[0], AtMostOnce).await;
         clients[1].unsubscribe(&[&names[1]]).await;
@@ -172,8 +172,12 @@ fn incoming_qos_2_of_3_x() {
             let (client, _) = node.connect_with(connect(version, "client")).await;
             client.disconnect().await;
         }
-        let counted = ["incoming_qos2_full", "publishers_held", "publishers_held_closed"];
-        assert_eq!(counted.map(|name| node.counter(name)), [2, 2, 2]);
+        node.until_counters([
+            ("incoming_qos2_full", 2),
+            ("publishers_held", 2),
+            ("publishers_held_closed", 2),
+        ])
+        .await;
     });
 }
 
@@ -196,7 +200,7 @@ fn incoming_qos_2() {
         let mut client = node.resume(durable(V5, "client")).await;
         client.send(numbered(4, "t", ExactlyOnce)).await;
         client.expect_disconnect(ReasonCode::ReceiveMaximumExceeded).await;
-        assert_eq!(node.counter("incoming_qos2_full"), 2);
+        node.until_counters([("incoming_qos2_full", 2)]).await;
         let mut client = node.resume(durable(V5, "client")).await;
         client.send(Packet::PubRel(Ack::new(identifier(1), ReasonCode::Success))).await;
         client.expect(Packet::PubComp(Ack::new(identifier(1), ReasonCode::Success))).await;
@@ -223,6 +227,6 @@ fn bytes_of_the_properties_of_a_publish() {
         message.properties.user_properties = vec![("k".to_owned(), "v".repeat(100))];
         client.send(Packet::Publish(message)).await;
         client.expect_disconnect(ReasonCode::QuotaExceeded).await;
-        assert_eq!(node.counter("publish_properties_too_large"), 1);
+        node.until_counters([("publish_properties_too_large", 1)]).await;
     });
 }

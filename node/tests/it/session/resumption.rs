@@ -91,7 +91,7 @@ fn resends_on_resumption() {
             let ack = Ack::new(identifier(identifiers[3]), ReasonCode::Success);
             client.send(Packet::PubComp(ack)).await;
             client.ping().await;
-            assert_eq!(node.snapshot().await.ledger.queued, 0);
+            node.until("nothing is queued", |seen| seen.ledger.queued == 0).await;
             client.disconnect().await;
             let mut client = node.resume(durable(version, "resuming")).await;
             client.expect_nothing().await;
@@ -197,6 +197,6 @@ fn packet_identifiers_wrap_around() {
         }
         client.acknowledge(&held).await;
         client.ping().await;
-        assert_eq!(node.snapshot().await.ledger.queued, 0);
+        node.until("nothing is queued", |seen| seen.ledger.queued == 0).await;
     });
 }

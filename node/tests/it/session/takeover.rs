@@ -30,7 +30,7 @@ fn takeover() {
                 }
             }
         }
-        assert_eq!(node.counter("takeovers"), 12);
+        node.until_counters([("takeovers", 12)]).await;
     });
 }
 
@@ -72,7 +72,7 @@ fn a_hundred_race_for_one_client_identifier() {
             }
         }
         assert_eq!(winners, 1);
-        assert_eq!(node.counter("takeovers"), 99);
+        node.until_counters([("takeovers", 99)]).await;
     });
 }
 

@@ -62,7 +62,7 @@ fn a_load_that_fails() {
         refused(&node, durable(V311, "kept"), ReasonCode::ServerUnavailable).await;
         refused(&node, Connect { clean_start: true, ..expiring("kept", 60) }, ReasonCode::ServerUnavailable)
             .await;
-        assert_eq!(node.counter("sessions_not_loaded"), 3);
+        node.until_counters([("sessions_not_loaded", 3)]).await;
         assert_eq!(node.running().admin_source().readiness(), Readiness::SessionsNotLoaded);
         // A clean session ends what there was before it, also what nobody can read yet.
         node.connect(V311, "outdated").await.disconnect().await;

@@ -164,8 +164,10 @@ fn nothing_behind_a_refused_connect_is_processed() {
             client.expect_closed().await;
         }
         watcher.expect_nothing().await;
-        let seen = node.snapshot().await;
-        assert_eq!((seen.sessions.sessions, seen.retained.messages), (1, 0));
+        node.until("nothing is left of them", |seen| {
+            seen.sessions.sessions == 1 && seen.retained.messages == 0
+        })
+        .await;
     });
 }
 

@@ -132,6 +132,6 @@ fn connects_of_the_wrong_form() {
         for flags in 1..16 {
             expect_closed_by(open(node).await, &packet(0x10 | flags, body)).await;
         }
-        assert_eq!(node.snapshot().await.sessions.sessions, 1);
+        node.until("1 session", |seen| seen.sessions.sessions == 1).await;
     });
 }

@@ -133,7 +133,7 @@ fn silence_of_a_client_that_does_not_read() {
         }
         heir.expect_bytes(&publish(0x30, "wills/silent", None, "gone")).await;
         heir.expect_nothing().await;
-        assert_eq!(node.counter("keep_alive_timeouts"), 1);
+        node.until_counters([("keep_alive_timeouts", 1)]).await;
         while pings > 0 {
             match pinging.next().await {
                 mqtt_codec::Packet::PingResp => pings -= 1,

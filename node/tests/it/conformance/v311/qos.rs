@@ -109,7 +109,7 @@ fn sender_of_qos_2() {
         subscriber.ping().await;
         drop(subscriber);
         join_durable(node, "subscriber", RESUMED).await.expect_nothing().await;
-        assert_eq!(node.snapshot().await.ledger.queued, 0);
+        node.until("nothing is queued", |seen| seen.ledger.queued == 0).await;
     });
 }
 

@@ -59,7 +59,7 @@ fn several_topic_filters() {
             assert_eq!(client.take_payload(topic).await.qos as u8, qos, "{topic}");
         }
         client.expect_nothing().await;
-        assert_eq!(node.snapshot().await.sessions.subscriptions, 4);
+        node.until("4 subscriptions", |seen| seen.sessions.subscriptions == 4).await;
     });
 }
 

@@ -92,7 +92,7 @@ fn completes_what_was_begun() {
         client.expect_bytes(&ack(PUBREL, 4)).await;
         client.send_bytes(&ack(PUBCOMP, 4)).await;
         client.expect_nothing().await;
-        assert_eq!(node.snapshot().await.ledger.queued, 0);
+        node.until("nothing is queued", |seen| seen.ledger.queued == 0).await;
     });
 }
 
@@ -112,7 +112,7 @@ fn several_topic_filters() {
         }
         client.expect_bytes(&publish(0x30, "b", None, "b")).await;
         client.expect_nothing().await;
-        assert_eq!(node.snapshot().await.sessions.subscriptions, 1);
+        node.until("1 subscription", |seen| seen.sessions.subscriptions == 1).await;
     });
 }
 

@@ -77,7 +77,7 @@ fn of_another_exchange() {
             client.send_bytes(&bytes).await;
             client.ping().await;
         }
-        assert_eq!(node.snapshot().await.ledger.queued, 2, "both are still unacknowledged");
+        node.until("both are still unacknowledged", |seen| seen.ledger.queued == 2).await;
         client.send_bytes(&send(PUBACK, one)).await;
         client.send_bytes(&send(PUBREC, two)).await;
         client.expect_bytes(&send(PUBREL, two)).await;
@@ -86,10 +86,10 @@ fn of_another_exchange() {
         client.expect_bytes(&send(PUBREL, two)).await;
         client.send_bytes(&send(PUBACK, two)).await;
         client.ping().await;
-        assert_eq!(node.snapshot().await.ledger.queued, 1, "the PUBCOMP is missing");
+        node.until("the PUBCOMP is missing", |seen| seen.ledger.queued == 1).await;
         client.send_bytes(&send(PUBCOMP, two)).await;
         client.ping().await;
-        assert_eq!(node.snapshot().await.ledger.queued, 0);
+        node.until("nothing is queued", |seen| seen.ledger.queued == 0).await;
     });
 }
 

@@ -87,7 +87,7 @@ fn wrong_answers_before_connack() {
             client.expect_bytes(&[0x20, 3, 0, reason, 0]).await;
             client.expect_closed().await;
         }
-        assert_eq!(guarded.node.snapshot().await.sessions.sessions, 0);
+        guarded.node.until("0 sessions", |seen| seen.sessions.sessions == 0).await;
     });
 }
 
@@ -126,7 +126,7 @@ fn leaves_nothing_behind() {
         let (client, _) = asked(guarded).await;
         drop(client);
         listener.expect_nothing().await;
-        assert_eq!(guarded.node.snapshot().await.sessions.sessions, 1);
+        guarded.node.until("1 session", |seen| seen.sessions.sessions == 1).await;
     });
 }
 

@@ -174,7 +174,7 @@ fn nothing_behind_it_is_processed() {
         }
         heir.expect_nothing().await;
         node.until_online(1).await;
-        assert_eq!(node.snapshot().await.sessions.sessions, 1);
+        node.until("1 session", |seen| seen.sessions.sessions == 1).await;
         let mut late = node.connect(V5, "late").await;
         late.subscribe("t", QoS::AtMostOnce).await;
         late.expect_nothing().await;

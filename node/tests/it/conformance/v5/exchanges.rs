@@ -98,10 +98,10 @@ fn both_ends_use_the_same_packet_identifier() {
         client.expect_bytes(&ack(0x62, id)).await;
         client.send_bytes(&ack(0x62, id)).await;
         client.expect_bytes(&ack(0x70, id)).await;
-        assert_eq!(node.snapshot().await.ledger.queued, 1, "the PUBCOMP is missing");
+        node.until("the PUBCOMP is missing", |seen| seen.ledger.queued == 1).await;
         client.send_bytes(&ack(0x70, id)).await;
         client.ping().await;
-        assert_eq!(node.snapshot().await.ledger.queued, 0);
+        node.until("nothing is queued", |seen| seen.ledger.queued == 0).await;
         // SUBSCRIBE and UNSUBSCRIBE share the client's numbers with PUBLISH, and nothing else.
         client.send_bytes(&packet(0x34, &[&b"\x00\x01u"[..], &[high, low], b"\x00x"].concat())).await;
         client.expect_bytes(&[0x50, 3, high, low, 0x10]).await;
@@ -191,7 +191,7 @@ fn refused_messages_are_not_sent_again() {
                 client.expect_nothing().await;
             }
         }
-        assert_eq!(node.snapshot().await.ledger.queued, 0);
+        node.until("nothing is queued", |seen| seen.ledger.queued == 0).await;
         client.vanish().await;
         node.resume(durable(V5, "subscriber")).await.expect_nothing().await;
     });
@@ -243,7 +243,7 @@ fn an_exchange_goes_on_past_expiry() {
         client.expect_bytes(&ack(0x62, id)).await;
         client.send_bytes(&ack(0x70, id)).await;
         client.expect_nothing().await;
-        assert_eq!(node.snapshot().await.ledger.queued, 0);
+        node.until("nothing is queued", |seen| seen.ledger.queued == 0).await;
     });
 }
 

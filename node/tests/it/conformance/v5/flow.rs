@@ -257,7 +257,7 @@ fn pubrel_needs_no_room() {
                 assert!(client.take_payload(payload).await.dup);
             }
             client.expect_nothing().await;
-            assert_eq!(node.snapshot().await.ledger.queued, 0);
+            node.until("nothing is queued", |seen| seen.ledger.queued == 0).await;
             client.disconnect().await;
             node.connect(V5, "limited").await.disconnect().await;
         }

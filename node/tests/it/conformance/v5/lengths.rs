@@ -197,7 +197,7 @@ fn cut_by_the_end_of_the_connection() {
         }
         node.until("they are gone", |seen| seen.connections == 1).await;
         heir.expect_nothing().await;
-        assert_eq!(node.snapshot().await.sessions.sessions, 1);
+        node.until("1 session", |seen| seen.sessions.sessions == 1).await;
     });
 }
 

@@ -77,7 +77,7 @@ fn leave_nothing_behind() {
             }
         }
         heir.expect_nothing().await;
-        assert_eq!(node.snapshot().await.sessions.sessions, 1, "the heir's");
+        node.until("the heir's", |seen| seen.sessions.sessions == 1).await;
         assert!(!node.connect_with(durable(V5, "new")).await.1.session_present);
     });
 }
@@ -136,7 +136,7 @@ fn nothing_behind_them_is_processed() {
             refuses_connect(node, &[&bytes[..], &behind].concat(), reason).await;
         }
         heir.expect_nothing().await;
-        assert_eq!(node.snapshot().await.sessions.sessions, 1, "the heir's");
+        node.until("the heir's", |seen| seen.sessions.sessions == 1).await;
     });
 }
 

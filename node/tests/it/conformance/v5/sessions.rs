@@ -119,8 +119,10 @@ fn is_forgotten_with_a_clean_start() {
         client.send_bytes(&packet(0x34, b"\x00\x01u\x00\x05\x00x")).await;
         client.take_payload("x").await;
         client.expect_bytes(b"\x50\x02\x00\x05").await;
-        let seen = node.snapshot().await;
-        assert_eq!((seen.ledger.queued, seen.sessions.subscriptions), (0, 1));
+        node.until("nothing is queued for its one subscription", |seen| {
+            seen.ledger.queued == 0 && seen.sessions.subscriptions == 1
+        })
+        .await;
     });
 }
 

@@ -197,7 +197,7 @@ fn several_are_as_one_after_the_other() {
             client.take_payload("m").await;
             client.expect_nothing().await;
         }
-        assert_eq!(node.snapshot().await.sessions.subscriptions, 2);
+        node.until("2 subscriptions", |seen| seen.sessions.subscriptions == 2).await;
     });
 }
 

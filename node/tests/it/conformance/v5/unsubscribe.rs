@@ -29,7 +29,7 @@ fn is_answered() {
             let answer = [0xb0, 11, high, low, 0, 0x11, 0, 0, 0x11, 0x11, 0x11, 0, 0x11];
             client.expect_bytes(&answer).await;
         }
-        assert_eq!(node.snapshot().await.sessions.subscriptions, 0);
+        node.until("0 subscriptions", |seen| seen.sessions.subscriptions == 0).await;
     });
 }
 
@@ -83,13 +83,13 @@ fn what_was_begun_is_completed() {
             publisher.publish("t", qos, "new").await;
         }
         client.expect_nothing().await;
-        assert_eq!(node.snapshot().await.ledger.queued, 2);
+        node.until("2 messages are queued", |seen| seen.ledger.queued == 2).await;
         client.acknowledge(&one).await;
         client.vanish().await;
         let mut client = node.resume(durable(V5, "leaving")).await;
         let again = client.take_payload("two").await;
         assert_eq!((again.packet_identifier, again.dup), (two.packet_identifier, true));
         client.expect_nothing().await;
-        assert_eq!(node.snapshot().await.ledger.queued, 0);
+        node.until("nothing is queued", |seen| seen.ledger.queued == 0).await;
     });
 }
