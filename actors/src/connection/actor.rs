@@ -208,7 +208,7 @@ impl Connection {
         }
         let mut ending = None;
         let reads = self.may_read();
-        if reads {
+        if reads || self.may_go_on() {
             ending = self.read(task, now, fx);
         } else if self.is_doubted() {
             ending = self.look_for_life(task, now, fx);
@@ -219,7 +219,7 @@ impl Connection {
         if self.underway.as_ref().is_some_and(Underway::is_nothing) {
             self.underway = None;
         }
-        if self.goes_on && !self.waits_for_changes() && self.may_read() {
+        if self.goes_on && !self.waits_for_changes() && (self.may_read() || self.may_go_on()) {
             go_on_behind_sockets(task);
         }
         if !self.may_hold_incomplete() {

@@ -74,6 +74,12 @@ impl Connection {
         self.rare.as_ref().is_some_and(|rare| rare.long_change.is_some())
     }
 
+    /// Whether such a packet goes on though its client may not be read: it was taken in whole, and its client, that takes
+    /// nothing in itself, is not to wait for what it asked for before. What stands behind it waits.
+    pub(super) fn may_go_on(&self) -> bool {
+        self.has_long_change() && !self.waits_for_node()
+    }
+
     /// Takes in the next piece.
     pub(super) fn go_on_with_long_change(&mut self, now: Instant, fx: &mut Effects) -> Option<Ending> {
         // What stands behind the packet has its turn by itself, and so has the next piece: if not at once, then when this

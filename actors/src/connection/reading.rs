@@ -141,6 +141,10 @@ impl Connection {
         // What it sent before holds, its DISCONNECT above all.
         let partial = self.partial.take();
         let ending = self.step_through_held(partial, now, fx);
+        if self.has_long_change() || self.partial_is_ready {
+            // More of what it sent is to be done: it is looked at again.
+            return ending;
+        }
         if ending.is_none() && fx.end.is_none() {
             worker.counters.keep_alive_timeouts.add(1);
             return Some(Ending::because(ReasonCode::KeepAliveTimeout));

@@ -45,16 +45,32 @@ pub(crate) fn publish(name: &str, payload: usize, identifier: Option<u16>) -> Pa
     })
 }
 
+fn will(topic: &str) -> mqtt_codec::Will {
+    mqtt_codec::Will {
+        qos: QoS::AtMostOnce,
+        retain: false,
+        topic: TopicName::new(topic).expect("a topic name"),
+        payload: "lost".into(),
+        delay_interval: 0,
+        properties: mqtt_codec::PublishProperties::default(),
+    }
+}
+
 pub(crate) fn subscribe(filter: &str) -> Packet {
     subscribe_with(filter, QoS::AtLeastOnce)
 }
 
 fn subscribe_with(filter: &str, qos: QoS) -> Packet {
+    subscribe_to_all([filter.to_owned()], qos)
+}
+
+fn subscribe_to_all(filters: impl IntoIterator<Item = String>, qos: QoS) -> Packet {
+    let filter = |filter: String| mqtt_codec::SubscriptionFilter::parse(&filter).expect("a filter");
     Packet::Subscribe(mqtt_codec::Subscribe {
         packet_identifier: PacketIdentifier::MIN,
         subscription_identifier: None,
         user_properties: Vec::new(),
-        filters: vec![(mqtt_codec::SubscriptionFilter::parse(filter).expect("a filter"), qos.into())],
+        filters: filters.into_iter().map(|name| (filter(name), qos.into())).collect(),
     })
 }
 
@@ -139,15 +155,7 @@ fn what_a_client_sent_last_counts_though_it_does_not_wait_for_answers() {
     Simulation::start(settings(1)).run(async |node| {
         let mut watcher = connect(node, 0, named("watcher")).await;
         send(&mut watcher, &subscribe("#"));
-        let will = mqtt_codec::Will {
-            qos: QoS::AtMostOnce,
-            retain: false,
-            topic: TopicName::new("will").unwrap(),
-            payload: "lost".into(),
-            delay_interval: 0,
-            properties: mqtt_codec::PublishProperties::default(),
-        };
-        let mut leaver = connect(node, 0, Connect { will: Some(will), ..named("leaver") }).await;
+        let mut leaver = connect(node, 0, Connect { will: Some(will("will")), ..named("leaver") }).await;
         watcher.receive().unwrap();
         // The PUBLISH waits until the subscription is in force; before that the PINGRESP finds nobody.
         send(&mut leaver, &Packet::PingReq);
@@ -163,22 +171,58 @@ fn what_a_client_sent_last_counts_though_it_does_not_wait_for_answers() {
     });
 }
 
+/// A client that takes nothing in is not read, and what it sends waits. Its keep alive being over, that is looked at before
+/// it is judged: however long a SUBSCRIBE is that stands before, the PUBLISH behind it is published, and its DISCONNECT
+/// drops its will.
+#[test]
+fn what_a_client_sent_behind_a_long_subscribe_counts_though_it_is_not_read() {
+    for filters in [1, 100, 300, 1000] {
+        let mut settings = settings(1);
+        settings.node.outbox_bytes_max = 4096;
+        Simulation::start(settings).run(async |node| {
+            let mut watcher = connect(node, 0, named("watcher")).await;
+            send(&mut watcher, &subscribe("seen/#"));
+            let mut leaver = node.connect_with(0, 60_000);
+            let leaving = Connect { keep_alive: 10, will: Some(will("seen/will")), ..named("leaver") };
+            send(&mut leaver, &Packet::Connect(Box::new(leaving)));
+            send(&mut leaver, &subscribe("flood"));
+            let mut writer = connect(node, 0, named("writer")).await;
+            for identifier in 1..=100 {
+                send(&mut writer, &publish("flood", 1000, Some(identifier)));
+            }
+            node.settle().await;
+            watcher.receive().unwrap();
+            let names = (0..filters).map(|number| format!("long/{number}"));
+            send(&mut leaver, &subscribe_to_all(names, QoS::AtMostOnce));
+            send(&mut leaver, &publish("seen/last", 1, None));
+            send(&mut leaver, &Packet::Disconnect(Disconnect::new(ReasonCode::Success)));
+            assert_eq!(leaver.unsent(), 0);
+            node.pass(Duration::from_secs(100)).await;
+            let seen = watcher.receive().unwrap();
+            assert!(
+                matches!(&seen[..], [Packet::Publish(last)] if last.topic == "seen/last"),
+                "behind {filters} filters: {seen:?}"
+            );
+            assert!(!node.has_session("leaver"));
+            watcher.hang_up();
+            writer.hang_up();
+            leaver.hang_up();
+            node.clear().await.unwrap();
+        });
+    }
+}
+
 /// The same over a WebSocket, whose pings ask for answers that nobody takes.
 #[test]
 fn what_a_websocket_sent_last_counts_though_its_pings_cannot_be_answered() {
     Simulation::start(settings(1)).run(async |node| {
         let mut watcher = connect(node, 0, named("watcher")).await;
         send(&mut watcher, &subscribe("#"));
-        let will = mqtt_codec::Will {
-            qos: QoS::AtMostOnce,
-            retain: false,
-            topic: TopicName::new("will").unwrap(),
-            payload: "lost".into(),
-            delay_interval: 0,
-            properties: mqtt_codec::PublishProperties::default(),
-        };
         let mut leaver = node.connect_websocket(0, 65_536);
-        send(&mut leaver, &Packet::Connect(Box::new(Connect { will: Some(will), ..named("leaver") })));
+        send(
+            &mut leaver,
+            &Packet::Connect(Box::new(Connect { will: Some(will("will")), ..named("leaver") })),
+        );
         node.settle().await;
         assert_eq!((leaver.receive().unwrap().len(), watcher.receive().unwrap().len()), (1, 1));
         // Every eighth message or so has a ping before it.
