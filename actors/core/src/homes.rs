@@ -13,6 +13,33 @@ pub const SHARDS: u16 = 256;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Shard(pub u16);
 
+/// Some of all shards.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ShardSet([u64; SHARDS as usize / 64]);
+
+impl ShardSet {
+    /// One more.
+    pub fn insert(&mut self, shard: Shard) {
+        self.0[usize::from(shard.0 / 64)] |= 1 << (shard.0 % 64);
+    }
+
+    /// All of another one, too.
+    pub fn extend(&mut self, other: Self) {
+        self.0.iter_mut().zip(other.0).for_each(|(own, others)| *own |= others);
+    }
+
+    /// In their order.
+    pub fn iter(self) -> impl Iterator<Item = Shard> {
+        self.0.into_iter().zip(0..).flat_map(|(mut left, word)| {
+            std::iter::from_fn(move || {
+                let lowest = left.trailing_zeros() as u16;
+                left &= left.checked_sub(1)?;
+                Some(Shard(word * 64 + lowest))
+            })
+        })
+    }
+}
+
 /// See the module.
 #[derive(Debug, Clone)]
 pub struct Homes {
@@ -119,6 +146,20 @@ mod tests {
             assert!((20..80).contains(&share), "worker {worker} is home to {share} of 200");
         }
         assert_eq!(Homes::new(&drawn_key(), 1).of_group("$share/any/body"), 0);
+    }
+
+    #[test]
+    fn a_set_of_shards_has_each_once_in_order() {
+        let mut set = ShardSet::default();
+        assert_eq!(set.iter().next(), None);
+        [255, 64, 0, 63, 64].into_iter().for_each(|shard| set.insert(Shard(shard)));
+        let mut other = ShardSet::default();
+        [1, 0].into_iter().for_each(|shard| other.insert(Shard(shard)));
+        set.extend(other);
+        assert_eq!(set.iter().map(|shard| shard.0).collect::<Vec<_>>(), [0, 1, 63, 64, 255]);
+        let mut all = ShardSet::default();
+        (0..SHARDS).for_each(|shard| all.insert(Shard(shard)));
+        assert!(all.iter().eq((0..SHARDS).map(Shard)));
     }
 
     #[test]

@@ -31,7 +31,7 @@ impl MemoryBackend {
         self.shards.apply(entry.bytes()).expect("what was written can be read");
         for shard in entry.shards() {
             // There is no checkpoint that asks for them.
-            self.shards.get_mut(*shard).into_iter().for_each(KeptShard::forget_changes);
+            self.shards.get_mut(shard).into_iter().for_each(KeptShard::forget_changes);
         }
     }
 
@@ -133,7 +133,7 @@ mod tests {
         assert_eq!(session.subscriptions.keys().map(|filter| &**filter).collect::<Vec<_>>(), ["t/2"]);
         // Nothing is held for sessions that are gone.
         for shard in entry.shards() {
-            assert!(backend.shards.get_mut(*shard).unwrap().take_changes().is_empty());
+            assert!(backend.shards.get_mut(shard).unwrap().take_changes().is_empty());
         }
     }
 

@@ -30,7 +30,7 @@ impl KeptShards {
             if matches!(record, Record::PublisherGone(_)) {
                 self.shards.values_mut().for_each(|shard| applied += shard.apply(*at, record));
             }
-            for shard in record.shards(&self.homes) {
+            for shard in record.shards(&self.homes).iter() {
                 let kept = self.shards.entry(shard);
                 let kept = kept.or_insert_with(|| KeptShard::new(shard, self.homes.clone()));
                 applied += kept.apply(*at, record);

@@ -32,10 +32,7 @@ use mqtt_codec::PacketIdentifier;
 use slab::Slab;
 
 use crate::homes::{Homes, Shard};
-use crate::ids::{SessionKey, shared_part};
 use crate::ledger::DropReason;
-use crate::matching::{Matches, Subscriber, Trie};
-use crate::moment::Moment;
 use crate::records::{
     Connected, CopyId, Fate, Of, Parted, Position, Publisher, Record, Retained, Settled, Subscribed,
 };
@@ -87,18 +84,11 @@ pub struct KeptShard {
     applied: Position,
     names: BTreeMap<Arc<str>, usize>,
     sessions: Slab<(Arc<str>, KeptSession)>,
-    trie: Trie,
-    matches: Matches,
     messages: BTreeMap<Position, KeptMessage>,
     groups: BTreeMap<Arc<str>, Waiting>,
     retained: BTreeMap<Arc<str>, KeptRetained>,
-    seen: BTreeMap<Publisher, u64>,
+    seen: BTreeMap<Publisher, Position>,
     changed: Changed,
-}
-
-/// A session's name in the trie of its shard.
-fn key_of(index: usize) -> SessionKey {
-    SessionKey { index: index as u32, generation: 0, worker: 0 }
 }
 
 impl KeptShard {
@@ -110,8 +100,6 @@ impl KeptShard {
             applied: Position::default(),
             names: BTreeMap::new(),
             sessions: Slab::new(),
-            trie: Trie::default(),
-            matches: Matches::default(),
             messages: BTreeMap::new(),
             groups: BTreeMap::new(),
             retained: BTreeMap::new(),
@@ -193,9 +181,7 @@ impl KeptShard {
                 return applied;
             }
             Record::PublisherGone(publisher) => {
-                if self.seen.remove(publisher).is_some() {
-                    self.changed.touch(Key::Seen(*publisher), true);
-                }
+                self.forget_publisher(*publisher, at);
                 return applied;
             }
             _ if at <= self.applied => return applied,
@@ -212,23 +198,15 @@ impl KeptShard {
             Record::Parted(parted) => self.part(parted),
             Record::Subscribed(of, subscriptions) => self.subscribe(at, of, subscriptions),
             Record::Unsubscribed(of, filters) => self.unsubscribe(of, filters),
-            Record::Received(of, identifier, count) => {
-                self.with(of, |session| {
-                    session.incoming.insert(*identifier, *count);
-                    session.published = session.published.max(*count);
-                });
+            Record::Received(of, identifier) => {
+                self.with(of, |session| *session.incoming.entry(*identifier).or_insert(at));
             }
             Record::Forgotten(of, identifier) => {
                 self.with(of, |session| session.incoming.remove(identifier));
             }
             Record::Sent(of, identifier, copy) => self.send(at, of, *identifier, copy),
-            Record::Released(of, identifier) => self.release(of, *identifier),
-            Record::WillOver(of, count) => {
-                self.with(of, |session| {
-                    session.will = None;
-                    session.published = session.published.max(count.unwrap_or_default());
-                });
-            }
+            Record::Released(of, identifier, copy) => self.release(of, *identifier, copy),
+            Record::WillOver(of) => _ = self.with(of, |session| session.will = None),
             Record::Taken(..) | Record::Retained(_) | Record::PublisherGone(_) => {}
         }
         applied
@@ -272,13 +250,10 @@ impl KeptShard {
             user_name,
             version,
             expiry_interval,
-            birth: at,
             epoch: at,
             parted: None,
             will,
-            published: 0,
             incoming: BTreeMap::new(),
-            subscribed: 0,
             subscriptions: BTreeMap::new(),
             copies: BTreeMap::new(),
             inflight: BTreeMap::new(),
@@ -302,7 +277,6 @@ impl KeptShard {
         let (client, session) = self.sessions.remove(index);
         for filter in session.subscriptions.keys() {
             self.changed.touch(Key::Subscription(Arc::clone(&client), Arc::clone(filter)), true);
-            self.trie.remove(filter, key_of(index));
         }
         for (id, copy) in &session.copies {
             self.changed.touch(Key::Copy(Arc::clone(&client), *id), true);
@@ -317,24 +291,14 @@ impl KeptShard {
     fn subscribe(&mut self, at: Position, of: &Of<'_>, subscriptions: &[Subscribed<'_>]) {
         let Some(index) = self.held_by(of) else { return };
         let (client, session) = &mut self.sessions[index];
-        self.changed.touch(Key::Session(Arc::clone(client)), true);
         for subscribed in subscriptions {
             let Subscribed { filter, options, identifier, replays } = *subscribed;
-            let before = session.subscriptions.get(filter).map(|before| before.number);
-            let number = before.unwrap_or(session.subscribed + 1);
-            session.subscribed = session.subscribed.max(number);
             let filter = Arc::<str>::from(filter);
             let key = Key::Subscription(Arc::clone(client), Arc::clone(&filter));
-            self.changed.touch(key, before.is_some());
-            if shared_part(&filter).is_none() {
-                // What a subscriber remembers of when it began is what it began as here: its number.
-                let since = Moment::at(number.into());
-                self.trie.insert(&filter, Subscriber { session: key_of(index), identifier, options, since });
-            }
             let replay = replays.then(KeptReplay::default);
-            session
-                .subscriptions
-                .insert(filter, KeptSubscription { number, options, identifier, since: at, replay });
+            let subscription = KeptSubscription { options, identifier, since: at, replay };
+            let before = session.subscriptions.insert(filter, subscription);
+            self.changed.touch(key, before.is_some());
         }
     }
 
@@ -343,7 +307,6 @@ impl KeptShard {
         let (client, session) = &mut self.sessions[index];
         for filter in filters {
             if let Some((filter, _)) = session.subscriptions.remove_entry(*filter) {
-                self.trie.remove(&filter, key_of(index));
                 self.changed.touch(Key::Subscription(Arc::clone(client), filter), true);
             }
         }
@@ -372,30 +335,22 @@ impl KeptShard {
         self.changed.touch(Key::Copy(Arc::clone(client), *id), true);
     }
 
-    fn release(&mut self, of: &Of<'_>, identifier: PacketIdentifier) {
+    fn release(&mut self, of: &Of<'_>, identifier: PacketIdentifier, id: &CopyId) {
         let Some(index) = self.held_by(of) else { return };
         let (client, session) = &mut self.sessions[index];
-        let Some(id) = session.inflight.get(&identifier).copied() else { return };
-        let sent = session.copies.get_mut(&id).and_then(|copy| copy.sent.as_mut());
-        let Some(sent) = sent.filter(|sent| !sent.released) else { return };
+        let sent = session.copies.get_mut(id).and_then(|copy| copy.sent.as_mut());
+        let Some(sent) = sent.filter(|sent| sent.identifier == identifier && !sent.released) else { return };
         sent.released = true;
-        self.changed.touch(Key::Copy(Arc::clone(client), id), true);
+        self.changed.touch(Key::Copy(Arc::clone(client), *id), true);
         self.leave(id.message);
     }
 
     fn settle(&mut self, settled: &Settled<'_>, applied: &mut Applied) {
         let Some(index) = self.names.get(settled.client).copied() else { return };
-        let session = &self.sessions[index].1;
-        let bounds = |message, subscription| CopyId { message, subscription };
-        let mut ids = settled.copies.clone();
-        for span in &settled.spans {
-            let all = session.copies.range(bounds(span.first, 0)..=bounds(span.last, u32::MAX));
-            ids.extend(all.map(|(id, _)| *id));
-        }
-        for id in ids {
+        for id in &settled.copies {
             let (client, session) = &mut self.sessions[index];
-            let Some(copy) = session.copies.remove(&id) else { continue };
-            self.changed.touch(Key::Copy(Arc::clone(client), id), true);
+            let Some(copy) = session.copies.remove(id) else { continue };
+            self.changed.touch(Key::Copy(Arc::clone(client), *id), true);
             if let Some(sent) = &copy.sent {
                 session.inflight.remove(&sent.identifier);
             }
@@ -431,6 +386,14 @@ impl KeptShard {
         self.changed.touch(Key::Retained(Arc::clone(&topic)), before.is_some());
         let message = message.as_ref().map(|(body, expires, hash)| (KeptBody::new(body), *expires, *hash));
         self.retained.insert(topic, KeptRetained { stamp: *stamp, message });
+    }
+
+    /// What was seen of a client up to a position need not be known.
+    fn forget_publisher(&mut self, publisher: Publisher, at: Position) {
+        if self.seen.get(&publisher).is_some_and(|seen| *seen <= at) {
+            self.seen.remove(&publisher);
+            self.changed.touch(Key::Seen(publisher), true);
+        }
     }
 
     /// A message leaves one of its places.

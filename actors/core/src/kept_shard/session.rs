@@ -24,8 +24,6 @@ pub struct KeptWill {
 /// One subscription.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeptSubscription {
-    /// Its number in the session. One with an equal filter has the number of the one that it replaces.
-    pub number: u32,
     /// Its options.
     pub options: SubscriptionOptions,
     /// Subscription identifier; 0: none.
@@ -80,20 +78,14 @@ pub struct KeptSession {
     pub version: ProtocolVersion,
     /// Session expiry interval, in seconds.
     pub expiry_interval: u32,
-    /// The position at which it began.
-    pub birth: Position,
     /// The position at which its present or last network connection began.
     pub epoch: Position,
     /// When that ended; none: it has not.
     pub parted: Option<WallClock>,
     /// Its will.
     pub will: Option<KeptWill>,
-    /// How many QoS 2 messages it published, and wills that are to be known again.
-    pub published: u64,
-    /// Those of them between PUBLISH and PUBREL, by packet identifier, with the number of each.
-    pub incoming: BTreeMap<PacketIdentifier, u64>,
-    /// How many topic filters it ever subscribed to.
-    pub subscribed: u32,
+    /// QoS 2 messages from the client between PUBLISH and PUBREL, by packet identifier: where they were received.
+    pub incoming: BTreeMap<PacketIdentifier, Position>,
     /// By topic filter.
     pub subscriptions: BTreeMap<Arc<str>, KeptSubscription>,
     /// Messages to the client.

@@ -5,14 +5,11 @@ use std::sync::Arc;
 
 use mqtt_codec::{PacketIdentifier, ProtocolVersion};
 
+use super::KeptShard;
 use super::changed_parts::{Changed, Key};
 use super::message::{KeptBody, KeptMessage, KeptRetained};
 use super::session::{KeptCopy, KeptReplay, KeptSession, KeptSubscription, KeptWill, SentCopy};
-use super::{KeptShard, key_of};
 use crate::homes::{Homes, Shard};
-use crate::ids::shared_part;
-use crate::matching::Subscriber;
-use crate::moment::Moment;
 use crate::records::{
     CopyId, DecodeError, Position, Publisher, RECORD_VERSION, Reader, WallClock, Will, Writer, read_body,
     read_options, read_quality, read_retained, read_will, write_body, write_retained, write_will,
@@ -96,7 +93,7 @@ impl Key {
             Self::Copy(client, id) => {
                 let mut key = of_client(client, COPY);
                 key.extend(id.message.0.to_be_bytes());
-                key.extend(id.subscription.to_be_bytes());
+                key.extend(id.copy.to_be_bytes());
                 key
             }
             Self::Waiting(group, position) => {
@@ -105,10 +102,7 @@ impl Key {
                 key
             }
             Self::Retained(topic) => begin(RETAINED, topic),
-            Self::Seen(publisher) => {
-                let (shard, birth) = (publisher.shard.0.to_be_bytes(), publisher.birth.0.to_be_bytes());
-                [&[SEEN], shard.as_slice(), birth.as_slice()].concat()
-            }
+            Self::Seen(publisher) => [&[SEEN], publisher.0.to_be_bytes().as_slice()].concat(),
         }
     }
 
@@ -124,10 +118,7 @@ impl Key {
             }
             WAITING => Self::Waiting(name(&mut reader)?, position(&mut reader)?),
             RETAINED => Self::Retained(name(&mut reader)?),
-            SEEN => Self::Seen(Publisher {
-                shard: Shard(u16::from_be_bytes(fixed(&mut reader)?)),
-                birth: position(&mut reader)?,
-            }),
+            SEEN => Self::Seen(Publisher(u64::from_be_bytes(fixed(&mut reader)?))),
             value => return Err(DecodeError::Value { field: "kind of a part", value: value.into() }),
         };
         reader.end()?;
@@ -144,8 +135,8 @@ impl Key {
             }
             COPY => {
                 let message = position(reader)?;
-                let subscription = u32::from_be_bytes(fixed(reader)?);
-                Ok(Self::Copy(client, CopyId { message, subscription }))
+                let copy = u32::from_be_bytes(fixed(reader)?);
+                Ok(Self::Copy(client, CopyId { message, copy }))
             }
             value => Err(DecodeError::Value { field: "kind of a client's part", value: value.into() }),
         }
@@ -199,7 +190,7 @@ impl KeptShard {
                 let message = message.as_ref().map(|(body, expires, hash)| (body.body(), *expires, *hash));
                 write_retained(writer, &message);
             }
-            Key::Seen(publisher) => writer.number(*self.seen.get(publisher)?),
+            Key::Seen(publisher) => writer.number(self.seen.get(publisher)?.0),
         }
         Some(())
     }
@@ -240,14 +231,7 @@ impl KeptShard {
             }
             Key::Subscription(client, filter) => {
                 let index = *self.names.get(&client).ok_or(LoadError::Orphan)?;
-                let subscription = read_subscription(reader)?;
-                if shared_part(&filter).is_none() {
-                    let KeptSubscription { number, options, identifier, .. } = subscription;
-                    let since = Moment::at(number.into());
-                    self.trie
-                        .insert(&filter, Subscriber { session: key_of(index), identifier, options, since });
-                }
-                self.sessions[index].1.subscriptions.insert(filter, subscription);
+                self.sessions[index].1.subscriptions.insert(filter, read_subscription(reader)?);
             }
             Key::Message(position) => _ = self.messages.insert(position, read_message(reader)?),
             Key::Copy(client, id) => {
@@ -272,7 +256,7 @@ impl KeptShard {
                 let message = message.map(|(body, expires, hash)| (KeptBody::new(&body), expires, hash));
                 self.retained.insert(topic, KeptRetained { stamp, message });
             }
-            Key::Seen(publisher) => _ = self.seen.insert(publisher, reader.number()?),
+            Key::Seen(publisher) => _ = self.seen.insert(publisher, Position(reader.number()?)),
         }
         Ok(())
     }
@@ -317,7 +301,6 @@ fn write_session(writer: &mut Writer<'_>, session: &KeptSession) {
     write_optional_string(writer, session.user_name.as_deref());
     writer.byte(session.version as u8);
     writer.number(session.expiry_interval.into());
-    writer.number(session.birth.0);
     writer.number(session.epoch.0);
     write_optional(writer, session.parted.map(|at| at.0));
     writer.byte(u8::from(session.will.is_some()));
@@ -325,13 +308,11 @@ fn write_session(writer: &mut Writer<'_>, session: &KeptSession) {
         let (retain, delay_seconds, expiry_seconds) = (*retain, *delay_seconds, *expiry_seconds);
         write_will(writer, &Will { body: body.body(), retain, delay_seconds, expiry_seconds });
     }
-    writer.number(session.published);
     let incoming: Vec<_> = session.incoming.iter().collect();
-    writer.list(&incoming, |writer, (identifier, count)| {
+    writer.list(&incoming, |writer, (identifier, received)| {
         writer.number(identifier.get().into());
-        writer.number(**count);
+        writer.number(received.0);
     });
-    writer.number(session.subscribed.into());
 }
 
 fn read_session(reader: &mut Reader<'_>) -> Result<KeptSession, DecodeError> {
@@ -342,7 +323,6 @@ fn read_session(reader: &mut Reader<'_>) -> Result<KeptSession, DecodeError> {
         user_name,
         version: version.ok_or(DecodeError::Value { field: "protocol version", value: level.into() })?,
         expiry_interval: reader.small("session expiry interval")?,
-        birth: Position(reader.number()?),
         epoch: Position(reader.number()?),
         parted: read_optional(reader)?.map(WallClock),
         will: match reader.byte()? {
@@ -352,12 +332,10 @@ fn read_session(reader: &mut Reader<'_>) -> Result<KeptSession, DecodeError> {
                 Some(KeptWill { body: KeptBody::new(&body), retain, delay_seconds, expiry_seconds })
             }
         },
-        published: reader.number()?,
         incoming: reader
-            .list(|reader| Ok((read_identifier(reader)?, reader.number()?)))?
+            .list(|reader| Ok((read_identifier(reader)?, Position(reader.number()?))))?
             .into_iter()
             .collect(),
-        subscribed: reader.small("number of subscriptions")?,
         subscriptions: Default::default(),
         copies: Default::default(),
         inflight: Default::default(),
@@ -365,8 +343,7 @@ fn read_session(reader: &mut Reader<'_>) -> Result<KeptSession, DecodeError> {
 }
 
 fn write_subscription(writer: &mut Writer<'_>, subscription: &KeptSubscription) {
-    let KeptSubscription { number, options, identifier, since, replay } = subscription;
-    writer.number((*number).into());
+    let KeptSubscription { options, identifier, since, replay } = subscription;
     writer.byte(options.to_bits());
     writer.number((*identifier).into());
     writer.number(since.0);
@@ -378,7 +355,6 @@ fn write_subscription(writer: &mut Writer<'_>, subscription: &KeptSubscription) 
 
 fn read_subscription(reader: &mut Reader<'_>) -> Result<KeptSubscription, DecodeError> {
     Ok(KeptSubscription {
-        number: reader.small("subscription")?,
         options: read_options(reader)?,
         identifier: reader.small("subscription identifier")?,
         since: Position(reader.number()?),

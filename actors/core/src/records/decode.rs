@@ -1,15 +1,16 @@
 //! Records out of bytes; strings and payloads stay where they are.
 
+use std::borrow::Cow;
+
 use mqtt_codec::{PacketIdentifier, ProtocolVersion, QoS, SubscriptionOptions};
 
 use super::RECORD_VERSION;
-use super::encode::{has, kind, will_has};
+use super::encode::{copy_has, has, kind, shared_prefix, will_has};
 use super::record::{
-    Body, Connected, CopyId, Directed, Fate, Of, Origin, Parted, Position, Publish, Publisher, Record,
-    Retained, Settled, Span, Subscribed, Through, WallClock, Will,
+    Body, Connected, Copied, CopyId, Fate, Of, Origin, Parted, Position, Publish, Publisher, Record,
+    Retained, Settled, Subscribed, Through, WallClock, Will,
 };
 use super::wire::{DecodeError, Reader};
-use crate::homes::{SHARDS, Shard};
 use crate::ledger::DropReason;
 
 impl<'a> Record<'a> {
@@ -44,12 +45,12 @@ impl<'a> From<'a> {
             kind::SUBSCRIBED => Record::Subscribed(self.of()?, self.reader.list(subscribed)?),
             kind::UNSUBSCRIBED => Record::Unsubscribed(self.of()?, self.reader.list(Reader::string)?),
             kind::PUBLISH => Record::Publish(self.publish()?),
-            kind::RECEIVED => Record::Received(self.of()?, self.identifier()?, self.reader.number()?),
+            kind::RECEIVED => Record::Received(self.of()?, self.identifier()?),
             kind::FORGOTTEN => Record::Forgotten(self.of()?, self.identifier()?),
             kind::SENT => Record::Sent(self.of()?, self.identifier()?, self.copy()?),
-            kind::RELEASED => Record::Released(self.of()?, self.identifier()?),
+            kind::RELEASED => Record::Released(self.of()?, self.identifier()?, self.copy()?),
             kind::SETTLED => Record::Settled(self.settled()?),
-            kind::WILL_OVER => Record::WillOver(self.of()?, self.reader.number()?.checked_sub(1)),
+            kind::WILL_OVER => Record::WillOver(self.of()?),
             kind::TAKEN => {
                 let (group, fate) = (self.reader.string()?, self.fate()?);
                 Record::Taken(group, fate, self.reader.list(|reader| reader.number().map(Position))?)
@@ -68,7 +69,7 @@ impl<'a> From<'a> {
                 }
                 Record::Passed(client, filter, goes_on.then_some(after))
             }
-            kind::PUBLISHER_GONE => Record::PublisherGone(publisher(&mut self.reader)?),
+            kind::PUBLISHER_GONE => Record::PublisherGone(Publisher(self.reader.hash()?)),
             value => return Err(DecodeError::Value { field: "kind", value: value.into() }),
         })
     }
@@ -101,7 +102,7 @@ impl<'a> From<'a> {
     }
 
     fn copy(&mut self) -> Result<CopyId, DecodeError> {
-        Ok(CopyId { message: self.position()?, subscription: self.reader.small("subscription")? })
+        Ok(CopyId { message: self.position()?, copy: self.reader.small("number of a copy")? })
     }
 
     fn fate(&mut self) -> Result<Fate, DecodeError> {
@@ -137,76 +138,77 @@ impl<'a> From<'a> {
     }
 
     fn publish(&mut self) -> Result<Publish<'a>, DecodeError> {
-        let flags = self.flags(0x7f, "flags of a publish")?;
+        let flags = self.flags(0xf, "flags of a publish")?;
         let body = read_body(&mut self.reader)?;
         let publisher_hash = self.reader.hash()?;
         let expires_at = if flags & has::EXPIRY != 0 { Some(WallClock(self.reader.number()?)) } else { None };
         let origin = if flags & has::ORIGIN != 0 {
-            Some(Origin { publisher: publisher(&mut self.reader)?, count: self.reader.number()? })
+            Some(Origin { publisher: Publisher(self.reader.hash()?), count: Position(self.reader.number()?) })
         } else {
             None
         };
-        let shards = self.reader.list(shard)?;
-        let dropped = if flags & has::DROPPED != 0 { some(self.reader.list(dropped)?)? } else { Vec::new() };
-        let mut directed = Vec::new();
-        if flags & has::DIRECTED != 0 {
-            let count = self.reader.number()?;
-            for _ in 0..count {
-                directed.push(self.directed()?);
-            }
-            directed = some(directed)?;
+        let count = self.reader.number()?;
+        let mut copies: Vec<Copied<'a>> = Vec::new();
+        for _ in 0..count {
+            let copied = self.copied(copies.last().map_or("", |before| &before.client))?;
+            copies.push(copied);
         }
         let waits =
             if flags & has::WAITS != 0 { some(self.reader.list(Reader::string)?)? } else { Vec::new() };
-        let (retain, merges) = (flags & has::RETAIN != 0, flags & has::MERGES != 0);
-        Ok(Publish {
-            body,
-            retain,
-            expires_at,
-            publisher_hash,
-            origin,
-            merges,
-            shards,
-            dropped,
-            directed,
-            waits,
-        })
+        let retain = flags & has::RETAIN != 0;
+        Ok(Publish { body, retain, expires_at, publisher_hash, origin, copies, waits })
     }
 
-    fn directed(&mut self) -> Result<Directed<'a>, DecodeError> {
-        let client = self.reader.string()?;
-        let subscription = self.reader.small("subscription")?;
-        let flags = self.flags(0xf, "flags of a copy")?;
-        Ok(Directed {
-            client,
-            subscription,
-            qos: quality(flags & 3)?,
-            retain: flags & 4 != 0,
-            identifiers: self.reader.list(|reader| reader.small("subscription identifier"))?,
-            through: match flags & 8 != 0 {
-                true => Through::Retained(self.position()?),
-                false => Through::Group(self.reader.string()?),
-            },
-        })
+    fn copied(&mut self, before: &str) -> Result<Copied<'a>, DecodeError> {
+        let flags = self.flags(0x7f, "flags of a copy")?;
+        let qos = quality(flags & copy_has::QOS)?;
+        if qos == QoS::AtMostOnce {
+            return Err(DecodeError::Value { field: "QoS of a copy", value: 0 });
+        }
+        let client = self.client_behind(before, flags & copy_has::SHARED_PREFIX != 0)?;
+        let identifiers = match flags & copy_has::IDENTIFIERS != 0 {
+            true => some(self.reader.list(|reader| reader.small("subscription identifier"))?)?,
+            false => Vec::new(),
+        };
+        let through = match flags & (copy_has::GROUP | copy_has::WAS_RETAINED) {
+            0 => Through::Subscription,
+            copy_has::GROUP => Through::Group(self.reader.string()?),
+            copy_has::WAS_RETAINED => Through::Retained(self.position()?),
+            value => return Err(DecodeError::Value { field: "flags of a copy", value: value.into() }),
+        };
+        let retain = flags & copy_has::RETAIN != 0;
+        Ok(Copied { client, qos, retain, identifiers: identifiers.into(), through })
+    }
+
+    /// A client identifier, of which what it has in common with the one before it is not written.
+    fn client_behind(&mut self, before: &str, shares: bool) -> Result<Cow<'a, str>, DecodeError> {
+        let shared = if shares { self.reader.byte()? } else { 0 };
+        let rest = self.reader.string()?;
+        let wrong = DecodeError::Value { field: "length of a shared prefix", value: shared.into() };
+        let prefix = before.get(..shared.into()).ok_or(wrong)?;
+        let client = if shares { Cow::Owned([prefix, rest].concat()) } else { Cow::Borrowed(rest) };
+        let is_as_written = shares == (shared > 0) && shared_prefix(before, &client) == prefix.len();
+        if is_as_written { Ok(client) } else { Err(wrong) }
     }
 
     fn settled(&mut self) -> Result<Settled<'a>, DecodeError> {
         let (client, fate) = (self.reader.string()?, self.fate()?);
         let count = self.reader.number()?;
-        let mut spans: Vec<Span> = Vec::new();
+        let mut copies: Vec<CopyId> = Vec::new();
         for _ in 0..count {
-            let first = match spans.last() {
-                Some(before) => self.forward(before.last)?,
-                None => self.position()?,
+            let copy = match copies.last() {
+                None => self.copy()?,
+                Some(before) => CopyId {
+                    message: self.forward(before.message)?,
+                    copy: self.reader.small("number of a copy")?,
+                },
             };
-            spans.push(Span { first, last: self.forward(first)? });
+            if copies.last().is_some_and(|before| copy <= *before) {
+                return Err(DecodeError::Value { field: "number of a copy", value: copy.copy.into() });
+            }
+            copies.push(copy);
         }
-        let count = self.reader.number()?;
-        let mut copies = Vec::new();
-        for _ in 0..count {
-            copies.push(self.copy()?);
-        }
-        Ok(Settled { client, fate, spans, copies })
+        Ok(Settled { client, fate, copies })
     }
 }
 
@@ -227,23 +229,6 @@ pub(crate) fn quality(number: u8) -> Result<QoS, DecodeError> {
 fn drop_reason(number: u8) -> Result<DropReason, DecodeError> {
     let reason = DropReason::ALL.get(usize::from(number)).copied();
     reason.ok_or(DecodeError::Value { field: "reason of a drop", value: number.into() })
-}
-
-fn shard(reader: &mut Reader<'_>) -> Result<Shard, DecodeError> {
-    let shard = reader.small::<u16>("shard")?;
-    if shard < SHARDS {
-        Ok(Shard(shard))
-    } else {
-        Err(DecodeError::Value { field: "shard", value: shard.into() })
-    }
-}
-
-pub(crate) fn publisher(reader: &mut Reader<'_>) -> Result<Publisher, DecodeError> {
-    Ok(Publisher { shard: shard(reader)?, birth: Position(reader.number()?) })
-}
-
-fn dropped<'a>(reader: &mut Reader<'a>) -> Result<(&'a str, u32, DropReason), DecodeError> {
-    Ok((reader.string()?, reader.small("subscription")?, drop_reason(reader.byte()?)?))
 }
 
 pub(crate) fn read_options(reader: &mut Reader<'_>) -> Result<SubscriptionOptions, DecodeError> {

@@ -6,8 +6,8 @@ use mqtt_codec::PacketIdentifier;
 
 use super::RECORD_VERSION;
 use super::record::{
-    Body, Connected, CopyId, Directed, Fate, Of, Origin, Parted, Position, Publish, Record, Retained,
-    Settled, Span, Subscribed, Through, Will,
+    Body, Connected, Copied, CopyId, Fate, Of, Origin, Parted, Position, Publish, Record, Retained, Settled,
+    Subscribed, Through, Will,
 };
 use super::wire::Writer;
 
@@ -36,10 +36,17 @@ pub(super) mod has {
     pub(crate) const RETAIN: u8 = 1;
     pub(crate) const EXPIRY: u8 = 2;
     pub(crate) const ORIGIN: u8 = 4;
-    pub(crate) const MERGES: u8 = 8;
-    pub(crate) const DROPPED: u8 = 16;
-    pub(crate) const DIRECTED: u8 = 32;
-    pub(crate) const WAITS: u8 = 64;
+    pub(crate) const WAITS: u8 = 8;
+}
+
+/// A copy, behind two bits for its QoS.
+pub(super) mod copy_has {
+    pub(crate) const QOS: u8 = 3;
+    pub(crate) const RETAIN: u8 = 4;
+    pub(crate) const IDENTIFIERS: u8 = 8;
+    pub(crate) const GROUP: u8 = 16;
+    pub(crate) const WAS_RETAINED: u8 = 32;
+    pub(crate) const SHARED_PREFIX: u8 = 64;
 }
 
 /// A wills' and a connection's, likewise.
@@ -69,21 +76,18 @@ impl Record<'_> {
                 to.writer.list(filters, |writer, filter| writer.string(filter));
             }
             Self::Publish(publish) => to.publish(publish),
-            Self::Received(of, identifier, count) => {
-                to.identified(kind::RECEIVED, of, *identifier);
-                to.writer.number(*count);
-            }
+            Self::Received(of, identifier) => to.identified(kind::RECEIVED, of, *identifier),
             Self::Forgotten(of, identifier) => to.identified(kind::FORGOTTEN, of, *identifier),
             Self::Sent(of, identifier, copy) => {
                 to.identified(kind::SENT, of, *identifier);
                 to.copy(copy);
             }
-            Self::Released(of, identifier) => to.identified(kind::RELEASED, of, *identifier),
-            Self::Settled(settled) => to.settled(settled),
-            Self::WillOver(of, count) => {
-                to.of(kind::WILL_OVER, of);
-                to.writer.number(count.map_or(0, |count| count + 1));
+            Self::Released(of, identifier, copy) => {
+                to.identified(kind::RELEASED, of, *identifier);
+                to.copy(copy);
             }
+            Self::Settled(settled) => to.settled(settled),
+            Self::WillOver(of) => to.of(kind::WILL_OVER, of),
             Self::Taken(group, fate, messages) => {
                 to.writer.byte(kind::TAKEN);
                 to.writer.string(group);
@@ -101,8 +105,7 @@ impl Record<'_> {
             }
             Self::PublisherGone(publisher) => {
                 to.writer.byte(kind::PUBLISHER_GONE);
-                to.writer.number(publisher.shard.0.into());
-                to.writer.number(publisher.birth.0);
+                to.writer.hash(publisher.0);
             }
         }
     }
@@ -134,7 +137,7 @@ impl To<'_> {
 
     fn copy(&mut self, copy: &CopyId) {
         self.position(copy.message);
-        self.writer.number(copy.subscription.into());
+        self.writer.number(copy.copy.into());
     }
 
     fn connected(&mut self, connected: &Connected<'_>) {
@@ -168,9 +171,6 @@ impl To<'_> {
             flag(publish.retain, has::RETAIN)
                 | flag(publish.expires_at.is_some(), has::EXPIRY)
                 | flag(publish.origin.is_some(), has::ORIGIN)
-                | flag(publish.merges, has::MERGES)
-                | flag(!publish.dropped.is_empty(), has::DROPPED)
-                | flag(!publish.directed.is_empty(), has::DIRECTED)
                 | flag(!publish.waits.is_empty(), has::WAITS),
         );
         write_body(&mut self.writer, &publish.body);
@@ -179,58 +179,64 @@ impl To<'_> {
             self.writer.number(expires_at.0);
         }
         if let Some(Origin { publisher, count }) = publish.origin {
-            self.writer.number(publisher.shard.0.into());
-            self.writer.number(publisher.birth.0);
-            self.writer.number(count);
+            self.writer.hash(publisher.0);
+            // It may be from before the last change of the number of workers, or from the lane of another one.
+            self.writer.number(count.0);
         }
-        self.writer.list(&publish.shards, |writer, shard| writer.number(shard.0.into()));
-        if !publish.dropped.is_empty() {
-            self.writer.list(&publish.dropped, |writer, (client, subscription, reason)| {
-                writer.string(client);
-                writer.number((*subscription).into());
-                writer.byte(*reason as u8);
-            });
-        }
-        if !publish.directed.is_empty() {
-            self.writer.number(publish.directed.len() as u64);
-            publish.directed.iter().for_each(|directed| self.directed(directed));
+        self.writer.number(publish.copies.len() as u64);
+        let mut before = "";
+        for copied in &publish.copies {
+            self.copied(copied, before);
+            before = &copied.client;
         }
         if !publish.waits.is_empty() {
             self.writer.list(&publish.waits, |writer, group| writer.string(group));
         }
     }
 
-    fn directed(&mut self, directed: &Directed<'_>) {
-        let Directed { client, subscription, qos, retain, identifiers, through } = directed;
-        self.writer.string(client);
-        self.writer.number((*subscription).into());
-        let is_retained = matches!(through, Through::Retained(_));
-        self.writer.byte(*qos as u8 | u8::from(*retain) << 2 | u8::from(is_retained) << 3);
-        self.writer.list(identifiers, |writer, identifier| writer.number((*identifier).into()));
+    /// What most copies have not takes no place, and of its client identifier only what the one before has not.
+    fn copied(&mut self, copied: &Copied<'_>, before: &str) {
+        let Copied { client, qos, retain, identifiers, through } = copied;
+        let shared = shared_prefix(before, client);
+        let flag = |is_set: bool, bit: u8| if is_set { bit } else { 0 };
+        self.writer.byte(
+            *qos as u8
+                | flag(*retain, copy_has::RETAIN)
+                | flag(!identifiers.is_empty(), copy_has::IDENTIFIERS)
+                | flag(matches!(through, Through::Group(_)), copy_has::GROUP)
+                | flag(matches!(through, Through::Retained(_)), copy_has::WAS_RETAINED)
+                | flag(shared > 0, copy_has::SHARED_PREFIX),
+        );
+        if shared > 0 {
+            self.writer.byte(shared as u8);
+        }
+        self.writer.string(&client[shared..]);
+        if !identifiers.is_empty() {
+            self.writer.list(identifiers, |writer, identifier| writer.number((*identifier).into()));
+        }
         match through {
+            Through::Subscription => {}
             Through::Group(group) => self.writer.string(group),
             Through::Retained(began) => self.position(*began),
         }
     }
 
     fn settled(&mut self, settled: &Settled<'_>) {
-        let Settled { client, fate, spans, copies } = settled;
+        let Settled { client, fate, copies } = settled;
         self.writer.byte(kind::SETTLED);
         self.writer.string(client);
         self.writer.byte(fate_number(*fate));
-        self.writer.number(spans.len() as u64);
-        // Behind the first one each is named by how far it is behind the end of the one before.
-        let mut before: Option<Position> = None;
-        for Span { first, last } in spans {
-            match before {
-                Some(before) => self.writer.number(first.0 - before.0),
-                None => self.position(*first),
-            }
-            self.writer.number(last.0 - first.0);
-            before = Some(*last);
-        }
         self.writer.number(copies.len() as u64);
-        copies.iter().for_each(|copy| self.copy(copy));
+        // Behind the first one each is named by how far it is behind the one before.
+        let mut before: Option<Position> = None;
+        for CopyId { message, copy } in copies {
+            match before {
+                Some(before) => self.writer.number(message.0 - before.0),
+                None => self.position(*message),
+            }
+            self.writer.number((*copy).into());
+            before = Some(*message);
+        }
     }
 
     fn retained(&mut self, retained: &Retained<'_>) {
@@ -286,4 +292,12 @@ pub(super) fn fate_number(fate: Fate) -> u8 {
         Fate::Returned => 1,
         Fate::Dropped(reason) => reason as u8 + 2,
     }
+}
+
+/// How many bytes a name has in common with the one before it: of whole characters, and no more than one byte can say, so
+/// that what is read is in proportion to what is written.
+pub(super) fn shared_prefix(before: &str, name: &str) -> usize {
+    let same = before.bytes().zip(name.bytes()).take(u8::MAX.into()).take_while(|(one, other)| one == other);
+    let count = same.count();
+    (0..=count).rev().find(|count| name.is_char_boundary(*count)).unwrap_or_default()
 }

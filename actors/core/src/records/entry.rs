@@ -1,14 +1,14 @@
 //! Records that are kept together or not at all: what one turn of a worker decided.
 
 use super::record::{Position, Record};
-use super::wire::{DecodeError, Reader, Writer};
-use crate::homes::{Homes, Shard};
+use super::wire::{DecodeError, Reader, Writer, digits};
+use crate::homes::{Homes, Shard, ShardSet};
 
 /// Records that stand behind one another, and the shards that they concern.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Entry {
     bytes: Vec<u8>,
-    shards: Vec<Shard>,
+    shards: ShardSet,
     first: Position,
     count: u64,
 }
@@ -26,13 +26,23 @@ impl Entry {
             Writer(&mut self.bytes).number(at.0);
         }
         self.count += 1;
-        let mut one = Vec::new();
-        record.encode(at, &mut one);
-        Writer(&mut self.bytes).bytes(&one);
+        self.append(|bytes| record.encode(at, bytes));
         self.shards.extend(record.shards(homes));
-        self.shards.sort_unstable();
-        self.shards.dedup();
         at
+    }
+
+    /// Appends bytes behind their number, which is known only when they are there.
+    fn append(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        let begin = self.bytes.len();
+        self.bytes.push(0);
+        write(&mut self.bytes);
+        let end = self.bytes.len();
+        let (digits, count) = digits((end - begin - 1) as u64);
+        if count > 1 {
+            self.bytes.resize(end + count - 1, 0);
+            self.bytes.copy_within(begin + 1..end, begin + count);
+        }
+        self.bytes[begin..begin + count].copy_from_slice(&digits[..count]);
     }
 
     /// Where the next record will stand.
@@ -56,8 +66,8 @@ impl Entry {
     }
 
     /// The shards that it concerns, in their order.
-    pub fn shards(&self) -> &[Shard] {
-        &self.shards
+    pub fn shards(&self) -> impl Iterator<Item = Shard> {
+        self.shards.iter()
     }
 }
 

@@ -18,8 +18,8 @@ pub(crate) use decode::{quality as read_quality, read_body, read_options, read_r
 pub(crate) use encode::{write_body, write_retained, write_will};
 pub use entry::{Entry, records_of};
 pub use record::{
-    Body, Connected, CopyId, Directed, Fate, Of, Origin, Parted, Position, Publish, Publisher, Record,
-    Retained, Settled, Span, Subscribed, Through, WallClock, Will,
+    Body, Connected, Copied, CopyId, Fate, Of, Origin, Parted, Position, Publish, Publisher, Record,
+    Retained, Settled, Subscribed, Through, WallClock, Will,
 };
 pub use wire::{DecodeError, Reader, Writer};
 

@@ -1,8 +1,10 @@
 //! What can be recorded.
 
+use std::borrow::Cow;
+
 use mqtt_codec::{PacketIdentifier, ProtocolVersion, QoS, SubscriptionOptions};
 
-use crate::homes::{Homes, Shard};
+use crate::homes::{Homes, ShardSet};
 use crate::ids::Epoch;
 use crate::ledger::DropReason;
 
@@ -42,27 +44,21 @@ pub struct Of<'a> {
 pub struct CopyId {
     /// The position of the record that brought the message.
     pub message: Position,
-    /// The number, in the session, of the subscription that it comes through; of those that are merged into one copy the
-    /// lowest.
-    pub subscription: u32,
+    /// Its place among the copies of that record, from 0 on.
+    pub copy: u32,
 }
 
-/// A session that publishes, told from all others there ever are.
+/// A client that publishes: the keyed hash of its client identifier ([`Homes::hash_of`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Publisher {
-    /// The shard of its client identifier.
-    pub shard: Shard,
-    /// The position at which the session began.
-    pub birth: Position,
-}
+pub struct Publisher(pub u64);
 
-/// Which of the QoS 2 messages, and wills, of a durable session this is: who has seen it drops it.
+/// Which of the QoS 2 messages of a durable session this is: who has seen it, or a later one, drops it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Origin {
     /// Whose it is.
     pub publisher: Publisher,
-    /// Raised with each.
-    pub count: u64,
+    /// The position at which it was [received](Record::Received): it rises over all sessions of a client.
+    pub count: Position,
 }
 
 /// A will message.
@@ -134,29 +130,30 @@ pub struct Subscribed<'a> {
     pub replays: bool,
 }
 
-/// How a message comes to one session that was chosen for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How a message comes to a session.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Through<'a> {
+    /// By subscriptions of its own.
+    #[default]
+    Subscription,
     /// As a member of a shared group, by its whole filter.
     Group(&'a str),
     /// It was retained when a subscription began, at this position: it comes ahead of what was published since.
     Retained(Position),
 }
 
-/// A copy for one session that was chosen for it.
+/// A copy that a session got.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Directed<'a> {
+pub struct Copied<'a> {
     /// Client identifier.
-    pub client: &'a str,
-    /// The number of the subscription in the session.
-    pub subscription: u32,
-    /// QoS it is sent with.
+    pub client: Cow<'a, str>,
+    /// QoS it is sent with, 1 or 2.
     pub qos: QoS,
     /// RETAIN it is sent with.
     pub retain: bool,
     /// Subscription identifiers it is sent with.
-    pub identifiers: Vec<u32>,
-    /// Why it was chosen.
+    pub identifiers: Cow<'a, [u32]>,
+    /// How it comes to the session.
     pub through: Through<'a>,
 }
 
@@ -169,18 +166,12 @@ pub struct Publish<'a> {
     pub retain: bool,
     /// When its message expiry interval ends.
     pub expires_at: Option<WallClock>,
-    /// The keyed hash of the publisher's client identifier ([`Homes::hash_of`]), for no local.
+    /// The keyed hash of the publisher's client identifier ([`Homes::hash_of`]).
     pub publisher_hash: u64,
     /// Which of its publisher's it is, where that is to be known again.
     pub origin: Option<Origin>,
-    /// Whether overlapping subscriptions of a session get one copy, and not one each.
-    pub merges: bool,
-    /// Shards of sessions that have a match: which of them follows from their subscriptions. In their order.
-    pub shards: Vec<Shard>,
-    /// Of the copies of those sessions the ones that were dropped at once.
-    pub dropped: Vec<(&'a str, u32, DropReason)>,
-    /// Copies for sessions that were chosen.
-    pub directed: Vec<Directed<'a>>,
+    /// The copies that sessions got, each named by its place here. A session that is not there any more has none.
+    pub copies: Vec<Copied<'a>>,
     /// Shared groups in which it waits for a member, by their whole filters.
     pub waits: Vec<&'a str>,
 }
@@ -196,15 +187,6 @@ pub enum Fate {
     Returned,
 }
 
-/// All copies whose messages stand between two positions, both included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Span {
-    /// The first position.
-    pub first: Position,
-    /// The last one.
-    pub last: Position,
-}
-
 /// Copies of a session wait no more. Written lazily, many in one: after a crash so much is sent again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settled<'a> {
@@ -212,9 +194,7 @@ pub struct Settled<'a> {
     pub client: &'a str,
     /// What became of them.
     pub fate: Fate,
-    /// All that the session has of these messages; in rising order, none overlaps the next.
-    pub spans: Vec<Span>,
-    /// And these; in rising order.
+    /// Which; in rising order.
     pub copies: Vec<CopyId>,
 }
 
@@ -245,25 +225,26 @@ pub enum Record<'a> {
     Unsubscribed(Of<'a>, Vec<&'a str>),
     /// A message.
     Publish(Publish<'a>),
-    /// A QoS 2 PUBLISH came, with this packet identifier; which of its publisher's it is.
-    Received(Of<'a>, PacketIdentifier, u64),
+    /// A QoS 2 PUBLISH came, with this packet identifier. Its position tells the message from all others of the client; one
+    /// that comes again is the first one.
+    Received(Of<'a>, PacketIdentifier),
     /// Its PUBREL came.
     Forgotten(Of<'a>, PacketIdentifier),
     /// A copy is sent as QoS 2 with this packet identifier.
     Sent(Of<'a>, PacketIdentifier, CopyId),
     /// The PUBREC of that came: from now on it is a PUBREL that is sent.
-    Released(Of<'a>, PacketIdentifier),
+    Released(Of<'a>, PacketIdentifier, CopyId),
     /// Copies wait no more.
     Settled(Settled<'a>),
-    /// The will of a session was published as this one of its messages, or dropped.
-    WillOver(Of<'a>, Option<u64>),
+    /// The will of a session was published, or dropped.
+    WillOver(Of<'a>),
     /// Messages that waited in a shared group do so no more; what became of those that no member got.
     Taken(&'a str, Fate, Vec<Position>),
     /// What is retained for a topic name.
     Retained(Retained<'a>),
     /// Retained messages have been sent for a subscription, up to this topic name; none: all of them.
     Passed(&'a str, &'a str, Option<&'a str>),
-    /// A session that published is gone: nobody needs to know what was seen of it.
+    /// The session of a client that published is gone: nobody needs to know what was seen of it before this position.
     PublisherGone(Publisher),
 }
 
@@ -280,31 +261,24 @@ impl Record<'_> {
             | Self::Received(of, ..)
             | Self::Forgotten(of, _)
             | Self::Sent(of, ..)
-            | Self::Released(of, _)
-            | Self::WillOver(of, _) => Some(of.client),
+            | Self::Released(of, ..)
+            | Self::WillOver(of) => Some(of.client),
             Self::Publish(_) | Self::Taken(..) | Self::Retained(_) | Self::PublisherGone(_) => None,
         }
     }
 
     /// The shards that it concerns; of a [`PublisherGone`](Self::PublisherGone) all, which is none here.
-    pub fn shards(&self, homes: &Homes) -> Vec<Shard> {
-        let other = match self {
-            Self::Publish(publish) => return publish.all_shards(homes),
-            Self::Taken(group, ..) => Some(*group),
-            Self::Retained(retained) => Some(retained.topic),
-            _ => None,
-        };
-        self.client().or(other).map(|name| homes.shard_of(name)).into_iter().collect()
-    }
-}
-
-impl Publish<'_> {
-    fn all_shards(&self, homes: &Homes) -> Vec<Shard> {
-        let mut shards = self.shards.clone();
-        shards.extend(self.directed.iter().map(|directed| homes.shard_of(directed.client)));
-        shards.extend(self.waits.iter().map(|group| homes.shard_of(group)));
-        shards.sort_unstable();
-        shards.dedup();
+    pub fn shards(&self, homes: &Homes) -> ShardSet {
+        let mut shards = ShardSet::default();
+        match self {
+            Self::Publish(publish) => {
+                publish.copies.iter().for_each(|copied| shards.insert(homes.shard_of(&copied.client)));
+                publish.waits.iter().for_each(|group| shards.insert(homes.shard_of(group)));
+            }
+            Self::Taken(group, ..) => shards.insert(homes.shard_of(group)),
+            Self::Retained(retained) => shards.insert(homes.shard_of(retained.topic)),
+            _ => self.client().into_iter().for_each(|client| shards.insert(homes.shard_of(client))),
+        }
         shards
     }
 }

@@ -4,11 +4,11 @@ use proptest::option;
 use proptest::prelude::*;
 
 use super::*;
-use crate::homes::{Homes, Shard};
+use crate::homes::Homes;
 use crate::ledger::DropReason;
 
 /// Names that records borrow.
-const NAMES: [&str; 6] = ["", "c", "client-17", "$share/g/a/+/b", "a/b/c", "ü/π"];
+const NAMES: [&str; 8] = ["", "c", "client-17", "client-18", "$share/g/a/+/b", "a/b/c", "ü/π", "ü/ρ"];
 /// Where all records of these tests stand.
 const AT: Position = Position(1 << 40);
 
@@ -49,7 +49,7 @@ fn fate() -> impl Strategy<Value = Fate> {
 }
 
 fn copy() -> impl Strategy<Value = CopyId> {
-    (position(), any::<u32>()).prop_map(|(message, subscription)| CopyId { message, subscription })
+    (position(), any::<u32>()).prop_map(|(message, copy)| CopyId { message, copy })
 }
 
 fn body() -> impl Strategy<Value = Body<'static>> {
@@ -66,7 +66,7 @@ fn clock() -> impl Strategy<Value = WallClock> {
 }
 
 fn publisher() -> impl Strategy<Value = Publisher> {
-    (0..256_u16, position()).prop_map(|(shard, birth)| Publisher { shard: Shard(shard), birth })
+    any::<u64>().prop_map(Publisher)
 }
 
 fn will() -> impl Strategy<Value = Will<'static>> {
@@ -85,57 +85,36 @@ fn connected() -> impl Strategy<Value = Record<'static>> {
     )
 }
 
-fn directed() -> impl Strategy<Value = Directed<'static>> {
-    let through = prop_oneof![name().prop_map(Through::Group), position().prop_map(Through::Retained)];
-    (name(), any::<u32>(), quality(), any::<bool>(), vec(any::<u32>(), 0..3), through).prop_map(
-        |(client, subscription, qos, retain, identifiers, through)| Directed {
-            client,
-            subscription,
-            qos,
-            retain,
-            identifiers,
-            through,
+fn any_copied() -> impl Strategy<Value = Copied<'static>> {
+    let through = prop_oneof![
+        2 => Just(Through::Subscription),
+        1 => name().prop_map(Through::Group),
+        1 => position().prop_map(Through::Retained)
+    ];
+    let qos = proptest::sample::select(vec![QoS::AtLeastOnce, QoS::ExactlyOnce]);
+    (name(), qos, any::<bool>(), vec(any::<u32>(), 0..3), through).prop_map(
+        |(client, qos, retain, identifiers, through)| {
+            let (client, identifiers) = (client.into(), identifiers.into());
+            Copied { client, qos, retain, identifiers, through }
         },
     )
 }
 
 fn publish() -> impl Strategy<Value = Record<'static>> {
     let origin =
-        option::of((publisher(), any::<u64>()).prop_map(|(publisher, count)| Origin { publisher, count }));
-    let shards = proptest::collection::btree_set(0..256_u16, 0..20);
-    let message = (body(), any::<bool>(), option::of(clock()), any::<u64>(), origin, any::<bool>());
-    let dropped = vec((name(), any::<u32>(), reason()), 0..3);
-    (message, shards, dropped, vec(directed(), 0..3), vec(name(), 0..3)).prop_map(
-        |((body, retain, expires_at, publisher_hash, origin, merges), shards, dropped, directed, waits)| {
-            let shards = shards.into_iter().map(Shard).collect();
-            Record::Publish(Publish {
-                body,
-                retain,
-                expires_at,
-                publisher_hash,
-                origin,
-                merges,
-                shards,
-                dropped,
-                directed,
-                waits,
-            })
+        option::of((publisher(), position()).prop_map(|(publisher, count)| Origin { publisher, count }));
+    let message = (body(), any::<bool>(), option::of(clock()), any::<u64>(), origin);
+    (message, vec(any_copied(), 0..6), vec(name(), 0..3)).prop_map(
+        |((body, retain, expires_at, publisher_hash, origin), copies, waits)| {
+            Record::Publish(Publish { body, retain, expires_at, publisher_hash, origin, copies, waits })
         },
     )
 }
 
 fn settled() -> impl Strategy<Value = Record<'static>> {
-    (name(), fate(), vec((0..1000_u64, 0..1000_u64), 0..5), vec(copy(), 0..3)).prop_map(
-        |(client, fate, steps, copies)| {
-            let mut from = AT.0 / 2;
-            let spans = steps.into_iter().map(|(gap, length)| {
-                let first = Position(from + gap);
-                from = first.0 + length;
-                Span { first, last: Position(from) }
-            });
-            Record::Settled(Settled { client, fate, spans: spans.collect(), copies })
-        },
-    )
+    (name(), fate(), proptest::collection::btree_set(copy(), 0..5)).prop_map(|(client, fate, copies)| {
+        Record::Settled(Settled { client, fate, copies: copies.into_iter().collect() })
+    })
 }
 
 fn of_session() -> impl Strategy<Value = Record<'static>> {
@@ -149,11 +128,11 @@ fn of_session() -> impl Strategy<Value = Record<'static>> {
         }),
         (of(), vec(subscribed, 0..4)).prop_map(|(of, all)| Record::Subscribed(of, all)),
         (of(), vec(name(), 0..4)).prop_map(|(of, filters)| Record::Unsubscribed(of, filters)),
-        (of(), identifier(), any::<u64>()).prop_map(|(of, it, count)| Record::Received(of, it, count)),
+        (of(), identifier()).prop_map(|(of, identifier)| Record::Received(of, identifier)),
         (of(), identifier()).prop_map(|(of, identifier)| Record::Forgotten(of, identifier)),
         (of(), identifier(), copy()).prop_map(|(of, identifier, copy)| Record::Sent(of, identifier, copy)),
-        (of(), identifier()).prop_map(|(of, identifier)| Record::Released(of, identifier)),
-        (of(), option::of(0..u64::MAX)).prop_map(|(of, count)| Record::WillOver(of, count)),
+        (of(), identifier(), copy()).prop_map(|(of, it, copy)| Record::Released(of, it, copy)),
+        of().prop_map(Record::WillOver),
         (name(), name(), option::of(name()))
             .prop_map(|(client, filter, after)| { Record::Passed(client, filter, after) }),
     ]
@@ -235,12 +214,23 @@ fn a_later_version_is_refused_with_words() {
     assert_eq!(error.to_string(), "record of version 2; this node reads versions up to 1");
 }
 
+/// What most copies are.
+fn copied(client: &str) -> Copied<'_> {
+    Copied {
+        client: client.into(),
+        qos: QoS::AtLeastOnce,
+        retain: false,
+        identifiers: [].as_slice().into(),
+        through: Through::Subscription,
+    }
+}
+
 /// What the records of a typical message take beside its topic name and payload.
 #[test]
 fn records_are_small() {
     let of = Of { client: "device-0123456789", epoch: Position(AT.0 - 5000).epoch() };
     let identifier = PacketIdentifier::new(777).unwrap();
-    let copy = CopyId { message: Position(AT.0 - 3), subscription: 1 };
+    let copy = CopyId { message: Position(AT.0 - 3), copy: 1 };
     let publish = Publish {
         body: Body {
             topic: "building/7/floor/3/temperature",
@@ -252,23 +242,23 @@ fn records_are_small() {
         expires_at: None,
         publisher_hash: 1 << 60,
         origin: None,
-        merges: false,
-        shards: vec![Shard(200)],
-        dropped: Vec::new(),
-        directed: Vec::new(),
+        copies: vec![copied(of.client)],
         waits: Vec::new(),
     };
+    let many = (0..1000).map(|number| format!("device-0123456{number:03}")).collect::<Vec<_>>();
+    let many = Publish { copies: many.iter().map(|client| copied(client)).collect(), ..publish.clone() };
     let own = publish.body.topic.len() + publish.body.payload.len();
     let name = of.client.len();
-    let spans = vec![Span { first: Position(AT.0 - 900), last: Position(AT.0 - 3) }];
-    let settled = Settled { client: of.client, fate: Fate::Delivered, spans, copies: Vec::new() };
+    let hundred = (0..100).map(|number| CopyId { message: Position(AT.0 - 900 + 5 * number), copy: 1 });
+    let settled = Settled { client: of.client, fate: Fate::Delivered, copies: hundred.collect() };
     for (record, beside, expected) in [
-        (Record::Publish(publish), own, 18),
-        (Record::Settled(settled), name, 10),
-        (Record::Received(of, identifier, 9), name, 8),
+        (Record::Publish(many), own, 4140),
+        (Record::Publish(publish), own + name, 18),
+        (Record::Settled(settled), name, 206),
+        (Record::Received(of, identifier), name, 7),
         (Record::Forgotten(of, identifier), name, 7),
         (Record::Sent(of, identifier, copy), name, 9),
-        (Record::Released(of, identifier), name, 7),
+        (Record::Released(of, identifier, copy), name, 9),
     ] {
         assert_eq!(encoded(&record).len() - beside, expected, "{record:?}");
     }

@@ -28,6 +28,18 @@ pub enum DecodeError {
     Rest(usize),
 }
 
+/// The bytes of a number, and how many they are.
+pub(super) fn digits(mut number: u64) -> ([u8; 10], usize) {
+    let (mut digits, mut last) = ([0; 10], 0);
+    while number >= 0x80 {
+        digits[last] = number as u8 | 0x80;
+        number >>= 7;
+        last += 1;
+    }
+    digits[last] = number as u8;
+    (digits, last + 1)
+}
+
 /// Appends fields.
 #[derive(Debug)]
 pub struct Writer<'a>(pub &'a mut Vec<u8>);
@@ -39,12 +51,9 @@ impl Writer<'_> {
     }
 
     /// A number, seven bits to a byte, the lowest first.
-    pub fn number(&mut self, mut number: u64) {
-        while number >= 0x80 {
-            self.0.push(number as u8 | 0x80);
-            number >>= 7;
-        }
-        self.0.push(number as u8);
+    pub fn number(&mut self, number: u64) {
+        let (digits, count) = digits(number);
+        self.0.extend_from_slice(&digits[..count]);
     }
 
     /// A hash, in eight bytes.

@@ -70,7 +70,7 @@ impl WorkerState {
     /// Records that the will of a session that goes on is published.
     pub(super) fn record_will_over(&mut self, key: SessionKey) {
         let Some(session) = self.sessions.get(key).filter(|session| session.is_recorded) else { return };
-        let (_, is_first) = self.changes.push(&Record::WillOver(of(session), None), &self.node.homes);
+        let (_, is_first) = self.changes.push(&Record::WillOver(of(session)), &self.node.homes);
         self.send_records(is_first);
     }
 

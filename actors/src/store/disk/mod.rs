@@ -159,7 +159,7 @@ impl SessionBackend for DiskBackend {
             // It is told by the end of the other side.
             let _ = told.recv();
         }
-        let shards: Vec<_> = entry.shards().iter().map(|shard| shard.0).collect();
+        let shards: Vec<_> = entry.shards().map(|shard| shard.0).collect();
         // Locked before, so that nobody hears of what is not noted yet.
         let mut unanswered = self.unanswered.lock();
         let log = Arc::clone(&entry);

@@ -3,12 +3,11 @@
 use mqtt_codec::{PacketIdentifier, ProtocolVersion, QoS};
 
 use super::history::{HOMES, SHARD};
-use crate::homes::Shard;
 use crate::kept_shard::{Applied, KeptShard, LoadError};
 use crate::ledger::DropReason;
 use crate::records::{
-    Body, Connected, CopyId, DecodeError, Directed, Fate, Of, Origin, Parted, Position, Publish, Publisher,
-    Record, Retained, Settled, Span, Subscribed, Through, WallClock,
+    Body, Connected, Copied, CopyId, DecodeError, Fate, Of, Origin, Parted, Position, Publish, Publisher,
+    Record, Retained, Settled, Subscribed, Through, WallClock,
 };
 
 fn name(what: &str) -> &'static str {
@@ -39,8 +38,8 @@ impl Written {
         Of { client, epoch: self.write(&Record::Connected(record)).0.epoch() }
     }
 
-    fn subscribe(&mut self, of: Of<'_>, filter: &str, qos: QoS, no_local: bool) {
-        let options = mqtt_codec::SubscriptionOptions { no_local, ..qos.into() };
+    fn subscribe(&mut self, of: Of<'_>, filter: &str) {
+        let options = QoS::AtLeastOnce.into();
         let subscribed = Subscribed { filter, options, identifier: 0, replays: false };
         self.write(&Record::Subscribed(of, vec![subscribed]));
     }
@@ -58,47 +57,47 @@ fn message(topic: &'static str, qos: QoS) -> Publish<'static> {
         expires_at: None,
         publisher_hash: 0,
         origin: None,
-        merges: false,
-        shards: vec![SHARD],
-        dropped: Vec::new(),
-        directed: Vec::new(),
+        copies: Vec::new(),
         waits: Vec::new(),
     }
 }
 
-/// Those who match at its position have a copy: no others, and no earlier or later ones.
-#[test]
-fn a_message_is_for_those_who_match_at_its_position() {
-    let mut written = Written::new();
-    let (early, late) = (name("early"), name("late"));
-    let of = written.connect(early, true);
-    written.subscribe(of, "a/+", QoS::AtLeastOnce, false);
-    written.subscribe(of, "x", QoS::AtMostOnce, false);
-    let (first, applied) = written.write(&Record::Publish(message("a/b", QoS::ExactlyOnce)));
-    assert_eq!(applied, Applied { matched: 1, ..Applied::default() });
-    let late_of = written.connect(late, true);
-    written.subscribe(late_of, "#", QoS::ExactlyOnce, false);
-    let (second, _) = written.write(&Record::Publish(message("a/c", QoS::ExactlyOnce)));
-    written.write(&Record::Unsubscribed(of, vec!["a/+"]));
-    let (third, _) = written.write(&Record::Publish(message("a/d", QoS::ExactlyOnce)));
-    // QoS 0 is nothing that is kept, nor what another shard alone has a match for.
-    written.write(&Record::Publish(message("x", QoS::AtMostOnce)));
-    written.write(&Record::Publish(Publish { shards: vec![Shard(1)], ..message("a/d", QoS::ExactlyOnce) }));
-    assert_eq!(written.copies(early), [first.0, second.0]);
-    assert_eq!(written.copies(late), [second.0, third.0]);
-    assert_eq!(written.shard.message(second).unwrap().places, 2, "kept once");
+fn copied(client: &'static str) -> Copied<'static> {
+    let (client, identifiers) = (client.into(), [].as_slice().into());
+    Copied { client, qos: QoS::ExactlyOnce, retain: false, identifiers, through: Through::Subscription }
 }
 
-/// [MQTT-3.8.3-3] A client whose subscription says no local does not get its own messages back by a replay either.
+/// A message of which these clients have a copy.
+fn to(clients: &[&'static str]) -> Publish<'static> {
+    let copies = clients.iter().map(|client| copied(client)).collect();
+    Publish { copies, ..message("a", QoS::ExactlyOnce) }
+}
+
+/// Its record says who has a copy, whatever is subscribed; it is kept once.
 #[test]
-fn no_local_is_known_by_the_client_identifier() {
+fn a_message_is_for_those_whom_its_record_names() {
     let mut written = Written::new();
-    let client = name("own");
-    let of = written.connect(client, true);
-    written.subscribe(of, "a", QoS::AtLeastOnce, true);
-    let own = Publish { publisher_hash: HOMES.hash_of(client), ..message("a", QoS::AtLeastOnce) };
-    assert_eq!(written.write(&Record::Publish(own)).1, Applied::default());
-    assert_eq!(written.write(&Record::Publish(message("a", QoS::AtLeastOnce))).1.matched, 1);
+    let (one, other, gone) = (name("one"), name("other"), name("gone"));
+    let of = written.connect(one, true);
+    written.subscribe(of, "not/this");
+    written.connect(other, true);
+    written.connect(gone, true);
+    written.write(&Record::Ended(gone));
+    let overlapping = Copied { qos: QoS::AtLeastOnce, identifiers: [7, 9].as_slice().into(), ..copied(one) };
+    let mut publish = to(&["of another shard", other, one, gone]);
+    publish.copies.push(overlapping);
+    let (at, applied) = written.write(&Record::Publish(publish));
+    assert_eq!(applied, Applied { matched: 3, ..Applied::default() });
+    let copies = |client| {
+        let session = written.shard.session(client).unwrap();
+        let copies = session.copies.iter();
+        copies
+            .map(|(id, copy)| (id.message, id.copy, copy.qos, copy.identifiers.to_vec()))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(copies(other), [(at, 1, QoS::ExactlyOnce, vec![])]);
+    assert_eq!(copies(one), [(at, 2, QoS::ExactlyOnce, vec![]), (at, 4, QoS::AtLeastOnce, vec![7, 9])]);
+    assert_eq!(written.shard.message(at).unwrap().places, 3, "kept once");
 }
 
 /// What an earlier network connection still writes is too late.
@@ -108,7 +107,7 @@ fn records_of_an_earlier_connection_are_ignored() {
     let client = name("client");
     let first = written.connect(client, true);
     let second = written.connect(client, false);
-    written.subscribe(first, "a", QoS::AtLeastOnce, false);
+    written.subscribe(first, "a");
     let parted = Parted { of: first, at: WallClock(5), expiry_interval: 1, leaves_will: false };
     written.write(&Record::Parted(parted));
     let session = written.shard.session(client).unwrap();
@@ -117,23 +116,26 @@ fn records_of_an_earlier_connection_are_ignored() {
     assert_eq!(written.shard.session(client).unwrap().parted, Some(WallClock(5)));
 }
 
-/// A QoS 2 message, or a will, that is routed again after a crash comes to those who do not have it.
+/// A QoS 2 message that is routed again after a crash comes to those who do not have it.
 #[test]
 fn a_message_that_was_seen_is_not_taken_again() {
     let mut written = Written::new();
-    let of = written.connect(name("client"), true);
-    written.subscribe(of, "a", QoS::ExactlyOnce, false);
-    let publisher = Publisher { shard: Shard(9), birth: Position(1234) };
+    let client = name("client");
+    written.connect(client, true);
+    let publisher = Publisher(1234);
     let counted = |count| {
-        let origin = Some(Origin { publisher, count });
-        Record::Publish(Publish { origin, ..message("a", QoS::ExactlyOnce) })
+        let origin = Some(Origin { publisher, count: Position(count) });
+        Record::Publish(Publish { origin, ..to(&[client]) })
     };
     assert_eq!(written.write(&counted(4)).1.matched, 1);
     assert_eq!(written.write(&counted(6)).1.matched, 1);
     for seen in [4, 5, 6] {
         assert_eq!(written.write(&counted(seen)).1, Applied::default(), "{seen}");
     }
-    written.write(&Record::PublisherGone(publisher));
+    // What is read late is not about what came since.
+    written.shard.apply(Position(5), &Record::PublisherGone(publisher));
+    assert_eq!(written.shard.seen.len(), 1);
+    written.shard.apply(Position(7), &Record::PublisherGone(publisher));
     assert!(written.shard.seen.is_empty());
 }
 
@@ -143,36 +145,29 @@ fn what_waits_goes_to_its_client_in_order() {
     let mut written = Written::new();
     let client = name("client");
     let of = written.connect(client, true);
-    written.subscribe(of, "a", QoS::ExactlyOnce, false);
-    let publish = |written: &mut Written| written.write(&Record::Publish(message("a", QoS::ExactlyOnce))).0;
+    let publish = |written: &mut Written| written.write(&Record::Publish(to(&[client]))).0;
     let mut positions = vec![publish(&mut written), publish(&mut written)];
-    written.subscribe(of, "b", QoS::ExactlyOnce, false);
+    written.subscribe(of, "b");
     let began = Position(written.at);
     positions.extend([publish(&mut written), publish(&mut written)]);
-    let retained = Directed {
-        client,
-        subscription: 2,
-        qos: QoS::ExactlyOnce,
-        retain: true,
-        identifiers: Vec::new(),
-        through: Through::Retained(began),
-    };
-    let publish = Publish { shards: Vec::new(), directed: vec![retained], ..message("b", QoS::ExactlyOnce) };
-    let (directed, _) = written.write(&Record::Publish(publish));
-    for (number, position) in [(7, positions[3]), (3, positions[2])] {
-        let identifier = PacketIdentifier::new(number).unwrap();
-        written.write(&Record::Sent(of, identifier, CopyId { message: position, subscription: 1 }));
-    }
-    written.write(&Record::Publish(message("a", QoS::AtLeastOnce)));
-    let last = Position(written.at);
-    let expected = [positions[3], positions[2], positions[0], positions[1], directed, last];
+    let copies = vec![Copied { retain: true, through: Through::Retained(began), ..copied(client) }];
+    let (retained, _) = written.write(&Record::Publish(Publish { copies, ..message("b", QoS::ExactlyOnce) }));
+    let id = |message| CopyId { message, copy: 0 };
+    let identifiers = [7, 3].map(|number| PacketIdentifier::new(number).unwrap());
+    written.write(&Record::Sent(of, identifiers[0], id(positions[3])));
+    written.write(&Record::Sent(of, identifiers[1], id(positions[2])));
+    let last = publish(&mut written);
+    let expected = [positions[3], positions[2], positions[0], positions[1], retained, last];
     assert_eq!(written.copies(client), expected.map(|position| position.0));
     // A message whose PUBREC came is not kept any more, its packet identifier is.
-    written.write(&Record::Released(of, PacketIdentifier::new(7).unwrap()));
+    written.write(&Record::Released(of, identifiers[1], id(positions[3])));
+    assert!(written.shard.message(positions[3]).is_some(), "it was sent with another one");
+    written.write(&Record::Released(of, identifiers[0], id(positions[3])));
     assert!(written.shard.message(positions[3]).is_none());
     assert_eq!(written.copies(client).len(), 6);
-    let spans = vec![Span { first: positions[0], last }];
-    let settled = Settled { client, fate: Fate::Delivered, spans, copies: Vec::new() };
+    positions.extend([retained, last]);
+    let copies = positions.into_iter().map(id).collect();
+    let settled = Settled { client, fate: Fate::Delivered, copies };
     assert_eq!(written.write(&Record::Settled(settled)).1.delivered, 6);
     assert_eq!((written.shard.waiting(), written.shard.messages.len()), (0, 0));
 }
@@ -182,7 +177,7 @@ fn what_waits_goes_to_its_client_in_order() {
 fn a_member_takes_what_waits_in_its_group() {
     let mut written = Written::new();
     let group = name("$share/group/a/");
-    let publish = Publish { shards: Vec::new(), waits: vec![group], ..message("a", QoS::AtLeastOnce) };
+    let publish = Publish { waits: vec![group], ..message("a", QoS::AtLeastOnce) };
     let (waiting, applied) = written.write(&Record::Publish(publish));
     assert_eq!((applied.matched, written.shard.waiting()), (1, 1));
     let before = written.shard.applied();
@@ -197,15 +192,15 @@ fn a_member_takes_what_waits_in_its_group() {
 fn what_ends_is_dropped_with_a_reason() {
     let mut written = Written::new();
     let client = name("client");
-    let of = written.connect(client, true);
-    written.subscribe(of, "a", QoS::AtLeastOnce, false);
-    let dropped = vec![(client, 1, DropReason::QueueFull)];
-    let refused = written.write(&Record::Publish(Publish { dropped, ..message("a", QoS::AtLeastOnce) }));
-    assert_eq!(refused.1, Applied { matched: 1, dropped: 1, ..Applied::default() });
-    written.write(&Record::Publish(message("a", QoS::AtLeastOnce)));
+    written.connect(client, true);
+    let (at, _) = written.write(&Record::Publish(to(&[client])));
+    written.write(&Record::Publish(to(&[client])));
+    let fate = Fate::Dropped(DropReason::Expired);
+    let settled = Settled { client, fate, copies: vec![CopyId { message: at, copy: 0 }] };
+    assert_eq!(written.write(&Record::Settled(settled)).1.dropped, 1);
     assert_eq!(written.write(&Record::Ended(client)).1.dropped, 1);
     assert!(written.shard.session(client).is_none());
-    assert_eq!(written.write(&Record::Publish(message("a", QoS::AtLeastOnce))).1, Applied::default());
+    assert_eq!(written.write(&Record::Publish(to(&[client]))).1, Applied::default());
     assert_eq!(written.shard.messages.len(), 0);
 }
 
@@ -238,12 +233,12 @@ fn what_was_settled_before_a_checkpoint_is_not_in_it() {
     let mut written = Written::new();
     let client = name("client");
     let of = written.connect(client, true);
-    written.subscribe(of, "a", QoS::AtLeastOnce, false);
+    written.subscribe(of, "a");
     let parts = written.shard.take_changes().len();
     assert_eq!(parts, 3, "the position applied, a session and a subscription");
-    let (at, _) = written.write(&Record::Publish(message("a", QoS::AtLeastOnce)));
-    let spans = vec![Span { first: at, last: at }];
-    let settled = Settled { client, fate: Fate::Delivered, spans, copies: Vec::new() };
+    let (at, applied) = written.write(&Record::Publish(to(&[client])));
+    assert_eq!(applied.matched, 1);
+    let settled = Settled { client, fate: Fate::Delivered, copies: vec![CopyId { message: at, copy: 0 }] };
     written.write(&Record::Settled(settled));
     let changes = written.shard.take_changes();
     assert_eq!(changes.len(), 1, "the position applied");
@@ -254,7 +249,7 @@ fn what_was_settled_before_a_checkpoint_is_not_in_it() {
 fn a_checkpoint_that_cannot_be_read_says_so() {
     let mut written = Written::new();
     let of = written.connect(name("client"), true);
-    written.subscribe(of, "a", QoS::AtLeastOnce, false);
+    written.subscribe(of, "a");
     let parts: Vec<_> =
         written.shard.take_changes().into_iter().map(|(key, part)| (key, part.unwrap())).collect();
     let load = |parts: &[(Vec<u8>, Vec<u8>)]| {

@@ -4,12 +4,12 @@ use std::sync::LazyLock;
 
 use mqtt_codec::{PacketIdentifier, ProtocolVersion, QoS, SubscriptionOptions};
 
-use super::model::Model;
+use super::model::{self, Model};
 use crate::homes::{Homes, Shard};
 use crate::ledger::DropReason;
 use crate::records::{
-    Body, Connected, CopyId, Directed, Fate, Of, Parted, Position, Publish, Record, Retained, Settled, Span,
-    Subscribed, Through, WallClock, Will,
+    Body, Connected, Copied, CopyId, Fate, Of, Origin, Parted, Position, Publish, Publisher, Record,
+    Retained, Settled, Subscribed, Through, WallClock, Will,
 };
 
 pub(super) const SHARD: Shard = Shard(77);
@@ -69,11 +69,7 @@ pub(super) fn draw(drawn: &mut Drawn<'_>, at: Position, model: &Model) -> Option
         1 if drawn.one_in(4) => Some(Record::Ended(client)),
         2 if session.online => Some(Record::Subscribed(of, subscriptions(drawn))),
         3 if session.online => Some(Record::Unsubscribed(of, vec![drawn.of(&FILTERS), drawn.of(&FILTERS)])),
-        4 => {
-            let identifier = identifier(drawn.below(5));
-            let count = session.incoming.get(&identifier.get()).copied().unwrap_or(at.0);
-            Some(Record::Received(of, identifier, count))
-        }
+        4 => Some(Record::Received(of, identifier(drawn.below(5)))),
         5 => Some(Record::Forgotten(of, identifier(drawn.below(5)))),
         6 | 7 => {
             let unsent = |id: &CopyId| {
@@ -88,11 +84,13 @@ pub(super) fn draw(drawn: &mut Drawn<'_>, at: Position, model: &Model) -> Option
             Some(Record::Sent(of, PacketIdentifier::new(number)?, id))
         }
         8 => {
-            let sent = session.copies.values().find_map(|copy| copy.sent.filter(|sent| !sent.1))?;
-            Some(Record::Released(of, PacketIdentifier::new(sent.0)?))
+            let unreleased =
+                |(id, copy): (&CopyId, &model::Copy)| Some((*id, copy.sent.filter(|sent| !sent.1)?));
+            let (id, sent) = session.copies.iter().find_map(unreleased)?;
+            Some(Record::Released(of, PacketIdentifier::new(sent.0)?, id))
         }
         9 if !ids.is_empty() => Some(settle(drawn, client, &ids)),
-        10 => Some(Record::WillOver(of, drawn.one_in(2).then_some(at.0))),
+        10 => Some(Record::WillOver(of)),
         11 => taken(drawn, model),
         12 => Some(retained(drawn, at)),
         _ => Some(published(drawn, at, model)),
@@ -137,46 +135,49 @@ fn subscriptions(drawn: &mut Drawn<'_>) -> Vec<Subscribed<'static>> {
 
 fn published(drawn: &mut Drawn<'_>, at: Position, model: &Model) -> Record<'static> {
     let topic = drawn.of(&TOPICS);
+    let publisher_hash = HOMES.hash_of(drawn.of(&CLIENTS));
+    if drawn.one_in(12) {
+        return Record::PublisherGone(Publisher(publisher_hash));
+    }
     let mut publish = Publish {
         body: body(drawn, topic, 1),
         retain: drawn.one_in(2),
         expires_at: drawn.one_in(3).then_some(WallClock(at.0 * 100)),
-        publisher_hash: HOMES.hash_of(drawn.of(&CLIENTS)),
+        publisher_hash,
         origin: None,
-        merges: drawn.one_in(2),
-        shards: if drawn.one_in(8) { vec![Shard(3)] } else { vec![Shard(3), SHARD, Shard(200)] },
-        dropped: Vec::new(),
-        directed: Vec::new(),
+        copies: Vec::new(),
         waits: Vec::new(),
     };
-    if !publish.shards.contains(&SHARD) {
-        // It matched elsewhere, and here only a group.
-        publish.waits.push(drawn.of(&GROUPS));
-    } else if drawn.one_in(4) {
-        publish.dropped.push((drawn.of(&CLIENTS), 1 + drawn.below(3) as u32, DropReason::QueueFull));
+    if drawn.one_in(4) {
+        let publisher = Publisher(publisher_hash);
+        let gone = model.gone.get(&publisher).copied().unwrap_or_default();
+        // Now and then one that was routed before, as long as its session is there.
+        let count = if drawn.one_in(3) { Position(at.0.saturating_sub(4)).max(gone.next()) } else { at };
+        publish.origin = Some(Origin { publisher, count });
     }
-    let client = drawn.of(&CLIENTS);
-    if drawn.one_in(5) && model.sessions.contains_key(client) {
-        let through = if drawn.one_in(2) { Through::Group(drawn.of(&GROUPS)) } else { Through::Retained(at) };
-        let (qos, retain, identifiers) = (publish.body.qos, drawn.one_in(2), vec![4]);
-        publish.directed.push(Directed { client, subscription: 1000, qos, retain, identifiers, through });
+    for _ in 0..drawn.below(5) {
+        let (group, began) = (drawn.of(&GROUPS), Position(at.0 - drawn.below(2) as u64));
+        publish.copies.push(Copied {
+            // Others are of other shards, or ended just before.
+            client: if drawn.one_in(6) { "elsewhere".into() } else { drawn.of(&CLIENTS).into() },
+            qos: if drawn.one_in(2) { QoS::AtLeastOnce } else { publish.body.qos },
+            retain: drawn.one_in(2),
+            identifiers: (0..drawn.below(3) as u32).collect::<Vec<_>>().into(),
+            through: drawn.of(&[Through::Subscription, Through::Group(group), Through::Retained(began)]),
+        });
+    }
+    if drawn.one_in(4) {
+        publish.waits.push(drawn.of(&GROUPS));
     }
     Record::Publish(publish)
 }
 
-/// One copy, or all of a part of them, of which nothing that was not meant is between.
+/// Some copies, or all.
 fn settle(drawn: &mut Drawn<'_>, client: &'static str, ids: &[CopyId]) -> Record<'static> {
     let fate = drawn.of(&[Fate::Delivered, Fate::Dropped(DropReason::Expired), Fate::Returned]);
-    let (one, other) = (drawn.of(ids), drawn.of(ids));
-    let (spans, copies) = match drawn.one_in(2) {
-        true => {
-            let (first, last) = (one.message.min(other.message), one.message.max(other.message));
-            (vec![Span { first, last }], Vec::new())
-        }
-        false if one == other => (Vec::new(), vec![one]),
-        false => (Vec::new(), vec![one.min(other), one.max(other)]),
-    };
-    Record::Settled(Settled { client, fate, spans, copies })
+    let first = drawn.below(ids.len());
+    let count = 1 + drawn.below(ids.len() - first);
+    Record::Settled(Settled { client, fate, copies: ids[first..first + count].to_vec() })
 }
 
 fn taken(drawn: &mut Drawn<'_>, model: &Model) -> Option<Record<'static>> {

@@ -2,12 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use mqtt_codec::{QoS, SubscriptionOptions, matches};
+use mqtt_codec::{QoS, SubscriptionOptions};
 
-use super::history::SHARD;
-use crate::homes::Homes;
-use crate::ids::shared_part;
-use crate::records::{CopyId, Position, Publish, Record, Span, Through};
+use crate::records::{CopyId, Position, Publish, Publisher, Record};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Copy {
@@ -22,11 +19,10 @@ pub(super) struct Copy {
 pub(super) struct Session {
     pub(super) epoch: Position,
     pub(super) online: bool,
-    pub(super) subscribed: u32,
-    /// By filter: number, options, subscription identifier.
-    pub(super) subscriptions: BTreeMap<String, (u32, SubscriptionOptions, u32)>,
+    /// By filter: options, subscription identifier.
+    pub(super) subscriptions: BTreeMap<String, (SubscriptionOptions, u32)>,
     pub(super) copies: BTreeMap<CopyId, Copy>,
-    pub(super) incoming: BTreeMap<u16, u64>,
+    pub(super) incoming: BTreeMap<u16, Position>,
     pub(super) has_will: bool,
 }
 
@@ -35,13 +31,16 @@ pub(super) struct Model {
     pub(super) sessions: BTreeMap<String, Session>,
     pub(super) groups: BTreeMap<String, Vec<Position>>,
     pub(super) retained: BTreeMap<String, (u64, Option<Vec<u8>>)>,
+    pub(super) seen: BTreeMap<Publisher, Position>,
+    /// Where it was last said of a publisher that it is gone.
+    pub(super) gone: BTreeMap<Publisher, Position>,
     pub(super) matched: u64,
     pub(super) settled: u64,
 }
 
 impl Model {
     /// Records here always name the present connection.
-    pub(super) fn apply(&mut self, at: Position, record: &Record<'_>, homes: &Homes) {
+    pub(super) fn apply(&mut self, at: Position, record: &Record<'_>) {
         match record {
             Record::Connected(connected) => {
                 if connected.begins {
@@ -58,12 +57,7 @@ impl Model {
             Record::Subscribed(of, subscriptions) => {
                 let session = self.session(of.client);
                 for subscribed in subscriptions {
-                    let before = session.subscriptions.get(subscribed.filter).map(|before| before.0);
-                    let number = before.unwrap_or_else(|| {
-                        session.subscribed += 1;
-                        session.subscribed
-                    });
-                    let subscription = (number, subscribed.options, subscribed.identifier);
+                    let subscription = (subscribed.options, subscribed.identifier);
                     session.subscriptions.insert(subscribed.filter.into(), subscription);
                 }
             }
@@ -71,9 +65,9 @@ impl Model {
                 let session = self.session(of.client);
                 session.subscriptions.retain(|filter, _| !filters.contains(&filter.as_str()));
             }
-            Record::Publish(publish) => self.publish(at, publish, homes),
-            Record::Received(of, identifier, count) => {
-                self.session(of.client).incoming.insert(identifier.get(), *count);
+            Record::Publish(publish) => self.publish(at, publish),
+            Record::Received(of, identifier) => {
+                self.session(of.client).incoming.entry(identifier.get()).or_insert(at);
             }
             Record::Forgotten(of, identifier) => {
                 self.session(of.client).incoming.remove(&identifier.get());
@@ -82,20 +76,17 @@ impl Model {
                 let copy = self.session(of.client).copies.get_mut(copy).expect("it is there");
                 copy.sent = Some((identifier.get(), false));
             }
-            Record::Released(of, identifier) => {
-                let sent = self.session(of.client).copies.values_mut().filter_map(|copy| copy.sent.as_mut());
-                sent.filter(|sent| sent.0 == identifier.get()).for_each(|sent| sent.1 = true);
+            Record::Released(of, identifier, copy) => {
+                let copy = self.session(of.client).copies.get_mut(copy).expect("it is there");
+                assert_eq!(copy.sent.replace((identifier.get(), true)), Some((identifier.get(), false)));
             }
             Record::Settled(settled) => {
-                let is_in = |id: &CopyId, span: &Span| span.first <= id.message && id.message <= span.last;
                 let copies = &mut self.session(settled.client).copies;
                 let before = copies.len();
-                copies.retain(|id, _| {
-                    !settled.copies.contains(id) && !settled.spans.iter().any(|span| is_in(id, span))
-                });
+                copies.retain(|id, _| !settled.copies.contains(id));
                 self.settled += (before - self.sessions[settled.client].copies.len()) as u64;
             }
-            Record::WillOver(of, _) => self.session(of.client).has_will = false,
+            Record::WillOver(of) => self.session(of.client).has_will = false,
             Record::Taken(group, _, messages) => {
                 let waiting = self.groups.entry((*group).into()).or_default();
                 let before = waiting.len();
@@ -110,7 +101,11 @@ impl Model {
                     self.retained.insert(retained.topic.into(), (retained.stamp, payload));
                 }
             }
-            Record::Passed(..) | Record::PublisherGone(_) => {}
+            Record::PublisherGone(publisher) => {
+                self.seen.remove(publisher);
+                self.gone.insert(*publisher, at);
+            }
+            Record::Passed(..) => {}
         }
     }
 
@@ -123,54 +118,21 @@ impl Model {
         self.settled += copies as u64;
     }
 
-    fn publish(&mut self, at: Position, publish: &Publish<'_>, homes: &Homes) {
-        // Where the shard is not named nobody of it is looked for.
-        let sessions = self.sessions.iter_mut().filter(|_| publish.shards.contains(&SHARD));
-        for (client, session) in sessions {
-            let is_own = homes.hash_of(client) == publish.publisher_hash;
-            let mut matching: Vec<_> = session
-                .subscriptions
-                .iter()
-                .filter(|(filter, _)| shared_part(filter).is_none() && matches(filter, publish.body.topic))
-                .filter(|(_, (_, options, _))| !(options.no_local && is_own))
-                .map(|(_, subscription)| *subscription)
-                .collect();
-            matching.sort_unstable_by_key(|subscription| subscription.0);
-            let copies: Vec<_> = match publish.merges && !matching.is_empty() {
-                true => vec![matching],
-                false => matching.into_iter().map(|one| vec![one]).collect(),
-            };
-            for merged in copies {
-                let qos = merged.iter().map(|it| it.1.qos).max().unwrap().min(publish.body.qos);
-                if qos == QoS::AtMostOnce {
-                    continue;
-                }
-                self.matched += 1;
-                let subscription = merged[0].0;
-                if publish.dropped.iter().any(|(other, number, _)| client == other && *number == subscription)
-                {
-                    self.settled += 1;
-                    continue;
-                }
-                let copy = Copy {
-                    qos,
-                    retain: publish.retain && merged.iter().any(|it| it.1.retain_as_published),
-                    identifiers: merged.iter().map(|it| it.2).filter(|it| *it != 0).collect(),
-                    sent: None,
-                };
-                session.copies.insert(CopyId { message: at, subscription }, copy);
+    fn publish(&mut self, at: Position, publish: &Publish<'_>) {
+        if let Some(origin) = publish.origin {
+            let seen = self.seen.entry(origin.publisher).or_default();
+            if *seen >= origin.count {
+                return;
             }
+            *seen = origin.count;
         }
-        for directed in &publish.directed {
-            let Some(session) = self.sessions.get_mut(directed.client) else { continue };
-            assert!(matches!(directed.through, Through::Group(_) | Through::Retained(_)));
-            let copy = Copy {
-                qos: directed.qos,
-                retain: directed.retain,
-                identifiers: directed.identifiers.clone(),
-                sent: None,
-            };
-            session.copies.insert(CopyId { message: at, subscription: directed.subscription }, copy);
+        for (copied, copy) in publish.copies.iter().zip(0..) {
+            let Some(session) = self.sessions.get_mut(&*copied.client) else { continue };
+            let (qos, retain) = (copied.qos, copied.retain);
+            let copy_id = CopyId { message: at, copy };
+            session
+                .copies
+                .insert(copy_id, Copy { qos, retain, identifiers: copied.identifiers.to_vec(), sent: None });
             self.matched += 1;
         }
         for group in &publish.waits {

@@ -36,18 +36,17 @@ fn as_model(shard: &KeptShard) -> BTreeMap<String, Session> {
             (*id, Copy { qos: copy.qos, retain: copy.retain, identifiers, sent })
         });
         let subscriptions = session.subscriptions.iter().map(|(filter, subscription)| {
-            (filter.to_string(), (subscription.number, subscription.options, subscription.identifier))
+            (filter.to_string(), (subscription.options, subscription.identifier))
         });
         let as_model = Session {
             epoch: session.epoch,
             online: session.parted.is_none(),
-            subscribed: session.subscribed,
             subscriptions: subscriptions.collect(),
             copies: copies.collect(),
             incoming: session
                 .incoming
                 .iter()
-                .map(|(identifier, count)| (number(identifier), *count))
+                .map(|(identifier, received)| (number(identifier), *received))
                 .collect(),
             has_will: session.will.is_some(),
         };
@@ -72,6 +71,7 @@ fn agree(shard: &KeptShard, model: &Model) {
     let expected =
         model.retained.iter().filter_map(|(topic, (_, payload))| Some((topic.clone(), payload.clone()?)));
     assert_eq!(retained.collect::<BTreeMap<_, _>>(), expected.collect());
+    assert_eq!(shard.seen, model.seen);
 }
 
 proptest! {
@@ -91,7 +91,7 @@ proptest! {
             let mut bytes = Vec::new();
             record.encode(at, &mut bytes);
             let applied = shard.apply(at, &Record::decode(&bytes, at).unwrap());
-            model.apply(at, &record, &HOMES);
+            model.apply(at, &record);
             matched += applied.matched;
             settled += applied.settled();
             log.push((at, bytes));

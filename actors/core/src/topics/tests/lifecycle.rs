@@ -182,7 +182,7 @@ fn what_is_recorded() {
     workers.pass(2);
     let of = Of { epoch: 11, ..of };
     let parted = Parted { of, at, expiry_interval: 60, leaves_will: true };
-    is(&mut workers, &[Record::Parted(parted), Record::WillOver(of, None)]);
+    is(&mut workers, &[Record::Parted(parted), Record::WillOver(of)]);
     workers.own().end_session(key);
     is(&mut workers, &[Record::Ended("durable")]);
     // DISCONNECT may end a session that was durable.
