@@ -10,6 +10,7 @@ mod online;
 mod remains;
 mod replay;
 mod retained_first;
+mod retained_pieces;
 mod settling;
 mod silence;
 mod state;

@@ -7,4 +7,5 @@ mod model;
 mod queue;
 mod resume;
 mod retained_first;
+mod retained_pieces;
 mod state;
