@@ -55,7 +55,7 @@ fn frames_of_every_wrong_kind_at(program: &Program, begin: impl Fn(&Program) -> 
                 frames.iter().for_each(|frame| assert!(socket.send(frame), "{name}"));
                 assert_eq!(socket.close_code(), code, "{name}");
             }
-            assert_eq!(program.figures().grew(&before, &counter), count as u64, "{name}");
+            program.until_grown(&before, &counter, count as u64);
         }
         Sent::default()
     });

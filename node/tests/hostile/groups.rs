@@ -37,6 +37,6 @@ fn very_many_groups_that_give_back_at_once() {
         });
         Sent::default()
     });
-    assert_eq!(program.figures().get("shared_subscriptions"), 0);
+    program.until_figure("shared_subscriptions", 0);
     program.stop();
 }

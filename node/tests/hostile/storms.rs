@@ -140,7 +140,7 @@ fn of_filters_that_come_and_go() {
             }));
             client.until(|packet| matches!(packet, Packet::UnsubAck(_)));
         }
-        assert_eq!(program.figures().get("subscriptions"), 4);
+        program.until_figure("subscriptions", 4);
         Sent::default()
     });
     program.stop();
@@ -185,7 +185,7 @@ fn of_packets_that_are_wrong() {
                 client.expect_end();
             }
         }
-        assert_eq!(program.figures().grew(&before, ended), (count * wrong.len()) as u64);
+        program.until_grown(&before, ended, (count * wrong.len()) as u64);
         Sent::default()
     });
     program.stop();

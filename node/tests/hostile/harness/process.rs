@@ -112,6 +112,24 @@ impl Program {
         })
     }
 
+    /// Waits until a figure is that: what a client has seen may be counted a moment later.
+    #[track_caller]
+    pub(crate) fn until_figure(&self, name: &str, wanted: u64) {
+        until(name, || {
+            let seen = self.figures().get(name);
+            if seen == wanted { Ok(()) } else { Err(format!("{seen}, not {wanted}")) }
+        });
+    }
+
+    /// Waits until a figure has grown by that.
+    #[track_caller]
+    pub(crate) fn until_grown(&self, before: &Figures, name: &str, wanted: u64) {
+        until(name, || {
+            let seen = self.figures().grew(before, name);
+            if seen == wanted { Ok(()) } else { Err(format!("it grew by {seen}, not {wanted}")) }
+        });
+    }
+
     /// Waits until it has no more than these network connections.
     pub(crate) fn until_connections(&self, wanted: u64) {
         until("the others are gone", || {
