@@ -70,7 +70,7 @@ counters! {
     connect_timeouts,
     /// TLS sessions opened.
     tls_handshakes,
-    /// TLS handshakes that failed, or that the client broke off.
+    /// TLS handshakes that failed, that brought too much, or that the client broke off.
     tls_handshakes_failed,
     /// Network connections closed as what they were let in by was over.
     grants_expired,
@@ -88,7 +88,7 @@ counters! {
     subscriptions_full,
     /// Subscriptions refused at `subscription_bytes_max`.
     subscription_bytes_full,
-    /// Network connections closed at `incomplete_packets_bytes_max`.
+    /// Network connections closed at `incomplete_packets_bytes_max`, those whose TLS handshake it was included.
     incomplete_packets_full,
     /// Network connections closed for more publishes in flight than `receive_maximum`.
     receive_maximum_exceeded,

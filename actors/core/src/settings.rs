@@ -226,8 +226,8 @@ pub struct WorkerSettings {
     pub messages_between_workers_max: usize,
     /// Bytes of those messages. Default 2097152 (2 MiB).
     pub bytes_between_workers_max: usize,
-    /// Bytes of packets that are received in part, of all clients together, those before their CONNECT included; each
-    /// has 16 KiB beside that. One that needs more is closed (0x97). Default 268435456 (256 MiB).
+    /// Bytes of packets that are received in part, of all clients together, those before their CONNECT and TLS handshakes
+    /// included; each has 16 KiB beside that. One that needs more is closed (0x97). Default 268435456 (256 MiB).
     pub incomplete_packets_bytes_max: usize,
     /// Bytes of all messages that wait, in queues of sessions and shared groups and in flight to sessions that outlive their
     /// connection, and of wills; a message counts once, and each of its places 128 bytes. At this limit publishes of QoS

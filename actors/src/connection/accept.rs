@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_rt::time::{sleep, timeout};
+use micro_mq_core::pressure::IncompleteBytes;
 use rustls::ServerConfig;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
@@ -170,7 +171,8 @@ async fn secure(
     peer: SocketAddr,
     deadline: Instant,
 ) -> Option<Stream> {
-    let opening = stream.secure(config, received);
+    let mut incomplete = IncompleteBytes::new(&worker.node.incomplete_packets);
+    let opening = stream.secure(config, received, &worker.tls_turns, &mut incomplete);
     match timeout(deadline.saturating_duration_since(clock::now()), opening).await {
         Ok(Ok(stream)) => {
             worker.counters.tls_handshakes.add(1);
@@ -178,6 +180,9 @@ async fn secure(
         }
         Ok(Err(error)) => {
             worker.counters.tls_handshakes_failed.add(1);
+            if error.kind() == io::ErrorKind::QuotaExceeded {
+                worker.counters.incomplete_packets_full.add(1);
+            }
             debug!(%peer, %error, "a TLS handshake failed");
             None
         }

@@ -26,9 +26,14 @@ use tokio::sync::Notify;
 use crate::clock;
 use crate::stats::{ActorKind, ActorStats};
 use crate::store::Restoring;
+use crate::turns::Turns;
 
 /// What one turn of a connection reads at most, in bytes: shared by all connections of the worker.
 pub const SCRATCH_BYTES: usize = 64 * 1024;
+
+/// Steps of TLS handshakes between two looks at the sockets. One takes up to 4 ms of the processor, and clients that are
+/// in wait for it.
+const TLS_STEPS_PER_LOOK: usize = 4;
 
 /// See the module.
 pub struct Worker {
@@ -45,6 +50,8 @@ pub struct Worker {
     pub counters: Arc<Counters>,
     /// What the step of a connection asks for.
     pub effects: RefCell<Effects>,
+    /// Those of TLS handshakes.
+    pub(crate) tls_turns: Rc<Turns>,
     /// Told when the store has kept all changes of sessions, or could not.
     pub changes_settled: Notify,
     /// How far the sessions have come back that the store keeps.
@@ -72,6 +79,7 @@ impl Worker {
             ledger,
             counters,
             effects: RefCell::default(),
+            tls_turns: Rc::new(Turns::new(TLS_STEPS_PER_LOOK)),
             changes_settled: Notify::new(),
             restoring: RefCell::default(),
             wills_in_doubt: RefCell::default(),

@@ -163,6 +163,44 @@ fn a_plain_client_is_turned_away_and_counted() {
     node.until_metric("micro_mq_tls_handshakes_failed_total", 1);
 }
 
+/// A handshake message that is longer than what is sent of it: beyond 24 KiB the client is sent away, and counted.
+#[test]
+fn a_handshake_without_an_end_is_ended() {
+    let certificate = Certificate::make();
+    let node = start(&certificate);
+    let mut socket = TcpStream::connect_timeout(&node.address("tcp"), DEADLINE).unwrap();
+    socket.set_read_timeout(Some(DEADLINE)).unwrap();
+    let hello = [&b"\x01\x00\xf0\x00\x03\x03"[..], &[0; 26_000]].concat();
+    for record in hello.chunks(0x4000) {
+        let head = [&b"\x16\x03\x01"[..], &(record.len() as u16).to_be_bytes()].concat();
+        // The last of it may find nobody.
+        let _ = socket.write_all(&[&head, record].concat());
+    }
+    // The end, or a reset.
+    let _ = socket.read_to_end(&mut Vec::new());
+    node.until_metric("micro_mq_tls_handshakes_failed_total", 1);
+    assert_eq!(node.metric("micro_mq_connect_timeouts_total"), 0);
+}
+
+/// More handshakes than a worker goes on with at a time: all have their turn.
+#[test]
+fn many_handshakes_at_once_are_through() {
+    const CLIENTS: usize = 40;
+    let certificate = Certificate::make();
+    let node = start(&certificate);
+    std::thread::scope(|scope| {
+        for number in 0..CLIENTS {
+            let (certificate, address) = (&certificate, node.address("tcp"));
+            scope.spawn(move || {
+                let version = if number % 2 == 0 { &TLS12 } else { &TLS13 };
+                let mut client = Client::open(address, certificate, version);
+                client.connect(connect(ProtocolVersion::V5, &format!("client-{number}")));
+            });
+        }
+    });
+    node.until_metric("micro_mq_tls_handshakes_total", CLIENTS as u64);
+}
+
 #[test]
 fn a_websocket_opens_over_tls() {
     let certificate = Certificate::make();

@@ -9,14 +9,17 @@ mod tls;
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use micro_mq_core::pressure::IncompleteBytes;
 use rustls::ServerConfig;
 use tokio::io::AsyncWrite as _;
 use tokio::net::TcpStream;
 
 use super::TransportKind;
+use crate::turns::Turns;
 
 #[cfg(feature = "simulation")]
 pub use memory::MemoryStream;
@@ -60,15 +63,19 @@ impl Stream {
         Ok(Self::Tcp(tcp::register(stream)?))
     }
 
-    /// Opens a TLS session over a TCP connection that has sent `received` so far.
+    /// Opens a TLS session over a TCP connection that has sent `received` so far; see [`TlsStream::accept`].
     ///
     /// # Errors
     /// Those of [`TlsStream::accept`]; `Unsupported` over anything but TCP.
-    pub(crate) async fn secure(self, config: Arc<ServerConfig>, received: &[u8]) -> io::Result<Self> {
-        match self {
-            Self::Tcp(socket) => Ok(Self::Tls(Box::new(TlsStream::accept(socket, config, received).await?))),
-            _ => Err(io::ErrorKind::Unsupported.into()),
-        }
+    pub(crate) async fn secure(
+        self,
+        config: Arc<ServerConfig>,
+        received: &[u8],
+        turns: &Rc<Turns>,
+        incomplete: &mut IncompleteBytes,
+    ) -> io::Result<Self> {
+        let Self::Tcp(socket) = self else { return Err(io::ErrorKind::Unsupported.into()) };
+        Ok(Self::Tls(Box::new(TlsStream::accept(socket, config, received, turns, incomplete).await?)))
     }
 
     /// Reads what is there into `buffer`, 0 at the end.

@@ -1,21 +1,27 @@
 //! TLS over TCP, on the side of the server. The state of the session moves with the socket from thread to thread.
 
+use std::future::poll_fn;
 use std::io::{self, IoSlice, Read, Write};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use micro_mq_core::pressure::IncompleteBytes;
 use rustls::{ServerConfig, ServerConnection};
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::tcp;
-use crate::turns::go_on_behind_sockets;
+use crate::turns::{Turns, go_on_behind_sockets};
 
 /// Bytes that wait encrypted for the socket; beyond them nothing more is taken.
 const UNSENT_BYTES_MAX: usize = 64 * 1024;
 /// System calls of one call that reads: records without data must not keep the thread.
 const READS_PER_CALL: usize = 8;
+/// What a handshake may bring, in bytes: a hello has some hundred, or two thousand with keys for a time of quantum
+/// computers. Whoever sends more wants it to be kept.
+const HANDSHAKE_BYTES_MAX: usize = 24 * 1024;
 
 /// A TLS session and its socket.
 #[derive(Debug)]
@@ -32,47 +38,58 @@ pub struct DetachedTls {
 }
 
 impl TlsStream {
-    /// Runs the handshake over an accepted TCP connection that has sent `received` so far. Between two of its steps others
-    /// have their turn.
+    /// Runs the handshake over an accepted TCP connection that has sent `received` so far. Each of its steps, which take
+    /// milliseconds of the processor, has its turn; what it has brought is held by `incomplete`.
     ///
     /// # Errors
-    /// Those of the socket; `InvalidData` around a [`rustls::Error`] when the handshake fails, of which the client is told;
-    /// `UnexpectedEof` when it closes before the end.
+    /// Those of the socket; `InvalidData` around a [`rustls::Error`] when the handshake fails, of which the client is told,
+    /// or when it brings too much; `QuotaExceeded` when all that is incomplete may hold no more; `UnexpectedEof` when the
+    /// client closes before the end.
     pub(crate) async fn accept(
         socket: TcpStream,
         config: Arc<ServerConfig>,
         received: &[u8],
+        turns: &Rc<Turns>,
+        incomplete: &mut IncompleteBytes,
     ) -> io::Result<Self> {
         let mut session = ServerConnection::new(config).map_err(invalid)?;
         session.set_buffer_limit(Some(UNSENT_BYTES_MAX));
         let mut stream = Self { socket, session };
-        let mut received = received;
-        while !received.is_empty() {
-            if stream.session.read_tls(&mut received)? == 0 {
-                break;
+        let (mut received, mut bytes) = (received, 0);
+        while stream.session.is_handshaking() {
+            if received.is_empty() {
+                poll_fn(|cx| stream.poll_flush(cx)).await?;
+                stream.socket.readable().await?;
             }
-            stream.step(&mut Context::from_waker(std::task::Waker::noop()))?;
-        }
-        loop {
-            std::future::poll_fn(|cx| stream.poll_flush(cx)).await?;
-            if !stream.session.is_handshaking() {
-                return Ok(stream);
+            turns.take().await;
+            let read = poll_fn(|cx| stream.poll_step(cx, &mut received)).await?;
+            bytes += read;
+            if IncompleteBytes::is_needed(bytes) && !incomplete.hold(bytes) {
+                return Err(io::ErrorKind::QuotaExceeded.into());
             }
-            std::future::poll_fn(|cx| stream.poll_step(cx)).await?;
-            tokio::task::yield_now().await;
+            if bytes > HANDSHAKE_BYTES_MAX {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "a handshake without an end"));
+            }
         }
+        poll_fn(|cx| stream.poll_flush(cx)).await?;
+        Ok(stream)
     }
 
-    /// One read of a handshake, and what follows from it.
-    fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// One read of a handshake, of what was received already if there is any, and what follows from it. Returns how many
+    /// bytes that were, 0 if there are none yet.
+    fn poll_step(&mut self, cx: &mut Context<'_>, received: &mut &[u8]) -> Poll<io::Result<usize>> {
         let Self { socket, session } = self;
-        match session.read_tls(&mut Polled { socket, cx, unheard: false }) {
-            Ok(0) => return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Poll::Pending,
-            Err(error) => return Poll::Ready(Err(error)),
+        let read = if received.is_empty() {
+            session.read_tls(&mut Polled { socket, cx, unheard: false })
+        } else {
+            session.read_tls(received)
+        };
+        match read {
+            Ok(0) => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+            Ok(read) => Poll::Ready(self.step(cx).map(|()| read)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Ready(Ok(0)),
+            Err(error) => Poll::Ready(Err(error)),
         }
-        Poll::Ready(self.step(cx))
     }
 
     /// Decrypts what was read. What is wrong with it the peer is told, if the socket has room.

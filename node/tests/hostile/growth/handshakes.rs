@@ -30,6 +30,20 @@ pub(super) fn write_users() {
     assert!(passwd.wait().expect("it ends").success());
 }
 
+/// A certificate, for those that speak TLS.
+pub(super) const TLS: &[&str] = &[
+    concat!("listener.tcp.tls_certificate=", env!("CARGO_TARGET_TMPDIR"), "/growth-certificate.pem"),
+    concat!("listener.tcp.tls_key=", env!("CARGO_TARGET_TMPDIR"), "/growth-key.pem"),
+];
+
+/// Writes it.
+pub(super) fn write_certificate() {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    for (setting, text) in TLS.iter().zip([made.cert.pem(), made.signing_key.serialize_pem()]) {
+        std::fs::write(setting.split_once('=').expect("a setting").1, text).expect("a file");
+    }
+}
+
 const MANY: usize = 500;
 
 fn until_open(program: &Program, wanted: usize) {
@@ -51,6 +65,21 @@ pub(super) fn connects(program: &Program, held: &mut Held) {
         held.keep(client);
     }
     until_open(program, MANY);
+}
+
+/// Handshakes of TLS that bring as much as they may, and whose end does not come.
+pub(super) fn tls(program: &Program, held: &mut Held) {
+    // A client's hello of 60 KiB.
+    let hello = [&b"\x01\x00\xf0\x00\x03\x03"[..], &[0; 23_000]].concat();
+    let record = |part: &[u8]| [&b"\x16\x03\x01"[..], &(part.len() as u16).to_be_bytes(), part].concat();
+    let begun: Vec<u8> = hello.chunks(0x4000).flat_map(record).collect();
+    for _ in 0..MANY {
+        let mut client = TcpStream::connect(program.tcp).expect("a listener");
+        client.write_all(&begun).expect("an open socket");
+        held.keep(client);
+    }
+    until_open(program, MANY);
+    assert_eq!(program.figures().get("tls_handshakes_failed_total"), 0);
 }
 
 /// Requests whose end does not come, and WebSockets on which nothing does.

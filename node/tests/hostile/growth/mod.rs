@@ -51,6 +51,7 @@ const ATTACKS: &[Attack] = &[
     attack("replays for SUBSCRIBE packets in a row", 32, names::pipelined_replays),
     attack("topic aliases", 24, names::aliases),
     attack("CONNECTs in part", 24, handshakes::connects),
+    Attack { settings: handshakes::TLS, ..attack("handshakes of TLS in part", 32, handshakes::tls) },
     attack("handshakes of WebSockets in part, and WebSockets without a CONNECT", 24, handshakes::upgrades),
     Attack {
         settings: WITH_USERS,
@@ -78,6 +79,7 @@ const ATTACKS: &[Attack] = &[
 fn one_client_costs_what_its_limits_say() {
     let _turn = Turn::take();
     handshakes::write_users();
+    handshakes::write_certificate();
     let mut beyond = Vec::new();
     for attack in ATTACKS {
         let (before, most) = most_resident(attack.settings, attack.play);
