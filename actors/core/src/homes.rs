@@ -10,7 +10,7 @@ use siphasher::sip::SipHasher13;
 pub const SHARDS: u16 = 256;
 
 /// A part of what is kept: of the sessions, by client identifier, and of the shared groups, by their whole topic filter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Shard(pub u16);
 
 /// Some of all shards.

@@ -82,7 +82,7 @@ impl Sessions {
         let restoration = &self.worker.node.restoration;
         match loaded {
             Ok(piece) => {
-                self.worker.restore(&piece.sessions, clock::now());
+                self.worker.restore(&piece.kept.sessions, clock::now());
                 {
                     let mut restoring = self.worker.restoring.borrow_mut();
                     restoring.highest = restoring.highest.max(piece.highest);

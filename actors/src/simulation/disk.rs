@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use micro_mq_core::homes::{Homes, Shard, drawn_key};
-use micro_mq_core::kept_shard::{KeptShard, KeptShards};
+use micro_mq_core::kept_shard::{KeptParts, KeptShard, KeptShards};
 use micro_mq_core::records::Entry;
 use tokio::sync::Notify;
 use tokio::task::yield_now;
@@ -250,7 +250,8 @@ impl Checkpoint {
         for of_one in parts.chunk_by(|((one, _), _), ((other, _), _)| one == other) {
             let shard = of_one[0].0.0;
             let parts = of_one.iter().map(|((_, key), part)| (key.as_slice(), part.as_slice()));
-            let loaded = KeptShard::load(shard, homes.clone(), parts);
+            let parts = KeptParts::read(parts).expect("what was written can be read");
+            let loaded = KeptShard::of_parts(shard, homes.clone(), parts);
             shards.insert(loaded.expect("what was written can be read"));
         }
         shards

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use micro_mq_core::homes::{Homes, Shard};
-use micro_mq_core::kept_shard::KeptSession;
+use micro_mq_core::kept_shard::KeptParts;
 use micro_mq_core::records::{Entry, Position};
 use tokio::sync::oneshot;
 
@@ -58,20 +58,23 @@ impl Home {
     }
 }
 
-/// As far as the sessions of a home were loaded, which come shard by shard.
+/// As far as what is kept for a home was loaded, which comes shard by shard.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cursor {
     /// The shard.
     pub shard: Shard,
-    /// The last client identifier there.
-    pub client_identifier: Arc<str>,
+    /// Behind which key of its parts it goes on; empty: at its first one.
+    pub key: Vec<u8>,
 }
 
-/// Some of the sessions of a home.
+/// Some of what is kept for a home.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Piece {
-    /// By client identifier.
-    pub sessions: Vec<(Arc<str>, KeptSession)>,
+    /// The shard that all of it is of; 0 where it is nothing.
+    pub shard: Shard,
+    /// Sessions are whole. What they, and groups, wait for is among the messages of this piece or of an earlier one of the
+    /// same shard, where each message comes once; a group may have more waiting messages in the next piece.
+    pub kept: KeptParts,
     /// No record of the home that was looked at has a higher position.
     pub highest: Position,
     /// Behind what the next piece begins; none if this is the last one.
@@ -94,7 +97,7 @@ pub trait SessionBackend: 'static {
     /// Nobody else asks just now: what was appended and not answered is to be made to last, with one effort for all of it.
     fn flush(&mut self) {}
 
-    /// The sessions of a home behind `after`, by shards and client identifiers: a bounded number of them.
+    /// What is kept for a home behind `after`, by shards: a bounded part of it.
     ///
     /// # Errors
     /// When they could not be read; whoever asked asks again.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use micro_mq_core::homes::Homes;
-use micro_mq_core::kept_shard::{KeptShard, KeptShards};
+use micro_mq_core::kept_shard::{KeptParts, KeptShard, KeptShards, behind_client, client_of};
 use micro_mq_core::records::Entry;
 
 use super::backend::{Answer, Cursor, Home, Piece, SessionBackend, StoreError};
@@ -52,31 +52,47 @@ impl SessionBackend for MemoryBackend {
     }
 }
 
-/// The next sessions of a home behind `after`, at most so many.
+/// What is kept for a home behind `after`, with at most so many sessions: all else of a shard comes before them.
 pub(crate) fn piece_of(
     shards: &KeptShards,
     home: &Home,
     after: Option<&Cursor>,
     sessions_max: usize,
 ) -> Piece {
-    let (mut piece, mut last) = (Piece::default(), None);
-    for (shard, kept) in shards.iter().filter(|(shard, _)| home.is_of(*shard)) {
-        piece.highest = piece.highest.max(kept.applied());
-        if piece.rest.is_some() || after.is_some_and(|after| after.shard > shard) {
-            continue;
-        }
-        let behind = after.filter(|after| after.shard == shard).map(|after| &*after.client_identifier);
-        for (client_identifier, session) in kept.sessions_behind(behind) {
-            if piece.sessions.len() == sessions_max {
-                piece.rest = last.take();
-                break;
-            }
-            let client_identifier = Arc::clone(client_identifier);
-            last = Some(Cursor { shard, client_identifier: Arc::clone(&client_identifier) });
-            piece.sessions.push((client_identifier, session.clone()));
-        }
+    let own = || shards.iter().filter(|(shard, _)| home.is_of(*shard));
+    let highest = own().map(|(_, kept)| kept.applied()).max().unwrap_or_default();
+    let mut left = own().skip_while(|(shard, _)| after.is_some_and(|after| after.shard > *shard));
+    let Some((shard, kept)) = left.next() else { return Piece { highest, ..Piece::default() } };
+    let begun = after.filter(|after| after.shard == shard && !after.key.is_empty());
+    let mut parts = match begun {
+        None => all_but_sessions(kept),
+        Some(_) => KeptParts::default(),
+    };
+    let mut sessions = kept.sessions_behind(begun.and_then(|after| client_of(&after.key)));
+    for (client, session) in sessions.by_ref().take(sessions_max) {
+        parts.sessions.push((Arc::clone(client), session.clone()));
     }
-    piece
+    let last = parts.sessions.last();
+    let rest = match (sessions.next(), last, left.next()) {
+        (Some(_), Some((last, _)), _) => Some(Cursor { shard, key: behind_client(last) }),
+        (.., Some((next, _))) => Some(Cursor { shard: next, key: Vec::new() }),
+        _ => None,
+    };
+    Piece { shard, kept: parts, highest, rest }
+}
+
+fn all_but_sessions(kept: &KeptShard) -> KeptParts {
+    KeptParts {
+        applied: kept.applied(),
+        messages: kept.messages().map(|(position, message)| (position, message.clone())).collect(),
+        sessions: Vec::new(),
+        waiting: kept.groups().map(|(group, waiting)| (Arc::clone(group), waiting.collect())).collect(),
+        retained: kept
+            .retained_and_removed()
+            .map(|(topic, retained)| (Arc::clone(topic), retained.clone()))
+            .collect(),
+        seen: kept.seen().collect(),
+    }
 }
 
 #[cfg(test)]
@@ -102,7 +118,9 @@ mod tests {
         loop {
             let piece = backend.load(home, after.as_ref()).unwrap();
             pieces += 1;
-            all.extend(piece.sessions.into_iter().map(|(client, _)| client.to_string()));
+            let sessions = piece.kept.sessions.into_iter();
+            assert!(sessions.len() <= PIECE_SESSIONS);
+            all.extend(sessions.map(|(client, _)| client.to_string()));
             after = piece.rest;
             if after.is_none() {
                 return (pieces, all, piece.highest);
@@ -125,9 +143,10 @@ mod tests {
         backend.apply(&entry);
         // It may be sent again.
         backend.apply(&entry);
-        let piece = backend.load(&home(0, 1), None).unwrap();
-        assert_eq!((piece.rest, piece.highest), (None, Position(9)));
-        let [(client, session)] = &piece.sessions[..] else { panic!("{:?}", piece.sessions) };
+        let first = Cursor { shard: homes.shard_of("a"), key: Vec::new() };
+        let piece = backend.load(&home(0, 1), Some(&first)).unwrap();
+        assert_eq!((piece.shard, piece.highest), (first.shard, Position(9)));
+        let [(client, session)] = &piece.kept.sessions[..] else { panic!("{:?}", piece.kept) };
         assert_eq!((&**client, session.expiry_interval, session.version), ("a", 60, ProtocolVersion::V311));
         assert_eq!(session.user_name.as_deref(), Some("user"));
         assert_eq!(session.subscriptions.keys().map(|filter| &**filter).collect::<Vec<_>>(), ["t/2"]);
@@ -147,9 +166,7 @@ mod tests {
         backend.apply(&entry);
         let mut found = Vec::new();
         for worker in 0..3 {
-            let (pieces, all, _) = loaded(&mut backend, &home(worker, 3));
-            assert_eq!(pieces, all.len().div_ceil(PIECE_SESSIONS));
-            found.extend(all);
+            found.extend(loaded(&mut backend, &home(worker, 3)).1);
         }
         found.sort();
         names.sort();

@@ -2,7 +2,7 @@
 //! that applying it again does not change, and that a checkpoint gives back.
 
 use micro_mq_core::homes::Homes;
-use micro_mq_core::kept_shard::{Applied, KeptShard, KeptShards};
+use micro_mq_core::kept_shard::{Applied, KeptParts, KeptShard, KeptShards};
 use micro_mq_core::records::{Entry, records_of};
 
 /// More than a record of so many bytes can ever need.
@@ -44,7 +44,7 @@ fn read_and_apply(input: &[u8]) {
         kept.check().expect("it agrees");
         let parts: Vec<_> = kept.take_changes();
         let parts = parts.iter().filter_map(|(key, part)| Some((key.as_slice(), part.as_deref()?)));
-        let loaded = KeptShard::load(shard, homes.clone(), parts).expect("a checkpoint");
+        let loaded = KeptShard::of_parts(shard, homes.clone(), KeptParts::read(parts).expect("parts")).expect("a checkpoint");
         loaded.check().expect("it agrees");
         assert!(loaded.sessions().eq(kept.sessions()), "sessions that were loaded are others");
         assert!(loaded.retained().eq(kept.retained()), "retained messages that were loaded are others");

@@ -12,6 +12,7 @@ mod all;
 mod changed_parts;
 #[cfg(any(test, feature = "simulation"))]
 mod check;
+mod key;
 mod message;
 mod publish;
 mod session;
@@ -20,9 +21,10 @@ mod stored;
 mod tests;
 
 pub use all::KeptShards;
+pub use key::{APPLIED_KEY, before_client, behind_client, client_of};
 pub use message::{KeptBody, KeptMessage, KeptRetained};
 pub use session::{KeptCopy, KeptReplay, KeptSession, KeptSubscription, KeptWill, SentCopy};
-pub use stored::{APPLIED_KEY, BEFORE_CLIENTS, Blob, LoadError, before_client, behind_client, client_of};
+pub use stored::{Blob, KeptParts, LoadError};
 
 use std::collections::BTreeMap;
 use std::ops::{AddAssign, Bound};
@@ -36,7 +38,8 @@ use crate::ledger::DropReason;
 use crate::records::{
     Connected, CopyId, Fate, Of, Parted, Position, Publisher, Record, Retained, Settled, Subscribed,
 };
-use changed_parts::{Changed, Key};
+use changed_parts::Changed;
+use key::Key;
 use message::Waiting;
 
 /// What a record did to the messages that wait in the shard.
@@ -113,11 +116,6 @@ impl KeptShard {
         self.applied
     }
 
-    /// Its sessions, whole.
-    pub fn into_sessions(self) -> impl Iterator<Item = (Arc<str>, KeptSession)> {
-        self.sessions.into_iter().map(|(_, session)| session)
-    }
-
     /// Its sessions, by client identifier.
     pub fn sessions(&self) -> impl Iterator<Item = (&Arc<str>, &KeptSession)> {
         self.sessions_behind(None)
@@ -139,6 +137,11 @@ impl KeptShard {
         self.messages.get(&position)
     }
 
+    /// All messages that wait.
+    pub fn messages(&self) -> impl Iterator<Item = (Position, &KeptMessage)> {
+        self.messages.iter().map(|(position, message)| (*position, message))
+    }
+
     /// Its groups in which messages wait, by whole filter, with the positions of those.
     pub fn groups(&self) -> impl Iterator<Item = (&Arc<str>, impl Iterator<Item = Position>)> {
         self.groups.iter().map(|(group, waiting)| (group, waiting.iter().copied()))
@@ -147,6 +150,16 @@ impl KeptShard {
     /// What is retained, by topic name.
     pub fn retained(&self) -> impl Iterator<Item = (&Arc<str>, &KeptRetained)> {
         self.retained.iter().filter(|(_, retained)| retained.message.is_some())
+    }
+
+    /// What is retained, by topic name, and what was and is not any more.
+    pub fn retained_and_removed(&self) -> impl Iterator<Item = (&Arc<str>, &KeptRetained)> {
+        self.retained.iter()
+    }
+
+    /// The last message that was seen of each publisher.
+    pub fn seen(&self) -> impl Iterator<Item = (Publisher, Position)> {
+        self.seen.iter().map(|(publisher, count)| (*publisher, *count))
     }
 
     /// Copies that wait, for sessions and in groups.

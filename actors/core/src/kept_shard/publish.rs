@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::changed_parts::Key;
+use super::key::Key;
 use super::message::KeptMessage;
 use super::session::KeptCopy;
 use super::{Applied, KeptShard};
@@ -10,11 +10,7 @@ use crate::records::{Copied, CopyId, Origin, Position, Publish, Through};
 
 impl KeptShard {
     pub(super) fn publish(&mut self, at: Position, publish: &Publish<'_>, applied: &mut Applied) {
-        if let Some(origin) = &publish.origin
-            && self.has_seen(origin)
-        {
-            return;
-        }
+        publish.origin.iter().for_each(|origin| self.see(origin));
         let mut message = KeptMessage::new(publish);
         for (copied, copy) in publish.copies.iter().zip(0..) {
             self.give(CopyId { message: at, copy }, copied, &mut message, applied);
@@ -36,15 +32,14 @@ impl KeptShard {
         }
     }
 
-    /// Whether a message was seen before; from now on it was.
-    fn has_seen(&mut self, origin: &Origin) -> bool {
+    /// Whoever publishes asks whether a message was seen before. Here each is taken: copies of one may come in several
+    /// records.
+    fn see(&mut self, origin: &Origin) {
         let seen = self.seen.get(&origin.publisher).copied();
-        if seen.is_some_and(|seen| seen >= origin.count) {
-            return true;
+        if seen.is_none_or(|seen| seen < origin.count) {
+            self.changed.touch(Key::Seen(origin.publisher), seen.is_some());
+            self.seen.insert(origin.publisher, origin.count);
         }
-        self.changed.touch(Key::Seen(origin.publisher), seen.is_some());
-        self.seen.insert(origin.publisher, origin.count);
-        false
     }
 
     fn give(&mut self, id: CopyId, copied: &Copied<'_>, message: &mut KeptMessage, applied: &mut Applied) {

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use mqtt_codec::{PacketIdentifier, ProtocolVersion};
 
 use super::KeptShard;
-use super::changed_parts::{Changed, Key};
+use super::changed_parts::Changed;
+use super::key::Key;
 use super::message::{KeptBody, KeptMessage, KeptRetained};
 use super::session::{KeptCopy, KeptReplay, KeptSession, KeptSubscription, KeptWill, SentCopy};
 use crate::homes::{Homes, Shard};
 use crate::records::{
-    CopyId, DecodeError, Position, Publisher, RECORD_VERSION, Reader, WallClock, Will, Writer, read_body,
+    DecodeError, Position, Publisher, RECORD_VERSION, Reader, WallClock, Will, Writer, read_body,
     read_options, read_quality, read_retained, read_will, write_body, write_retained, write_will,
 };
 
@@ -27,134 +28,6 @@ pub enum LoadError {
     /// A part belongs to one that is not there.
     #[error("a part of the checkpoint belongs to something that it does not have")]
     Orphan,
-}
-
-const APPLIED: u8 = 1;
-const MESSAGE: u8 = 2;
-const CLIENT: u8 = 3;
-const WAITING: u8 = 4;
-const RETAINED: u8 = 5;
-const SEEN: u8 = 6;
-
-/// The parts of a client.
-const SESSION: u8 = 0;
-const SUBSCRIPTION: u8 = 1;
-const COPY: u8 = 2;
-const BEHIND: u8 = u8::MAX;
-
-/// The key of the position applied.
-pub const APPLIED_KEY: &[u8] = &[APPLIED];
-/// What the keys of all clients stand behind, and nothing else that is before them.
-pub const BEFORE_CLIENTS: &[u8] = &[CLIENT];
-
-fn begin(kind: u8, name: &str) -> Vec<u8> {
-    let mut key = vec![kind];
-    key.extend((name.len() as u16).to_be_bytes());
-    key.extend(name.as_bytes());
-    key
-}
-
-/// What the keys of a client's parts begin with; they stand behind it.
-pub fn before_client(client: &str) -> Vec<u8> {
-    begin(CLIENT, client)
-}
-
-/// What stands behind all keys of a client's parts, and before those of the next one.
-pub fn behind_client(client: &str) -> Vec<u8> {
-    let mut key = begin(CLIENT, client);
-    key.push(BEHIND);
-    key
-}
-
-/// The client whose part has this key, if it is one of a client.
-pub fn client_of(key: &[u8]) -> Option<&str> {
-    let (kind, rest) = key.split_first()?;
-    let (length, rest) = rest.split_first_chunk()?;
-    let client = rest.get(..u16::from_be_bytes(*length).into())?;
-    if *kind == CLIENT { std::str::from_utf8(client).ok() } else { None }
-}
-
-impl Key {
-    fn encode(&self) -> Vec<u8> {
-        let of_client = |client: &str, part: u8| {
-            let mut key = begin(CLIENT, client);
-            key.push(part);
-            key
-        };
-        match self {
-            Self::Applied => APPLIED_KEY.to_vec(),
-            Self::Message(position) => [&[MESSAGE], position.0.to_be_bytes().as_slice()].concat(),
-            Self::Session(client) => of_client(client, SESSION),
-            Self::Subscription(client, filter) => {
-                let mut key = of_client(client, SUBSCRIPTION);
-                key.extend(filter.as_bytes());
-                key
-            }
-            Self::Copy(client, id) => {
-                let mut key = of_client(client, COPY);
-                key.extend(id.message.0.to_be_bytes());
-                key.extend(id.copy.to_be_bytes());
-                key
-            }
-            Self::Waiting(group, position) => {
-                let mut key = begin(WAITING, group);
-                key.extend(position.0.to_be_bytes());
-                key
-            }
-            Self::Retained(topic) => begin(RETAINED, topic),
-            Self::Seen(publisher) => [&[SEEN], publisher.0.to_be_bytes().as_slice()].concat(),
-        }
-    }
-
-    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let mut reader = Reader(bytes);
-        let kind = reader.byte()?;
-        let key = match kind {
-            APPLIED => Self::Applied,
-            MESSAGE => Self::Message(position(&mut reader)?),
-            CLIENT => {
-                let client = name(&mut reader)?;
-                Self::of_client(client, &mut reader)?
-            }
-            WAITING => Self::Waiting(name(&mut reader)?, position(&mut reader)?),
-            RETAINED => Self::Retained(name(&mut reader)?),
-            SEEN => Self::Seen(Publisher(u64::from_be_bytes(fixed(&mut reader)?))),
-            value => return Err(DecodeError::Value { field: "kind of a part", value: value.into() }),
-        };
-        reader.end()?;
-        Ok(key)
-    }
-
-    fn of_client(client: Arc<str>, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        match reader.byte()? {
-            SESSION => Ok(Self::Session(client)),
-            SUBSCRIPTION => {
-                let filter =
-                    std::str::from_utf8(std::mem::take(&mut reader.0)).map_err(|_| DecodeError::Utf8)?;
-                Ok(Self::Subscription(client, filter.into()))
-            }
-            COPY => {
-                let message = position(reader)?;
-                let copy = u32::from_be_bytes(fixed(reader)?);
-                Ok(Self::Copy(client, CopyId { message, copy }))
-            }
-            value => Err(DecodeError::Value { field: "kind of a client's part", value: value.into() }),
-        }
-    }
-}
-
-fn fixed<const COUNT: usize>(reader: &mut Reader<'_>) -> Result<[u8; COUNT], DecodeError> {
-    Ok(reader.take(COUNT)?.try_into().expect("so many were taken"))
-}
-
-fn name(reader: &mut Reader<'_>) -> Result<Arc<str>, DecodeError> {
-    let count = u16::from_be_bytes(fixed(reader)?);
-    let bytes = reader.take(count.into())?;
-    std::str::from_utf8(bytes).map(Arc::from).map_err(|_| DecodeError::Utf8)
-}
-
-fn position(reader: &mut Reader<'_>) -> Result<Position, DecodeError> {
-    Ok(Position(u64::from_be_bytes(fixed(reader)?)))
 }
 
 impl KeptShard {
@@ -200,63 +73,109 @@ impl KeptShard {
         self.write_part(key, &mut Writer(&mut part)).map(|()| part)
     }
 
-    /// A shard out of the parts of a checkpoint, in the order of their keys.
+    /// A shard out of the parts of a checkpoint.
     ///
     /// # Errors
-    /// When that does not hold one.
-    pub fn load<'a>(
-        shard: Shard,
-        homes: Homes,
-        parts: impl Iterator<Item = (&'a [u8], &'a [u8])>,
-    ) -> Result<Self, LoadError> {
+    /// When those do not make one.
+    pub fn of_parts(shard: Shard, homes: Homes, parts: KeptParts) -> Result<Self, LoadError> {
         let mut loaded = Self::new(shard, homes);
+        loaded.applied = parts.applied;
+        loaded.messages.extend(parts.messages);
+        for (client, session) in parts.sessions {
+            for (id, copy) in &session.copies {
+                if copy.sent.is_none_or(|sent| !sent.released) {
+                    loaded.messages.get_mut(&id.message).ok_or(LoadError::Orphan)?.places += 1;
+                }
+            }
+            let index = loaded.sessions.insert((Arc::clone(&client), session));
+            loaded.names.insert(client, index);
+        }
+        for (group, positions) in parts.waiting {
+            for position in &positions {
+                loaded.messages.get_mut(position).ok_or(LoadError::Orphan)?.places += 1;
+            }
+            loaded.groups.insert(group, positions.into_iter().collect());
+        }
+        loaded.retained.extend(parts.retained);
+        loaded.seen.extend(parts.seen);
+        Ok(loaded)
+    }
+}
+
+/// Parts of a shard, some of which a checkpoint has, or all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KeptParts {
+    /// The position of the last record of its own log that it knows; 0 where that is not among them.
+    pub applied: Position,
+    /// Messages that sessions or groups wait for.
+    pub messages: Vec<(Position, KeptMessage)>,
+    /// Sessions, by client identifier.
+    pub sessions: Vec<(Arc<str>, KeptSession)>,
+    /// Which messages wait in groups, by whole filter.
+    pub waiting: Vec<(Arc<str>, Vec<Position>)>,
+    /// What is retained, by topic name, and what was and is not any more.
+    pub retained: Vec<(Arc<str>, KeptRetained)>,
+    /// The last message that was seen of each publisher.
+    pub seen: Vec<(Publisher, Position)>,
+}
+
+impl KeptParts {
+    /// Those of a checkpoint, or some of them, in the order of their keys.
+    ///
+    /// # Errors
+    /// When one of them cannot be read, or belongs to a session that is not among them.
+    pub fn read<'a>(parts: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Result<Self, LoadError> {
+        let mut all = Self::default();
         for (key, part) in parts {
             let mut reader = Reader(part);
             let version = reader.byte()?;
             if version != RECORD_VERSION {
                 return Err(DecodeError::Version(version).into());
             }
-            loaded.load_part(Key::decode(key)?, &mut reader)?;
+            all.read_part(Key::decode(key)?, &mut reader)?;
             reader.end()?;
         }
-        Ok(loaded)
+        Ok(all)
     }
 
-    fn load_part(&mut self, key: Key, reader: &mut Reader<'_>) -> Result<(), LoadError> {
+    /// Whether there are none, but perhaps the position applied.
+    pub fn is_empty(&self) -> bool {
+        *self == Self { applied: self.applied, ..Self::default() }
+    }
+
+    /// The session that was read last, if it is this one: its parts stand behind it.
+    fn last_session(&mut self, client: &str) -> Result<&mut KeptSession, LoadError> {
+        let last = self.sessions.last_mut().filter(|(last, _)| **last == *client);
+        last.map(|(_, session)| session).ok_or(LoadError::Orphan)
+    }
+
+    fn read_part(&mut self, key: Key, reader: &mut Reader<'_>) -> Result<(), LoadError> {
         match key {
             Key::Applied => self.applied = Position(reader.number()?),
-            Key::Session(client) => {
-                let index = self.sessions.insert((Arc::clone(&client), read_session(reader)?));
-                self.names.insert(client, index);
-            }
+            Key::Message(position) => self.messages.push((position, read_message(reader)?)),
+            Key::Session(client) => self.sessions.push((client, read_session(reader)?)),
             Key::Subscription(client, filter) => {
-                let index = *self.names.get(&client).ok_or(LoadError::Orphan)?;
-                self.sessions[index].1.subscriptions.insert(filter, read_subscription(reader)?);
+                let subscriptions = &mut self.last_session(&client)?.subscriptions;
+                subscriptions.insert(filter, read_subscription(reader)?);
             }
-            Key::Message(position) => _ = self.messages.insert(position, read_message(reader)?),
             Key::Copy(client, id) => {
-                let index = *self.names.get(&client).ok_or(LoadError::Orphan)?;
+                let session = self.last_session(&client)?;
                 let copy = read_copy(reader)?;
-                let session = &mut self.sessions[index].1;
                 if let Some(sent) = copy.sent {
                     session.inflight.insert(sent.identifier, id);
                 }
-                let waits = copy.sent.is_none_or(|sent| !sent.released);
                 session.copies.insert(id, copy);
-                if waits {
-                    self.messages.get_mut(&id.message).ok_or(LoadError::Orphan)?.places += 1;
-                }
             }
-            Key::Waiting(group, position) => {
-                self.messages.get_mut(&position).ok_or(LoadError::Orphan)?.places += 1;
-                self.groups.entry(group).or_default().insert(position);
-            }
+            Key::Waiting(group, position) => match self.waiting.last_mut() {
+                Some((last, positions)) if *last == group => positions.push(position),
+                _ => self.waiting.push((group, vec![position])),
+            },
             Key::Retained(topic) => {
                 let (stamp, message) = (reader.number()?, read_retained(reader)?);
                 let message = message.map(|(body, expires, hash)| (KeptBody::new(&body), expires, hash));
-                self.retained.insert(topic, KeptRetained { stamp, message });
+                self.retained.push((topic, KeptRetained { stamp, message }));
             }
-            Key::Seen(publisher) => _ = self.seen.insert(publisher, Position(reader.number()?)),
+            Key::Seen(publisher) => self.seen.push((publisher, Position(reader.number()?))),
         }
         Ok(())
     }

@@ -13,9 +13,7 @@ use std::path::Path;
 use std::sync::{Arc, mpsc};
 
 use micro_mq_core::homes::{Homes, SHARDS, Shard, drawn_key};
-use micro_mq_core::kept_shard::{
-    APPLIED_KEY, BEFORE_CLIENTS, KeptSession, KeptShard, behind_client, client_of,
-};
+use micro_mq_core::kept_shard::{KeptParts, before_client, client_of};
 use micro_mq_core::records::{DecodeError, Entry, records_of};
 use micro_mq_store::{
     CheckpointError, Checkpoints, Durability, Fatal, Files, Folder, FolderError, Journal, JournalOptions,
@@ -28,7 +26,7 @@ use checkpointer::{Checkpointer, start_checkpointer};
 pub use taking_in::TakeInError;
 use taking_in::take_in;
 
-/// Bytes of a piece of sessions, unless one session has more.
+/// Bytes of a piece, unless one session has more.
 const PIECE_BYTES: usize = 256 * 1024;
 /// The file of the checkpoint.
 const CHECKPOINT: &str = "checkpoint.redb";
@@ -65,7 +63,6 @@ pub struct DiskBackend {
     checkpoints: Arc<Mutex<Checkpoints>>,
     lane: Lane,
     unanswered: Arc<Mutex<VecDeque<(u64, Answer)>>>,
-    homes: Homes,
     hash_key: [u8; 16],
     _folder: Folder,
 }
@@ -101,8 +98,7 @@ impl DiskBackend {
         take_in(&mut checkpoints, &homes, log.last(), entries.iter().map(Vec::as_slice))?;
         let checkpoints = Arc::new(Mutex::new(checkpoints));
         let journal = Arc::<Mutex<Option<Journal>>>::default();
-        let checkpointer =
-            start_checkpointer(&checkpoints, &journal, homes.clone()).map_err(DiskError::Thread)?;
+        let checkpointer = start_checkpointer(&checkpoints, &journal, homes).map_err(DiskError::Thread)?;
         let unanswered = Arc::<Mutex<VecDeque<(u64, Answer)>>>::default();
         let listener = {
             let (unanswered, told) = (Arc::clone(&unanswered), checkpointer.told());
@@ -115,7 +111,7 @@ impl DiskBackend {
         let lane = started.lane(0);
         started.release(checkpoints.lock().applied());
         *journal.lock() = Some(started);
-        Ok(Self { journal, checkpointer, checkpoints, lane, unanswered, homes, hash_key, _folder: folder })
+        Ok(Self { journal, checkpointer, checkpoints, lane, unanswered, hash_key, _folder: folder })
     }
 
     /// By which names are spread over shards, as long as the folder is there.
@@ -171,49 +167,41 @@ impl SessionBackend for DiskBackend {
         let mut piece = Piece::default();
         let first = after.map_or(0, |after| after.shard.0);
         for shard in (first..SHARDS).map(Shard).filter(|shard| home.is_of(*shard)) {
-            let behind = after.filter(|after| after.shard == shard).map(|after| &*after.client_identifier);
+            let behind = after.filter(|after| after.shard == shard).map_or(&[][..], |after| &after.key);
             let unreadable = |error| StoreError::Unavailable(io::Error::other(error));
-            self.load_from(shard, behind, &mut piece).map_err(unreadable)?;
-            if piece.rest.is_some() || !piece.sessions.is_empty() {
-                return Ok(Piece { rest: piece.rest.or_else(|| last_of(shard, &piece.sessions)), ..piece });
+            let (kept, rest) = self.load_from(shard, behind).map_err(unreadable)?;
+            piece.highest = piece.highest.max(kept.applied);
+            if !kept.is_empty() || rest.is_some() {
+                let next = (shard.0 + 1..SHARDS).map(Shard).find(|shard| home.is_of(*shard));
+                let rest = rest.map(|key| Cursor { shard, key });
+                let rest = rest.or(next.map(|shard| Cursor { shard, key: Vec::new() }));
+                return Ok(Piece { shard, kept, rest, ..piece });
             }
         }
         Ok(piece)
     }
 }
 
-/// As far as the sessions of a shard were loaded.
-fn last_of(shard: Shard, sessions: &[(Arc<str>, KeptSession)]) -> Option<Cursor> {
-    let (client_identifier, _) = sessions.last()?;
-    Some(Cursor { shard, client_identifier: Arc::clone(client_identifier) })
-}
-
 impl DiskBackend {
-    /// The next whole sessions of a shard. The last of them names the rest.
-    fn load_from(&self, shard: Shard, behind: Option<&str>, piece: &mut Piece) -> Result<(), TakeInError> {
+    /// The next parts of a shard behind a key, sessions whole, and behind which key there are more.
+    fn load_from(&self, shard: Shard, behind: &[u8]) -> Result<(KeptParts, Option<Vec<u8>>), TakeInError> {
         let mut checkpoints = self.checkpoints.lock();
-        let mut parts = checkpoints.load(shard.0, None, 1)?.blobs;
-        parts.retain(|(key, _)| key == APPLIED_KEY);
-        let mut after = behind.map_or_else(|| BEFORE_CLIENTS.to_vec(), behind_client);
-        loop {
+        let (mut parts, mut after) = (Vec::<(Vec<u8>, Vec<u8>)>::new(), behind.to_vec());
+        let rest = loop {
             let read = checkpoints.load(shard.0, Some(&after), PIECE_BYTES)?;
-            let is_more = read.more;
-            parts.extend(read.blobs.into_iter().take_while(|(key, _)| client_of(key).is_some()));
-            let last = parts.last().and_then(|(key, _)| client_of(key)).map(str::to_owned);
-            let Some(last) = last.filter(|_| is_more) else { break };
-            let whole = parts.iter().take_while(|(key, _)| client_of(key) != Some(&last)).count();
-            if whole > 1 {
-                // It may go on behind the piece.
+            parts.extend(read.blobs);
+            let Some((last, _)) = parts.last().filter(|_| read.more) else { break None };
+            after.clone_from(last);
+            // What was read last of a client may not be all: it comes with the next piece, or is read on if it is alone.
+            let Some(client) = client_of(&after) else { break Some(after) };
+            let whole = parts.iter().take_while(|(key, _)| client_of(key) != Some(client)).count();
+            if whole > 0 {
                 parts.truncate(whole);
-                break;
+                break Some(before_client(client));
             }
-            after.clone_from(&parts[parts.len() - 1].0);
-        }
+        };
         let parts = parts.iter().map(|(key, part)| (key.as_slice(), part.as_slice()));
-        let kept = KeptShard::load(shard, self.homes.clone(), parts)?;
-        piece.highest = piece.highest.max(kept.applied());
-        piece.sessions.extend(kept.into_sessions());
-        Ok(())
+        Ok((KeptParts::read(parts)?, rest))
     }
 }
 

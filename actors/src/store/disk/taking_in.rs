@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use micro_mq_core::homes::{Homes, Shard};
-use micro_mq_core::kept_shard::{APPLIED_KEY, KeptShard, LoadError, before_client, client_of};
+use micro_mq_core::kept_shard::{APPLIED_KEY, KeptParts, KeptShard, LoadError, before_client, client_of};
 use micro_mq_core::records::{DecodeError, Position, Record, records_of};
 use micro_mq_store::{CheckpointError, Checkpoints, Position as LogPosition, Write};
 
@@ -81,5 +81,5 @@ fn load_named(
         }
     }
     let parts = parts.iter().map(|(key, part)| (key.as_slice(), part.as_slice()));
-    Ok(KeptShard::load(shard, homes.clone(), parts)?)
+    Ok(KeptShard::of_parts(shard, homes.clone(), KeptParts::read(parts)?)?)
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use micro_mq_core::kept_shard::KeptSession;
 use micro_mq_core::records::{Connected, Of, Position, Record, Subscribed};
 use mqtt_codec::{ProtocolVersion, QoS};
 use tokio::sync::oneshot;
@@ -77,9 +78,9 @@ fn load(backend: &mut DiskBackend, workers: u16) -> (Vec<(Arc<str>, KeptSession)
         let mut after: Option<Cursor> = None;
         loop {
             let piece = backend.load(&home, after.as_ref()).unwrap();
-            assert!(piece.sessions.iter().all(|(client, _)| home.homes.of_client(client) == worker));
-            pieces += usize::from(!piece.sessions.is_empty());
-            all.extend(piece.sessions);
+            assert!(piece.kept.sessions.iter().all(|(client, _)| home.homes.of_client(client) == worker));
+            pieces += usize::from(!piece.kept.sessions.is_empty());
+            all.extend(piece.kept.sessions);
             highest = highest.max(piece.highest);
             after = piece.rest;
             if after.is_none() {

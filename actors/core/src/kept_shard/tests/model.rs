@@ -121,10 +121,7 @@ impl Model {
     fn publish(&mut self, at: Position, publish: &Publish<'_>) {
         if let Some(origin) = publish.origin {
             let seen = self.seen.entry(origin.publisher).or_default();
-            if *seen >= origin.count {
-                return;
-            }
-            *seen = origin.count;
+            *seen = origin.count.max(*seen);
         }
         for (copied, copy) in publish.copies.iter().zip(0..) {
             let Some(session) = self.sessions.get_mut(&*copied.client) else { continue };

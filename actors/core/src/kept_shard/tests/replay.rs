@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::history::{Drawn, HOMES, SHARD, draw};
 use super::model::{Copy, Model, Session};
-use crate::kept_shard::{Applied, KeptShard};
+use crate::kept_shard::{Applied, KeptParts, KeptShard};
 use crate::records::{Position, Record};
 
 /// What a checkpoint holds, by key.
@@ -24,7 +24,8 @@ fn commit(shard: &mut KeptShard, store: &mut Store) {
 
 fn load(store: &Store) -> KeptShard {
     let parts = store.iter().map(|(key, part)| (key.as_slice(), part.as_slice()));
-    KeptShard::load(SHARD, HOMES.clone(), parts).expect("a checkpoint")
+    let parts = KeptParts::read(parts).expect("parts of a checkpoint");
+    KeptShard::of_parts(SHARD, HOMES.clone(), parts).expect("a checkpoint")
 }
 
 fn as_model(shard: &KeptShard) -> BTreeMap<String, Session> {
