@@ -9,6 +9,7 @@ mod deferral;
 mod giving_way;
 mod handshake;
 mod held;
+mod held_up;
 mod judged_again;
 mod lines;
 mod listening;
