@@ -11,6 +11,7 @@ mod filter_table;
 pub mod homes;
 pub mod ids;
 pub mod moment;
+pub mod rules;
 pub mod settings;
 
 pub mod completion;

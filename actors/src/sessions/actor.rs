@@ -224,7 +224,7 @@ impl Handler<PublishWills> for Sessions {
     fn handle(&mut self, _: PublishWills, _ctx: &mut Self::Context) -> Self::Result {
         self.worker.state().publish_all_wills();
         self.worker.judge_wills();
-        let judged = self.worker.wills_in_doubt.borrow_mut().idle();
+        let judged = self.worker.until_no_will_is_in_doubt();
         Box::pin(async move {
             if let Some(judged) = judged {
                 // Whoever asks has a patience of its own.

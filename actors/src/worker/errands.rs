@@ -5,7 +5,7 @@ use micro_mq_core::worker::{Errand, WorkerState};
 
 use super::Worker;
 use crate::clock;
-use crate::messages::{ForTrie, TrieMadeAnew};
+use crate::messages::{ForTrie, TrieMadeAnew, WillsJudged};
 use crate::stats::ActorKind;
 
 impl Worker {
@@ -34,18 +34,14 @@ impl Worker {
             Errand::InForce(reply, replays) => reply.connection.in_force(reply.token, replays),
             Errand::Lost(reply) => reply.connection.lost(),
             Errand::WillDue { publisher, publisher_hash, will } => {
-                let now = clock::now();
-                match self.is_will_in_force(&will, now) {
-                    true => state.route_will(publisher, publisher_hash, &will, now),
-                    false => self.doubt_will(publisher, publisher_hash, will),
+                let (rules, now) = (self.node.rules(), clock::now());
+                if let Some(doubt) = state.route_due_will(publisher, publisher_hash, will, rules, now) {
+                    self.wills_in_doubt.borrow_mut().push(doubt);
+                    self.peer().sessions.do_send(WillsJudged);
                 }
             }
             Errand::LeftBehind(publisher, batch) => {
-                let in_force = self.node.policy.in_force();
-                match batch.revision == in_force.revision || !in_force.policy.authorizes {
-                    true => state.route_what_was_left(*batch, clock::now()),
-                    false => state.refuse_what_was_left(publisher, *batch),
-                }
+                state.settle_what_was_left(publisher, *batch, self.node.rules(), clock::now());
             }
             Errand::TrieMadeAnew => {
                 for peer in &self.node.peers {

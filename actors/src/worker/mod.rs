@@ -4,11 +4,9 @@
 //! Everything here belongs to one thread. It outlives the actors that use it, so that one which is started anew after a
 //! panic finds the sessions as they were.
 
-mod doubts;
 mod errands;
 mod node_shared;
 
-pub(crate) use doubts::{Doubt, Of, WillsInDoubt};
 pub use micro_mq_core::worker::{Keeper, Promise};
 pub use node_shared::{NodeShared, Peer, Throttles};
 
@@ -20,10 +18,11 @@ use std::sync::Arc;
 use micro_mq_core::counters::Counters;
 use micro_mq_core::ledger::Ledger;
 use micro_mq_core::protocol::Effects;
-use micro_mq_core::worker::WorkerState;
-use tokio::sync::Notify;
+use micro_mq_core::worker::{WillsInDoubt, WorkerState};
+use tokio::sync::{Notify, oneshot};
 
 use crate::clock;
+use crate::messages::Admit;
 use crate::stats::{ActorKind, ActorStats};
 use crate::store::Restoring;
 use crate::turns::Turns;
@@ -57,7 +56,9 @@ pub struct Worker {
     /// How far the sessions have come back that the store keeps.
     pub(crate) restoring: RefCell<Restoring>,
     /// Wills that were allowed by earlier rules, until they are judged by those in force.
-    pub(crate) wills_in_doubt: RefCell<WillsInDoubt>,
+    pub(crate) wills_in_doubt: RefCell<WillsInDoubt<Admit>>,
+    /// Who waits until there are none.
+    pub(crate) awaits_no_doubt: RefCell<Vec<oneshot::Sender<()>>>,
 }
 
 impl Worker {
@@ -83,6 +84,7 @@ impl Worker {
             changes_settled: Notify::new(),
             restoring: RefCell::default(),
             wills_in_doubt: RefCell::default(),
+            awaits_no_doubt: RefCell::default(),
             node,
         })
     }

@@ -11,6 +11,7 @@ use micro_mq_core::counters::Counters;
 use micro_mq_core::kept::NodeKept;
 use micro_mq_core::ledger::Ledger;
 use micro_mq_core::pressure::IncompletePackets;
+use micro_mq_core::rules::Rules;
 use micro_mq_core::subscriptions::SubscriptionRoom;
 use micro_mq_core::worker::NodeState;
 
@@ -110,6 +111,13 @@ impl Deref for NodeShared {
 }
 
 impl NodeShared {
+    /// The rules in force, as what decides has to know them.
+    #[inline]
+    pub fn rules(&self) -> Rules {
+        let in_force = self.policy.in_force();
+        Rules { revision: in_force.revision, authorizes: in_force.policy.authorizes }
+    }
+
     /// Asks the auth actor. The time counted as its handling is that of the whole question.
     ///
     /// # Errors

@@ -17,6 +17,7 @@ use crate::kept::Share;
 use crate::ledger::Tally;
 use crate::message::QUEUED_OVERHEAD_BYTES;
 use crate::queue::Queue;
+use crate::rules::Rules;
 use crate::subscriptions::Subscriptions;
 
 /// A session expiry interval that never ends.
@@ -58,6 +59,11 @@ impl Will {
     pub fn queued_bytes(&self) -> usize {
         let names = self.client_identifier.len() + self.user_name.as_ref().map_or(0, |name| name.len());
         self.topic.len() + self.payload.len() + self.properties.len() + names + QUEUED_OVERHEAD_BYTES
+    }
+
+    /// Whether it may be published as it was allowed, without asking once more.
+    pub fn is_allowed_still(&self, rules: Rules, now: Instant) -> bool {
+        rules.allow_still(self.revision, self.allowed_until, now)
     }
 }
 

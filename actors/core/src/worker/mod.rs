@@ -19,8 +19,10 @@ mod state;
 mod subscribing;
 mod takeover;
 mod wakeups;
+mod wills_in_doubt;
 
 pub use errand::Errand;
 pub use keeper::{Keeper, Promise};
 pub use remains::{Remains, Tellings};
 pub use state::{NodeState, WayTo, WorkerState};
+pub use wills_in_doubt::{Doubt, WillVerdict, WillsInDoubt};

@@ -11,6 +11,7 @@ use super::errand::Errand;
 use super::state::WorkerState;
 use crate::ids::{SessionKey, client_hash};
 use crate::message::{Batch, Item, Payload, Publication};
+use crate::rules::Rules;
 use crate::session::Will;
 
 impl WorkerState {
@@ -76,18 +77,22 @@ impl WorkerState {
         batch.refuse(index, ReasonCode::NotAuthorized);
     }
 
-    /// Sends the publishes of a client on their way that it was held up with when it went, and that the rules in force
-    /// allow.
-    pub fn route_what_was_left(&mut self, batch: Batch, now: Instant) {
-        // Taken from the client already, and a QoS 2 message is not routed when it is sent again: one batch per
-        // network connection may overshoot the limit between workers.
-        let routed = self.route(batch, None, now);
-        debug_assert!(routed.is_ok());
-    }
-
-    /// Gives up the publishes of a client that it was held up with when it went, since the rules have changed and nobody is
-    /// there to be told what they deny: none of them is acknowledged.
-    pub fn refuse_what_was_left(&mut self, publisher: SessionKey, mut batch: Batch) {
+    /// Sends the publishes of a client on their way that it was held up with when it went. If the rules have changed since
+    /// they are given up, as nobody is there to be told what those deny: none of them is acknowledged.
+    pub fn settle_what_was_left(
+        &mut self,
+        publisher: SessionKey,
+        mut batch: Batch,
+        rules: Rules,
+        now: Instant,
+    ) {
+        if rules.allow_still(batch.revision, None, now) {
+            // Taken from the client already, and a QoS 2 message is not routed when it is sent again: one batch per
+            // network connection may overshoot the limit between workers.
+            let routed = self.route(batch, None, now);
+            debug_assert!(routed.is_ok());
+            return;
+        }
         for index in 0..batch.items().len() {
             if batch.items()[index].is_routed() {
                 self.counters.publishes_not_authorized.add(1);

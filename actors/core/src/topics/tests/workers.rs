@@ -14,6 +14,7 @@ use crate::ids::{SessionKey, shared_part};
 use crate::ledger::Ledger;
 use crate::message::{Ack, Publication};
 use crate::records::{Position, WallClock};
+use crate::rules::Rules;
 use crate::session::{Session, Will};
 use crate::settings::Settings;
 use crate::subscriptions::Subscription;
@@ -21,6 +22,9 @@ use crate::testing::{drain, id, online, options, packets, summary};
 use crate::timers::{TICK, Timer};
 use crate::topics::{Topics, Watch};
 use crate::worker::{Errand, NodeState, WorkerState};
+
+/// Whatever was allowed is.
+const RULES: Rules = Rules { revision: 0, authorizes: false };
 
 /// Nobody counts.
 struct Unwatched;
@@ -93,9 +97,12 @@ impl Workers {
             Errand::InForce(reply, replays) => reply.connection.in_force(reply.token, replays),
             Errand::Lost(reply) => reply.connection.lost(),
             Errand::WillDue { publisher, publisher_hash, will } => {
-                self.states[at].route_will(publisher, publisher_hash, &will, now);
+                let doubt = self.states[at].route_due_will(publisher, publisher_hash, will, RULES, now);
+                assert!(doubt.is_none());
             }
-            Errand::LeftBehind(_, batch) => self.states[at].route_what_was_left(*batch, now),
+            Errand::LeftBehind(publisher, batch) => {
+                self.states[at].settle_what_was_left(publisher, *batch, RULES, now);
+            }
             Errand::TrieMadeAnew => {
                 self.states[at].go_on_with_remains();
                 self.states.iter_mut().for_each(|state| state.join_again(at as u16));
