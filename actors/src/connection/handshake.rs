@@ -12,11 +12,11 @@ use auth_actor::{
     Action, Asker, Authenticate, AuthenticationOutcome, Authorize, BeginExchange, ContinueExchange,
     ExchangeOutcome, Given, Identity, InForce, Outcome, Password, Question, QuestionKind,
 };
+use micro_mq_core::admission::{answer_unreadable, judge_connect, maximum_packet_size};
 use micro_mq_core::pressure::IncompleteBytes;
-use mqtt_codec::topic::count_levels;
 use mqtt_codec::{
-    Auth, AuthProperties, Connect, DecodeError, Packet, PacketRef, PayloadFormat, ProtocolVersion,
-    ReasonCode, Sender, decode, encode, read_header,
+    Auth, AuthProperties, Connect, DecodeError, Packet, PacketRef, ProtocolVersion, ReasonCode, Sender,
+    decode, encode,
 };
 use std::future::poll_fn;
 use tokio::time::timeout_at;
@@ -164,22 +164,13 @@ impl Handshake {
     /// Also whether the node assigned the client identifier, and the authentication data for the CONNACK.
     async fn judge(&mut self, connect: &mut Connect) -> Result<(bool, Judged, Option<Vec<u8>>), Turned> {
         let version = connect.version;
-        self.limit = connect.properties.maximum_packet_size.map_or(u32::MAX, |max| max.get());
+        self.limit = maximum_packet_size(connect);
         let refused = |reason| Turned::Refused(version, reason);
         if self.foreign.is_some() {
             return Err(refused(ReasonCode::NotAuthorized));
         }
+        judge_connect(connect, &self.worker.node.settings.mqtt, &self.worker.counters).map_err(refused)?;
         let assigned = connect.client_identifier.is_empty();
-        let may_be_assigned = match version {
-            ProtocolVersion::V5 => true,
-            // [MQTT-3.1.3-8] of 3.1.1
-            ProtocolVersion::V311 => connect.clean_start,
-            ProtocolVersion::V31 => false,
-        };
-        if assigned && !may_be_assigned {
-            return Err(refused(ReasonCode::ClientIdentifierNotValid));
-        }
-        self.judge_will(connect).map_err(refused)?;
         if assigned {
             connect.client_identifier = self.assign_identifier();
         }
@@ -287,8 +278,7 @@ impl Handshake {
         }
     }
 
-    /// What a CONNECT that cannot be read is answered, or an AUTH behind it: 5.0 knows reason codes for it, 3.x only for its
-    /// version.
+    /// What a CONNECT that cannot be read is answered, or an AUTH behind it.
     fn judge_error(&mut self, error: DecodeError, named: Option<ProtocolVersion>) -> Turned {
         let counters = &self.worker.counters;
         debug!(peer = self.peer.map(tracing::field::display), %error, "a CONNECT or an AUTH behind it could not be read");
@@ -300,46 +290,13 @@ impl Handshake {
         if let Some(version) = named {
             return Turned::Refused(version, reason);
         }
-        self.limit = stated_limit(&self.received).unwrap_or(self.limit);
-        match (stated_level(&self.received), reason) {
-            (Some(level), ReasonCode::UnsupportedProtocolVersion) if level <= 5 => {
-                Turned::Refused(ProtocolVersion::V311, reason)
+        match answer_unreadable(&self.received, reason) {
+            Some((version, limit)) => {
+                self.limit = limit;
+                Turned::Refused(version, reason)
             }
-            (Some(_), ReasonCode::UnsupportedProtocolVersion) => Turned::Refused(ProtocolVersion::V5, reason),
-            (Some(5), _) => Turned::Refused(ProtocolVersion::V5, reason),
-            _ => Turned::Away,
+            None => Turned::Away,
         }
-    }
-
-    fn judge_will(&self, connect: &Connect) -> Result<(), ReasonCode> {
-        let Some(will) = &connect.will else { return Ok(()) };
-        let mqtt = &self.worker.node.settings.mqtt;
-        if will.qos as u8 > mqtt.maximum_qos {
-            return Err(ReasonCode::QoSNotSupported);
-        }
-        if will.retain && !mqtt.retain_available {
-            return Err(ReasonCode::RetainNotSupported);
-        }
-        let mut properties = Vec::new();
-        will.properties.write_forwarded(&mut properties);
-        if properties.len() > mqtt.publish_properties_bytes_max {
-            self.worker.counters.publish_properties_too_large.add(1);
-            return Err(ReasonCode::QuotaExceeded);
-        }
-        let topic = will.topic.as_str();
-        if count_levels(topic) > usize::from(mqtt.topic_levels_max) {
-            self.worker.counters.topic_levels_exceeded.add(1);
-            return Err(ReasonCode::TopicNameInvalid);
-        }
-        if topic == "$SYS" || topic.starts_with("$SYS/") {
-            return Err(ReasonCode::NotAuthorized);
-        }
-        let says_utf8 = will.properties.payload_format_indicator == Some(PayloadFormat::Utf8);
-        if mqtt.check_payload_format && says_utf8 && std::str::from_utf8(&will.payload).is_err() {
-            self.worker.counters.payload_format_invalid.add(1);
-            return Err(ReasonCode::PayloadFormatInvalid);
-        }
-        Ok(())
     }
 
     /// A client identifier whose home is this worker.
@@ -456,35 +413,5 @@ fn reason(refusal: auth_actor::Refusal) -> ReasonCode {
         Refusal::NotAuthorized => ReasonCode::NotAuthorized,
         Refusal::Unavailable => ReasonCode::ServerUnavailable,
         Refusal::BadAuthenticationMethod => ReasonCode::BadAuthenticationMethod,
-    }
-}
-
-/// The protocol level that a CONNECT states behind a protocol name of MQTT, whatever follows. None if it has flags in its
-/// fixed header: then it is hardly MQTT.
-fn stated_level(packet: &[u8]) -> Option<u8> {
-    let unlimited =
-        mqtt_codec::Limits { maximum_packet_size: mqtt_codec::PACKET_BYTES_MAX, ..Default::default() };
-    let header = read_header(packet, &unlimited).ok()??;
-    if header.flags != 0 {
-        return None;
-    }
-    let body = packet.get(usize::from(header.header_bytes)..)?;
-    let rest = body.strip_prefix(b"\x00\x04MQTT").or_else(|| body.strip_prefix(b"\x00\x06MQIsdp"))?;
-    rest.first().copied()
-}
-
-/// The largest packet that a client takes by a CONNECT that breaks this node's limits, and no rule of MQTT.
-fn stated_limit(packet: &[u8]) -> Option<u32> {
-    let limits = mqtt_codec::Limits {
-        maximum_packet_size: mqtt_codec::PACKET_BYTES_MAX,
-        properties_max: u16::MAX,
-        allow_control_characters: true,
-        ..Default::default()
-    };
-    match decode(packet, ProtocolVersion::V5, Sender::Client, &limits) {
-        Ok(Some((PacketRef::Other(Packet::Connect(connect)), _))) => {
-            connect.properties.maximum_packet_size.map(|max| max.get())
-        }
-        _ => None,
     }
 }

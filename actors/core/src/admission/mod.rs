@@ -4,10 +4,12 @@
 //! refusal leaves everything as it was.
 
 mod answer;
+mod connect;
 mod places;
 #[cfg(test)]
 mod tests;
 
+pub use connect::{answer_unreadable, judge_connect};
 pub use places::{SessionPlace, SessionPlaces};
 
 use std::num::{NonZeroU16, NonZeroU32};
