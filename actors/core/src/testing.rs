@@ -13,6 +13,7 @@ use mqtt_codec::{
 
 use crate::compact::{ByteCount, Recent, Since};
 use crate::counters::Counters;
+use crate::homes::{Homes, drawn_key};
 use crate::ids::{GroupKey, SessionKey};
 use crate::kept::NodeKept;
 use crate::ledger::{DropReason, Ledger};
@@ -20,10 +21,12 @@ use crate::message::{Payload, Publication};
 use crate::outbox::{Outbox, Qos0, SLICES_PER_WRITE};
 use crate::pool::BufferPool;
 use crate::queue::Identifiers;
+use crate::records::WallClock;
 use crate::session::{
     Desk, FrameCache, Offered, Online, OutgoingAliases, RareOnline, Requests, Session, Touch, Wanted,
 };
 use crate::settings::Settings;
+use crate::worker::{NodeState, WorkerState};
 
 /// A beginning: what decides is told the present moment, and a test begins at any.
 #[expect(clippy::disallowed_methods, reason = "nothing that is tested reads a clock")]
@@ -111,6 +114,14 @@ pub fn connect(receive_maximum: u16, maximum_packet_size: u32) -> Connect {
     connect.properties.receive_maximum = NonZeroU16::new(receive_maximum);
     connect.properties.maximum_packet_size = NonZeroU32::new(maximum_packet_size);
     connect
+}
+
+/// The only worker of a node, without sessions.
+pub fn worker() -> WorkerState {
+    let homes = Homes::new(&drawn_key(), 1);
+    let node = Arc::new(NodeState::new(Settings::default(), homes, Vec::new(), now(), WallClock(1)));
+    let ledger = Arc::new(Ledger::of(&node.kept));
+    WorkerState::new(0, node, ledger, Arc::new(Counters::default()), now())
 }
 
 /// What a worker has beside its sessions, for those who decide.

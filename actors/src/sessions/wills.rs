@@ -17,14 +17,16 @@ impl Worker {
     /// The CONNECT, unless it has to wait for a will of its client to be judged.
     pub(super) fn wait_for_wills(&self, admit: Admit) -> Option<Admit> {
         let (now, rules) = (clock::now(), self.node.rules());
+        // Given back behind the wills: what is left to be done then may put another one in doubt.
+        let mut state = self.state();
         let mut wills = self.wills_in_doubt.borrow_mut();
-        if !wills.hold_up(&admit.connect.client_identifier, &self.state().sessions, rules, now) {
+        if !wills.hold_up(&admit.connect.client_identifier, &state.sessions, rules, now) {
             return Some(admit);
         }
         let deadline = now + self.node.asking.answer_timeout();
         let client_identifier = admit.connect.client_identifier.clone();
         wills.wait(&client_identifier, admit, deadline);
-        self.state().set_timer(now, deadline, Timer::Waiting);
+        state.set_timer(now, deadline, Timer::Waiting);
         None
     }
 

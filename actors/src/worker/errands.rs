@@ -15,16 +15,7 @@ impl Worker {
             // Whoever has the state next does it.
             return;
         }
-        let mut errands = std::mem::take(&mut state.errands);
-        for errand in errands.drain(..) {
-            self.carry_out(errand, state);
-            if !state.errands.is_empty() {
-                self.carry_out_errands(state);
-            }
-        }
-        if state.errands.capacity() < errands.capacity() {
-            state.errands = errands;
-        }
+        state.carry_out_errands(&mut |state, errand| self.carry_out(errand, state));
     }
 
     #[inline]

@@ -1,20 +1,14 @@
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mqtt_codec::{ProtocolVersion, QoS};
 
 use super::{ASKED_MAX, Doubt, JUDGED_MAX, WillVerdict, WillsInDoubt};
-use crate::counters::Counters;
-use crate::homes::{Homes, drawn_key};
 use crate::ids::{SessionKey, client_hash};
-use crate::ledger::Ledger;
 use crate::protocol::Verdicts;
-use crate::records::WallClock;
 use crate::rules::Rules;
 use crate::session::Will;
-use crate::settings::Settings;
-use crate::testing::{now, online};
-use crate::worker::{NodeState, WorkerState};
+use crate::testing::{now, online, worker};
+use crate::worker::WorkerState;
 
 const WAIT_MAX: Duration = Duration::from_secs(5);
 
@@ -39,13 +33,6 @@ fn will(client: &str, revision: u64, allowed_until: Option<Instant>) -> Box<Will
         expiry_seconds: None,
         share: None,
     })
-}
-
-fn worker() -> WorkerState {
-    let homes = Homes::new(&drawn_key(), 1);
-    let node = Arc::new(NodeState::new(Settings::default(), homes, Vec::new(), now(), WallClock(1)));
-    let ledger = Arc::new(Ledger::of(&node.kept));
-    WorkerState::new(0, node, ledger, Arc::new(Counters::default()), now())
 }
 
 /// A session of this name, online, with a will that was allowed under the first rules.
