@@ -12,7 +12,7 @@ use super::message::{KeptBody, KeptMessage, KeptRetained};
 use super::session::{KeptCopy, KeptReplay, KeptSession, KeptSubscription, KeptWill, SentCopy};
 use crate::homes::{Homes, Shard};
 use crate::records::{
-    DecodeError, Position, Publisher, RECORD_VERSION, Reader, WallClock, Will, Writer, read_body,
+    DecodeError, Position, Publisher, RECORD_VERSION, Reader, WallClock, Will, Writer, read_body, read_flags,
     read_options, read_quality, read_retained, read_will, write_body, write_retained, write_will,
 };
 
@@ -68,7 +68,7 @@ impl KeptShard {
         Some(())
     }
 
-    fn blob(&self, key: &Key) -> Option<Vec<u8>> {
+    pub(super) fn blob(&self, key: &Key) -> Option<Vec<u8>> {
         let mut part = vec![RECORD_VERSION];
         self.write_part(key, &mut Writer(&mut part)).map(|()| part)
     }
@@ -188,12 +188,13 @@ fn write_optional(writer: &mut Writer<'_>, number: Option<u64>) {
     }
 }
 
+/// Whether something is so, or is there.
+fn read_flag(reader: &mut Reader<'_>, field: &'static str) -> Result<bool, DecodeError> {
+    Ok(read_flags(reader, 1, field)? != 0)
+}
+
 fn read_optional(reader: &mut Reader<'_>) -> Result<Option<u64>, DecodeError> {
-    match reader.byte()? {
-        0 => Ok(None),
-        1 => Ok(Some(reader.number()?)),
-        value => Err(DecodeError::Value { field: "flag of a number", value: value.into() }),
-    }
+    Ok(if read_flag(reader, "flag of a number")? { Some(reader.number()?) } else { None })
 }
 
 fn write_optional_string(writer: &mut Writer<'_>, string: Option<&str>) {
@@ -204,11 +205,7 @@ fn write_optional_string(writer: &mut Writer<'_>, string: Option<&str>) {
 }
 
 fn read_optional_string(reader: &mut Reader<'_>) -> Result<Option<Arc<str>>, DecodeError> {
-    match reader.byte()? {
-        0 => Ok(None),
-        1 => Ok(Some(reader.string()?.into())),
-        value => Err(DecodeError::Value { field: "flag of a string", value: value.into() }),
-    }
+    Ok(if read_flag(reader, "flag of a string")? { Some(reader.string()?.into()) } else { None })
 }
 
 fn read_identifier(reader: &mut Reader<'_>) -> Result<PacketIdentifier, DecodeError> {
@@ -244,17 +241,21 @@ fn read_session(reader: &mut Reader<'_>) -> Result<KeptSession, DecodeError> {
         expiry_interval: reader.small("session expiry interval")?,
         epoch: Position(reader.number()?),
         parted: read_optional(reader)?.map(WallClock),
-        will: match reader.byte()? {
-            0 => None,
-            _ => {
+        will: match read_flag(reader, "flag of a will")? {
+            false => None,
+            true => {
                 let Will { body, retain, delay_seconds, expiry_seconds } = read_will(reader)?;
                 Some(KeptWill { body: KeptBody::new(&body), retain, delay_seconds, expiry_seconds })
             }
         },
-        incoming: reader
-            .list(|reader| Ok((read_identifier(reader)?, Position(reader.number()?))))?
-            .into_iter()
-            .collect(),
+        incoming: {
+            let one = |reader: &mut Reader<'_>| Ok((read_identifier(reader)?, Position(reader.number()?)));
+            let incoming = reader.list(one)?;
+            if !incoming.is_sorted_by(|(one, _), (next, _)| one < next) {
+                return Err(DecodeError::Order("packet identifiers"));
+            }
+            incoming.into_iter().collect()
+        },
         subscriptions: Default::default(),
         copies: Default::default(),
         inflight: Default::default(),
@@ -277,9 +278,9 @@ fn read_subscription(reader: &mut Reader<'_>) -> Result<KeptSubscription, Decode
         options: read_options(reader)?,
         identifier: reader.small("subscription identifier")?,
         since: Position(reader.number()?),
-        replay: match reader.byte()? {
-            0 => None,
-            _ => Some(KeptReplay { after: read_optional_string(reader)? }),
+        replay: match read_flag(reader, "flag of a replay")? {
+            false => None,
+            true => Some(KeptReplay { after: read_optional_string(reader)? }),
         },
     })
 }
@@ -294,7 +295,7 @@ fn write_message(writer: &mut Writer<'_>, message: &KeptMessage) {
 fn read_message(reader: &mut Reader<'_>) -> Result<KeptMessage, DecodeError> {
     Ok(KeptMessage {
         body: KeptBody::new(&read_body(reader)?),
-        retain: reader.byte()? != 0,
+        retain: read_flag(reader, "RETAIN")?,
         expires_at: read_optional(reader)?.map(WallClock),
         publisher_hash: reader.hash()?,
         places: 0,
@@ -314,7 +315,7 @@ fn write_copy(writer: &mut Writer<'_>, copy: &KeptCopy) {
 }
 
 fn read_copy(reader: &mut Reader<'_>) -> Result<KeptCopy, DecodeError> {
-    let flags = reader.byte()?;
+    let flags = read_flags(reader, 7, "flags of a copy")?;
     Ok(KeptCopy {
         qos: read_quality(flags & 3)?,
         retain: flags & 4 != 0,
@@ -323,11 +324,12 @@ fn read_copy(reader: &mut Reader<'_>) -> Result<KeptCopy, DecodeError> {
         ahead_of: read_optional(reader)?.map(Position),
         sent: match reader.byte()? {
             0 => None,
-            state => Some(SentCopy {
+            state @ 1..=2 => Some(SentCopy {
                 identifier: read_identifier(reader)?,
                 at: Position(reader.number()?),
                 released: state == 2,
             }),
+            value => return Err(DecodeError::Value { field: "state of a copy", value: value.into() }),
         },
     })
 }

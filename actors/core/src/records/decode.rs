@@ -88,7 +88,7 @@ impl<'a> From<'a> {
     }
 
     fn flags(&mut self, known: u8, field: &'static str) -> Result<u8, DecodeError> {
-        flags(&mut self.reader, known, field)
+        read_flags(&mut self.reader, known, field)
     }
 
     fn of(&mut self) -> Result<Of<'a>, DecodeError> {
@@ -217,7 +217,8 @@ fn some<T>(list: Vec<T>) -> Result<Vec<T>, DecodeError> {
     if list.is_empty() { Err(DecodeError::Value { field: "length of a list", value: 0 }) } else { Ok(list) }
 }
 
-fn flags(reader: &mut Reader<'_>, known: u8, field: &'static str) -> Result<u8, DecodeError> {
+/// Flags of which none may be set but these.
+pub(crate) fn read_flags(reader: &mut Reader<'_>, known: u8, field: &'static str) -> Result<u8, DecodeError> {
     let flags = reader.byte()?;
     if flags & !known == 0 { Ok(flags) } else { Err(DecodeError::Value { field, value: flags.into() }) }
 }
@@ -271,7 +272,7 @@ pub(crate) fn read_retained<'a>(reader: &mut Reader<'a>) -> Result<RetainedMessa
 }
 
 pub(crate) fn read_will<'a>(reader: &mut Reader<'a>) -> Result<Will<'a>, DecodeError> {
-    let flags = flags(reader, will_has::RETAIN | will_has::EXPIRY, "flags of a will")?;
+    let flags = read_flags(reader, will_has::RETAIN | will_has::EXPIRY, "flags of a will")?;
     Ok(Will {
         retain: flags & will_has::RETAIN != 0,
         body: read_body(reader)?,

@@ -71,10 +71,14 @@ impl Entry {
     }
 }
 
-/// The records of an entry, each with its position. Behind one that cannot be read there is none.
+/// The records of an entry, one at least, each with its position. Behind one that cannot be read there is none.
 pub fn records_of<'a>(bytes: &'a [u8]) -> impl Iterator<Item = Result<(Position, Record<'a>), DecodeError>> {
     let mut reader = Reader(bytes);
     let mut next = reader.number();
+    if reader.0.is_empty() {
+        // A position alone is no entry.
+        next = next.and(Err(DecodeError::Truncated));
+    }
     std::iter::from_fn(move || {
         if next.is_ok() && reader.0.is_empty() {
             return None;

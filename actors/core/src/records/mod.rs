@@ -14,7 +14,9 @@ mod record;
 mod tests;
 mod wire;
 
-pub(crate) use decode::{quality as read_quality, read_body, read_options, read_retained, read_will};
+pub(crate) use decode::{
+    quality as read_quality, read_body, read_flags, read_options, read_retained, read_will,
+};
 pub(crate) use encode::{write_body, write_retained, write_will};
 pub use entry::{Entry, records_of};
 pub use record::{

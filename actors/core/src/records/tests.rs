@@ -225,6 +225,26 @@ fn copied(client: &str) -> Copied<'_> {
     }
 }
 
+/// Words for what nobody writes: copies out of order, flags that mean nothing, bytes behind the end, an entry of no record.
+#[test]
+fn what_nobody_writes_is_refused_with_words() {
+    let refused = |bytes: &[u8]| Record::decode(bytes, AT).unwrap_err().to_string();
+    let copy = |message, copy| CopyId { message: Position(message), copy };
+    let copies = vec![copy(7, 1), copy(7, 2)];
+    let mut settled = encoded(&Record::Settled(Settled { client: "c", fate: Fate::Delivered, copies }));
+    *settled.last_mut().unwrap() = 1;
+    assert_eq!(refused(&settled), "record has 1 as its number of a copy");
+    let of = Of { client: "c", epoch: AT.epoch() };
+    let parted = Parted { of, at: WallClock(1), expiry_interval: 1, leaves_will: true };
+    let mut bytes = encoded(&Record::Parted(parted));
+    *bytes.last_mut().unwrap() = 3;
+    assert_eq!(refused(&bytes), "record has 3 as its flags of an end");
+    *bytes.last_mut().unwrap() = 1;
+    bytes.push(0);
+    assert_eq!(refused(&bytes), "record has 1 bytes too many");
+    assert_eq!(records_of(&[7]).collect::<Vec<_>>(), [Err(DecodeError::Truncated)]);
+}
+
 /// What the records of a typical message take beside its topic name and payload.
 #[test]
 fn records_are_small() {

@@ -23,6 +23,9 @@ pub enum DecodeError {
         /// What it holds.
         value: u64,
     },
+    /// What should be in rising order is not, or has something twice.
+    #[error("what is kept has {0} that are not in rising order")]
+    Order(&'static str),
     /// More bytes follow.
     #[error("record has {0} bytes too many")]
     Rest(usize),
