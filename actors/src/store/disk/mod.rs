@@ -5,24 +5,25 @@
 //! are loaded from. At the start what the log has beyond the checkpoint is taken in first.
 
 mod checkpointer;
+mod intake;
 mod taking_in;
 
-use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 
 use micro_mq_core::homes::{Homes, SHARDS, Shard, drawn_key};
 use micro_mq_core::kept_shard::{KeptParts, before_client, client_of};
 use micro_mq_core::records::{DecodeError, Entry, records_of};
 use micro_mq_store::{
     CheckpointError, Checkpoints, Durability, Fatal, Files, Folder, FolderError, Journal, JournalOptions,
-    Kept, Lane, OpenError, Position as LogPosition,
+    Kept, OpenError, Position as LogPosition, Storage,
 };
 use parking_lot::Mutex;
 
 use super::backend::{Answer, Cursor, Home, Piece, SessionBackend, StoreError};
-use checkpointer::{Checkpointer, start_checkpointer};
+use checkpointer::{COMMIT_BYTES, Checkpointer, start_checkpointer};
+use intake::{Intake, Unanswered};
 pub use taking_in::TakeInError;
 use taking_in::take_in;
 
@@ -61,8 +62,7 @@ pub struct DiskBackend {
     journal: Arc<Mutex<Option<Journal>>>,
     checkpointer: Checkpointer,
     checkpoints: Arc<Mutex<Checkpoints>>,
-    lane: Lane,
-    unanswered: Arc<Mutex<VecDeque<(u64, Answer)>>>,
+    intake: Arc<Intake>,
     hash_key: [u8; 16],
     _folder: Folder,
 }
@@ -78,6 +78,16 @@ impl DiskBackend {
         durability: Durability,
         fatal: impl FnOnce(Fatal) + Send + 'static,
     ) -> Result<Self, DiskError> {
+        Self::open_on(folder, durability, |folder| Arc::new(Files::new(folder)), fatal)
+    }
+
+    /// The same, with another log than that of the folder's files.
+    fn open_on(
+        folder: &Path,
+        durability: Durability,
+        storage: impl FnOnce(&Path) -> Arc<dyn Storage>,
+        fatal: impl FnOnce(Fatal) + Send + 'static,
+    ) -> Result<Self, DiskError> {
         let folder = Folder::take(folder)?;
         let mut checkpoints = Checkpoints::open(&folder.path().join(CHECKPOINT), drawn_key)?;
         let hash_key = *checkpoints.hash_key();
@@ -86,32 +96,32 @@ impl DiskBackend {
         let (mut entries, mut unknown) = (Vec::new(), None);
         let mut visit = |entry: micro_mq_store::Entry<'_>| match records_of(entry.bytes).find_map(Result::err)
         {
-            None => entries.push(entry.bytes.to_vec()),
+            None => entries.push((entry.position, entry.bytes.to_vec())),
             Some(error) => unknown = unknown.take().or(Some((entry.position, error))),
         };
         let options = JournalOptions { durability, ..JournalOptions::default() };
-        let storage = Arc::new(Files::new(folder.path()));
-        let log = Journal::open(storage, options, checkpoints.applied(), &mut visit)?;
+        let log = Journal::open(storage(folder.path()), options, checkpoints.applied(), &mut visit)?;
         if let Some((position, error)) = unknown {
             return Err(DiskError::Entry(position, error));
         }
-        take_in(&mut checkpoints, &homes, log.last(), entries.iter().map(Vec::as_slice))?;
+        take_in_pieces(&mut checkpoints, &homes, log.last(), &entries)?;
+        drop(entries);
         let checkpoints = Arc::new(Mutex::new(checkpoints));
         let journal = Arc::<Mutex<Option<Journal>>>::default();
         let checkpointer = start_checkpointer(&checkpoints, &journal, homes).map_err(DiskError::Thread)?;
-        let unanswered = Arc::<Mutex<VecDeque<(u64, Answer)>>>::default();
+        let unanswered = Arc::<Unanswered>::default();
         let listener = {
-            let (unanswered, told) = (Arc::clone(&unanswered), checkpointer.told());
+            let (unanswered, notes) = (Arc::clone(&unanswered), checkpointer.notes());
             Box::new(move |kept: Kept| {
-                told(kept);
-                answer_up_to(&unanswered, kept);
+                notes.tell(kept);
+                unanswered.answer_up_to(kept);
             })
         };
         let started = log.start(vec![listener], fatal).map_err(DiskError::Thread)?;
-        let lane = started.lane(0);
+        let intake = Arc::new(Intake::new(started.lane(0), checkpointer.notes(), unanswered));
         started.release(checkpoints.lock().applied());
         *journal.lock() = Some(started);
-        Ok(Self { journal, checkpointer, checkpoints, lane, unanswered, hash_key, _folder: folder })
+        Ok(Self { journal, checkpointer, checkpoints, intake, hash_key, _folder: folder })
     }
 
     /// By which names are spread over shards, as long as the folder is there.
@@ -120,17 +130,27 @@ impl DiskBackend {
     }
 }
 
-fn answer_up_to(unanswered: &Mutex<VecDeque<(u64, Answer)>>, kept: Kept) {
+/// Takes entries into the checkpoint, which then has all up to `last`, by as many commits as bound the memory of one.
+fn take_in_pieces(
+    checkpoints: &mut Checkpoints,
+    homes: &Homes,
+    last: LogPosition,
+    mut entries: &[(LogPosition, Vec<u8>)],
+) -> Result<(), TakeInError> {
     loop {
-        let mut waiting = unanswered.lock();
-        if waiting.front().is_none_or(|(ticket, _)| *ticket > kept.ticket) {
-            return;
+        let mut bytes = 0;
+        let fits = |(_, entry): &&(LogPosition, Vec<u8>)| {
+            bytes += entry.len();
+            bytes <= COMMIT_BYTES
+        };
+        let count = entries.iter().take_while(fits).count().max(1).min(entries.len());
+        let (piece, rest) = entries.split_at(count);
+        let applied = rest.first().map_or(last, |(position, _)| position - 1);
+        take_in(checkpoints, homes, applied, piece.iter().map(|(_, entry)| entry.as_slice()))?;
+        if rest.is_empty() {
+            return Ok(());
         }
-        let first = waiting.pop_front();
-        drop(waiting);
-        if let Some((_, answer)) = first {
-            answer.kept();
-        }
+        entries = rest;
     }
 }
 
@@ -148,19 +168,7 @@ impl SessionBackend for DiskBackend {
     }
 
     fn append(&mut self, entry: Arc<Entry>, answer: Answer) {
-        self.checkpointer.wait_for_room();
-        if self.lane.is_full() {
-            let (room, told) = mpsc::channel::<()>();
-            self.lane.when_there_is_room(move || drop(room));
-            // It is told by the end of the other side.
-            let _ = told.recv();
-        }
-        let shards: Vec<_> = entry.shards().map(|shard| shard.0).collect();
-        // Locked before, so that nobody hears of what is not noted yet.
-        let mut unanswered = self.unanswered.lock();
-        let log = Arc::clone(&entry);
-        let ticket = self.checkpointer.note(entry, || self.lane.append(&shards, log.bytes()));
-        unanswered.push_back((ticket, answer));
+        self.intake.push(entry, answer);
     }
 
     fn load(&mut self, home: &Home, after: Option<&Cursor>) -> Result<Piece, StoreError> {

@@ -1,9 +1,11 @@
 //! Sessions are there again behind every end of the process, and behind any length of its life.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use micro_mq_core::kept_shard::KeptSession;
 use micro_mq_core::records::{Connected, Of, Position, Record, Subscribed};
+use micro_mq_store::SegmentFile;
 use mqtt_codec::{ProtocolVersion, QoS};
 use tokio::sync::oneshot;
 
@@ -17,6 +19,12 @@ impl Place {
         let folder = std::env::temp_dir().join(format!("micro-mq-disk-{name}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&folder);
         Self(folder)
+    }
+
+    /// The same, there.
+    fn folder(&self) -> &Path {
+        std::fs::create_dir_all(&self.0).unwrap();
+        &self.0
     }
 
     fn open(&self) -> DiskBackend {
@@ -215,4 +223,104 @@ fn entries_are_answered_in_their_order() {
     }
     drop(backend);
     assert_eq!(load(&mut place.open(), 1).0[0].1.expiry_interval, 199);
+}
+
+/// Files of a disk that is full as long as a test says so.
+#[derive(Debug)]
+struct FullDisk {
+    files: Files,
+    is_full: Arc<AtomicBool>,
+}
+
+impl Storage for FullDisk {
+    fn list(&self) -> io::Result<Vec<String>> {
+        self.files.list()
+    }
+
+    fn create(&self, name: &str, size: u64) -> io::Result<Box<dyn SegmentFile>> {
+        if self.is_full.load(SeqCst) {
+            Err(io::ErrorKind::StorageFull.into())
+        } else {
+            self.files.create(name, size)
+        }
+    }
+
+    fn open(&self, name: &str) -> io::Result<Box<dyn SegmentFile>> {
+        self.files.open(name)
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.files.rename(from, to)
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.files.remove(name)
+    }
+
+    fn describe(&self, name: &str) -> String {
+        self.files.describe(name)
+    }
+}
+
+/// What finds no room waits, and nobody behind it: sessions are loaded meanwhile. When there is room all goes on, in order.
+#[test]
+fn a_full_disk_holds_up_no_load() {
+    let place = Place::new("full");
+    let homes = Homes::new(&place.open().hash_key(), 1);
+    let is_full = Arc::new(AtomicBool::new(true));
+    let storage = {
+        let is_full = Arc::clone(&is_full);
+        move |folder: &Path| -> Arc<dyn Storage> { Arc::new(FullDisk { files: Files::new(folder), is_full }) }
+    };
+    let fatal = |fatal| panic!("{fatal}");
+    let mut backend = DiskBackend::open_on(&place.0, Durability::Fsync, storage, fatal).unwrap();
+    let mut at = Position(1);
+    let mut connect = |backend: &mut DiskBackend| {
+        let mut entry = Entry::at(at);
+        let name = format!("{at:?}");
+        begin(&mut entry, &homes, &name, 60, &[(&"x".repeat(60_000), 0)]);
+        at = entry.next_position();
+        append(backend, entry)
+    };
+    let mut answers = Vec::new();
+    // The next file was there before.
+    for _ in 0..1_000 {
+        answers.push(connect(&mut backend));
+    }
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while !backend.intake.is_held_up() {
+        assert!(std::time::Instant::now() < deadline);
+        std::thread::yield_now();
+    }
+    load(&mut backend, 1);
+    is_full.store(false, SeqCst);
+    for answer in answers {
+        answer.blocking_recv().unwrap().unwrap();
+    }
+    drop(backend);
+    assert_eq!(load(&mut place.open(), 1).0.len(), 1_000);
+}
+
+/// What the log has beyond the checkpoint is taken in by many commits, and the last one has all.
+#[test]
+fn a_long_log_is_taken_in_by_pieces() {
+    let place = Place::new("pieces-of-a-log");
+    let mut checkpoints = Checkpoints::open(&place.folder().join(CHECKPOINT), drawn_key).unwrap();
+    let homes = Homes::new(checkpoints.hash_key(), 1);
+    let (mut entries, mut at) = (Vec::new(), Position(1));
+    for number in 0..700_u64 {
+        let mut entry = Entry::at(at);
+        begin(&mut entry, &homes, &format!("client-{}", number % 500), 60, &[(&"x".repeat(60_000), 0)]);
+        at = entry.next_position();
+        entries.push((number + 1, entry.bytes().to_vec()));
+    }
+    assert!(entries.iter().map(|(_, entry)| entry.len()).sum::<usize>() > 2 * COMMIT_BYTES);
+    take_in_pieces(&mut checkpoints, &homes, 700, &entries).unwrap();
+    assert_eq!(checkpoints.applied(), 700);
+    let loaded = (0..SHARDS).map(|shard| {
+        let blobs = checkpoints.load(shard, None, usize::MAX).unwrap().blobs;
+        let parts = blobs.iter().map(|(key, part)| (key.as_slice(), part.as_slice()));
+        KeptParts::read(parts).unwrap().sessions.len()
+    });
+    assert_eq!(loaded.sum::<usize>(), 500);
 }

@@ -7,12 +7,8 @@ use proptest::prelude::*;
 
 use super::history::{Drawn, HOMES, SHARD, draw};
 use super::model::{Copy, Model, Session};
-<<<<<<< HEAD
-use crate::kept_shard::{Applied, KeptParts, KeptShard};
-=======
 use crate::kept_shard::key::Key;
-use crate::kept_shard::{Applied, KeptShard};
->>>>>>> a22472b (Records and parts of a checkpoint that nobody writes are refused with words)
+use crate::kept_shard::{Applied, KeptParts, KeptShard};
 use crate::records::{Position, Record};
 
 /// What a checkpoint holds, by key.
