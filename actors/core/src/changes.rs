@@ -6,6 +6,13 @@ use crate::completion::{Condition, Conditions};
 use crate::homes::Homes;
 use crate::records::{Entry, Position, Record};
 
+/// What may wait of one worker until it is kept, in bytes; beyond, no durable session is taken in, nor ended by a CONNECT.
+/// What those that are there change meanwhile may overshoot it: their answers wait, so it is bounded by their number.
+const BYTES_MAX: usize = 64 << 20;
+
+/// What each of those takes who wait, in bytes.
+const GATE_BYTES: usize = 64;
+
 /// Records that are sent together.
 #[derive(Debug)]
 pub struct Batch {
@@ -15,6 +22,10 @@ pub struct Batch {
 }
 
 impl Batch {
+    fn held_bytes(&self) -> usize {
+        self.entry.bytes().len() + self.gates.len() * GATE_BYTES
+    }
+
     /// It is kept: whoever waits for that is told.
     pub fn open_gates(self) {
         self.gates.into_iter().for_each(Condition::done);
@@ -30,6 +41,8 @@ pub struct Changes {
     unkept: Option<Batch>,
     /// A batch is with the store.
     is_under_way: bool,
+    /// What that takes, in bytes; of one that was not kept until it is sent again.
+    sent_bytes: usize,
     /// The batch that was sent last was not kept, and is sent again in a while.
     waits_for_store: bool,
     /// What is told to clients when those that wait are kept.
@@ -45,13 +58,19 @@ impl Changes {
         self.waiting = Entry::at(highest.next());
     }
 
-    fn has_begun(&self) -> bool {
+    /// Whether it is known where records stand.
+    pub fn has_begun(&self) -> bool {
         self.next_position() > Position::default()
     }
 
     /// Notes a record. Returns where it stands, and whether somebody has to see to it that it is sent.
+    ///
+    /// Before it is known where records stand none is noted: until then only clean sessions begin, and that they ended
+    /// others is what is noted first when it is.
     pub fn push(&mut self, record: &Record<'_>, homes: &Homes) -> (Position, bool) {
-        debug_assert!(self.has_begun(), "it is not known yet where records stand");
+        if !self.has_begun() {
+            return (Position::default(), false);
+        }
         let is_first = self.waiting.is_empty() && !self.is_under_way && !self.waits_for_store;
         (self.waiting.push(record, homes), is_first)
     }
@@ -59,6 +78,12 @@ impl Changes {
     /// Where the next record will stand.
     pub fn next_position(&self) -> Position {
         self.waiting.next_position()
+    }
+
+    /// Whether too much waits: who wants to have a session kept, or one ended that is, is to come again.
+    pub fn is_full(&self) -> bool {
+        let gates = self.gates.len() * GATE_BYTES;
+        self.sent_bytes + self.waiting.bytes().len() + gates > BYTES_MAX
     }
 
     /// Whoever is told of what was noted last waits until that is kept; before anything can be noted, until what is noted
@@ -87,6 +112,7 @@ impl Changes {
     pub fn next_batch(&mut self) -> Option<Batch> {
         let next = self.unkept.take().or_else(|| self.take_waiting());
         self.is_under_way = next.is_some();
+        self.sent_bytes = next.as_ref().map_or(0, Batch::held_bytes);
         next
     }
 
@@ -191,6 +217,30 @@ mod tests {
         assert_eq!([&first, &second, &late].map(state), [State::Done, State::Open, State::Open]);
         assert!(changes.next_batch().is_none());
         assert_eq!([&second, &late].map(state), [State::Done, State::Done]);
+    }
+
+    /// Beyond its bound it says so, also of what is with the store or was not kept, and not any more when that is.
+    #[test]
+    fn too_much_that_waits() {
+        let mut changes = Changes::default();
+        changes.begin_behind(Position(0));
+        let name = "x".repeat(60_000);
+        let mut count = 0;
+        while !changes.is_full() {
+            ended(&mut changes, &name);
+            count += 1;
+        }
+        assert_eq!(count, BYTES_MAX / 60_000 + 1);
+        assert!(changes.begin());
+        let batch = changes.next_batch().unwrap();
+        assert!(changes.is_full());
+        changes.put_back(batch);
+        assert!(changes.is_full() && changes.begin());
+        let batch = changes.next_batch().unwrap();
+        ended(&mut changes, "a");
+        assert!(changes.is_full());
+        batch.open_gates();
+        assert!(changes.next_batch().is_some() && !changes.is_full());
     }
 
     /// A session that ends before it is known where records stand is told of behind the record of that.

@@ -62,6 +62,8 @@ counters! {
     sessions_full,
     /// CONNECTs refused since the sessions that the store keeps are not loaded.
     sessions_not_loaded,
+    /// CONNECTs refused since too much waits for the session store.
+    changes_full,
     /// CONNECTs refused at `names_bytes_max`.
     session_names_full,
     /// CONNECTs refused at `queued_bytes_max`, for their will.

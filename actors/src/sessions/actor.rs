@@ -83,6 +83,11 @@ impl Sessions {
         let Admit { connect, judged, .. } = admit;
         let grant = judged.identity.grant.clone().map(held_grant);
         let found = worker.state().sessions.find(&connect.client_identifier);
+        let is_kept = found.is_some_and(|key| worker.is_kept(key));
+        let (is_stopping, changes_are_full) = {
+            let state = worker.state();
+            (state.stopping, state.changes.is_full())
+        };
         let request = admission::Request {
             connect: &connect,
             assigned: admit.assigned,
@@ -98,9 +103,11 @@ impl Sessions {
             kept: &worker.node.kept,
             places: &worker.node.session_places,
             known_names: found.and_then(|key| Some(worker.state().sessions.get(key)?.names_bytes())),
-            is_stopping: worker.state().stopping,
+            is_stopping,
             is_restored: worker.is_restored(),
             has_room_for_outdated: worker.has_room_for_outdated(&connect.client_identifier),
+            is_kept,
+            changes_are_full,
             standing: worker.standing(&judged, clock::now()),
         };
         let terms = match admission::judge(&request, &circumstances) {

@@ -90,6 +90,10 @@ pub struct Circumstances<'a> {
     pub is_restored: bool,
     /// Whether there is room to note that what the session store keeps of the client is over: until all is here.
     pub has_room_for_outdated: bool,
+    /// Whether the session that the client has here is kept.
+    pub is_kept: bool,
+    /// Whether too much waits to be kept already.
+    pub changes_are_full: bool,
     /// What may have changed since it was judged.
     pub standing: Standing,
 }
@@ -116,6 +120,8 @@ pub enum Refused {
     Stopping,
     /// Its session may be kept and not be here: it may come again, and is not told that there is none.
     NotRestored,
+    /// Too much waits for the session store that is to be kept: it may come again.
+    ChangesFull,
     /// The rules were read anew on the way here: it may come again, and is judged by those.
     Outdated,
     /// What it was let in by was withdrawn on the way here, or is over.
@@ -134,7 +140,9 @@ impl Refused {
     /// What the client is told.
     pub fn reason(self) -> ReasonCode {
         match self {
-            Self::Stopping | Self::NotRestored | Self::Outdated => ReasonCode::ServerUnavailable,
+            Self::Stopping | Self::NotRestored | Self::ChangesFull | Self::Outdated => {
+                ReasonCode::ServerUnavailable
+            }
             Self::Withdrawn => ReasonCode::NotAuthorized,
             Self::AnswerTooLarge => ReasonCode::PacketTooLarge,
             Self::WillFull | Self::SessionsFull | Self::NamesFull => ReasonCode::QuotaExceeded,
@@ -149,6 +157,7 @@ impl Refused {
     fn count(self, counters: &Counters) {
         match self {
             Self::NotRestored => counters.sessions_not_loaded.add(1),
+            Self::ChangesFull => counters.changes_full.add(1),
             Self::WillFull => counters.wills_full.add(1),
             Self::SessionsFull => counters.sessions_full.add(1),
             Self::NamesFull => counters.session_names_full.add(1),
@@ -178,6 +187,9 @@ fn judge_uncounted(request: &Request<'_>, circumstances: &Circumstances<'_>) -> 
     let cannot_be_told = may_have_session || !circumstances.has_room_for_outdated;
     if !circumstances.is_restored && cannot_be_told {
         return Err(Refused::NotRestored);
+    }
+    if circumstances.changes_are_full && (expiry_interval > 0 || circumstances.is_kept) {
+        return Err(Refused::ChangesFull);
     }
     circumstances.standing.judge(request.revision, request.grant.map(Arc::as_ref))?;
     let answer = Packet::ConnAck(answer::accepted(request, mqtt, expiry_interval, keep_alive));

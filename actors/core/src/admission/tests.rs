@@ -29,6 +29,8 @@ struct Door {
     is_stopping: bool,
     is_restored: bool,
     has_room_for_outdated: bool,
+    is_kept: bool,
+    changes_are_full: bool,
     revision: u64,
     is_withdrawn: Option<bool>,
     grant: Option<Arc<Grant>>,
@@ -44,6 +46,8 @@ impl Door {
             is_stopping: false,
             is_restored: true,
             has_room_for_outdated: true,
+            is_kept: false,
+            changes_are_full: false,
             revision: 3,
             is_withdrawn: Some(false),
             grant: None,
@@ -72,6 +76,8 @@ impl Door {
                 is_stopping: self.is_stopping,
                 is_restored: self.is_restored,
                 has_room_for_outdated: self.has_room_for_outdated,
+                is_kept: self.is_kept,
+                changes_are_full: self.changes_are_full,
                 standing: Standing {
                     revision: self.revision,
                     is_withdrawn: self.is_withdrawn,
@@ -129,10 +135,21 @@ fn what_refuses_in_its_order_and_takes_nothing() {
     assert_eq!(counters.session_names_full.get(), 0);
 }
 
+/// Where the store takes nothing, nothing grows: who asks for a durable session is told to come again, and who ends one.
+#[test]
+fn too_much_waits_for_the_store() {
+    let mut door = Door { changes_are_full: true, ..Door::new() };
+    door.refuses(&connect(V311, false), Refused::ChangesFull);
+    door.judge(&connect(V311, true)).unwrap();
+    door.is_kept = true;
+    door.refuses(&connect(V5, true), Refused::ChangesFull);
+    assert_eq!(door.office.counters.changes_full.get(), 2);
+}
+
 /// [MQTT-3.2.2-7] The reason code says whether it is worth coming again.
 #[test]
 fn what_a_refused_client_is_told() {
-    for refused in [Refused::Stopping, Refused::NotRestored, Refused::Outdated] {
+    for refused in [Refused::Stopping, Refused::NotRestored, Refused::ChangesFull, Refused::Outdated] {
         assert_eq!((refused.reason(), refused.is_told()), (ReasonCode::ServerUnavailable, true));
     }
     assert_eq!(
