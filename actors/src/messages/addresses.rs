@@ -4,8 +4,8 @@ use actix::dev::RecipientRequest;
 use actix::prelude::*;
 
 use super::{
-    Admit, EndWithdrawn, ForTrie, KeepChanges, Left, ObserveClient, ObserveRetained, ObserveSessions,
-    ObserveTrie, PublishSys, PublishWills, Query, ShutDown, TrieMadeAnew, WillsJudged,
+    Admit, AllRestored, EndWithdrawn, ForTrie, KeepChanges, Left, ObserveClient, ObserveRetained,
+    ObserveSessions, ObserveTrie, PublishSys, PublishWills, Query, ShutDown, TrieMadeAnew, WillsJudged,
 };
 
 /// An actor that takes these messages.
@@ -69,6 +69,7 @@ address!(
         trie_made_anew: TrieMadeAnew,
         publish_wills: PublishWills,
         publish_sys: PublishSys,
+        all_restored: AllRestored,
         keep_changes: KeepChanges,
         shut_down: ShutDown,
         observe: ObserveSessions,

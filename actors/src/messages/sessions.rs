@@ -141,6 +141,11 @@ pub struct ObserveClient {
     pub client_identifier: String,
 }
 
+/// All workers have the sessions that the store keeps: what is due of those that were restored is due from now on.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct AllRestored;
+
 /// Sends what changed to the session store: the node shuts down. Answered when it was kept, or could not be.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]

@@ -4,6 +4,7 @@
 //! ask for one of them is refused (0x88; 3.x: 0x03), so that no client is told that its session is gone while it is
 //! kept; clean sessions, which have nothing to come back to, are admitted.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,8 +14,9 @@ use tracing::{info, warn};
 
 use super::actor::Sessions;
 use crate::clock;
+use crate::messages::{AllRestored, ObserveTrie, Takes};
 use crate::store::{DONE, FAILED, Home, Piece, StoreError};
-use crate::worker::Worker;
+use crate::worker::{NodeShared, Worker};
 
 /// Until sessions that could not be read are asked for again.
 const RELOAD_PAUSE: Duration = Duration::from_secs(1);
@@ -24,6 +26,8 @@ const RELOAD_PAUSE: Duration = Duration::from_secs(1);
 const OUTDATED_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// What each costs beside its identifier.
 const OUTDATED_EACH: usize = 128;
+/// Restored sessions of which it is seen in one turn what is due.
+const ABSENCES_PER_TURN: usize = 1024;
 
 impl Worker {
     /// Whether all sessions are back whose home this is.
@@ -51,23 +55,61 @@ impl Worker {
             let is_outdated = self.restoring.borrow().outdated.contains(&**client_identifier);
             let mut state = self.state();
             if !is_outdated && state.sessions.find(client_identifier).is_none() {
-                state.restore(client_identifier, kept, now);
+                let restored = state.restore(client_identifier, kept, now);
+                self.restoring.borrow_mut().restored.extend(restored);
             }
         }
     }
 
     /// All that the store has is there: what changes from now on is recorded, and first that sessions ended meanwhile.
     fn begin_recording(&self) {
-        let restoring = self.restoring.take();
+        let mut restoring = self.restoring.borrow_mut();
         let mut state = self.state();
         state.changes.begin_behind(restoring.highest);
-        restoring.outdated.iter().for_each(|client_identifier| state.record_ended(client_identifier));
+        restoring.outdated.drain().for_each(|client_identifier| state.record_ended(&client_identifier));
+        restoring.outdated = HashSet::new();
+    }
+
+    /// What is due of some of the sessions that were restored is due now. Returns whether there are others.
+    fn begin_absences(&self) -> bool {
+        let restored = &mut self.restoring.borrow_mut().restored;
+        let left = restored.len().saturating_sub(ABSENCES_PER_TURN);
+        let (mut state, now) = (self.state(), clock::now());
+        restored.drain(left..).for_each(|restored| state.begin_absence(restored, now));
+        if left == 0 {
+            *restored = Vec::new();
+        }
+        left > 0
+    }
+}
+
+/// Returns when the subscriptions are in force that all tries heard of so far.
+async fn until_in_force(node: Arc<NodeShared>) {
+    for peer in &node.peers {
+        if let Some(trie) = peer.trie.addr() {
+            // A thread that has ended has no clients to miss anything.
+            let _ = trie.send(ObserveTrie).await;
+        }
+    }
+}
+
+impl Handler<AllRestored> for Sessions {
+    type Result = ();
+
+    fn handle(&mut self, _: AllRestored, ctx: &mut Self::Context) {
+        if self.worker.begin_absences() {
+            ctx.notify(AllRestored);
+        }
     }
 }
 
 impl Sessions {
     /// Asks for the next of the sessions that are to come back.
     pub(super) fn load(&mut self, ctx: &mut Context<Self>) {
+        if self.worker.node.restoration.is_complete() {
+            // A predecessor that panicked may not have come to all of it.
+            ctx.notify(AllRestored);
+        }
         if self.worker.is_restored() {
             return;
         }
@@ -76,6 +118,23 @@ impl Sessions {
         let after = self.worker.restoring.borrow().after.clone();
         let loaded = async move { node.store.load(home, after).await };
         ctx.spawn(loaded.into_actor(self).map(|loaded, sessions, ctx| sessions.take_piece(loaded, ctx)));
+    }
+
+    /// All sessions of this worker are back, and what is published comes to them.
+    fn note_restored(&mut self) {
+        let node = &self.worker.node;
+        if self.worker.is_restored() {
+            // A predecessor that panicked has waited for the same.
+            return;
+        }
+        self.worker.begin_recording();
+        if node.restoration.has_failed(self.worker.id) {
+            info!(worker = self.worker.id, "the sessions that the store keeps are there");
+        }
+        node.restoration.note(self.worker.id, DONE);
+        if node.restoration.is_complete() {
+            node.peers.iter().for_each(|peer| peer.sessions.do_send(AllRestored));
+        }
     }
 
     fn take_piece(&mut self, loaded: Result<Piece, StoreError>, ctx: &mut Context<Self>) {
@@ -91,11 +150,8 @@ impl Sessions {
                 if piece.rest.is_some() {
                     return self.load(ctx);
                 }
-                self.worker.begin_recording();
-                if restoration.has_failed(self.worker.id) {
-                    info!(worker = self.worker.id, "the sessions that the store keeps are there");
-                }
-                restoration.note(self.worker.id, DONE);
+                let in_force = until_in_force(Arc::clone(&self.worker.node));
+                ctx.spawn(in_force.into_actor(self).map(|(), sessions, _| sessions.note_restored()));
             }
             Err(error) => {
                 if !restoration.has_failed(self.worker.id) {

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
 
 use micro_mq_core::records::Position;
+use micro_mq_core::worker::Restored;
 use tokio::sync::Notify;
 
 use super::backend::Cursor;
@@ -63,4 +64,6 @@ pub(crate) struct Restoring {
     pub(crate) outdated: HashSet<Box<str>>,
     /// What they cost.
     pub(crate) outdated_bytes: usize,
+    /// Sessions of which something becomes due when all workers have theirs.
+    pub(crate) restored: Vec<Restored>,
 }

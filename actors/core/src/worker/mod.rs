@@ -24,5 +24,6 @@ mod wills_in_doubt;
 pub use errand::Errand;
 pub use keeper::{Keeper, Promise};
 pub use remains::{Remains, Tellings};
+pub use restore::Restored;
 pub use state::{NodeState, WayTo, WorkerState};
 pub use wills_in_doubt::{Doubt, WillVerdict, WillsInDoubt};

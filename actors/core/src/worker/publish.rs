@@ -109,11 +109,16 @@ impl WorkerState {
     }
 
     /// Publishes, as at a lost connection, the wills of all clients, those that are delayed included: the node shuts down.
+    /// Of sessions that were restored, and of which nothing can be recorded yet, the next node does.
     pub fn publish_all_wills(&mut self) {
         for key in self.sessions.keys() {
             let Some(session) = self.sessions.get_mut(key) else { continue };
+            if session.is_recorded && !self.changes.has_begun() {
+                continue;
+            }
             let publisher_hash = client_hash(session.client_identifier());
             if let Some(will) = session.replace_will(None) {
+                self.record_will_over(key);
                 self.publish_will(key, publisher_hash, will);
             }
         }

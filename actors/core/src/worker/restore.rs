@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::state::WorkerState;
-use crate::ids::shared_part;
+use crate::ids::{Epoch, SessionKey, shared_part};
 use crate::kept::Share;
 use crate::kept_shard::{KeptSession, KeptWill};
 use crate::records::WallClock;
@@ -14,9 +14,19 @@ use crate::subscriptions::{Subscription, subscription_bytes};
 /// How long the wills wait of clients that were online when the process ended: they were cut off, and are not gone.
 const WILL_GRACE: Duration = Duration::from_secs(10);
 
+/// A session that was brought back, of which something is to become due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Restored {
+    key: SessionKey,
+    epoch: Epoch,
+    /// Its client was online when the process ended.
+    was_cut_off: bool,
+}
+
 impl WorkerState {
-    /// Brings a session back, as it was kept. What was due of it meanwhile is due now.
-    pub fn restore(&mut self, client_identifier: &str, kept: &KeptSession, now: Instant) {
+    /// Brings a session back, as it was kept. Nothing of it is due before its absence begins
+    /// ([`begin_absence`](Self::begin_absence)); none is returned if nothing ever will be.
+    pub fn restore(&mut self, client_identifier: &str, kept: &KeptSession, now: Instant) -> Option<Restored> {
         // Whatever the limit is now: it was taken in under an earlier one.
         let names = client_identifier.len() + kept.user_name.as_ref().map_or(0, |name| name.len());
         if let Ok(place) = self.node.session_places.take(Some(names), names) {
@@ -27,12 +37,13 @@ impl WorkerState {
             let passed = self.node.wall_clock(now).0.saturating_sub(since.0);
             now + interval.saturating_sub(Duration::from_millis(passed))
         };
-        let since = kept.parted.unwrap_or_else(|| self.node.wall_clock(now));
-        let expires_at = (kept.expiry_interval != NEVER_EXPIRES)
-            .then(|| remaining(since, Duration::from_secs(kept.expiry_interval.into())));
-        let will_due = kept.will.as_ref().map(|will| {
-            let delay = Duration::from_secs(will.delay_seconds.into());
-            remaining(since, if kept.parted.is_some() { delay } else { delay.max(WILL_GRACE) })
+        let expires_at = kept
+            .parted
+            .filter(|_| kept.expiry_interval != NEVER_EXPIRES)
+            .map(|since| remaining(since, Duration::from_secs(kept.expiry_interval.into())));
+        let will_due = kept.parted.zip(kept.will.as_ref()).map(|(since, will)| {
+            // It may have been cut off in an earlier life of the node.
+            remaining(since, will_delay(will.delay_seconds).max(WILL_GRACE))
         });
         let session = self.sessions.create(client_identifier, kept.version);
         session.epoch = kept.epoch.epoch();
@@ -57,10 +68,34 @@ impl WorkerState {
             will.share = Share::take(&self.node.kept, will.queued_bytes());
             session.replace_will(Some(will));
         }
-        let (key, epoch) = (session.key, session.epoch);
-        self.subscribe_all(key);
+        let restored =
+            Restored { key: session.key, epoch: session.epoch, was_cut_off: kept.parted.is_none() };
+        let is_any_due = session.next_due().is_some();
+        self.subscribe_all(restored.key);
+        (restored.was_cut_off || is_any_due).then_some(restored)
+    }
+
+    /// All sessions of the node are back, and what becomes of them is recorded: what is due of one that was restored is due
+    /// from now on, unless its client came back. Who was online when the process ended parts from its session now, which
+    /// is recorded, so that the next end does not begin its time anew.
+    pub fn begin_absence(&mut self, restored: Restored, now: Instant) {
+        let Restored { key, epoch, was_cut_off } = restored;
+        let session = self.sessions.get_mut(key);
+        let held = session.filter(|session| session.epoch == epoch && session.online.is_none());
+        let Some(session) = held else { return };
+        if was_cut_off {
+            let delay = session.will.as_ref().map(|will| will_delay(will.delay_seconds).max(WILL_GRACE));
+            session.absence().will_due = delay.map(|delay| now + delay);
+            session.absence().expires_at = (session.expiry_interval != NEVER_EXPIRES)
+                .then(|| now + Duration::from_secs(session.expiry_interval.into()));
+            self.record_parted(key, now);
+        }
         self.offline_due(key, epoch, now);
     }
+}
+
+fn will_delay(seconds: u32) -> Duration {
+    Duration::from_secs(seconds.into())
 }
 
 /// It was allowed by rules that nobody remembers: those in force judge it when it is due.

@@ -5,7 +5,7 @@ mod node;
 mod packets;
 
 pub(crate) use client::Client;
-pub(crate) use node::{HOMES_KEY, TestNode, on_node, on_nodes, settings};
+pub(crate) use node::{HOMES_KEY, TestNode, on_node, on_nodes, settings, time_of_day};
 pub(crate) use packets::{
     connect, durable, filter, identifier, numbered, options, publish, subscribe_packet, user_properties, will,
 };

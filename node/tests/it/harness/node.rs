@@ -26,7 +26,7 @@ pub(crate) const HOMES_KEY: [u8; 16] = [5; 16];
 /// What clients that are still connected have to go.
 const GRACE: Duration = Duration::from_millis(100);
 
-fn time_of_day() -> WallClock {
+pub(crate) fn time_of_day() -> WallClock {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("it is later than 1970");
     WallClock(since.as_millis() as u64)
 }

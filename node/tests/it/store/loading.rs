@@ -1,10 +1,12 @@
 //! What a node resumes from its session store.
 
-use micro_mq_actors::Readiness;
-use mqtt_codec::{Connect, Packet, QoS, ReasonCode};
+use std::time::Duration;
 
-use super::{Kept, V5, V311, expiring, on_each};
-use crate::harness::{connect, durable};
+use micro_mq_actors::Readiness;
+use mqtt_codec::{Connect, Packet, QoS, ReasonCode, Will};
+
+use super::{Expected, Kept, V5, V311, expiring, living_on, on_each};
+use crate::harness::{connect, durable, will};
 use crate::limits::refused;
 
 /// A node resumes the sessions that its backend holds: their subscriptions match from the start, and their clients find
@@ -185,5 +187,62 @@ fn clean_sessions_without_end_while_a_load_fails() {
             .await;
         node.connect(V5, &name(admitted)).await.disconnect().await;
         node.stop().await;
+    });
+}
+
+/// What was due while nobody ran is done when all workers have their sessions: whoever is subscribed to a will gets it,
+/// wherever it is loaded. It is recorded, and not done again by the next node.
+#[test]
+fn what_was_due_is_done_when_all_is_loaded() {
+    actix_rt::System::new().block_on(async {
+        let kept = Kept::default();
+        let (gone, subscribers) = ([0, 1].map(|worker| living_on(worker, "gone")), [0, 1]);
+        let subscribers = subscribers.map(|worker| living_on(worker, "subscriber"));
+        for (gone, subscriber) in gone.iter().zip(&subscribers) {
+            kept.put_gone(gone, 1000, Some("will"), Duration::from_secs(100));
+            kept.put(subscriber, 1000, &[("will", QoS::AtLeastOnce)]);
+        }
+        kept.put_gone("expired", 60, None, Duration::from_secs(100));
+        let gate = kept.shut_gate();
+        let node = kept.start(2).await;
+        gate.send(()).unwrap();
+        node.until("a worker has its sessions", |_| kept.0.lock().unwrap().loads == 1).await;
+        node.settle().await;
+        assert_eq!(node.counter("wills_published"), 0);
+        drop(gate);
+        node.until("all have the wills", |seen| seen.ledger.queued == 4).await;
+        assert_eq!(node.counter("wills_published"), 2);
+        let mut expected: Vec<Expected<'_>> = gone.iter().map(|gone| (&**gone, 1000, &[] as &[_])).collect();
+        expected
+            .extend(subscribers.iter().map(|name| (&**name, 1000, &[("will", QoS::AtLeastOnce)] as &[_])));
+        expected.sort();
+        kept.until(&expected).await;
+        // Who was online when the last node ended has gone now.
+        kept.until_offline(&subscribers[0]).await;
+        kept.until_offline(&subscribers[1]).await;
+        node.stop().await;
+        assert!(gone.iter().all(|gone| !kept.has_will(gone)));
+    });
+}
+
+/// Wills that are published since the node shuts down are not published again by the next one.
+#[test]
+fn wills_of_a_shutdown_are_over() {
+    on_each(async |workers| {
+        let kept = Kept::default();
+        let node = kept.start(workers).await;
+        let with_will = |name: &str| {
+            let mut connect = expiring(name, 1000);
+            connect.will = Some(Will { delay_interval: 500, ..will("will", QoS::AtLeastOnce, "gone") });
+            connect
+        };
+        let (away, _) = node.connect_with(with_will("away")).await;
+        away.vanish().await;
+        let (_here, _) = node.connect_with(with_will("here")).await;
+        kept.until(&[("away", 1000, &[]), ("here", 1000, &[])]).await;
+        kept.until_offline("away").await;
+        assert!(kept.has_will("away") && kept.has_will("here"));
+        node.stop().await;
+        assert!(!kept.has_will("away") && !kept.has_will("here"));
     });
 }

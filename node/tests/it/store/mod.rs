@@ -13,10 +13,10 @@ use actix_rt::time::sleep;
 use auth_actor::AuthSettings;
 use micro_mq_actors::store::{Answer, Cursor, Home, MemoryBackend, Piece, SessionBackend, StoreError};
 use micro_mq_core::homes::Homes;
-use micro_mq_core::records::{Connected, Entry, Of, Record, Subscribed, records_of};
+use micro_mq_core::records::{Body, Connected, Entry, Of, Parted, Record, Subscribed, WallClock, records_of};
 use mqtt_codec::{Connect, Disconnect, DisconnectProperties, ProtocolVersion, QoS, ReasonCode};
 
-use crate::harness::{DEADLINE, HOMES_KEY, TestNode, connect, durable, options, settings};
+use crate::harness::{DEADLINE, HOMES_KEY, TestNode, connect, durable, options, settings, time_of_day};
 
 const V311: ProtocolVersion = ProtocolVersion::V311;
 const V5: ProtocolVersion = ProtocolVersion::V5;
@@ -166,6 +166,34 @@ impl Kept {
             assert!(began.elapsed() < DEADLINE, "not in time");
             sleep(Duration::from_millis(5)).await;
         }
+    }
+
+    /// The session of a client who left it so long ago, with a will of no delay there.
+    fn put_gone(&self, client: &str, expiry_interval: u32, will: Option<&str>, ago: Duration) {
+        let mut inner = self.0.lock().unwrap();
+        let homes = Homes::new(&HOMES_KEY, 1);
+        let mut entry = Entry::at(inner.memory.shards().highest().next());
+        let body = |topic| Body { topic, properties: &[], payload: b"gone", qos: QoS::AtLeastOnce };
+        let will = will.map(|topic| micro_mq_core::records::Will {
+            body: body(topic),
+            retain: false,
+            delay_seconds: 1,
+            expiry_seconds: None,
+        });
+        let (user_name, version, leaves_will) = (None, V5, will.is_some());
+        let connected = Connected { client, user_name, version, expiry_interval, begins: true, will };
+        let epoch = entry.push(&Record::Connected(connected), &homes).epoch();
+        let at = WallClock(time_of_day().0 - ago.as_millis() as u64);
+        let parted = Parted { of: Of { client, epoch }, at, expiry_interval, leaves_will };
+        entry.push(&Record::Parted(parted), &homes);
+        inner.memory.apply(&entry);
+    }
+
+    /// Whether the will of a client is kept.
+    fn has_will(&self, client: &str) -> bool {
+        let inner = self.0.lock().unwrap();
+        let mut shards = inner.memory.shards().iter();
+        shards.any(|(_, kept)| kept.session(client).is_some_and(|session| session.will.is_some()))
     }
 
     fn put(&self, client: &str, expiry_interval: u32, filters: &[(&str, QoS)]) {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::changes::Changes;
 use crate::ids::SessionKey;
 use crate::kept_shard::KeptShards;
 use crate::protocol::Granted;
@@ -10,6 +11,7 @@ use crate::records::{Body, Connected, Of, Parted, Record, Subscribed, WallClock,
 use crate::session::NEVER_EXPIRES;
 use crate::subscriptions::Subscription;
 use crate::testing::{online, options, publication};
+use crate::worker::Restored;
 use mqtt_codec::ProtocolVersion;
 use mqtt_codec::QoS::{AtLeastOnce, AtMostOnce};
 
@@ -222,17 +224,18 @@ fn what_was_recorded_comes_back() {
     for (entries, will_due, expires) in [(&has_parted[..1], 10, 60), (&has_parted[..], 0, 30)] {
         let mut shards = KeptShards::new(workers.own().node.homes.clone());
         entries.iter().for_each(|entry| _ = shards.apply(entry).unwrap());
-        let mut after = Workers::alone();
-        after.now += Duration::from_secs(30);
-        let (_, shard) = shards.iter().next().unwrap();
-        let now = after.now;
-        after.own().restore("kept", shard.session("kept").unwrap(), now);
+        let (mut after, restored) = restored_after(&shards, 30);
         let key = after.own().sessions.find("kept").unwrap();
         after.with(key, |session| {
             assert_eq!((session.user_name(), session.version), (Some("user"), ProtocolVersion::V5));
             assert_eq!((session.subscriptions.len(), session.is_durable()), (2, true));
             assert!(session.is_recorded && session.burden.is_some());
         });
+        // Other workers do not have their sessions yet, who may be subscribed to the will.
+        after.carry_out();
+        assert!(after.wills_published() == 0 && after.recorded().is_empty());
+        let now = after.now;
+        after.own().begin_absence(restored, now);
         after.carry_out();
         if will_due > 0 {
             after.pass(will_due - 1);
@@ -245,4 +248,87 @@ fn what_was_recorded_comes_back() {
         after.pass(1);
         assert!(!after.exists(key));
     }
+}
+
+/// A node so many seconds after the first one began, with the session that was kept. Nothing of it is due yet.
+fn restored_after(shards: &KeptShards, seconds: u64) -> (Workers, Restored) {
+    let mut after = Workers::alone();
+    after.now += Duration::from_secs(seconds);
+    let (_, shard) = shards.iter().next().unwrap();
+    let now = after.now;
+    let restored = after.own().restore("kept", shard.session("kept").unwrap(), now).unwrap();
+    (after, restored)
+}
+
+/// Who was online when the process ended has parted when the next one begins; an end of that one does not give the session
+/// its time anew, nor its client ten seconds more to come back before the will.
+#[test]
+fn who_was_cut_off_has_parted() {
+    let mut workers = Workers::alone();
+    let key = workers.connect("kept", 60);
+    workers.with(key, |session| _ = session.replace_will(will(2)));
+    workers.own().record_connected(key);
+    let mut shards = KeptShards::new(workers.own().node.homes.clone());
+    shards.apply(&workers.recorded()).unwrap();
+    let (mut second, restored) = restored_after(&shards, 30);
+    let now = second.now;
+    second.own().changes = Changes::default();
+    second.own().changes.begin_behind(shards.highest());
+    second.own().begin_absence(restored, now);
+    shards.apply(&second.recorded()).unwrap();
+    let (mut third, restored) = restored_after(&shards, 35);
+    let key = third.own().sessions.find("kept").unwrap();
+    let now = third.now;
+    third.own().begin_absence(restored, now);
+    third.pass(4);
+    assert_eq!(third.wills_published(), 0);
+    third.pass(1);
+    assert_eq!(third.wills_published(), 1);
+    third.pass(49);
+    assert!(third.exists(key));
+    third.pass(1);
+    assert!(!third.exists(key));
+}
+
+/// Nor is a will published again that was when the node shut down.
+#[test]
+fn wills_of_a_shutdown_are_recorded() {
+    let mut workers = Workers::alone();
+    let [online, offline] = ["online", "offline"].map(|client| {
+        let key = workers.connect(client, 60);
+        workers.with(key, |session| _ = session.replace_will(will(20)));
+        workers.own().record_connected(key);
+        key
+    });
+    workers.lose(offline, true);
+    let mut shards = KeptShards::new(workers.own().node.homes.clone());
+    shards.apply(&workers.recorded()).unwrap();
+    workers.own().publish_all_wills();
+    workers.carry_out();
+    assert_eq!(workers.wills_published(), 2);
+    workers.lose(online, true);
+    shards.apply(&workers.recorded()).unwrap();
+    let sessions: Vec<_> = shards.iter().flat_map(|(_, shard)| shard.sessions()).collect();
+    assert!(sessions.len() == 2 && sessions.iter().all(|(_, session)| session.will.is_none()));
+}
+
+/// As long as it is not known where records stand nothing is noted: neither that sessions ended that were brought back, nor
+/// wills, which are left to the next node.
+#[test]
+fn nothing_is_recorded_before_all_is_loaded() {
+    let mut workers = Workers::alone();
+    let key = workers.connect("kept", 60);
+    workers.with(key, |session| _ = session.replace_will(will(2)));
+    workers.own().record_connected(key);
+    let mut shards = KeptShards::new(workers.own().node.homes.clone());
+    shards.apply(&workers.recorded()).unwrap();
+    let (mut after, _) = restored_after(&shards, 30);
+    after.own().changes = Changes::default();
+    after.own().publish_all_wills();
+    after.carry_out();
+    assert_eq!(after.wills_published(), 0);
+    // A clean session takes its place.
+    let (key, now) = (after.own().sessions.find("kept").unwrap(), after.now);
+    assert_eq!(after.own().end_or_keep(key, true, now), None);
+    assert!(!after.own().changes.begin() && !after.own().changes.has_begun());
 }
