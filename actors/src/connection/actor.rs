@@ -12,7 +12,6 @@ use std::time::Instant;
 use actix::prelude::*;
 use auth_actor::Exchange;
 use micro_mq_core::compact::ByteCount;
-use micro_mq_core::completion::Awaited;
 use micro_mq_core::ids::{Epoch, SessionKey};
 use micro_mq_core::message::Batch;
 use micro_mq_core::pressure::{IncompleteBytes, Underway};
@@ -29,6 +28,7 @@ use super::judged_again::JudgedAgain;
 use super::lines::Farewell;
 use super::long_change::LongChange;
 use super::messages::{Close, Newcomer};
+use super::opening::Opening;
 use super::partial::Partial;
 use super::questions::Asked;
 use super::subscribing::PendingChange;
@@ -69,7 +69,7 @@ pub(super) struct RareConnection {
     /// Another network connection waits for the session.
     pub(super) gives_way: bool,
     /// What has to be kept before its CONNACK leaves, and anything behind it.
-    pub(super) opening: Option<Awaited>,
+    pub(super) opening: Option<Box<Opening>>,
     /// The other end takes nothing any more. What it sent before is read to its end, which may be a DISCONNECT.
     pub(super) broken: bool,
 }
@@ -134,9 +134,12 @@ impl Connection {
             protocol: Protocol::new(&newcomer.connect),
             bytes_received,
             goes_on: false,
-            rare: newcomer
-                .kept
-                .map(|kept| Box::new(RareConnection { opening: Some(kept), ..RareConnection::default() })),
+            rare: newcomer.kept.map(|kept| {
+                Box::new(RareConnection {
+                    opening: Some(Box::new(Opening::new(kept))),
+                    ..RareConnection::default()
+                })
+            }),
             closing: None,
             underway: None,
             worker,
@@ -393,13 +396,10 @@ impl Connection {
     fn begin_closing(&mut self, online: Option<Online>, farewell: Option<Box<Farewell>>, ending: &Ending) {
         let bytes_sent = online.as_ref().map_or(ByteCount::default(), |online| online.bytes_sent);
         let mut outbox = online.map(|online| online.outbox).unwrap_or_default();
-        let is_unopened = self.rare.as_ref().is_some_and(|rare| rare.opening.is_some());
-        if is_unopened {
-            // Neither its CONNACK nor anything else may leave.
-            self.worker.state().close_outbox(self.key, std::mem::take(&mut outbox));
-        }
-        let (version, limit) = (self.protocol.version(), self.protocol.maximum_packet_size());
-        if !is_unopened {
+        if self.waits_to_open() {
+            self.refuse_unopened(&mut outbox, ending);
+        } else {
+            let (version, limit) = (self.protocol.version(), self.protocol.maximum_packet_size());
             outbox.append_with(&mut self.worker.state().pool, |out| ending.packet(version, limit, out));
         }
         self.partial = Partial::default();

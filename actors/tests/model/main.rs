@@ -30,6 +30,7 @@ mod retained;
 mod run;
 mod session;
 mod simulated;
+mod stalled;
 mod subscribing;
 mod time;
 mod topics;

@@ -1,9 +1,10 @@
 //! With a backend that outlives the process clients are told of what changed only once it is kept.
 
-use mqtt_codec::{Packet, QoS, ReasonCode};
+use mqtt_codec::{Connect, Packet, QoS, ReasonCode, Will};
 
 use super::{Kept, V5, V311, away, on_each};
-use crate::harness::{connect, durable, options, subscribe_packet};
+use crate::harness::{connect, durable, options, publish, subscribe_packet, will};
+use crate::limits::refused;
 
 fn lasting() -> Kept {
     let kept = Kept::default();
@@ -109,7 +110,8 @@ fn the_end_of_a_session_is_kept_before_the_next_one_is_told() {
         let kept = lasting();
         kept.put("client", 1000, &[("x", QoS::AtLeastOnce)]);
         let node = kept.start(workers).await;
-        node.until("the session is there", |seen| seen.sessions.sessions == 1).await;
+        // Who was online when the last node ended has gone.
+        kept.until_offline("client").await;
         kept.hold(true);
         let mut client = node.open(V5).await;
         client.send(Packet::Connect(Box::new(connect(V5, "client")))).await;
@@ -119,6 +121,71 @@ fn the_end_of_a_session_is_kept_before_the_next_one_is_told() {
         assert!(!client.expect_connack().await.session_present);
         kept.until(&[]).await;
         drop(client);
+        node.stop().await;
+    });
+}
+
+/// A client that hangs up while it waits is noticed, unless it left something that is stepped through when it is kept.
+#[test]
+fn who_waits_may_hang_up() {
+    on_each(async |workers| {
+        let kept = lasting();
+        let node = kept.start(workers).await;
+        kept.hold(true);
+        let mut gone = node.open(V5).await;
+        gone.send(Packet::Connect(Box::new(durable(V5, "gone")))).await;
+        let held = kept.take_held(1).await;
+        gone.vanish().await;
+        node.until_online(0).await;
+        let mut left = node.open(V5).await;
+        left.send(Packet::Connect(Box::new(durable(V5, "left something")))).await;
+        let publish = publish("x", QoS::AtMostOnce, "last words");
+        left.send(Packet::Publish(publish)).await;
+        let mut clean = node.connect(V5, "clean").await;
+        clean.subscribe("x", QoS::AtMostOnce).await;
+        drop(left);
+        kept.hold(false);
+        held.into_iter().for_each(|batch| kept.answer(batch));
+        clean.take_payload("last words").await;
+        kept.until_offline("gone").await;
+        kept.until_offline("left something").await;
+        drop(clean);
+        node.stop().await;
+    });
+}
+
+/// Where the store takes nothing, what waits for it has a bound: beyond, who asks for a durable session is told to come
+/// again, as is who ends one, and clean sessions go on. When it takes something again all can.
+#[test]
+fn what_waits_for_the_store_is_bounded() {
+    on_each(async |workers| {
+        let kept = Kept::default();
+        let node = kept.start(workers).await;
+        kept.hold(true);
+        let large = || {
+            let will = Will { payload: vec![b'x'; 60_000].into(), ..will("will", QoS::AtMostOnce, "") };
+            Connect { will: Some(will), ..durable(V5, "large") }
+        };
+        let mut admitted = 0;
+        while node.counter("changes_full") == 0 {
+            let mut client = node.open(V5).await;
+            match client.handshake(large()).await.reason_code {
+                ReasonCode::Success => admitted += 1,
+                reason => assert_eq!(reason, ReasonCode::ServerUnavailable),
+            }
+            assert!(admitted < 2000, "nobody is refused");
+        }
+        assert!(admitted > 1000, "{admitted} of 60,000 bytes each");
+        refused(&node, durable(V311, "large"), ReasonCode::ServerUnavailable).await;
+        refused(&node, connect(V5, "large"), ReasonCode::ServerUnavailable).await;
+        assert_eq!(node.counter("changes_full"), 3);
+        let clean = node.connect(V5, "clean").await;
+        kept.hold(false);
+        kept.take_held(1).await.into_iter().for_each(|batch| kept.answer(batch));
+        kept.until(&[("large", 3600, &[])]).await;
+        let (client, answer) = node.connect_with(durable(V5, "large")).await;
+        assert!(answer.session_present);
+        drop((client, clean));
         node.stop().await;
     });
 }
