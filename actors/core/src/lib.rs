@@ -10,6 +10,7 @@ pub mod count;
 mod filter_table;
 pub mod homes;
 pub mod ids;
+mod line;
 pub mod moment;
 pub mod rules;
 pub mod settings;

@@ -1,13 +1,15 @@
 //! Messages that wait for a session, within limits of number and bytes.
 
 use mqtt_codec::QoS;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::hash::BuildHasher;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::ids::GroupKey;
 use crate::kept::Kept;
+use crate::line::Line;
 use crate::message::StoredMessage;
 
 /// The subscription identifiers a message is sent with [MQTT-3.3.4-3, MQTT-3.3.4-4].
@@ -55,17 +57,30 @@ pub struct Queued {
 #[derive(Debug, Default)]
 pub struct Queue {
     /// By rising places.
-    waiting: VecDeque<(u64, Queued)>,
+    waiting: Line<(u64, Queued)>,
     bytes: usize,
     /// Those among them that were retained when a subscription began: by topic name and place. None if there are none.
     replayed: Option<Box<Replayed>>,
     /// When the first of them expires, or an earlier moment.
     earliest_expiry: Option<Instant>,
     swept_at: Option<Instant>,
+    /// How far it is searched for messages that have expired; none if it is not.
+    sweep: Option<Box<Sweep>>,
+}
+
+/// See [`Queue::take_expired`].
+#[derive(Debug, Default)]
+struct Sweep {
+    /// So many at the beginning are looked at.
+    ahead: usize,
+    /// When the first of those expires that are left, and of those that came meanwhile.
+    earliest: Option<Instant>,
 }
 
 /// How often a full queue is searched for messages that have expired.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+/// How many are looked at for each message that finds the queue full: about what a delivery costs.
+const SWEPT_AT_ONCE: usize = 16;
 
 impl Queue {
     /// Messages waiting.
@@ -98,7 +113,12 @@ impl Queue {
         kept.wait_n(1, queued.message.is_own());
         self.bytes += queued.message.queued_bytes();
         let expiry = queued.message.publication().expires_at;
-        self.earliest_expiry = [self.earliest_expiry, expiry].into_iter().flatten().min();
+        if expiry.is_some() {
+            self.earliest_expiry = earlier(self.earliest_expiry, expiry);
+            if let Some(sweep) = &mut self.sweep {
+                sweep.earliest = earlier(sweep.earliest, expiry);
+            }
+        }
     }
 
     /// Puts what was retained behind all with this place or one before, and ahead of everything else. False if too many
@@ -170,22 +190,42 @@ impl Queue {
         kept.end_n(1, u64::from(queued.message.is_own()));
         self.bytes -= queued.message.queued_bytes();
         self.forget_replayed(place, queued);
-        if self.waiting.is_empty() {
-            self.waiting = VecDeque::new();
+        if let Some(sweep) = &mut self.sweep {
+            sweep.ahead = sweep.ahead.saturating_sub(1);
         }
     }
 
-    /// Takes out what has expired; looks for it only if there may be any, and not too often.
+    /// Takes out what has expired; looks for it only if there may be any, and not too often. It looks at the next few
+    /// alone, the oldest first: with 100,000 that wait nobody is to wait until all of them are looked at.
     pub fn take_expired(&mut self, now: Instant, kept: &Kept) -> Vec<Queued> {
-        let may_hold_any = self.earliest_expiry.is_some_and(|expiry| expiry <= now);
-        let swept_lately = self.swept_at.is_some_and(|at| now.saturating_duration_since(at) < SWEEP_INTERVAL);
-        if !may_hold_any || swept_lately {
-            return Vec::new();
+        let mut sweep = match self.sweep.take() {
+            Some(sweep) => sweep,
+            None => {
+                let may_hold_any = self.earliest_expiry.is_some_and(|expiry| expiry <= now);
+                let swept_lately =
+                    self.swept_at.is_some_and(|at| now.saturating_duration_since(at) < SWEEP_INTERVAL);
+                if !may_hold_any || swept_lately {
+                    return Vec::new();
+                }
+                self.swept_at = Some(now);
+                Box::default()
+            }
+        };
+        let among = sweep.ahead..sweep.ahead + SWEPT_AT_ONCE;
+        let earliest = &mut sweep.earliest;
+        let expired = self.extract(among.clone(), kept, |waiting| {
+            let publication = waiting.message.publication();
+            let is_expired = publication.is_expired(now);
+            if !is_expired {
+                *earliest = earlier(*earliest, publication.expires_at);
+            }
+            is_expired
+        });
+        sweep.ahead = among.end - expired.len();
+        match sweep.ahead < self.len() {
+            true => self.sweep = Some(sweep),
+            false => self.earliest_expiry = sweep.earliest,
         }
-        self.swept_at = Some(now);
-        let expired = self.extract(kept, |waiting| waiting.message.publication().is_expired(now));
-        let left = self.waiting.iter().filter_map(|(_, waiting)| waiting.message.publication().expires_at);
-        self.earliest_expiry = left.min();
         expired
     }
 
@@ -213,26 +253,52 @@ impl Queue {
         }
     }
 
-    /// Takes out all that `wanted` says, in order.
-    pub fn extract(&mut self, kept: &Kept, mut wanted: impl FnMut(&Queued) -> bool) -> Vec<Queued> {
-        let mut out = Vec::new();
-        let mut left = VecDeque::with_capacity(self.waiting.len());
-        for (place, queued) in std::mem::take(&mut self.waiting) {
-            if wanted(&queued) {
+    /// Takes out all that `wanted` says, in order, of those at some positions. It costs as much as there are of these.
+    pub(crate) fn extract(
+        &mut self,
+        among: Range<usize>,
+        kept: &Kept,
+        mut wanted: impl FnMut(&Queued) -> bool,
+    ) -> Vec<Queued> {
+        let taken = self.waiting.extract(among, |(_, queued)| wanted(queued));
+        let mut own = 0;
+        let out: Vec<_> = taken
+            .into_iter()
+            .map(|(place, queued)| {
                 kept.leave(&queued.message);
                 self.bytes -= queued.message.queued_bytes();
                 self.forget_replayed(place, &queued);
-                out.push(queued);
-            } else {
-                left.push_back((place, queued));
-            }
+                own += u64::from(queued.message.is_own());
+                queued
+            })
+            .collect();
+        kept.end_n(out.len() as u64, own);
+        if let Some(sweep) = &mut self.sweep {
+            sweep.ahead = sweep.ahead.saturating_sub(out.len());
         }
-        let own = out.iter().filter(|queued| queued.message.is_own()).count();
-        kept.end_n(out.len() as u64, own as u64);
-        // One that is empty now holds no memory.
-        self.waiting = if left.is_empty() { VecDeque::new() } else { left };
         out
     }
+
+    /// The same of those behind a place, so many at a time. With them comes the place of the last one that was looked at;
+    /// none if that is the last of all.
+    pub fn extract_behind(
+        &mut self,
+        place: u64,
+        most: usize,
+        kept: &Kept,
+        wanted: impl FnMut(&Queued) -> bool,
+    ) -> (Vec<Queued>, Option<u64>) {
+        let from = self.waiting.partition_point(|(other, _)| *other <= place);
+        let last = self.waiting.at(from + most.max(1) - 1).map(|(place, _)| *place);
+        // Those that have a place together stay together.
+        let end = last.map_or(self.len(), |last| self.waiting.partition_point(|(other, _)| *other <= last));
+        let is_through = end == self.len();
+        (self.extract(from..end, kept, wanted), last.filter(|_| !is_through))
+    }
+}
+
+fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    [one, other].into_iter().flatten().min()
 }
 
 /// How many retained messages wait, by the hash of their topic name and by place. Two topic names with one hash wait for

@@ -12,10 +12,16 @@ use micro_mq_core::outbox::{Outbox, SLICES_PER_WRITE};
 
 use super::lines::Farewell;
 use crate::transport::Transport;
+use crate::turns::go_on_behind_sockets;
 use crate::worker::Worker;
 
 /// How long a client may take to read what is left for it, and to close its own end.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How often one turn reads what nobody looks at any more.
+const READS_PER_TURN: usize = 2;
+/// How often one turn writes, as while the network connection goes on.
+const WRITES_PER_TURN: usize = 8;
 
 /// See the module.
 #[derive(Debug)]
@@ -60,7 +66,13 @@ impl Closing {
         if self.patience.as_mut().poll(task).is_ready() {
             return Poll::Ready(());
         }
+        let mut writes = 0;
         while !self.outbox.is_empty() {
+            if writes == WRITES_PER_TURN {
+                go_on_behind_sockets(task);
+                return Poll::Pending;
+            }
+            writes += 1;
             let mut slices = [IoSlice::new(&[]); SLICES_PER_WRITE];
             let count = self.outbox.slices(&mut slices);
             let written = match transport.poll_write_vectored(task, &slices[..count]) {
@@ -89,12 +101,15 @@ impl Closing {
         }
         // To drop a socket with unread bytes resets it, which can cost the client our last words.
         let mut scratch = worker.scratch.borrow_mut();
-        loop {
+        for _ in 0..READS_PER_TURN {
             match transport.poll_read(task, &mut scratch) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(read)) if read > 0 => {}
                 Poll::Ready(_) => return Poll::Ready(()),
             }
         }
+        // Who goes on sending does not hold up the others.
+        go_on_behind_sockets(task);
+        Poll::Pending
     }
 }

@@ -13,6 +13,8 @@ use crate::worker::Worker;
 
 /// How long a client that is refused may take to read why.
 const REFUSAL_PATIENCE: Duration = Duration::from_secs(1);
+/// How often one turn reads what nobody looks at.
+const READS_PER_TURN: usize = 16;
 
 /// What a client is told whose CONNECT is refused.
 #[derive(Debug, Clone, Copy)]
@@ -66,7 +68,14 @@ pub(super) async fn refuse_now(
         poll_fn(|task| transport.poll_shutdown(task)).await?;
         // To drop a socket with unread bytes resets it, which can cost the client the answer.
         let mut rest = [0; 1024];
-        while poll_fn(|task| transport.poll_read(task, &mut rest)).await? > 0 {}
+        let mut reads = 0;
+        while poll_fn(|task| transport.poll_read(task, &mut rest)).await? > 0 {
+            reads += 1;
+            if reads % READS_PER_TURN == 0 {
+                // Who goes on sending does not hold up the others.
+                actix_rt::task::yield_now().await;
+            }
+        }
         Ok::<_, std::io::Error>(())
     };
     // Who does not read it in time, or is gone, does not want to know.

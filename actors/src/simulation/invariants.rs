@@ -151,6 +151,8 @@ fn check_session(worker: &Worker, session: &Session, judge: &mut Judge) {
         outgoing.inflight.check().unwrap_or_else(|wrong| judge.wrong.push(of(&wrong)));
         let kept = outgoing.inflight.kept().map(|kept| kept.message.queued_bytes()).sum();
         judge.equal(of("bytes in flight"), outgoing.inflight_bytes, kept);
+        let replayed = outgoing.inflight.kept().filter(|kept| kept.replayed).count();
+        judge.equal(of("retained messages in flight"), outgoing.replayed_in_flight as usize, replayed);
         if session.online.is_none() {
             judge.equal(of("messages on the wire while offline"), outgoing.inflight.on_wire(), 0);
         }
@@ -228,9 +230,9 @@ fn check_charges(node: &SimulatedNode, judge: &mut Judge) {
     let mut charged: BTreeMap<usize, (usize, usize)> = BTreeMap::new();
     for worker in &node.workers {
         for group in worker.look().groups.iter() {
-            for (payer, messages, bytes) in group.queue.charges() {
+            for (payer, bytes) in group.queue.charges() {
                 let sum = charged.entry(Arc::as_ptr(payer) as usize).or_default();
-                *sum = (sum.0 + messages, sum.1 + bytes);
+                *sum = (sum.0 + 1, sum.1 + bytes);
             }
         }
     }

@@ -82,16 +82,11 @@ impl Group {
         self.members.payer(|member| member.burden.charge(bytes, member.durable, limits)).cloned()
     }
 
-    /// A member has left: others pay for what waits at its cost, or it is dropped. Returns how many messages were looked at,
-    /// and how many are dropped.
-    pub fn charge_others(
-        &mut self,
-        gone: &Arc<Burden>,
-        limits: &SessionSettings,
-        kept: &Kept,
-    ) -> (usize, usize) {
+    /// Members have left: others pay for what waits at their cost, or it is dropped
+    /// ([`GroupQueue::charge_others`]).
+    pub fn charge_others(&mut self, most: usize, limits: &SessionSettings, kept: &Kept) -> (usize, bool) {
         let Self { queue, members, .. } = self;
-        queue.charge_others(gone, kept, |bytes| {
+        queue.charge_others(most, kept, |bytes| {
             members.payer(|member| member.burden.charge(bytes, member.durable, limits)).cloned()
         })
     }

@@ -1,142 +1,160 @@
 //! What waits in a shared group, and at whose cost.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
+
+use hashbrown::HashMap;
+use rustc_hash::FxBuildHasher;
 
 use super::burden::Burden;
 use crate::kept::Kept;
-use crate::queue::{Queue, Queued};
-
-/// Messages in a row at the cost of one member.
-#[derive(Debug)]
-struct Charge {
-    payer: Arc<Burden>,
-    messages: usize,
-    bytes: usize,
-}
+use crate::line::Line;
+use crate::queue::Queued;
 
 /// First in, first out.
 #[derive(Debug, Default)]
 pub struct GroupQueue {
-    queue: Queue,
-    /// In the order of the messages.
-    charges: VecDeque<Charge>,
+    /// Each with the member that pays for it.
+    waiting: Line<(Queued, Arc<Burden>)>,
+    bytes: usize,
+    /// Others are to pay for what waits at the cost of members who have left.
+    leaving: Option<Box<Leaving>>,
+}
+
+/// Who has left, by the address of its burden.
+type Gone = HashMap<usize, Arc<Burden>, FxBuildHasher>;
+
+/// See [`GroupQueue::charge_others`].
+#[derive(Debug, Default)]
+struct Leaving {
+    gone: Gone,
+    /// So many messages at the beginning are looked at.
+    ahead: usize,
+    /// Who left meanwhile: all are looked at once more.
+    next: Gone,
+}
+
+fn address_of(burden: &Arc<Burden>) -> usize {
+    Arc::as_ptr(burden) as usize
 }
 
 impl GroupQueue {
     /// Messages waiting.
     pub fn len(&self) -> usize {
-        self.queue.len()
+        self.waiting.len()
     }
 
     /// Whether none is waiting.
     pub fn is_empty(&self) -> bool {
-        self.queue.is_empty()
+        self.waiting.is_empty()
     }
 
     /// Their bytes.
     pub fn bytes(&self) -> usize {
-        self.queue.bytes()
+        self.bytes
     }
 
     /// The message that waits longest, and who pays for it.
     pub fn front(&self) -> Option<(&Queued, &Arc<Burden>)> {
-        Some((self.queue.front()?.1, &self.charges.front()?.payer))
+        self.waiting.front().map(|(queued, payer)| (queued, payer))
     }
 
     /// Appends a message that a member was charged for.
     pub fn push(&mut self, queued: Queued, payer: &Arc<Burden>, kept: &Kept) {
-        let bytes = queued.message.queued_bytes();
-        // Nothing retained has a place among them.
-        self.queue.push(0, queued, kept);
-        match self.charges.back_mut().filter(|last| Arc::ptr_eq(&last.payer, payer)) {
-            Some(last) => {
-                last.messages += 1;
-                last.bytes += bytes;
-            }
-            None => self.charges.push_back(Charge { payer: Arc::clone(payer), messages: 1, bytes }),
-        }
+        kept.enter(&queued.message);
+        kept.wait_n(1, queued.message.is_own());
+        self.bytes += queued.message.queued_bytes();
+        self.waiting.push_back((queued, Arc::clone(payer)));
     }
 
     /// Takes the message that waits longest.
     pub fn pop(&mut self, kept: &Kept) -> Option<Queued> {
-        let queued = self.queue.pop(kept)?;
-        let bytes = queued.message.queued_bytes();
-        if let Some(first) = self.charges.front_mut() {
-            first.payer.release(1, bytes);
-            first.messages -= 1;
-            first.bytes -= bytes;
-            if first.messages == 0 {
-                self.charges.pop_front();
-            }
-        }
-        if self.queue.is_empty() {
-            self.charges = VecDeque::new();
+        let (queued, payer) = self.waiting.pop_front()?;
+        payer.release(1, queued.message.queued_bytes());
+        self.count_out(&queued, kept);
+        if let Some(leaving) = &mut self.leaving {
+            leaving.ahead = leaving.ahead.saturating_sub(1);
         }
         Some(queued)
     }
 
-    /// Takes all of them. Returns how many that were.
-    pub fn clear(&mut self, kept: &Kept) -> usize {
-        for charge in std::mem::take(&mut self.charges) {
-            charge.payer.release(charge.messages, charge.bytes);
-        }
-        self.queue.extract(kept, |_| true).len()
+    fn count_out(&mut self, queued: &Queued, kept: &Kept) {
+        kept.leave(&queued.message);
+        kept.end_n(1, u64::from(queued.message.is_own()));
+        self.bytes -= queued.message.queued_bytes();
     }
 
-    /// A member leaves. What waits at its cost waits at the cost of others, whom `charge` finds for so many bytes; what
-    /// nobody can be charged for waits no longer. Returns how many messages were looked at, and how many are dropped.
+    /// A member leaves, at whose cost messages may wait. Returns whether others are to be charged for them
+    /// ([`charge_others`](Self::charge_others)), and nobody sees to that yet.
+    pub fn note_leaving(&mut self, gone: &Arc<Burden>) -> bool {
+        if self.is_empty() || gone.in_groups().0 == 0 {
+            return false;
+        }
+        let is_new = self.leaving.is_none();
+        let leaving = self.leaving.get_or_insert_default();
+        let noted = if is_new { &mut leaving.gone } else { &mut leaving.next };
+        noted.insert(address_of(gone), Arc::clone(gone));
+        is_new
+    }
+
+    /// Whether others are to be charged for what waits at the cost of members who have left.
+    pub fn is_to_charge_others(&self) -> bool {
+        self.leaving.is_some()
+    }
+
+    /// What waits at the cost of members who have left waits at the cost of others, whom `charge` finds for so many bytes;
+    /// what nobody can be charged for waits no longer. It looks at the next `most` messages. Returns how many are dropped,
+    /// and whether there are more to look at.
     pub fn charge_others(
         &mut self,
-        gone: &Arc<Burden>,
+        most: usize,
         kept: &Kept,
         mut charge: impl FnMut(usize) -> Option<Arc<Burden>>,
-    ) -> (usize, usize) {
-        if !self.charges.iter().any(|charge| Arc::ptr_eq(&charge.payer, gone)) {
-            return (0, 0);
-        }
-        let charges = std::mem::take(&mut self.charges);
-        let mut waiting = self.queue.extract(kept, |_| true).into_iter();
-        let (looked_at, mut dropped) = (waiting.len(), 0);
-        for Charge { payer, messages, bytes } in charges {
-            let is_gone = Arc::ptr_eq(&payer, gone);
-            if is_gone {
-                payer.release(messages, bytes);
+    ) -> (usize, bool) {
+        let Some(mut leaving) = self.leaving.take() else { return (0, false) };
+        let among = leaving.ahead..leaving.ahead.saturating_add(most);
+        let dropped = self.waiting.extract(among.clone(), |(queued, payer)| {
+            if !leaving.gone.contains_key(&address_of(payer)) {
+                return false;
             }
-            for queued in waiting.by_ref().take(messages) {
-                let payer =
-                    if is_gone { charge(queued.message.queued_bytes()) } else { Some(Arc::clone(&payer)) };
-                match payer {
-                    Some(payer) => self.push(queued, &payer, kept),
-                    None => dropped += 1,
-                }
+            let bytes = queued.message.queued_bytes();
+            payer.release(1, bytes);
+            match charge(bytes) {
+                Some(other) => *payer = other,
+                None => return true,
             }
+            false
+        });
+        dropped.iter().for_each(|(queued, _)| self.count_out(queued, kept));
+        leaving.ahead = among.end - dropped.len();
+        let is_through = leaving.ahead >= self.len();
+        if is_through {
+            leaving.gone = std::mem::take(&mut leaving.next);
+            leaving.ahead = 0;
         }
-        (looked_at, dropped)
+        let goes_on = !leaving.gone.is_empty();
+        self.leaving = goes_on.then_some(leaving);
+        (dropped.len(), goes_on)
     }
 
     /// Those waiting, in order.
     #[cfg(feature = "simulation")]
     pub fn iter(&self) -> impl Iterator<Item = &Queued> {
-        self.queue.iter()
+        self.waiting.iter().map(|(queued, _)| queued)
     }
 
-    /// Messages and bytes by who pays for them.
-    #[cfg(feature = "simulation")]
-    pub fn charges(&self) -> impl Iterator<Item = (&Arc<Burden>, usize, usize)> {
-        self.charges.iter().map(|charge| (&charge.payer, charge.messages, charge.bytes))
+    /// Who pays for each message, and its bytes.
+    #[cfg(any(test, feature = "simulation"))]
+    pub fn charges(&self) -> impl Iterator<Item = (&Arc<Burden>, usize)> {
+        self.waiting.iter().map(|(queued, payer)| (payer, queued.message.queued_bytes()))
     }
 
     /// Whether what is counted is there.
     #[cfg(feature = "simulation")]
     pub fn check(&self) -> Result<(), String> {
-        self.queue.check()?;
-        let charged =
-            self.charges().fold((0, 0), |sum, (_, messages, bytes)| (sum.0 + messages, sum.1 + bytes));
-        let held = (self.queue.len(), self.queue.bytes());
-        match charged == held {
+        let held = self.charges().map(|(_, bytes)| bytes).sum::<usize>();
+        match held == self.bytes {
             true => Ok(()),
-            false => Err(format!("{charged:?} messages and bytes are charged for, {held:?} wait")),
+            false => Err(format!("{} bytes are counted in a group's queue of {held}", self.bytes)),
         }
     }
 }
@@ -187,16 +205,18 @@ mod tests {
         popped.map(|queued| char::from(queued.message.publication().payload.as_slice()[0])).collect()
     }
 
+    fn charged(queue: &GroupQueue, to: &Arc<Burden>) -> usize {
+        queue.charges().filter(|(payer, _)| Arc::ptr_eq(payer, to)).count()
+    }
+
     #[test]
     fn what_leaves_is_paid_for_no_longer() {
         let (members, kept) = ([Burden::of(0), Burden::of(0)], Kept::default());
         let mut some = queue(&members, &[0, 0, 1, 0], &kept);
-        assert_eq!((some.charges.len(), paid(&members)), (3, vec![3, 1]));
+        assert_eq!(paid(&members), [3, 1]);
         assert!(some.pop(&kept).is_some());
-        assert_eq!(paid(&members), [2, 1]);
-        assert_eq!(some.clear(&kept), 3);
-        let mut others = queue(&members, &[1, 0], &kept);
-        assert_eq!(payloads(&mut others, &kept), "01");
+        assert_eq!((paid(&members), charged(&some, &members[0])), (vec![2, 1], 2));
+        assert_eq!(payloads(&mut some, &kept), "123");
         assert_eq!((paid(&members), kept.unsettled()), (vec![0, 0], 0));
     }
 
@@ -210,10 +230,41 @@ mod tests {
             (can_pay >= 0 && members[1].charge(bytes, true, &Default::default()))
                 .then(|| Arc::clone(&members[1]))
         };
-        assert_eq!(queue.charge_others(&members[0], &kept, other), (5, 1));
-        assert_eq!((queue.charges.len(), paid(&members)), (1, vec![0, 4]));
-        assert_eq!(queue.charge_others(&members[0], &kept, |_| None), (0, 0));
+        assert!(queue.note_leaving(&members[0]));
+        assert_eq!(queue.charge_others(9, &kept, other), (1, false));
+        assert_eq!((charged(&queue, &members[1]), paid(&members)), (4, vec![0, 4]));
+        assert!(!queue.note_leaving(&members[0]), "it pays for nothing");
+        assert_eq!(queue.charge_others(9, &kept, |_| None), (0, false));
         assert_eq!(payloads(&mut queue, &kept), "0124");
         assert_eq!((paid(&members), kept.unsettled()), (vec![0, 0], 0));
+    }
+
+    /// It is done a piece at a time, while messages come and go and others leave.
+    #[test]
+    fn others_pay_a_piece_at_a_time() {
+        let (members, kept) = ([Burden::of(0), Burden::of(0), Burden::of(0)], Kept::default());
+        let payers: Vec<usize> = (0..9_000).map(|number| number % 3).collect();
+        let mut queue = queue(&members, &payers, &kept);
+        let third =
+            |bytes| members[2].charge(bytes, true, &Default::default()).then(|| Arc::clone(&members[2]));
+        assert!(queue.note_leaving(&members[0]));
+        let mut looked_at = 0;
+        loop {
+            looked_at += 100;
+            let (dropped, more) = queue.charge_others(100, &kept, third);
+            assert_eq!(dropped, 0);
+            match looked_at {
+                4_000 => assert!(!queue.note_leaving(&members[1]), "it is seen to"),
+                // One piece moves on by what has gone.
+                5_000 => (0..1_000).for_each(|_| _ = queue.pop(&kept)),
+                _ => {}
+            }
+            if !more {
+                break;
+            }
+        }
+        assert_eq!(looked_at, 9_000 + 8_000);
+        assert_eq!(members.each_ref().map(|member| member.in_groups().0), [0, 0, 8_000]);
+        assert_eq!(charged(&queue, &members[2]), 8_000);
     }
 }

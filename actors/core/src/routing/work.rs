@@ -6,6 +6,8 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
+use hashbrown::HashSet;
+
 use super::current::Current;
 use super::owner::Owner;
 use crate::completion::Completion;
@@ -14,7 +16,7 @@ use crate::ids::{Epoch, GroupKey, SessionKey};
 use crate::message::{Ack, Batch, StoredMessage};
 use crate::pressure::{Room, Weight};
 use crate::retained::RetainedPassage;
-use crate::session::Wanted;
+use crate::session::{LeftToGive, Wanted};
 use crate::subscriptions::Subscription;
 
 /// What a topic trie is sent.
@@ -70,6 +72,10 @@ pub enum Work {
     GiveOut(GroupKey),
     /// What members offline hold of a group.
     CallBack(GroupKey),
+    /// What waits in a group at the cost of members who have left.
+    ChargeOthers(GroupKey),
+    /// Messages to drop, by their number among all such.
+    Discard(Owner, u64),
     /// Subscriptions to add.
     Subscribe(Subscribe),
     /// Members of groups to add.
@@ -106,11 +112,10 @@ impl Work {
             | Self::TellGroups(TellGroups { client, .. })
             | Self::MemberState(MemberState { client, .. }) => Owner::Client(*client),
             Self::GiveBack(GiveBack { owner, .. }) => *owner,
-            Self::GiveOut(group) | Self::CallBack(group) => Owner::Group(*group),
+            Self::Discard(owner, _) => *owner,
+            Self::GiveOut(group) | Self::CallBack(group) | Self::ChargeOthers(group) => Owner::Group(*group),
             Self::Handoff(handoff) => Owner::Group(handoff.group),
-            Self::Reclaim(reclaim) => {
-                reclaim.groups.first().map_or(Owner::Own, |group| Owner::Worker(group.home))
-            }
+            Self::Reclaim(reclaim) => Owner::Worker(reclaim.home),
             Self::Routing(_) => Owner::Own,
             #[cfg(any(test, feature = "panics"))]
             Self::Panic => Owner::Own,
@@ -344,8 +349,12 @@ pub struct GiveBack {
 pub struct Reclaim {
     /// The member.
     pub session: SessionKey,
+    /// The worker that is the home of the groups.
+    pub home: u16,
     /// The groups.
-    pub groups: Vec<GroupKey>,
+    pub groups: Box<HashSet<GroupKey>>,
+    /// What of the member is left to look through; none if that is nothing.
+    pub left: Option<LeftToGive>,
 }
 
 #[cfg(test)]

@@ -208,7 +208,7 @@ impl Session {
         let will = self.will.as_deref();
         let outgoing = self.outgoing.get_or_insert_with(|| Outgoing::beside(will));
         if let Some(kept) = &kept {
-            outgoing.inflight_bytes += kept.message.queued_bytes();
+            outgoing.note_kept(kept);
             desk.ledger.kept.enter(&kept.message);
         }
         let own = publication.is_own();
@@ -400,7 +400,7 @@ impl Session {
             outgoing.inflight.forget_wire();
             outgoing.resend = outgoing.inflight.identifiers().into();
             outgoing.releases_first = false;
-            outgoing.resends_retained = outgoing.inflight.kept().any(|kept| kept.replayed);
+            outgoing.resends_retained = outgoing.replayed_in_flight > 0;
             if outgoing.resends_retained {
                 self.replays.get_or_insert_default();
             }

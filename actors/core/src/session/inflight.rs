@@ -31,6 +31,21 @@ pub struct InflightEntry {
     pub kept: Option<Box<Queued>>,
 }
 
+/// How far all in flight are looked through, in the order sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Behind {
+    /// Of those set aside up to this one; none of the others.
+    SetAside(u64),
+    /// Up to this one.
+    Sent(PacketIdentifier),
+}
+
+impl Default for Behind {
+    fn default() -> Self {
+        Self::SetAside(0)
+    }
+}
+
 const IDENTIFIERS: usize = 65_535;
 
 /// Identifiers are given in order, so acknowledgements are found by subtraction. One that stays away while 65,535 later
@@ -198,6 +213,36 @@ impl Inflight {
         aside.chain(ring).filter_map(PacketIdentifier::new).collect()
     }
 
+    /// The next of those behind one, in the order sent: of `most` that are or were in flight. With them comes the last that
+    /// was looked at; none if that is the last of all.
+    pub fn next_behind(&self, behind: Behind, most: usize) -> (Vec<PacketIdentifier>, Option<Behind>) {
+        let (mut found, mut left) = (Vec::new(), most.max(1));
+        let mut from = 0;
+        match behind {
+            Behind::SetAside(order) => {
+                for (order, identifier) in self.aside_order.range(order + 1..) {
+                    found.extend(PacketIdentifier::new(*identifier));
+                    left -= 1;
+                    if left == 0 {
+                        return (found, Some(Behind::SetAside(*order)));
+                    }
+                }
+            }
+            // If it is gone, those before it are, too.
+            Behind::Sent(identifier) => {
+                from = Some(self.position(identifier))
+                    .filter(|at| *at < self.entries.len())
+                    .map_or(0, |at| at + 1);
+            }
+        }
+        let end = self.entries.len().min(from + left);
+        let some = self.entries.range(from..end).enumerate().filter(|(_, entry)| entry.is_some());
+        found.extend(some.filter_map(|(at, _)| PacketIdentifier::new(plus(self.first, from + at))));
+        let last =
+            PacketIdentifier::new(plus(self.first, end.max(1) - 1)).filter(|_| end < self.entries.len());
+        (found, last.map(Behind::Sent))
+    }
+
     /// Those of the node's own.
     pub fn own(&self) -> usize {
         self.all().filter(|entry| entry.own).count()
@@ -335,7 +380,47 @@ mod tests {
                 prop_assert_eq!(inflight.len(), model.len());
                 prop_assert_eq!(inflight.on_wire(), model.len());
             }
+            prop_assert_eq!(in_pieces(&inflight, |_| {}), model.clone());
             prop_assert_eq!(inflight.identifiers(), model);
         }
+    }
+
+    /// All of them, looked through in pieces; `meanwhile` is done with each.
+    fn in_pieces(
+        inflight: &Inflight,
+        mut meanwhile: impl FnMut(&[PacketIdentifier]),
+    ) -> Vec<PacketIdentifier> {
+        let (mut behind, mut all) = (Some(Behind::default()), Vec::new());
+        while let Some(from) = behind {
+            let (found, last) = inflight.next_behind(from, 3);
+            assert!(found.len() <= 3);
+            meanwhile(&found);
+            all.extend(found);
+            behind = last;
+        }
+        all
+    }
+
+    /// In the order sent, those that were set aside first; also where what was looked at is taken out meanwhile.
+    #[test]
+    fn all_are_looked_through_in_pieces() {
+        let mut inflight = Inflight::default();
+        for number in 0..70_000 {
+            let identifier = inflight.push(entry());
+            if number % 10_000 > 3 {
+                inflight.remove(identifier);
+            }
+        }
+        assert!(!inflight.set_aside.is_empty());
+        let expected = inflight.identifiers();
+        assert_eq!(in_pieces(&inflight, |_| {}), expected);
+        let (mut behind, mut taken) = (Some(Behind::default()), Vec::new());
+        while let Some(from) = behind {
+            let (found, last) = inflight.next_behind(from, 3);
+            found.iter().for_each(|identifier| assert!(inflight.remove(*identifier).is_some()));
+            taken.extend(found);
+            behind = last;
+        }
+        assert!(taken == expected && inflight.is_empty());
     }
 }

@@ -26,7 +26,7 @@ pub use grant::{Grant, HeldGrant, Validity};
 pub use incoming::IncomingIdentifiers;
 pub use online::{Online, OutgoingAliases, RareOnline, Reading, Requests, Touch};
 pub use replay::{Replay, ReplayPlace, Replays};
-pub use settling::Acknowledged;
+pub use settling::{Acknowledged, LeftToGive};
 pub use silence::Silence;
 pub use state::{Absence, NEVER_EXPIRES, Outgoing, Parting, Session, Will};
 pub use table::SessionTable;

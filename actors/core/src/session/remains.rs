@@ -21,7 +21,7 @@ impl Session {
                 let InflightEntry { owed, own, kept, .. } = entry;
                 ledger.kept.end_n(1, u64::from(own));
                 if let Some(kept) = &kept {
-                    outgoing.inflight_bytes -= kept.message.queued_bytes();
+                    outgoing.forget_kept(kept);
                     ledger.kept.leave(&kept.message);
                 }
                 (owed == Owed::PubAck, own, kept.map(|kept| *kept))

@@ -11,6 +11,7 @@ use mqtt_codec::QoS;
 use super::deliver::{Desk, Offered, Wanted, queued};
 use super::replay::ReplayPlace;
 use super::state::{Outgoing, Session};
+use crate::ids::client_hash;
 use crate::ledger::{DropReason, Ledger};
 use crate::message::{Publication, StoredMessage};
 use crate::queue::{Queue, Queued};
@@ -197,14 +198,13 @@ impl Session {
         appended
     }
 
-    /// The network connection is gone, and with it the QoS 0 that waited for retained messages.
-    pub fn drop_held_at_most_once(&mut self, ledger: &Ledger) {
-        let Some(outgoing) = &mut self.outgoing else { return };
-        let held = outgoing.held_at_most_once.extract(&ledger.kept, |_| true);
-        for queued in held {
-            self.tally.drop_n(DropReason::ConnectionClosed, 1);
-            ledger.drop_n(DropReason::ConnectionClosed, 1, queued.message.is_own());
-        }
+    /// The network connection is gone, and with it the QoS 0 that waited for retained messages: the caller is to drop it.
+    /// With it comes the hash of the client identifier. None if there is none.
+    pub fn take_held_at_most_once(&mut self) -> Option<(u64, Queue)> {
+        let outgoing = self.outgoing.as_mut().filter(|outgoing| !outgoing.held_at_most_once.is_empty())?;
+        let held = std::mem::take(&mut outgoing.held_at_most_once);
+        self.tally.drop_n(DropReason::ConnectionClosed, held.len() as u64);
+        Some((client_hash(self.client_identifier()), held))
     }
 }
 

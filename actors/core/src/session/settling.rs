@@ -4,12 +4,28 @@
 use mqtt_codec::{PacketIdentifier, ReasonCode};
 
 use super::deliver::Desk;
-use super::inflight::{InflightEntry, Owed};
-use super::state::Session;
+use super::inflight::{Behind, InflightEntry, Owed};
+use super::state::{Outgoing, Session};
 use crate::ids::GroupKey;
 use crate::ledger::{DropReason, Ledger};
 use crate::outbox::Outbox;
 use crate::queue::Queued;
+
+/// How far a session is looked through for what it is to give back to groups: what is in flight first, in the order sent,
+/// and then what waits behind a place.
+#[derive(Debug, Clone, Copy)]
+pub enum LeftToGive {
+    /// What is in flight behind this, and all that waits.
+    Inflight(Behind),
+    /// What waits behind this place.
+    Queued(u64),
+}
+
+impl Default for LeftToGive {
+    fn default() -> Self {
+        Self::Inflight(Behind::default())
+    }
+}
 
 /// What a client's acknowledgement asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +45,7 @@ impl Session {
         let Some(entry) = outgoing.inflight.remove(identifier) else { return false };
         ledger.kept.end_n(1, u64::from(entry.own));
         if let Some(kept) = entry.kept {
-            outgoing.inflight_bytes -= kept.message.queued_bytes();
+            outgoing.forget_kept(&kept);
             ledger.kept.leave(&kept.message);
         }
         entry.own
@@ -80,7 +96,7 @@ impl Session {
                     entry.kept.take()
                 });
                 if let Some(freed) = freed.flatten() {
-                    outgoing.inflight_bytes -= freed.message.queued_bytes();
+                    outgoing.forget_kept(&freed);
                     desk.ledger.kept.leave(&freed.message);
                 }
                 Acknowledged::Release
@@ -98,26 +114,33 @@ impl Session {
     }
 
     /// Takes out what came through a shared subscription and may go to another member: all that was not sent, and
-    /// QoS 1 that was not acknowledged. QoS 2 that was sent stays [MQTT-4.8.2-4].
-    pub fn give_back(&mut self, wanted: impl Fn(GroupKey) -> bool, ledger: &Ledger) -> Vec<Queued> {
-        let Some(outgoing) = &mut self.outgoing else { return Vec::new() };
-        let mut returned = Vec::new();
-        for identifier in outgoing.inflight.identifiers() {
-            let entry = outgoing.inflight.get(identifier);
-            let matches = entry.is_some_and(|entry| {
-                entry.owed == Owed::PubAck
-                    && entry.kept.as_ref().is_some_and(|kept| kept.group.is_some_and(&wanted))
-            });
-            if matches
-                && let Some(InflightEntry { kept: Some(kept), .. }) = outgoing.inflight.remove(identifier)
-            {
-                outgoing.inflight_bytes -= kept.message.queued_bytes();
-                ledger.kept.leave(&kept.message);
-                ledger.kept.end_n(1, u64::from(kept.message.is_own()));
-                returned.push(*kept);
+    /// QoS 1 that was not acknowledged. QoS 2 that was sent stays [MQTT-4.8.2-4]. It looks at `most` messages, of those that
+    /// are left to look at, and notes how far it came; that is none when it is through.
+    pub fn give_back(
+        &mut self,
+        wanted: impl Fn(GroupKey) -> bool,
+        left: &mut Option<LeftToGive>,
+        most: usize,
+        ledger: &Ledger,
+    ) -> Vec<Queued> {
+        let Some(outgoing) = self.outgoing.as_mut() else {
+            *left = None;
+            return Vec::new();
+        };
+        let returned = match *left {
+            Some(LeftToGive::Inflight(behind)) => {
+                let (identifiers, last) = outgoing.inflight.next_behind(behind, most);
+                *left = Some(last.map_or(LeftToGive::Queued(0), LeftToGive::Inflight));
+                outgoing.give_back_inflight(identifiers, wanted, ledger)
             }
-        }
-        returned.extend(outgoing.queue.extract(&ledger.kept, |queued| queued.group.is_some_and(&wanted)));
+            Some(LeftToGive::Queued(behind)) => {
+                let wanted = |queued: &Queued| queued.group.is_some_and(&wanted);
+                let (returned, last) = outgoing.queue.extract_behind(behind, most, &ledger.kept, wanted);
+                *left = last.map(LeftToGive::Queued);
+                returned
+            }
+            None => Vec::new(),
+        };
         if !returned.is_empty() {
             self.tally.return_n(returned.len() as u64);
         }
@@ -131,5 +154,31 @@ impl Session {
         if lost > 0 {
             self.tally.drop_n(DropReason::ConnectionClosed, lost);
         }
+    }
+}
+
+impl Outgoing {
+    fn give_back_inflight(
+        &mut self,
+        identifiers: Vec<PacketIdentifier>,
+        wanted: impl Fn(GroupKey) -> bool,
+        ledger: &Ledger,
+    ) -> Vec<Queued> {
+        let mut returned = Vec::new();
+        for identifier in identifiers {
+            let entry = self.inflight.get(identifier);
+            let matches = entry.is_some_and(|entry| {
+                entry.owed == Owed::PubAck
+                    && entry.kept.as_ref().is_some_and(|kept| kept.group.is_some_and(&wanted))
+            });
+            if matches && let Some(InflightEntry { kept: Some(kept), .. }) = self.inflight.remove(identifier)
+            {
+                self.forget_kept(&kept);
+                ledger.kept.leave(&kept.message);
+                ledger.kept.end_n(1, u64::from(kept.message.is_own()));
+                returned.push(*kept);
+            }
+        }
+        returned
     }
 }

@@ -16,7 +16,7 @@ use crate::ids::{Epoch, SessionKey};
 use crate::kept::Share;
 use crate::ledger::Tally;
 use crate::message::QUEUED_OVERHEAD_BYTES;
-use crate::queue::Queue;
+use crate::queue::{Queue, Queued};
 use crate::rules::Rules;
 use crate::subscriptions::Subscriptions;
 
@@ -84,6 +84,8 @@ pub struct Outgoing {
     pub releases_first: bool,
     /// Whether what was retained as a subscription began was among them.
     pub resends_retained: bool,
+    /// How many of those in flight, of those kept, were retained when a subscription began.
+    pub replayed_in_flight: u32,
     /// Bytes of the messages kept for those in flight.
     pub inflight_bytes: usize,
     /// Bytes of the will, which waits for its client's end and counts as what waits for the client.
@@ -124,6 +126,18 @@ impl Outgoing {
     pub fn is_through(&self, place: u64) -> bool {
         let is_behind = |queue: &Queue| queue.front().is_none_or(|(first, _)| first > place);
         self.resend.is_empty() && is_behind(&self.queue) && is_behind(&self.held_at_most_once)
+    }
+
+    /// A message in flight is kept.
+    pub(super) fn note_kept(&mut self, kept: &Queued) {
+        self.inflight_bytes += kept.message.queued_bytes();
+        self.replayed_in_flight += u32::from(kept.replayed);
+    }
+
+    /// It is kept no longer.
+    pub(super) fn forget_kept(&mut self, kept: &Queued) {
+        self.inflight_bytes -= kept.message.queued_bytes();
+        self.replayed_in_flight -= u32::from(kept.replayed);
     }
 
     /// Whether retained messages that were sent before are still to be sent again.

@@ -17,7 +17,7 @@ use crate::ledger::DropReason;
 use crate::message::Publication;
 use crate::queue::Queued;
 use crate::routing::{Reclaim, ToTrie, Work};
-use crate::session::Wanted;
+use crate::session::{LeftToGive, Wanted};
 use crate::worker::{NodeState, WorkerState};
 
 /// What a message costs that goes through a group, in deliveries: a member is chosen, and it is kept for another one.
@@ -185,7 +185,8 @@ impl Router {
     /// Asks members offline for what they hold of groups: one message to each.
     pub(super) fn ask_back(&mut self, worker: &mut WorkerState) {
         for (session, groups) in self.reclaims.drain() {
-            let reclaim = Work::Reclaim(Reclaim { session, groups });
+            let (home, left) = (worker.id, Some(LeftToGive::default()));
+            let reclaim = Work::Reclaim(Reclaim { session, home, groups, left });
             worker.tell_trie(session.worker, ToTrie::Work(reclaim));
         }
     }
@@ -214,7 +215,7 @@ impl Router {
         while group.is_any_online()
             && let Some(holder) = group.take_holder()
         {
-            self.reclaims.entry(holder).or_default().push(key);
+            self.reclaims.entry(holder).or_default().insert(key);
             *budget = budget.saturating_sub(DELIVERIES_PER_DISPATCH);
             if *budget == 0 && group.has_holders() {
                 return false;
@@ -230,6 +231,9 @@ impl Router {
             (group.is_to_give_out, group.is_to_call_back) = (false, false);
             self.note_to_give_out(group);
             self.note_to_call_back(group);
+            if group.queue.is_to_charge_others() {
+                self.to_charge_others.push(group.key);
+            }
         }
     }
 }

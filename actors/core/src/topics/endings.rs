@@ -41,11 +41,11 @@ impl Topics {
         filter: &Arc<str>,
         session: SessionKey,
     ) -> (usize, Option<Subscriber>) {
-        let mut cost = cost_of(filter);
+        let cost = cost_of(filter);
         let (mut removed, mut gone) = (None, None);
         if shared_part(filter).is_some() {
             debug_assert_eq!(worker.node.homes.of_group(filter), worker.id);
-            if let Some(group) = leave_group(worker, filter, session, &mut cost)
+            if let Some(group) = leave_group(worker, &mut self.router, filter, session)
                 && self.trie.remove_group(&group.filter, group.key)
             {
                 gone = Some(group.filter);

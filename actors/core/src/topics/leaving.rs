@@ -1,58 +1,66 @@
 //! Members that leave their groups, and those offline that give back what they hold.
 
-use hashbrown::HashSet;
-
 use crate::groups::{Departure, GivenBack, Group};
 use crate::ids::{GroupKey, SessionKey, client_hash};
 use crate::ledger::DropReason;
 use crate::routing::{Owner, Reclaim};
-use crate::worker::WorkerState;
+use crate::worker::{Discard, WorkerState};
 
-/// Messages of a session that cost about as much to look through as a delivery to make.
-const MESSAGES_PER_DELIVERY: usize = 16;
+use super::router::Router;
 
-/// Groups' home wants its messages back from a session of this worker, if that is still offline. Returns what that
-/// cost.
-pub(super) fn reclaim(worker: &mut WorkerState, reclaim: Reclaim) -> usize {
-    let wanted: HashSet<GroupKey> = reclaim.groups.into_iter().collect();
+/// Messages that cost about as much to look at, and to take out, as a delivery to make.
+const MESSAGES_PER_DELIVERY: usize = 4;
+
+/// Groups' home wants its messages back from a session of this worker, as long as that is offline. Returns what is left
+/// to look through when `budget` is spent.
+pub(super) fn reclaim(worker: &mut WorkerState, mut reclaim: Reclaim, budget: &mut usize) -> Option<Reclaim> {
     let session = worker.sessions.get_mut(reclaim.session);
-    let Some(session) = session.filter(|session| session.online.is_none()) else { return 1 };
-    let cost = 1 + session.waiting() as usize / MESSAGES_PER_DELIVERY;
+    let session = session.filter(|session| session.online.is_none())?;
     let client = client_hash(session.client_identifier());
-    let messages = session.give_back(|group| wanted.contains(&group), &worker.ledger);
+    let most = *budget * MESSAGES_PER_DELIVERY;
+    let wanted = |group| reclaim.groups.contains(&group);
+    let messages = session.give_back(wanted, &mut reclaim.left, most, &worker.ledger);
+    session.publish_load();
     if !messages.is_empty() {
         worker.give_back(Owner::Client(client), GivenBack::by_group(messages));
     }
-    cost
+    *budget = 0;
+    reclaim.left.is_some().then_some(reclaim)
 }
 
 /// A member leaves a group. Others pay for what waits there at its cost; what nobody pays for, or will come for, is
-/// dropped. Returns the group if the member was the last, and adds to what that cost.
+/// dropped. Returns the group if the member was the last.
 pub(super) fn leave_group(
     worker: &mut WorkerState,
+    router: &mut Router,
     full_filter: &str,
     session: SessionKey,
-    cost: &mut usize,
 ) -> Option<Box<Group>> {
-    let WorkerState { groups, ledger, node, .. } = worker;
-    match groups.leave(full_filter, session) {
-        Departure::NoMember => None,
-        Departure::Last(mut group) => {
-            let dropped = group.queue.clear(&ledger.kept);
-            ledger.drop_n(DropReason::SharedGroupEmpty, dropped as u64, group.is_own());
-            Some(group)
-        }
+    let (key, dropped, gone) = match worker.groups.leave(full_filter, session) {
+        Departure::NoMember => return None,
+        Departure::Last(mut group) => (group.key, std::mem::take(&mut group.queue), Some(group)),
         Departure::Member(_, group) if !group.has_durable_member() && !group.is_any_online() => {
-            let dropped = group.queue.clear(&ledger.kept);
-            ledger.drop_n(DropReason::SharedGroupEmpty, dropped as u64, group.is_own());
-            None
+            (group.key, std::mem::take(&mut group.queue), None)
         }
         Departure::Member(member, group) => {
-            let (looked_at, dropped) =
-                group.charge_others(&member.burden, &node.settings.session, &ledger.kept);
-            ledger.drop_n(DropReason::QueueFull, dropped as u64, group.is_own());
-            *cost += looked_at / MESSAGES_PER_DELIVERY;
-            None
+            if group.queue.note_leaving(&member.burden) {
+                router.to_charge_others.push(group.key);
+            }
+            return None;
         }
-    }
+    };
+    worker.discard(Owner::Group(key), DropReason::SharedGroupEmpty, Discard::OfGroup(dropped));
+    gone
+}
+
+/// Others pay for what waits in a group at the cost of members who have left, within `budget`. Returns whether there is
+/// more to look at.
+pub(super) fn charge_others(worker: &mut WorkerState, key: GroupKey, budget: &mut usize) -> bool {
+    let WorkerState { groups, ledger, node, .. } = worker;
+    let Some(group) = groups.get_mut(key) else { return false };
+    let most = *budget * MESSAGES_PER_DELIVERY;
+    let (dropped, more) = group.charge_others(most, &node.settings.session, &ledger.kept);
+    ledger.drop_n(DropReason::QueueFull, dropped as u64, group.is_own());
+    *budget = if more { 0 } else { budget.saturating_sub(1) };
+    more
 }

@@ -43,13 +43,15 @@ pub(super) struct Router {
     /// By worker, what its members were chosen for, by group.
     pub(super) handoffs: Vec<Vec<Handoff>>,
     /// Members offline that are to give back what they hold of groups.
-    pub(super) reclaims: HashMap<SessionKey, Vec<GroupKey>>,
+    pub(super) reclaims: HashMap<SessionKey, Box<HashSet<GroupKey>>>,
     /// By worker, groups whose messages wait for room there.
     pub(super) held_up: Vec<HashSet<GroupKey>>,
     /// Groups whose messages can be given out now.
     pub(super) to_give_out: Vec<GroupKey>,
     /// Groups whose members offline are to be asked for what they hold.
     pub(super) to_call_back: Vec<GroupKey>,
+    /// Groups whose members are to pay for what waits there at the cost of those who have left.
+    pub(super) to_charge_others: Vec<GroupKey>,
 }
 
 impl Router {
@@ -67,6 +69,7 @@ impl Router {
             held_up,
             to_give_out: Vec::new(),
             to_call_back: Vec::new(),
+            to_charge_others: Vec::new(),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::task::Waker;
 use std::time::Instant;
 
-use super::leaving::reclaim;
+use super::leaving::{charge_others, reclaim};
 #[cfg(any(test, feature = "panics"))]
 use super::recovery::Panics;
 use super::router::{Progress, Router};
@@ -133,7 +133,8 @@ impl Topics {
         loop {
             let to_give_out = self.router.to_give_out.drain(..).map(Work::GiveOut);
             let to_call_back = self.router.to_call_back.drain(..).map(Work::CallBack);
-            for work in to_give_out.chain(to_call_back) {
+            let to_charge = self.router.to_charge_others.drain(..).map(Work::ChargeOthers);
+            for work in to_give_out.chain(to_call_back).chain(to_charge) {
                 self.lanes.push(work.owner(), work);
             }
             if budget == 0 {
@@ -228,6 +229,12 @@ impl Topics {
             Work::CallBack(group) => {
                 (!self.router.call_back(&mut worker.groups, group, budget)).then_some(Work::CallBack(group))
             }
+            Work::ChargeOthers(group) => {
+                charge_others(worker, group, budget).then_some(Work::ChargeOthers(group))
+            }
+            Work::Discard(owner, number) => {
+                worker.discard_some(number, budget).then_some(Work::Discard(owner, number))
+            }
             Work::Subscribe(subscribe) => self.subscribe(worker, subscribe, budget).map(Work::Subscribe),
             Work::Join(join) => self.join(worker, join, budget).map(Work::Join),
             Work::Unsubscribe(unsubscribe) => {
@@ -237,10 +244,7 @@ impl Topics {
             Work::TellGroups(tell) => Self::tell_groups(worker, tell, budget).map(Work::TellGroups),
             Work::MemberState(state) => self.member_state(worker, state, budget).map(Work::MemberState),
             Work::GiveBack(give_back) => self.take_back(worker, give_back, budget, now).map(Work::GiveBack),
-            Work::Reclaim(wanted) => {
-                *budget = budget.saturating_sub(reclaim(worker, wanted));
-                None
-            }
+            Work::Reclaim(wanted) => reclaim(worker, wanted, budget).map(Work::Reclaim),
             #[cfg(any(test, feature = "panics"))]
             #[expect(clippy::panic, reason = "this is what it is for")]
             Work::Panic => panic!("a panic was injected into the topic trie"),

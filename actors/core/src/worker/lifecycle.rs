@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::ids::{Epoch, SessionKey, client_hash, shared_part};
-use crate::routing::{Added, Join, Subscribe, ToTrie, Work};
+use crate::ledger::DropReason;
+use crate::routing::{Added, Join, Owner, Subscribe, ToTrie, Work};
 use crate::session::{NEVER_EXPIRES, Online, Parting};
 use crate::timers::Timer;
 
+use super::discards::Discard;
 use super::errand::Errand;
 use super::state::WorkerState;
 
@@ -28,8 +30,11 @@ impl WorkerState {
             replays.asked = false;
             replays.pending.answer_all();
         }
-        session.drop_held_at_most_once(&self.ledger);
+        let held = session.take_held_at_most_once();
         self.counters.answers_left.add(session.leave_pending_unanswered(&mut online) as u64);
+        if let Some((client, held)) = held {
+            self.discard(Owner::Client(client), DropReason::ConnectionClosed, Discard::OfSession(held));
+        }
         if let Some(batch) = online.take_held_up() {
             match self.node.keepers.iter().any(|keeper| keeper.is_full()) {
                 true => self.give_up(key, &batch),

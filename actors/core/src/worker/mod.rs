@@ -6,6 +6,7 @@
 mod answers;
 mod departures;
 mod destinations;
+mod discards;
 mod due;
 mod errand;
 mod keeper;
@@ -21,6 +22,7 @@ mod takeover;
 mod wakeups;
 mod wills_in_doubt;
 
+pub use discards::{Discard, Discards};
 pub use errand::Errand;
 pub use keeper::{Keeper, Promise};
 pub use remains::{Remains, Tellings};

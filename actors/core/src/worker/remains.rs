@@ -165,6 +165,7 @@ impl WorkerState {
             let forget = Work::ForgetSession(ForgetSession { client, session: *key });
             self.errands.push(Errand::ToTrie(self.id, ToTrie::Work(forget)));
         }
+        self.go_on_with_discards();
         for key in self.tellings.keys() {
             // The session may be gone: then the trie finds nothing to do.
             let session = self.sessions.get(*key);

@@ -5,6 +5,7 @@ use std::task::Waker;
 use std::time::Instant;
 
 use super::departures::Departures;
+use super::discards::Discards;
 use super::errand::Errand;
 use super::keeper::Keeper;
 use super::remains::{Remains, Tellings};
@@ -119,6 +120,8 @@ pub struct WorkerState {
     pub sessions: SessionTable,
     /// Sessions that have ended, as far as what they leave is not dealt with.
     pub remains: Remains,
+    /// Messages that are dropped in pieces; none if there are none.
+    pub discards: Option<Box<Discards>>,
     /// Sessions whose groups are being told whether they are online.
     pub tellings: Tellings,
     /// Shared groups whose home is here.
@@ -163,6 +166,7 @@ impl WorkerState {
             id,
             sessions: SessionTable::new(id),
             remains: Remains::default(),
+            discards: None,
             tellings: Tellings::default(),
             groups: Groups::new(node.settings.session.shared_strategy),
             pool: BufferPool::default(),

@@ -61,7 +61,7 @@ fn many_groups_are_no_more_than_a_queue() {
     assert_eq!((waiting, load.in_groups().0), (400, 400), "100 are in its session");
     for name in &names {
         let Departure::Last(mut group) = groups.leave(name, key(1)) else { panic!("the only member") };
-        group.queue.clear(&Kept::default());
+        while group.queue.pop(&Kept::default()).is_some() {}
     }
     assert_eq!(load.in_groups(), (0, 0));
 }
@@ -83,7 +83,8 @@ fn members_share_what_waits() {
     assert_eq!(fill(&mut groups, NAME, 25, &limits), 5, "nobody has room for more");
     for (index, left, dropped) in [(0, 20, 10), (2, 10, 10)] {
         let Departure::Member(gone, group) = groups.leave(NAME, key(index)) else { panic!("others stay") };
-        assert_eq!(group.charge_others(&gone.burden, &limits, &Kept::default()).1, dropped);
+        assert!(group.queue.note_leaving(&gone.burden));
+        assert_eq!(group.charge_others(usize::MAX, &limits, &Kept::default()), (dropped, false));
         assert_eq!(group.queue.len(), left);
         assert_eq!(gone.burden.in_groups(), (0, 0));
     }
@@ -93,7 +94,8 @@ fn members_share_what_waits() {
     groups.join(0, &NAME.into(), "t", member(7, &loads[0]));
     assert_eq!(loads[1].in_groups().0, 4);
     let Departure::Member(gone, group) = groups.leave(NAME, key(1)) else { panic!("another stays") };
-    assert_eq!(group.charge_others(&gone.burden, &limits, &Kept::default()).1, 0);
+    assert!(group.queue.note_leaving(&gone.burden));
+    assert_eq!(group.charge_others(usize::MAX, &limits, &Kept::default()), (0, false));
     assert_eq!((loads[0].in_groups().0, group.queue.len()), (4, 4));
 }
 

@@ -55,6 +55,37 @@ fn expired_messages_are_looked_for_once_a_second() {
     assert_eq!((queue.len(), queue.pop(&kept).as_ref().map(payload)), (1, Some("b".to_owned())));
 }
 
+/// Of very many that wait a few are looked at for each message that finds the queue full, until all were, whatever comes
+/// and goes meanwhile; what leaves in between is not looked at.
+#[test]
+fn expired_messages_are_looked_for_in_pieces() {
+    const WAITING: usize = 10_000;
+    let now = now();
+    let (mut queue, kept) = (Queue::default(), Kept::default());
+    for number in 0..WAITING {
+        let expires =
+            if number % 100 == 99 { Duration::ZERO } else { Duration::from_secs(number as u64 + 9) };
+        queue.push(number as u64, queued("x", Some(now + expires)), &kept);
+    }
+    let (mut found, mut searches) = (0, 0);
+    while searches < WAITING {
+        let some = queue.take_expired(now, &kept).len();
+        assert!(some <= 16);
+        found += some;
+        searches += 1;
+        if searches % 7 == 0 {
+            queue.pop(&kept);
+            queue.push((WAITING + searches) as u64, queued("x", Some(now)), &kept);
+            queue.pop_last(&kept);
+        }
+        if found == WAITING / 100 - searches / 700 {
+            break;
+        }
+    }
+    assert!(searches >= WAITING / 16 - WAITING / 100, "{searches} searches");
+    assert!(searches < WAITING / 10, "{searches} searches");
+}
+
 /// A search that would find nothing is none: what expires right after is found at once.
 #[test]
 fn a_search_in_vain_is_not_made() {
@@ -86,7 +117,7 @@ proptest! {
                 }
                 _ => {
                     let out: Vec<_> = queue
-                        .extract(&kept, |queued| payload(queued).len() > number)
+                        .extract(0..usize::MAX, &kept, |queued| payload(queued).len() > number)
                         .iter()
                         .map(payload)
                         .collect();

@@ -198,7 +198,7 @@ fn nothing_waits_for_what_is_gone() {
     assert_eq!(live(&mut office, &mut session, "b", AtMostOnce), Offered::Queued);
     let kept = &office.ledger.kept;
     let queue = &mut session.outgoing.as_mut().unwrap().queue;
-    assert_eq!(queue.extract(kept, |queued| queued.replayed).len(), 1);
+    assert_eq!(queue.extract(0..9, kept, |queued| queued.replayed).len(), 1);
     assert!(!queue.replays_any());
     assert!(session.pump(&mut office.desk()));
     assert_eq!(summary(&office.read(&mut session)), ["b=live"]);
