@@ -23,7 +23,7 @@ pub struct Batch {
 
 impl Batch {
     fn held_bytes(&self) -> usize {
-        self.entry.bytes().len() + self.gates.len() * GATE_BYTES
+        self.entry.bytes_len() + self.gates.len() * GATE_BYTES
     }
 
     /// It is kept: whoever waits for that is told.
@@ -83,7 +83,7 @@ impl Changes {
     /// Whether too much waits: who wants to have a session kept, or one ended that is, is to come again.
     pub fn is_full(&self) -> bool {
         let gates = self.gates.len() * GATE_BYTES;
-        self.sent_bytes + self.waiting.bytes().len() + gates > BYTES_MAX
+        self.sent_bytes + self.waiting.bytes_len() + gates > BYTES_MAX
     }
 
     /// Whoever is told of what was noted last waits until that is kept; before anything can be noted, until what is noted

@@ -267,6 +267,16 @@ impl Record<'_> {
         }
     }
 
+    /// How many bytes it has at least, of what may be long.
+    pub(super) fn long_bytes(&self) -> usize {
+        match self {
+            Self::Subscribed(_, subscribed) => subscribed.iter().map(|one| one.filter.len()).sum(),
+            Self::Unsubscribed(_, filters) => filters.iter().map(|filter| filter.len()).sum(),
+            Self::Publish(publish) => publish.body.payload.len(),
+            _ => 0,
+        }
+    }
+
     /// The shards that it concerns; of a [`PublisherGone`](Self::PublisherGone) all, which is none here.
     pub fn shards(&self, homes: &Homes) -> ShardSet {
         let mut shards = ShardSet::default();
