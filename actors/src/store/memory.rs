@@ -65,7 +65,7 @@ pub(crate) fn piece_of(
     let Some((shard, kept)) = left.next() else { return Piece { highest, ..Piece::default() } };
     let begun = after.filter(|after| after.shard == shard && !after.key.is_empty());
     let mut parts = match begun {
-        None => all_but_sessions(kept),
+        None => kept.beside_sessions(),
         Some(_) => KeptParts::default(),
     };
     let mut sessions = kept.sessions_behind(begun.and_then(|after| client_of(&after.key)));
@@ -79,20 +79,6 @@ pub(crate) fn piece_of(
         _ => None,
     };
     Piece { shard, kept: parts, highest, rest }
-}
-
-fn all_but_sessions(kept: &KeptShard) -> KeptParts {
-    KeptParts {
-        applied: kept.applied(),
-        messages: kept.messages().map(|(position, message)| (position, message.clone())).collect(),
-        sessions: Vec::new(),
-        waiting: kept.groups().map(|(group, waiting)| (Arc::clone(group), waiting.collect())).collect(),
-        retained: kept
-            .retained_and_removed()
-            .map(|(topic, retained)| (Arc::clone(topic), retained.clone()))
-            .collect(),
-        seen: kept.seen().collect(),
-    }
 }
 
 #[cfg(test)]

@@ -1,9 +1,12 @@
 //! What was applied up to some position: blobs by shard and key. A commit is there whole or not at all.
 
+use std::fmt;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
-use redb::{Database, ReadableDatabase, ReadableTable, Table, TableDefinition, WriteTransaction};
+use redb::{
+    Database, ReadOnlyTable, ReadableDatabase, ReadableTable, Table, TableDefinition, WriteTransaction,
+};
 
 use crate::{Position, Shard};
 
@@ -55,11 +58,14 @@ pub enum Write<'a> {
     RemoveRange(Shard, &'a [u8], &'a [u8]),
 }
 
+/// A blob behind its key.
+pub type Blob = (Vec<u8>, Vec<u8>);
+
 /// Some of the blobs of a shard, in the order of their keys.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Piece {
     /// With their keys.
-    pub blobs: Vec<(Vec<u8>, Vec<u8>)>,
+    pub blobs: Vec<Blob>,
     /// Whether there may be others behind them.
     pub more: bool,
 }
@@ -129,6 +135,14 @@ impl Checkpoints {
         outcome
     }
 
+    /// What it has now, to be read as long as somebody needs it.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn reader(&mut self) -> Result<CheckpointReader, CheckpointError> {
+        Ok(CheckpointReader(self.database()?.begin_read()?.open_table(BLOBS)?))
+    }
+
     fn database(&mut self) -> Result<&Database, CheckpointError> {
         let database = match self.database.take() {
             Some(database) => database,
@@ -166,6 +180,39 @@ impl Checkpoints {
             piece.blobs.push((key, value));
         }
         Ok(piece)
+    }
+}
+
+/// What a checkpoint has at some moment, whatever is committed meanwhile.
+pub struct CheckpointReader(ReadOnlyTable<(Shard, &'static [u8]), &'static [u8]>);
+
+impl fmt::Debug for CheckpointReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CheckpointReader").finish_non_exhaustive()
+    }
+}
+
+impl CheckpointReader {
+    /// The blob of a key.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn get(&self, shard: Shard, key: &[u8]) -> Result<Option<Vec<u8>>, CheckpointError> {
+        Ok(self.0.get((shard, key))?.map(|blob| blob.value().to_vec()))
+    }
+
+    /// The blobs between two keys, in the order of theirs.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn between(&self, shard: Shard, before: &[u8], behind: &[u8]) -> Result<Vec<Blob>, CheckpointError> {
+        let range = (Bound::Excluded((shard, before)), Bound::Excluded((shard, behind)));
+        let mut blobs = Vec::new();
+        for blob in self.0.range(range)? {
+            let (key, value) = blob?;
+            blobs.push((key.value().1.to_vec(), value.value().to_vec()));
+        }
+        Ok(blobs)
     }
 }
 

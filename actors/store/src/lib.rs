@@ -26,7 +26,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use checkpoints::{CheckpointError, Checkpoints, HashKey, Piece, Write};
+pub use checkpoints::{Blob, CheckpointError, CheckpointReader, Checkpoints, HashKey, Piece, Write};
 pub use error::{Fatal, OpenError};
 pub use folder::{Folder, FolderError};
 pub use groups::Listener;

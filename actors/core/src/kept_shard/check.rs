@@ -6,17 +6,13 @@ use super::KeptShard;
 use crate::records::Position;
 
 impl KeptShard {
-    /// Nothing is kept for nobody, and what is in flight is found by its packet identifier.
+    /// Nothing is kept for nobody, and it is known how many wait.
     ///
     /// # Errors
     /// What does not agree.
     pub fn check(&self) -> Result<(), String> {
-        let mut places = BTreeMap::<Position, usize>::new();
-        for (client, session) in self.sessions() {
-            let sent = session.copies.iter().filter_map(|(id, copy)| Some((copy.sent?.identifier, *id)));
-            if session.inflight != sent.collect() {
-                return Err(format!("{:?} is in flight to {client}", session.inflight));
-            }
+        let mut places = BTreeMap::<Position, u64>::new();
+        for (_, session) in self.sessions() {
             for (id, copy) in &session.copies {
                 if copy.sent.is_none_or(|sent| !sent.released) {
                     *places.entry(id.message).or_default() += 1;
@@ -24,7 +20,12 @@ impl KeptShard {
             }
         }
         self.groups().flat_map(|(_, waiting)| waiting).for_each(|at| *places.entry(at).or_default() += 1);
-        let kept: BTreeMap<_, _> = self.messages.iter().map(|(at, message)| (*at, message.places)).collect();
-        if kept == places { Ok(()) } else { Err(format!("{kept:?} are kept, {places:?} are wanted")) }
+        if !self.messages.keys().eq(places.keys()) || self.places != places {
+            return Err(format!(
+                "{:?} are kept, {:?} waited for, {places:?} are",
+                self.messages, self.places
+            ));
+        }
+        Ok(())
     }
 }

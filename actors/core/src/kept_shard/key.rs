@@ -10,6 +10,8 @@ use crate::records::{CopyId, DecodeError, Position, Publisher, Reader};
 pub(super) enum Key {
     Applied,
     Message(Position),
+    /// Of a message that waits in more than one place.
+    Places(Position),
     Session(Arc<str>),
     Subscription(Arc<str>, Arc<str>),
     Copy(Arc<str>, CopyId),
@@ -20,19 +22,17 @@ pub(super) enum Key {
 
 const APPLIED: u8 = 1;
 const MESSAGE: u8 = 2;
-const CLIENT: u8 = 3;
-const WAITING: u8 = 4;
-const RETAINED: u8 = 5;
-const SEEN: u8 = 6;
+const PLACES: u8 = 3;
+const CLIENT: u8 = 4;
+const WAITING: u8 = 5;
+const RETAINED: u8 = 6;
+const SEEN: u8 = 7;
 
 /// The parts of a client.
 const SESSION: u8 = 0;
 const SUBSCRIPTION: u8 = 1;
 const COPY: u8 = 2;
 const BEHIND: u8 = u8::MAX;
-
-/// The key of the position applied.
-pub const APPLIED_KEY: &[u8] = &[APPLIED];
 
 fn begin(kind: u8, name: &str) -> Vec<u8> {
     let mut key = vec![kind];
@@ -69,8 +69,9 @@ impl Key {
             key
         };
         match self {
-            Self::Applied => APPLIED_KEY.to_vec(),
+            Self::Applied => vec![APPLIED],
             Self::Message(position) => [&[MESSAGE], position.0.to_be_bytes().as_slice()].concat(),
+            Self::Places(position) => [&[PLACES], position.0.to_be_bytes().as_slice()].concat(),
             Self::Session(client) => of_client(client, SESSION),
             Self::Subscription(client, filter) => {
                 let mut key = of_client(client, SUBSCRIPTION);
@@ -99,6 +100,7 @@ impl Key {
         let key = match kind {
             APPLIED => Self::Applied,
             MESSAGE => Self::Message(position(&mut reader)?),
+            PLACES => Self::Places(position(&mut reader)?),
             CLIENT => {
                 let client = name(&mut reader)?;
                 Self::of_client(client, &mut reader)?

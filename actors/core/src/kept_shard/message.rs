@@ -44,8 +44,6 @@ pub struct KeptMessage {
     pub expires_at: Option<WallClock>,
     /// The keyed hash of its publisher's client identifier.
     pub publisher_hash: u64,
-    /// In how many places it waits.
-    pub places: usize,
 }
 
 impl KeptMessage {
@@ -55,7 +53,6 @@ impl KeptMessage {
             retain: publish.retain,
             expires_at: publish.expires_at,
             publisher_hash: publish.publisher_hash,
-            places: 0,
         }
     }
 }

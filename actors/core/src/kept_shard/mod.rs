@@ -3,7 +3,10 @@
 //! [`KeptShard::apply`] is the one way by which it changes. It reads no clock and no setting, and decides nothing:
 //! the same records give the same state, in whatever process, and a record that it has applied already changes nothing.
 //! What changed since the last time is written to a checkpoint ([`KeptShard::take_changes`]); a checkpoint and the
-//! records behind it, or any that it already holds and those behind it, give the state again ([`KeptShard::load`]).
+//! records behind it, or any that it already holds and those behind it, give the state again ([`KeptShard::of_parts`]).
+//!
+//! A shard holds all that is kept of it, or reads what records need of a checkpoint ([`Parts`]) and holds that until its
+//! changes are taken: so a checkpoint is brought forward at the cost of what changed.
 //!
 //! Three kinds of records may come through the log of another worker than the shard's, since what they say concerns more
 //! than one: they hold in whatever order they come.
@@ -12,8 +15,11 @@ mod all;
 mod changed_parts;
 #[cfg(any(test, feature = "simulation"))]
 mod check;
+mod copies;
+mod encoding;
 mod key;
 mod message;
+mod parts;
 mod publish;
 mod session;
 mod stored;
@@ -21,8 +27,9 @@ mod stored;
 mod tests;
 
 pub use all::KeptShards;
-pub use key::{APPLIED_KEY, before_client, behind_client, client_of};
+pub use key::{before_client, behind_client, client_of};
 pub use message::{KeptBody, KeptMessage, KeptRetained};
+pub use parts::{AllHeld, Parts};
 pub use session::{KeptCopy, KeptReplay, KeptSession, KeptSubscription, KeptWill, SentCopy};
 pub use stored::{Blob, KeptParts, LoadError};
 
@@ -30,13 +37,12 @@ use std::collections::BTreeMap;
 use std::ops::{AddAssign, Bound};
 use std::sync::Arc;
 
-use mqtt_codec::PacketIdentifier;
 use slab::Slab;
 
 use crate::homes::{Homes, Shard};
 use crate::ledger::DropReason;
 use crate::records::{
-    Connected, CopyId, Fate, Of, Parted, Position, Publisher, Record, Retained, Settled, Subscribed,
+    Connected, Fate, Of, Parted, Position, Publish, Publisher, Record, Retained, Subscribed,
 };
 use changed_parts::Changed;
 use key::Key;
@@ -81,13 +87,17 @@ impl Applied {
 
 /// See the module.
 #[derive(Debug)]
-pub struct KeptShard {
+pub struct KeptShard<P = AllHeld> {
     shard: Shard,
     homes: Homes,
+    parts: P,
+    failure: Option<LoadError>,
     applied: Position,
     names: BTreeMap<Arc<str>, usize>,
     sessions: Slab<(Arc<str>, KeptSession)>,
     messages: BTreeMap<Position, KeptMessage>,
+    /// In how many places each message waits.
+    places: BTreeMap<Position, u64>,
     groups: BTreeMap<Arc<str>, Waiting>,
     retained: BTreeMap<Arc<str>, KeptRetained>,
     seen: BTreeMap<Publisher, Position>,
@@ -97,23 +107,7 @@ pub struct KeptShard {
 impl KeptShard {
     /// Nothing is kept of this shard.
     pub fn new(shard: Shard, homes: Homes) -> Self {
-        Self {
-            shard,
-            homes,
-            applied: Position::default(),
-            names: BTreeMap::new(),
-            sessions: Slab::new(),
-            messages: BTreeMap::new(),
-            groups: BTreeMap::new(),
-            retained: BTreeMap::new(),
-            seen: BTreeMap::new(),
-            changed: Changed::default(),
-        }
-    }
-
-    /// The position of the last record of its own log that it knows.
-    pub fn applied(&self) -> Position {
-        self.applied
+        Self::with(shard, homes, AllHeld)
     }
 
     /// Its sessions, by client identifier.
@@ -137,11 +131,6 @@ impl KeptShard {
         self.messages.get(&position)
     }
 
-    /// All messages that wait.
-    pub fn messages(&self) -> impl Iterator<Item = (Position, &KeptMessage)> {
-        self.messages.iter().map(|(position, message)| (*position, message))
-    }
-
     /// Its groups in which messages wait, by whole filter, with the positions of those.
     pub fn groups(&self) -> impl Iterator<Item = (&Arc<str>, impl Iterator<Item = Position>)> {
         self.groups.iter().map(|(group, waiting)| (group, waiting.iter().copied()))
@@ -150,16 +139,6 @@ impl KeptShard {
     /// What is retained, by topic name.
     pub fn retained(&self) -> impl Iterator<Item = (&Arc<str>, &KeptRetained)> {
         self.retained.iter().filter(|(_, retained)| retained.message.is_some())
-    }
-
-    /// What is retained, by topic name, and what was and is not any more.
-    pub fn retained_and_removed(&self) -> impl Iterator<Item = (&Arc<str>, &KeptRetained)> {
-        self.retained.iter()
-    }
-
-    /// The last message that was seen of each publisher.
-    pub fn seen(&self) -> impl Iterator<Item = (Publisher, Position)> {
-        self.seen.iter().map(|(publisher, count)| (*publisher, *count))
     }
 
     /// Copies that wait, for sessions and in groups.
@@ -178,6 +157,31 @@ impl KeptShard {
             }
             is_left
         });
+    }
+}
+
+impl<P: Parts> KeptShard<P> {
+    fn with(shard: Shard, homes: Homes, parts: P) -> Self {
+        Self {
+            shard,
+            homes,
+            parts,
+            failure: None,
+            applied: Position::default(),
+            names: BTreeMap::new(),
+            sessions: Slab::new(),
+            messages: BTreeMap::new(),
+            places: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            retained: BTreeMap::new(),
+            seen: BTreeMap::new(),
+            changed: Changed::default(),
+        }
+    }
+
+    /// The position of the last record of its own log that it knows.
+    pub fn applied(&self) -> Position {
+        self.applied
     }
 
     /// Applies the part of a record that concerns this shard. One of its own log that is not behind all that it knows
@@ -200,10 +204,13 @@ impl KeptShard {
             _ if at <= self.applied => return applied,
             _ => {}
         }
-        self.changed.touch(Key::Applied, true);
-        self.applied = at;
+        self.advance(at);
         match record {
-            Record::Publish(publish) => self.publish(at, publish, &mut applied),
+            Record::Publish(publish) => {
+                let copies = publish.copies.iter().map(|copied| self.homes.shard_of(&copied.client)).zip(0..);
+                let own: Vec<_> = copies.filter(|(of, _)| *of == self.shard).map(|(_, copy)| copy).collect();
+                self.publish(at, publish, own.into_iter(), &mut applied);
+            }
             Record::Connected(connected) => self.connect(at, connected, &mut applied),
             Record::Ended(client) => self.end(client, &mut applied),
             Record::Settled(settled) => self.settle(settled, &mut applied),
@@ -212,29 +219,49 @@ impl KeptShard {
             Record::Subscribed(of, subscriptions) => self.subscribe(at, of, subscriptions),
             Record::Unsubscribed(of, filters) => self.unsubscribe(of, filters),
             Record::Received(of, identifier) => {
-                self.with(of, |session| *session.incoming.entry(*identifier).or_insert(at));
+                self.change(of, |session| *session.incoming.entry(*identifier).or_insert(at));
             }
             Record::Forgotten(of, identifier) => {
-                self.with(of, |session| session.incoming.remove(identifier));
+                self.change(of, |session| session.incoming.remove(identifier));
             }
             Record::Sent(of, identifier, copy) => self.send(at, of, *identifier, copy),
             Record::Released(of, identifier, copy) => self.release(of, *identifier, copy),
-            Record::WillOver(of) => _ = self.with(of, |session| session.will = None),
+            Record::WillOver(of) => _ = self.change(of, |session| session.will = None),
             Record::Taken(..) | Record::Retained(_) | Record::PublisherGone(_) => {}
         }
         applied
     }
 
+    /// The same for a message, of whose copies these are for sessions of this shard.
+    fn apply_publish(
+        &mut self,
+        at: Position,
+        publish: &Publish<'_>,
+        copies: impl Iterator<Item = usize>,
+    ) -> Applied {
+        let mut applied = Applied::default();
+        if at > self.applied {
+            self.advance(at);
+            self.publish(at, publish, copies, &mut applied);
+        }
+        applied
+    }
+
+    fn advance(&mut self, at: Position) {
+        self.changed.touch(Key::Applied, true);
+        self.applied = at;
+    }
+
     /// Lets the session of a network connection change, if it is the present one.
-    fn with<R>(&mut self, of: &Of<'_>, change: impl FnOnce(&mut KeptSession) -> R) -> Option<R> {
+    fn change<R>(&mut self, of: &Of<'_>, change: impl FnOnce(&mut KeptSession) -> R) -> Option<R> {
         let index = self.held_by(of)?;
         let (client, session) = &mut self.sessions[index];
         self.changed.touch(Key::Session(Arc::clone(client)), true);
         Some(change(session))
     }
 
-    fn held_by(&self, of: &Of<'_>) -> Option<usize> {
-        let index = *self.names.get(of.client)?;
+    fn held_by(&mut self, of: &Of<'_>) -> Option<usize> {
+        let index = self.find(of.client)?;
         (self.sessions[index].1.epoch.epoch() == of.epoch).then_some(index)
     }
 
@@ -250,8 +277,8 @@ impl KeptShard {
             expiry_seconds: will.expiry_seconds,
         });
         let user_name = user_name.map(Arc::from);
-        if let Some(index) = self.names.get(client) {
-            let (client, session) = &mut self.sessions[*index];
+        if let Some(index) = self.find(client) {
+            let (client, session) = &mut self.sessions[index];
             (session.user_name, session.version, session.will) = (user_name, version, will);
             (session.expiry_interval, session.epoch, session.parted) = (expiry_interval, at, None);
             self.changed.touch(Key::Session(Arc::clone(client)), true);
@@ -269,14 +296,18 @@ impl KeptShard {
             incoming: BTreeMap::new(),
             subscriptions: BTreeMap::new(),
             copies: BTreeMap::new(),
-            inflight: BTreeMap::new(),
         };
+        self.hold(client, session);
+    }
+
+    fn hold(&mut self, client: Arc<str>, session: KeptSession) -> usize {
         let index = self.sessions.insert((Arc::clone(&client), session));
         self.names.insert(client, index);
+        index
     }
 
     fn part(&mut self, parted: &Parted<'_>) {
-        self.with(&parted.of, |session| {
+        self.change(&parted.of, |session| {
             session.parted = Some(parted.at);
             session.expiry_interval = parted.expiry_interval;
             if !parted.leaves_will {
@@ -286,7 +317,9 @@ impl KeptShard {
     }
 
     fn end(&mut self, client: &str, applied: &mut Applied) {
-        let Some(index) = self.names.remove(client) else { return };
+        let Some(index) = self.find(client) else { return };
+        self.hold_rest(index);
+        self.names.remove(client);
         let (client, session) = self.sessions.remove(index);
         for filter in session.subscriptions.keys() {
             self.changed.touch(Key::Subscription(Arc::clone(&client), Arc::clone(filter)), true);
@@ -311,14 +344,15 @@ impl KeptShard {
             let replay = replays.then(KeptReplay::default);
             let subscription = KeptSubscription { options, identifier, since: at, replay };
             let before = session.subscriptions.insert(filter, subscription);
-            self.changed.touch(key, before.is_some());
+            self.changed.touch(key, before.is_some() || !P::HOLDS_ALL);
         }
     }
 
     fn unsubscribe(&mut self, of: &Of<'_>, filters: &[&str]) {
         let Some(index) = self.held_by(of) else { return };
-        let (client, session) = &mut self.sessions[index];
         for filter in filters {
+            self.hold_subscription(index, filter);
+            let (client, session) = &mut self.sessions[index];
             if let Some((filter, _)) = session.subscriptions.remove_entry(*filter) {
                 self.changed.touch(Key::Subscription(Arc::clone(client), filter), true);
             }
@@ -326,8 +360,9 @@ impl KeptShard {
     }
 
     fn pass(&mut self, client: &str, filter: &str, after: Option<&str>) {
-        let Some(index) = self.names.get(client) else { return };
-        let (client, session) = &mut self.sessions[*index];
+        let Some(index) = self.find(client) else { return };
+        self.hold_subscription(index, filter);
+        let (client, session) = &mut self.sessions[index];
         let Some((filter, _)) = session.subscriptions.get_key_value(filter) else { return };
         let filter = Arc::clone(filter);
         if let Some(subscription) = session.subscriptions.get_mut(&filter) {
@@ -336,63 +371,14 @@ impl KeptShard {
         self.changed.touch(Key::Subscription(Arc::clone(client), filter), true);
     }
 
-    fn send(&mut self, at: Position, of: &Of<'_>, identifier: PacketIdentifier, id: &CopyId) {
-        let Some(index) = self.held_by(of) else { return };
-        let (client, session) = &mut self.sessions[index];
-        if session.inflight.contains_key(&identifier) {
-            return;
-        }
-        let Some(copy) = session.copies.get_mut(id).filter(|copy| copy.sent.is_none()) else { return };
-        copy.sent = Some(SentCopy { identifier, at, released: false });
-        session.inflight.insert(identifier, *id);
-        self.changed.touch(Key::Copy(Arc::clone(client), *id), true);
-    }
-
-    fn release(&mut self, of: &Of<'_>, identifier: PacketIdentifier, id: &CopyId) {
-        let Some(index) = self.held_by(of) else { return };
-        let (client, session) = &mut self.sessions[index];
-        let sent = session.copies.get_mut(id).and_then(|copy| copy.sent.as_mut());
-        let Some(sent) = sent.filter(|sent| sent.identifier == identifier && !sent.released) else { return };
-        sent.released = true;
-        self.changed.touch(Key::Copy(Arc::clone(client), *id), true);
-        self.leave(id.message);
-    }
-
-    fn settle(&mut self, settled: &Settled<'_>, applied: &mut Applied) {
-        let Some(index) = self.names.get(settled.client).copied() else { return };
-        for id in &settled.copies {
-            let (client, session) = &mut self.sessions[index];
-            let Some(copy) = session.copies.remove(id) else { continue };
-            self.changed.touch(Key::Copy(Arc::clone(client), *id), true);
-            if let Some(sent) = &copy.sent {
-                session.inflight.remove(&sent.identifier);
-            }
-            if copy.sent.is_none_or(|sent| !sent.released) {
-                self.leave(id.message);
-            }
-            applied.settle(settled.fate, 1);
-        }
-    }
-
-    fn take_from_group(&mut self, group: &str, fate: Fate, messages: &[Position], applied: &mut Applied) {
-        let Some((group, _)) = self.groups.get_key_value(group) else { return };
-        let group = Arc::clone(group);
-        for message in messages {
-            if self.groups.get_mut(&group).is_some_and(|waiting| waiting.remove(message)) {
-                self.changed.touch(Key::Waiting(Arc::clone(&group), *message), true);
-                self.leave(*message);
-                applied.settle(fate, 1);
-            }
-        }
-        if self.groups[&group].is_empty() {
-            self.groups.remove(&group);
-        }
-    }
-
     fn retain(&mut self, retained: &Retained<'_>) {
         let Retained { topic, stamp, message } = retained;
+        if self.homes.shard_of(topic) != self.shard {
+            return;
+        }
+        self.hold_retained(topic);
         let before = self.retained.get(*topic);
-        if self.homes.shard_of(topic) != self.shard || before.is_some_and(|before| before.stamp >= *stamp) {
+        if before.is_some_and(|before| before.stamp >= *stamp) {
             return;
         }
         let topic = Arc::<str>::from(*topic);
@@ -403,19 +389,10 @@ impl KeptShard {
 
     /// What was seen of a client up to a position need not be known.
     fn forget_publisher(&mut self, publisher: Publisher, at: Position) {
+        self.hold_seen(publisher);
         if self.seen.get(&publisher).is_some_and(|seen| *seen <= at) {
             self.seen.remove(&publisher);
             self.changed.touch(Key::Seen(publisher), true);
-        }
-    }
-
-    /// A message leaves one of its places.
-    fn leave(&mut self, position: Position) {
-        let Some(message) = self.messages.get_mut(&position) else { return };
-        message.places -= 1;
-        if message.places == 0 {
-            self.messages.remove(&position);
-            self.changed.touch(Key::Message(position), true);
         }
     }
 }

@@ -90,8 +90,6 @@ pub struct KeptSession {
     pub subscriptions: BTreeMap<Arc<str>, KeptSubscription>,
     /// Messages to the client.
     pub copies: BTreeMap<CopyId, KeptCopy>,
-    /// Those of them that were sent as QoS 2, by packet identifier.
-    pub inflight: BTreeMap<PacketIdentifier, CopyId>,
 }
 
 impl KeptSession {

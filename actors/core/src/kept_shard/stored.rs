@@ -3,18 +3,18 @@
 
 use std::sync::Arc;
 
-use mqtt_codec::{PacketIdentifier, ProtocolVersion};
-
 use super::KeptShard;
 use super::changed_parts::Changed;
-use super::key::Key;
-use super::message::{KeptBody, KeptMessage, KeptRetained};
-use super::session::{KeptCopy, KeptReplay, KeptSession, KeptSubscription, KeptWill, SentCopy};
-use crate::homes::{Homes, Shard};
-use crate::records::{
-    DecodeError, Position, Publisher, RECORD_VERSION, Reader, WallClock, Will, Writer, read_body, read_flags,
-    read_options, read_quality, read_retained, read_will, write_body, write_retained, write_will,
+use super::encoding::{
+    read_copy, read_message, read_part, read_places, read_retained, read_session, read_subscription,
+    write_copy, write_message, write_retained, write_session, write_subscription,
 };
+use super::key::Key;
+use super::message::{KeptMessage, KeptRetained};
+use super::parts::Parts;
+use super::session::{KeptCopy, KeptSession};
+use crate::homes::{Homes, Shard};
+use crate::records::{DecodeError, Position, Publisher, RECORD_VERSION, Reader, Writer};
 
 /// A part that changed: its key, and what a checkpoint is to have there; none: nothing.
 pub type Blob = (Vec<u8>, Option<Vec<u8>>);
@@ -30,16 +30,18 @@ pub enum LoadError {
     Orphan,
 }
 
-impl KeptShard {
+impl<P: Parts> KeptShard<P> {
     /// What is other than it was when this was asked last, for a checkpoint that has all that was answered before. What
-    /// came and went meanwhile is not among it.
+    /// came and went meanwhile is not among it. In the order of the keys.
     pub fn take_changes(&mut self) -> Vec<Blob> {
         let changed = std::mem::take(&mut self.changed);
         let blobs = changed.0.into_iter().map(|(key, was_there)| (key.encode(), self.blob(&key), was_there));
-        blobs
+        let mut blobs: Vec<_> = blobs
             .filter(|(_, part, was_there)| part.is_some() || *was_there)
             .map(|(key, part, _)| (key, part))
-            .collect()
+            .collect();
+        blobs.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        blobs
     }
 
     /// No checkpoint is to have what changed until now.
@@ -50,27 +52,50 @@ impl KeptShard {
     fn write_part(&self, key: &Key, writer: &mut Writer<'_>) -> Option<()> {
         match key {
             Key::Applied => writer.number(self.applied.0),
-            Key::Session(client) => write_session(writer, self.session(client)?),
+            Key::Session(client) => write_session(writer, self.held(client)?),
             Key::Subscription(client, filter) => {
-                write_subscription(writer, self.session(client)?.subscriptions.get(filter)?);
+                write_subscription(writer, self.held(client)?.subscriptions.get(filter)?);
             }
             Key::Message(position) => write_message(writer, self.messages.get(position)?),
-            Key::Copy(client, id) => write_copy(writer, self.session(client)?.copies.get(id)?),
+            Key::Places(position) => writer.number(*self.places.get(position).filter(|places| **places > 1)?),
+            Key::Copy(client, id) => write_copy(writer, self.held(client)?.copies.get(id)?),
             Key::Waiting(group, position) => _ = self.groups.get(group)?.get(position)?,
-            Key::Retained(topic) => {
-                let KeptRetained { stamp, message } = self.retained.get(topic)?;
-                writer.number(*stamp);
-                let message = message.as_ref().map(|(body, expires, hash)| (body.body(), *expires, *hash));
-                write_retained(writer, &message);
-            }
+            Key::Retained(topic) => write_retained(writer, self.retained.get(topic)?),
             Key::Seen(publisher) => writer.number(self.seen.get(publisher)?.0),
         }
         Some(())
     }
 
+    fn held(&self, client: &str) -> Option<&KeptSession> {
+        self.names.get(client).map(|index| &self.sessions[*index].1)
+    }
+
     pub(super) fn blob(&self, key: &Key) -> Option<Vec<u8>> {
         let mut part = vec![RECORD_VERSION];
         self.write_part(key, &mut Writer(&mut part)).map(|()| part)
+    }
+}
+
+impl KeptShard {
+    /// All but its sessions.
+    pub fn beside_sessions(&self) -> KeptParts {
+        let Self { applied, messages, places, groups, retained, seen, .. } = self;
+        let several = places.iter().filter(|(_, places)| **places > 1);
+        KeptParts {
+            applied: *applied,
+            messages: messages.iter().map(|(position, message)| (*position, message.clone())).collect(),
+            places: several.map(|(position, places)| (*position, *places)).collect(),
+            sessions: Vec::new(),
+            waiting: groups
+                .iter()
+                .map(|(group, waiting)| (Arc::clone(group), waiting.iter().copied().collect()))
+                .collect(),
+            retained: retained
+                .iter()
+                .map(|(topic, retained)| (Arc::clone(topic), retained.clone()))
+                .collect(),
+            seen: seen.iter().map(|(publisher, count)| (*publisher, *count)).collect(),
+        }
     }
 
     /// A shard out of the parts of a checkpoint.
@@ -80,19 +105,22 @@ impl KeptShard {
     pub fn of_parts(shard: Shard, homes: Homes, parts: KeptParts) -> Result<Self, LoadError> {
         let mut loaded = Self::new(shard, homes);
         loaded.applied = parts.applied;
+        loaded.places.extend(parts.messages.iter().map(|(position, _)| (*position, 1)));
         loaded.messages.extend(parts.messages);
+        for (position, places) in parts.places {
+            *loaded.places.get_mut(&position).ok_or(LoadError::Orphan)? = places;
+        }
         for (client, session) in parts.sessions {
-            for (id, copy) in &session.copies {
-                if copy.sent.is_none_or(|sent| !sent.released) {
-                    loaded.messages.get_mut(&id.message).ok_or(LoadError::Orphan)?.places += 1;
-                }
+            let waits = |copy: &KeptCopy| copy.sent.is_none_or(|sent| !sent.released);
+            let mut waiting = session.copies.iter().filter(|(_, copy)| waits(copy));
+            if waiting.any(|(id, _)| !loaded.messages.contains_key(&id.message)) {
+                return Err(LoadError::Orphan);
             }
-            let index = loaded.sessions.insert((Arc::clone(&client), session));
-            loaded.names.insert(client, index);
+            loaded.hold(client, session);
         }
         for (group, positions) in parts.waiting {
-            for position in &positions {
-                loaded.messages.get_mut(position).ok_or(LoadError::Orphan)?.places += 1;
+            if !positions.iter().all(|position| loaded.messages.contains_key(position)) {
+                return Err(LoadError::Orphan);
             }
             loaded.groups.insert(group, positions.into_iter().collect());
         }
@@ -109,6 +137,8 @@ pub struct KeptParts {
     pub applied: Position,
     /// Messages that sessions or groups wait for.
     pub messages: Vec<(Position, KeptMessage)>,
+    /// In how many places they do, where these are more than one.
+    pub places: Vec<(Position, u64)>,
     /// Sessions, by client identifier.
     pub sessions: Vec<(Arc<str>, KeptSession)>,
     /// Which messages wait in groups, by whole filter.
@@ -127,13 +157,8 @@ impl KeptParts {
     pub fn read<'a>(parts: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Result<Self, LoadError> {
         let mut all = Self::default();
         for (key, part) in parts {
-            let mut reader = Reader(part);
-            let version = reader.byte()?;
-            if version != RECORD_VERSION {
-                return Err(DecodeError::Version(version).into());
-            }
-            all.read_part(Key::decode(key)?, &mut reader)?;
-            reader.end()?;
+            let key = Key::decode(key)?;
+            read_part(part, |reader| all.read_one(key, reader))?;
         }
         Ok(all)
     }
@@ -149,187 +174,24 @@ impl KeptParts {
         last.map(|(_, session)| session).ok_or(LoadError::Orphan)
     }
 
-    fn read_part(&mut self, key: Key, reader: &mut Reader<'_>) -> Result<(), LoadError> {
+    fn read_one(&mut self, key: Key, reader: &mut Reader<'_>) -> Result<(), LoadError> {
         match key {
             Key::Applied => self.applied = Position(reader.number()?),
             Key::Message(position) => self.messages.push((position, read_message(reader)?)),
+            Key::Places(position) => self.places.push((position, read_places(reader)?)),
             Key::Session(client) => self.sessions.push((client, read_session(reader)?)),
             Key::Subscription(client, filter) => {
                 let subscriptions = &mut self.last_session(&client)?.subscriptions;
                 subscriptions.insert(filter, read_subscription(reader)?);
             }
-            Key::Copy(client, id) => {
-                let session = self.last_session(&client)?;
-                let copy = read_copy(reader)?;
-                if let Some(sent) = copy.sent {
-                    session.inflight.insert(sent.identifier, id);
-                }
-                session.copies.insert(id, copy);
-            }
+            Key::Copy(client, id) => _ = self.last_session(&client)?.copies.insert(id, read_copy(reader)?),
             Key::Waiting(group, position) => match self.waiting.last_mut() {
                 Some((last, positions)) if *last == group => positions.push(position),
                 _ => self.waiting.push((group, vec![position])),
             },
-            Key::Retained(topic) => {
-                let (stamp, message) = (reader.number()?, read_retained(reader)?);
-                let message = message.map(|(body, expires, hash)| (KeptBody::new(&body), expires, hash));
-                self.retained.push((topic, KeptRetained { stamp, message }));
-            }
+            Key::Retained(topic) => self.retained.push((topic, read_retained(reader)?)),
             Key::Seen(publisher) => self.seen.push((publisher, Position(reader.number()?))),
         }
         Ok(())
     }
-}
-
-fn write_optional(writer: &mut Writer<'_>, number: Option<u64>) {
-    writer.byte(u8::from(number.is_some()));
-    if let Some(number) = number {
-        writer.number(number);
-    }
-}
-
-/// Whether something is so, or is there.
-fn read_flag(reader: &mut Reader<'_>, field: &'static str) -> Result<bool, DecodeError> {
-    Ok(read_flags(reader, 1, field)? != 0)
-}
-
-fn read_optional(reader: &mut Reader<'_>) -> Result<Option<u64>, DecodeError> {
-    Ok(if read_flag(reader, "flag of a number")? { Some(reader.number()?) } else { None })
-}
-
-fn write_optional_string(writer: &mut Writer<'_>, string: Option<&str>) {
-    writer.byte(u8::from(string.is_some()));
-    if let Some(string) = string {
-        writer.string(string);
-    }
-}
-
-fn read_optional_string(reader: &mut Reader<'_>) -> Result<Option<Arc<str>>, DecodeError> {
-    Ok(if read_flag(reader, "flag of a string")? { Some(reader.string()?.into()) } else { None })
-}
-
-fn read_identifier(reader: &mut Reader<'_>) -> Result<PacketIdentifier, DecodeError> {
-    let number = reader.small::<u16>("packet identifier")?;
-    PacketIdentifier::new(number).ok_or(DecodeError::Value { field: "packet identifier", value: 0 })
-}
-
-fn write_session(writer: &mut Writer<'_>, session: &KeptSession) {
-    write_optional_string(writer, session.user_name.as_deref());
-    writer.byte(session.version as u8);
-    writer.number(session.expiry_interval.into());
-    writer.number(session.epoch.0);
-    write_optional(writer, session.parted.map(|at| at.0));
-    writer.byte(u8::from(session.will.is_some()));
-    if let Some(KeptWill { body, retain, delay_seconds, expiry_seconds }) = &session.will {
-        let (retain, delay_seconds, expiry_seconds) = (*retain, *delay_seconds, *expiry_seconds);
-        write_will(writer, &Will { body: body.body(), retain, delay_seconds, expiry_seconds });
-    }
-    let incoming: Vec<_> = session.incoming.iter().collect();
-    writer.list(&incoming, |writer, (identifier, received)| {
-        writer.number(identifier.get().into());
-        writer.number(received.0);
-    });
-}
-
-fn read_session(reader: &mut Reader<'_>) -> Result<KeptSession, DecodeError> {
-    let user_name = read_optional_string(reader)?;
-    let level = reader.byte()?;
-    let version = ProtocolVersion::from_level(level);
-    Ok(KeptSession {
-        user_name,
-        version: version.ok_or(DecodeError::Value { field: "protocol version", value: level.into() })?,
-        expiry_interval: reader.small("session expiry interval")?,
-        epoch: Position(reader.number()?),
-        parted: read_optional(reader)?.map(WallClock),
-        will: match read_flag(reader, "flag of a will")? {
-            false => None,
-            true => {
-                let Will { body, retain, delay_seconds, expiry_seconds } = read_will(reader)?;
-                Some(KeptWill { body: KeptBody::new(&body), retain, delay_seconds, expiry_seconds })
-            }
-        },
-        incoming: {
-            let one = |reader: &mut Reader<'_>| Ok((read_identifier(reader)?, Position(reader.number()?)));
-            let incoming = reader.list(one)?;
-            if !incoming.is_sorted_by(|(one, _), (next, _)| one < next) {
-                return Err(DecodeError::Order("packet identifiers"));
-            }
-            incoming.into_iter().collect()
-        },
-        subscriptions: Default::default(),
-        copies: Default::default(),
-        inflight: Default::default(),
-    })
-}
-
-fn write_subscription(writer: &mut Writer<'_>, subscription: &KeptSubscription) {
-    let KeptSubscription { options, identifier, since, replay } = subscription;
-    writer.byte(options.to_bits());
-    writer.number((*identifier).into());
-    writer.number(since.0);
-    writer.byte(u8::from(replay.is_some()));
-    if let Some(KeptReplay { after }) = replay {
-        write_optional_string(writer, after.as_deref());
-    }
-}
-
-fn read_subscription(reader: &mut Reader<'_>) -> Result<KeptSubscription, DecodeError> {
-    Ok(KeptSubscription {
-        options: read_options(reader)?,
-        identifier: reader.small("subscription identifier")?,
-        since: Position(reader.number()?),
-        replay: match read_flag(reader, "flag of a replay")? {
-            false => None,
-            true => Some(KeptReplay { after: read_optional_string(reader)? }),
-        },
-    })
-}
-
-fn write_message(writer: &mut Writer<'_>, message: &KeptMessage) {
-    write_body(writer, &message.body.body());
-    writer.byte(u8::from(message.retain));
-    write_optional(writer, message.expires_at.map(|at| at.0));
-    writer.hash(message.publisher_hash);
-}
-
-fn read_message(reader: &mut Reader<'_>) -> Result<KeptMessage, DecodeError> {
-    Ok(KeptMessage {
-        body: KeptBody::new(&read_body(reader)?),
-        retain: read_flag(reader, "RETAIN")?,
-        expires_at: read_optional(reader)?.map(WallClock),
-        publisher_hash: reader.hash()?,
-        places: 0,
-    })
-}
-
-fn write_copy(writer: &mut Writer<'_>, copy: &KeptCopy) {
-    writer.byte(copy.qos as u8 | u8::from(copy.retain) << 2);
-    writer.list(&copy.identifiers, |writer, identifier| writer.number((*identifier).into()));
-    write_optional_string(writer, copy.group.as_deref());
-    write_optional(writer, copy.ahead_of.map(|at| at.0));
-    writer.byte(copy.sent.map_or(0, |sent| 1 + u8::from(sent.released)));
-    if let Some(sent) = copy.sent {
-        writer.number(sent.identifier.get().into());
-        writer.number(sent.at.0);
-    }
-}
-
-fn read_copy(reader: &mut Reader<'_>) -> Result<KeptCopy, DecodeError> {
-    let flags = read_flags(reader, 7, "flags of a copy")?;
-    Ok(KeptCopy {
-        qos: read_quality(flags & 3)?,
-        retain: flags & 4 != 0,
-        identifiers: reader.list(|reader| reader.small("subscription identifier"))?.into(),
-        group: read_optional_string(reader)?,
-        ahead_of: read_optional(reader)?.map(Position),
-        sent: match reader.byte()? {
-            0 => None,
-            state @ 1..=2 => Some(SentCopy {
-                identifier: read_identifier(reader)?,
-                at: Position(reader.number()?),
-                released: state == 2,
-            }),
-            value => return Err(DecodeError::Value { field: "state of a copy", value: value.into() }),
-        },
-    })
 }

@@ -4,3 +4,4 @@ mod cases;
 mod history;
 mod model;
 mod replay;
+mod store;

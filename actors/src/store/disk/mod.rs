@@ -16,8 +16,8 @@ use micro_mq_core::homes::{Homes, SHARDS, Shard, drawn_key};
 use micro_mq_core::kept_shard::{KeptParts, before_client, client_of};
 use micro_mq_core::records::{DecodeError, Entry, records_of};
 use micro_mq_store::{
-    CheckpointError, Checkpoints, Durability, Fatal, Files, Folder, FolderError, Journal, JournalOptions,
-    Kept, OpenError, Position as LogPosition, Storage,
+    Blob, CheckpointError, Checkpoints, Durability, Fatal, Files, Folder, FolderError, Journal,
+    JournalOptions, Kept, OpenError, Position as LogPosition, Storage,
 };
 use parking_lot::Mutex;
 
@@ -194,7 +194,7 @@ impl DiskBackend {
     /// The next parts of a shard behind a key, sessions whole, and behind which key there are more.
     fn load_from(&self, shard: Shard, behind: &[u8]) -> Result<(KeptParts, Option<Vec<u8>>), TakeInError> {
         let mut checkpoints = self.checkpoints.lock();
-        let (mut parts, mut after) = (Vec::<(Vec<u8>, Vec<u8>)>::new(), behind.to_vec());
+        let (mut parts, mut after) = (Vec::<Blob>::new(), behind.to_vec());
         let rest = loop {
             let read = checkpoints.load(shard.0, Some(&after), PIECE_BYTES)?;
             parts.extend(read.blobs);

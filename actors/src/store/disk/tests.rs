@@ -1,5 +1,7 @@
 //! Sessions are there again behind every end of the process, and behind any length of its life.
 
+mod messages;
+
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 

@@ -3,6 +3,7 @@
 use mqtt_codec::{PacketIdentifier, ProtocolVersion, QoS};
 
 use super::history::{HOMES, SHARD};
+use super::store::{self, Store};
 use crate::kept_shard::{Applied, KeptParts, KeptShard, LoadError};
 use crate::ledger::DropReason;
 use crate::records::{
@@ -97,7 +98,7 @@ fn a_message_is_for_those_whom_its_record_names() {
     };
     assert_eq!(copies(other), [(at, 1, QoS::ExactlyOnce, vec![])]);
     assert_eq!(copies(one), [(at, 2, QoS::ExactlyOnce, vec![]), (at, 4, QoS::AtLeastOnce, vec![7, 9])]);
-    assert_eq!(written.shard.message(at).unwrap().places, 3, "kept once");
+    assert_eq!((written.shard.messages.len(), written.shard.places[&at]), (1, 3), "kept once");
 }
 
 /// What an earlier network connection still writes is too late.
@@ -127,7 +128,7 @@ fn what_was_seen_of_a_publisher_is_known_until_it_is_gone() {
         let origin = Some(Origin { publisher, count: Position(count) });
         // It may come in several records, and all of them are taken.
         assert_eq!(written.write(&Record::Publish(Publish { origin, ..to(&[client]) })).1.matched, 1);
-        assert_eq!(written.shard.seen().collect::<Vec<_>>(), [(publisher, Position(seen))]);
+        assert_eq!(written.shard.beside_sessions().seen, [(publisher, Position(seen))]);
     }
     // What is read late is not about what came since.
     written.shard.apply(Position(5), &Record::PublisherGone(publisher));
@@ -263,4 +264,58 @@ fn a_checkpoint_that_cannot_be_read_says_so() {
     let mut cut = parts;
     cut[1].1.pop();
     assert_eq!(load(&cut), Err(LoadError::Part(DecodeError::Truncated)));
+}
+
+/// A checkpoint is brought forward at the cost of what changes, whatever else waits there.
+#[test]
+fn a_long_queue_costs_a_checkpoint_nothing() {
+    let client = name("client");
+    let (of, identifier) = (Of { client, epoch: 1 }, PacketIdentifier::new(7).unwrap());
+    let reads = [3, 3000].map(|queued| {
+        let (mut store, mut at) = (Store::new(), Position::default());
+        let mut take_in = |records: &[Record<'_>]| {
+            let encoded = records.iter().map(|record| {
+                at = at.next();
+                let mut bytes = Vec::new();
+                record.encode(at, &mut bytes);
+                (at, bytes)
+            });
+            let encoded: Vec<_> = encoded.collect();
+            let reads = store::take_in(&mut store, &encoded);
+            (reads, store.len())
+        };
+        let connected = |begins| {
+            let (user_name, version, will) = (None, ProtocolVersion::V5, None);
+            let record = Connected { client, user_name, version, expiry_interval: 60, begins, will };
+            Record::Connected(record)
+        };
+        take_in(&[connected(true)]);
+        let publish = || Record::Publish(to(&[client]));
+        let filled: Vec<_> = (0..queued).map(|_| publish()).collect();
+        let (_, parts) = take_in(&filled);
+        let copies = |first: u64, count: u64| {
+            let copies = (first..first + count).map(|message| CopyId { message: Position(message), copy: 0 });
+            Record::Settled(Settled { client, fate: Fate::Delivered, copies: copies.collect() })
+        };
+        // All that is read: the position applied and, once, the session.
+        let here = queued + 2;
+        assert_eq!(
+            take_in(&[publish(), publish(), copies(here, 2)]),
+            (2, parts),
+            "nothing reaches the checkpoint"
+        );
+        let sent = CopyId { message: Position(2), copy: 0 };
+        let flight =
+            [Record::Sent(of, identifier, sent), Record::Released(of, identifier, sent), copies(2, 2)];
+        let costs = [
+            take_in(&flight).0,
+            take_in(&[connected(false)]).0,
+            take_in(&[Record::Passed(client, "a", None)]).0,
+        ];
+        let (reads, parts) = take_in(&[connected(true)]);
+        assert!(reads as u64 > queued - 2 && parts == 2, "what is gone is read and removed");
+        costs
+    });
+    assert_eq!(reads[0], reads[1]);
+    assert_eq!(reads[0][0], 6, "the position applied, the session, two copies, in how many places they wait");
 }

@@ -7,27 +7,10 @@ use proptest::prelude::*;
 
 use super::history::{Drawn, HOMES, SHARD, draw};
 use super::model::{Copy, Model, Session};
+use super::store::{Store, commit, load, take_in};
 use crate::kept_shard::key::Key;
 use crate::kept_shard::{Applied, KeptParts, KeptShard};
 use crate::records::{Position, Record};
-
-/// What a checkpoint holds, by key.
-type Store = BTreeMap<Vec<u8>, Vec<u8>>;
-
-fn commit(shard: &mut KeptShard, store: &mut Store) {
-    for (key, part) in shard.take_changes() {
-        match part {
-            Some(part) => _ = store.insert(key, part),
-            None => assert!(store.remove(&key).is_some(), "a part was never there that is removed: {key:?}"),
-        }
-    }
-}
-
-fn load(store: &Store) -> KeptShard {
-    let parts = store.iter().map(|(key, part)| (key.as_slice(), part.as_slice()));
-    let parts = KeptParts::read(parts).expect("parts of a checkpoint");
-    KeptShard::of_parts(SHARD, HOMES.clone(), parts).expect("a checkpoint")
-}
 
 fn as_model(shard: &KeptShard) -> BTreeMap<String, Session> {
     let number = |identifier: &PacketIdentifier| identifier.get();
@@ -139,5 +122,13 @@ proptest! {
             commit(&mut again, &mut older);
             prop_assert_eq!(&older, &store);
         }
+        // A checkpoint that is brought forward piece by piece, now and then by what it has already, has the same.
+        let (mut stored, mut from) = (Store::new(), 0);
+        while from < log.len() {
+            let to = (from + 1 + (from * 7 + back) % (back + 5)).min(log.len());
+            take_in(&mut stored, &log[from.saturating_sub(back / 4)..to]);
+            from = to;
+        }
+        prop_assert_eq!(&stored, &store);
     }
 }
