@@ -144,6 +144,12 @@ impl SimulatedDisk {
         self.0.state.borrow_mut().unreadable = times;
     }
 
+    /// What all that was handed over makes, once all of it lasts.
+    pub(super) fn kept(&self) -> Option<KeptShards> {
+        let state = self.0.state.borrow();
+        (state.synced == state.log.len()).then(|| replay(nothing(), &state.log))
+    }
+
     // === what a node does with it ===
 
     /// What the next node finds. To be called where the tasks of its store belong.

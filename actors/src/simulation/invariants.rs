@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use micro_mq_core::groups::Group;
 use micro_mq_core::ids::{GroupKey, SessionKey, shared_part};
@@ -15,35 +16,16 @@ use micro_mq_core::routing::{Look, ToTrie};
 use micro_mq_core::session::Session;
 use mqtt_codec::{ProtocolVersion, ReasonCode};
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
+use super::judge::{Broken, Judge};
 use super::node::SimulatedNode;
 use crate::messages::ForTrie;
 use crate::stats::ActorKind;
 use crate::worker::Worker;
 
-/// What does not agree, one sentence each.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}", .0.join("\n"))]
-pub struct Broken(Vec<String>);
-
-/// Collects what is wrong.
-#[derive(Default)]
-struct Judge {
-    wrong: Vec<String>,
-}
-
-impl Judge {
-    #[track_caller]
-    fn equal<T: PartialEq + std::fmt::Debug>(&mut self, what: impl std::fmt::Display, found: T, expected: T) {
-        if found != expected {
-            self.wrong.push(format!("{what}: {found:?} in place of {expected:?}"));
-        }
-    }
-
-    fn verdict(self) -> Result<(), Broken> {
-        if self.wrong.is_empty() { Ok(()) } else { Err(Broken(self.wrong)) }
-    }
-}
+/// In which a trie answers that has nothing to do.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 fn connections(node: &SimulatedNode) -> u64 {
     node.shared.peers.iter().map(|peer| peer.stats.of(ActorKind::Connection).figures().live).sum()
@@ -308,9 +290,10 @@ async fn check_trie(node: &SimulatedNode, worker: &Worker, judge: &mut Judge) {
         let _ = found.send(look(trie));
     }));
     node.shared.peers[usize::from(id)].trie.do_send(ForTrie(ToTrie::Look(look)));
-    match wrong.await {
-        Ok(wrong) => judge.wrong.extend(wrong),
-        Err(_) => judge.wrong.push(format!("the trie of worker {id} does not answer")),
+    // One whose process is about to be killed never answers.
+    match timeout(PATIENCE, wrong).await {
+        Ok(Ok(wrong)) => judge.wrong.extend(wrong),
+        Ok(Err(_)) | Err(_) => judge.wrong.push(format!("the trie of worker {id} does not answer")),
     }
 }
 

@@ -28,6 +28,8 @@ mod conditions;
 mod disk;
 mod interleaving;
 mod invariants;
+mod judge;
+mod kept;
 mod node;
 mod random;
 mod websocket;
@@ -36,7 +38,7 @@ mod wire;
 pub use client::SimulatedClient;
 pub use conditions::Conditions;
 pub use disk::SimulatedDisk;
-pub use invariants::Broken;
+pub use judge::Broken;
 pub use node::SimulatedNode;
 pub use wire::Wire;
 

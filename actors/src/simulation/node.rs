@@ -21,7 +21,9 @@ use super::client::SimulatedClient;
 use super::conditions::Conditions;
 use super::disk::SimulatedDisk;
 use super::interleaving::{Interleaving, News};
-use super::invariants::{self, Broken};
+use super::invariants;
+use super::judge::Broken;
+use super::kept;
 use crate::WebSocketOptions;
 use crate::clock;
 use crate::connection::{Accepted, begin, connect_patience, run_handshake};
@@ -42,6 +44,9 @@ const TURNS_PER_INSTANT: usize = 32;
 const TURNS_PER_DETOUR: usize = 4;
 /// A little more than a client that is told to go may take to do so.
 const PARTING_PATIENCE: Duration = Duration::from_millis(1200);
+/// A little more than it takes until what is noted is with the disk.
+const KEPT_WITHIN: Duration = Duration::from_millis(300);
+const KEPT_TRIES: usize = 3;
 /// How often that is waited for: while some go, the time of others may come.
 const PARTING_ROUNDS_MAX: usize = 16;
 
@@ -318,7 +323,19 @@ impl SimulatedNode {
             self.pass(PARTING_PATIENCE).await;
             self.settle().await;
         }
-        invariants::check(self).await
+        invariants::check(self).await?;
+        let Some(disk) = self.disk() else { return Ok(()) };
+        let mut checked = Ok(());
+        // Something may become due just then.
+        for _ in 0..KEPT_TRIES {
+            self.pass(KEPT_WITHIN).await;
+            self.settle().await;
+            checked = disk.kept().map_or(Ok(()), |kept| kept::check(self, &kept));
+            if checked.is_ok() {
+                break;
+            }
+        }
+        checked
     }
 
     /// Ends all sessions and removes all retained messages, and checks that nothing remains. The clients must have hung

@@ -96,6 +96,7 @@ impl World<'_> {
         will: Option<Will>,
     ) {
         let now = Instant::now();
+        self.remember(index);
         if self.clients[index].link.is_some() {
             let wire = self.lose_link(index, true, now, now);
             self.ghosts.push(Ghost { wire, since: now });
@@ -130,6 +131,7 @@ impl World<'_> {
         let session = client.session.as_mut().expect("it was just made, or was there");
         session.expiry = expiry;
         session.will = None;
+        session.doubtful_wills.clear();
         let mut link = Link {
             number,
             wire,
@@ -189,6 +191,7 @@ impl World<'_> {
     /// DISCONNECT, with the will or without.
     pub(crate) fn disconnect(&mut self, client: usize) {
         let now = Instant::now();
+        self.remember(client);
         let version = self.link(client).version;
         let mut packet = Disconnect::new(ReasonCode::Success);
         if version == ProtocolVersion::V5 {

@@ -6,6 +6,7 @@ use micro_mq_actors::simulation::{SimulatedClient, SimulatedNode};
 use mqtt_codec::{Packet, PacketType, ProtocolVersion, QoS, encode};
 use tokio::time::Instant;
 
+use super::crash::Earlier;
 use super::session::{Session, Will};
 
 /// A network connection to a worker by a pipe of so many bytes. Every fourth is a WebSocket, be it of one client or of
@@ -107,6 +108,8 @@ pub(crate) struct Client {
     pub(crate) connected_in: u32,
     /// When a network connection of it was closed with a DISCONNECT in this round: the node may not know yet.
     pub(crate) said_goodbye: u32,
+    /// What may come back of its session if the process is killed.
+    pub(crate) earlier: Vec<Earlier>,
 }
 
 impl Client {
@@ -123,6 +126,7 @@ impl Client {
             last_identifier: 0,
             connected_in: 0,
             said_goodbye: 0,
+            earlier: Vec::new(),
         }
     }
 

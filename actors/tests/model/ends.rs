@@ -27,13 +27,15 @@ impl World<'_> {
 
     /// The session of a client ends.
     pub(crate) fn end_session(&mut self, client: usize) {
+        self.remember(client);
         self.loosen(client);
         let Some(session) = self.clients[client].session.take() else { return };
         for filter in session.subscriptions.keys().copied().filter(|filter| is_shared(filter)) {
             self.doubt_group(filter);
         }
         let will = session.will.map(|will| (will, !session.doubtful));
-        if let Some((will, certain)) = will {
+        let doubtful_wills = session.doubtful_wills.into_iter().map(|will| (will, false));
+        for (will, certain) in will.into_iter().chain(doubtful_wills) {
             self.publish_will(client, session.number, will, Instant::now(), certain);
         }
     }
@@ -57,7 +59,7 @@ impl World<'_> {
         }
     }
 
-    /// What a client may have got of shared groups in this round with QoS 0 is lost with its network connection.
+    /// What a client may have got of shared groups with QoS 0, and did not receive, is lost with its network connection.
     pub(crate) fn doubt_at_most_once(&mut self, client: usize) {
         let Some(session) = &self.clients[client].session else { return };
         for (filter, options, _) in session.memberships.clone() {
@@ -66,7 +68,7 @@ impl World<'_> {
             *left = (self.round, lowest);
             for entry in self.groups.get_mut(filter).into_iter().flatten() {
                 let qos = self.messages[entry.message].qos.min(options.qos);
-                entry.certain &= qos > QoS::AtMostOnce || self.instances[entry.instance].round < self.round;
+                entry.certain &= qos > QoS::AtMostOnce || entry.received;
             }
         }
     }
@@ -80,6 +82,7 @@ impl World<'_> {
         to: Instant,
     ) -> SimulatedClient {
         self.trace(|| format!("  {} lost its network connection", self.clients[client].name));
+        self.remember(client);
         self.loosen(client);
         self.doubt_at_most_once(client);
         let link = self.clients[client].link.take().expect("there was one");
@@ -89,6 +92,7 @@ impl World<'_> {
         let session = self.clients[client].session.as_mut().expect("a network connection has a session");
         session.doubt(|copy| copy.how.qos == QoS::AtMostOnce);
         session.offline = Some((from, to));
+        session.was_cut_off = false;
         let (number, expiry) = (session.number, session.expiry);
         match link.will.filter(|_| publishes_will) {
             Some(will) if expiry == 0 || will.delay == 0 => {

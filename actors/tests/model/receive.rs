@@ -65,6 +65,8 @@ impl World<'_> {
             session.offline = None;
             session.doubtful = false;
         }
+        // It was kept before that left, and all that was before it.
+        client.earlier.clear();
         if !present {
             client.outgoing.clear();
         }
@@ -138,6 +140,9 @@ impl World<'_> {
         let (link, session) =
             (client.link.as_ref().ok_or("no link")?, client.session.as_mut().ok_or("no session")?);
         let asked = (identifier, link.number);
+        if session.expiry > 0 {
+            client.earlier.clear();
+        }
         if let Some(reason) = reasons.iter().find(|reason| reason.is_error()) {
             return Err(format!("a refusal: {reason:?}"));
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use micro_mq_actors::simulation::{Conditions, Simulation};
+use micro_mq_actors::simulation::{Conditions, SimulatedDisk, Simulation};
 use micro_mq_core::settings::{QueueOverflow, Settings, SharedStrategy};
 use mqtt_codec::ProtocolVersion;
 
@@ -25,7 +25,21 @@ pub(crate) fn run(seed: u64, is_traced: bool) -> Result<(), String> {
     // Where the auth actor is asked, publishes and subscriptions wait for its answer.
     let conditions =
         Conditions { asks: random.percent(20), interleaved_by: random.percent(50).then(|| random.next()) };
-    Simulation::start_on(settings, conditions, Late::for_some(seed)).run(async |node| {
+    play(Simulation::start_on(settings, conditions, Late::for_some(seed)), random, is_traced)
+}
+
+/// Runs a seed on a node that outlives its process, and is killed now and then.
+pub(crate) fn run_lives(seed: u64, is_traced: bool) -> Result<(), String> {
+    let mut random = Random::new(seed);
+    let settings = settings(&mut random);
+    let conditions = Conditions { asks: random.percent(20), interleaved_by: Some(random.next()) };
+    let disk = SimulatedDisk::new(random.next());
+    let simulation = Simulation::start_durable(settings, conditions, Late::for_some(seed), disk);
+    play(simulation, random, is_traced)
+}
+
+fn play(mut simulation: Simulation, random: Random, is_traced: bool) -> Result<(), String> {
+    simulation.run_lives(async |node| {
         let mut world = World::new(node, random, is_traced);
         let outcome = world.play().await;
         match outcome {
@@ -100,32 +114,49 @@ impl World<'_> {
         }
         for _ in 0..8 + self.random.below(25) {
             self.round += 1;
-            if self.random.percent(15) {
-                self.pass_some_time().await?;
-            } else {
-                self.wait_for_what_is_due().await?;
-                self.break_some_trie().await?;
-                for _ in 0..1 + self.random.below(6) {
-                    self.act();
-                    if self.random.percent(20) {
-                        self.node.settle().await;
-                    }
-                }
+            self.play_round().await?;
+            if self.is_off() {
+                self.crash().await?;
             }
-            self.end_round().await?;
-            if self.random.percent(15) {
-                // Whoever is about to leave may take a second for it.
-                self.wait_for_what_is_due().await?;
-                self.node.check().await.map_err(|broken| broken.to_string())?;
-            }
+        }
+        if let Some(disk) = self.node.disk() {
+            disk.fail_after(None);
         }
         self.wait_for_what_is_due().await?;
         self.finish().await
     }
 
+    async fn play_round(&mut self) -> Result<(), String> {
+        if self.random.percent(15) {
+            self.pass_some_time().await?;
+        } else {
+            self.wait_for_what_is_due().await?;
+            self.break_some_trie().await?;
+            self.threaten();
+            for _ in 0..1 + self.random.below(6) {
+                self.act();
+                if self.random.percent(20) {
+                    self.node.settle().await;
+                }
+            }
+            self.end_of_threat().await;
+        }
+        self.end_round().await?;
+        if self.random.percent(15) && !self.is_off() {
+            // Whoever is about to leave may take a second for it.
+            self.wait_for_what_is_due().await?;
+            let checked = self.node.check().await.map_err(|broken| broken.to_string());
+            return if self.is_off() { Ok(()) } else { checked };
+        }
+        Ok(())
+    }
+
     /// Everybody takes in what has come, until nothing comes any more.
     pub(crate) async fn end_round(&mut self) -> Result<(), String> {
         self.node.settle().await;
+        if self.is_off() {
+            return Ok(());
+        }
         self.settle_retained();
         for exchange in 0.. {
             let mut is_quiet = self.take_ghosts()?;
@@ -145,6 +176,9 @@ impl World<'_> {
                 }
             }
             self.node.settle().await;
+            if self.is_off() {
+                return Ok(());
+            }
             if is_quiet {
                 break;
             }
@@ -155,6 +189,7 @@ impl World<'_> {
         for client in 0..self.clients.len() {
             self.end_round_of(client)?;
         }
+        self.forget_what_is_kept();
         Ok(())
     }
 

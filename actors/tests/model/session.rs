@@ -50,7 +50,7 @@ pub(crate) struct Will {
     pub(crate) delay: u32,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Session {
     /// Tells it from the other sessions of its client.
     pub(crate) number: u64,
@@ -71,6 +71,10 @@ pub(crate) struct Session {
     /// It may have expired.
     pub(crate) doubtful: bool,
     pub(crate) will: Option<Will>,
+    /// Others that may be published in its place: a crash left it open which the session has.
+    pub(crate) doubtful_wills: Vec<Will>,
+    /// No network connection holds it because the process was killed.
+    pub(crate) was_cut_off: bool,
 }
 
 impl Session {
@@ -88,6 +92,8 @@ impl Session {
             offline: None,
             doubtful: false,
             will: None,
+            doubtful_wills: Vec::new(),
+            was_cut_off: false,
         }
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use mqtt_codec::{Packet, ReasonCode};
 use tokio::time::Instant;
 
+use super::crash::Earlier;
 use super::world::{Ghost, MARGIN, World};
 
 /// No round of actions takes longer.
@@ -35,6 +36,9 @@ impl World<'_> {
             }
         }
         self.node.settle().await;
+        if self.is_off() {
+            return Ok(());
+        }
         if self.due(None).into_iter().any(|at| at < Instant::now() + ROUND + MARGIN) {
             self.pass_time(Duration::ZERO, false).await?;
             return self.end_round().await;
@@ -52,11 +56,16 @@ impl World<'_> {
             self.node.pass(time).await;
         }
         // On, until everything that could be due is due for sure.
-        while let Some(at) = self.due(late).into_iter().find(|at| {
-            let now = Instant::now();
-            *at + MARGIN > now && *at < now + ROUND + MARGIN
-        }) {
+        while !self.is_off()
+            && let Some(at) = self.due(late).into_iter().find(|at| {
+                let now = Instant::now();
+                *at + MARGIN > now && *at < now + ROUND + MARGIN
+            })
+        {
             self.node.pass(at + MARGIN + Duration::from_millis(1) - Instant::now()).await;
+        }
+        if self.is_off() {
+            return Ok(());
         }
         let now = Instant::now();
         let mut received = Vec::new();
@@ -73,7 +82,7 @@ impl World<'_> {
     }
 
     /// When something is to happen by itself; what was due before `late` happens then.
-    fn due(&self, late: Option<Instant>) -> Vec<Instant> {
+    pub(crate) fn due(&self, late: Option<Instant>) -> Vec<Instant> {
         let mut due = Vec::new();
         for client in &self.clients {
             let Some(session) = &client.session else { continue };
@@ -92,7 +101,8 @@ impl World<'_> {
                 due.push(lost);
             }
             due.push(lost + seconds(session.expiry));
-            due.extend(will.map(|will| lost + seconds(will.delay.min(session.expiry))));
+            let wills = will.into_iter().chain(&session.doubtful_wills);
+            due.extend(wills.map(|will| lost + seconds(will.delay.min(session.expiry))));
         }
         due.sort();
         due
@@ -130,16 +140,17 @@ impl World<'_> {
     }
 
     /// Wills that are due are published, sessions that have expired end.
-    fn sessions_after(&mut self, now: Instant) {
+    pub(crate) fn sessions_after(&mut self, now: Instant) {
         let (mut wills, mut ended) = (Vec::new(), Vec::new());
         for (index, client) in self.clients.iter_mut().enumerate() {
             let is_online = client.link.is_some();
             let Some(session) = client.session.as_mut().filter(|_| !is_online) else { continue };
             let Some((from, to)) = session.offline else { continue };
-            session.doubtful = now + MARGIN > from + seconds(session.expiry);
+            session.doubtful |= now + MARGIN > from + seconds(session.expiry);
             if session.doubtful {
                 session.doubt(|_| true);
             }
+            client.earlier.push(Earlier::new(now, session));
             if let Some(will) = &session.will {
                 let delay = seconds(will.delay.min(session.expiry));
                 if now > from + delay {
@@ -148,6 +159,10 @@ impl World<'_> {
                     session.will = None;
                 }
             }
+            let expiry = session.expiry;
+            let due =
+                session.doubtful_wills.extract_if(.., |will| now > from + seconds(will.delay.min(expiry)));
+            wills.extend(due.map(|will| (index, session.number, will, from, false)));
             if now > to + seconds(session.expiry) + MARGIN {
                 ended.push(index);
             }

@@ -47,7 +47,7 @@ pub(crate) struct Ghost {
 
 /// See the module.
 pub(crate) struct World<'a> {
-    pub(crate) node: &'a SimulatedNode,
+    pub(crate) node: &'a mut SimulatedNode,
     pub(crate) random: Random,
     pub(crate) round: u32,
     pub(crate) clients: Vec<Client>,
@@ -76,9 +76,10 @@ pub(crate) struct World<'a> {
 }
 
 impl<'a> World<'a> {
-    pub(crate) fn new(node: &'a SimulatedNode, mut random: Random, is_traced: bool) -> Self {
+    pub(crate) fn new(node: &'a mut SimulatedNode, mut random: Random, is_traced: bool) -> Self {
         let breaks = random.percent(10);
-        let settings = &node.shared().settings;
+        let settings = node.shared().settings.clone();
+        let overtakes = node.shared().policy.current().authorizes || node.is_interleaved();
         Self {
             node,
             random,
@@ -94,7 +95,7 @@ impl<'a> World<'a> {
                 || settings.session.queue_bytes_max < 100_000
                 || settings.node.outbox_bytes_max < 100_000,
             breaks,
-            overtakes: node.shared().policy.current().authorizes || node.is_interleaved(),
+            overtakes,
             is_tight: settings.node.messages_between_workers_max < 1000,
             merges: settings.mqtt.merge_overlapping_subscriptions,
             is_traced,
