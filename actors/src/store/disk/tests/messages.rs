@@ -187,3 +187,54 @@ fn a_folder_has_what_its_records_make() {
         assert!(found.values().any(|parts| !parts.messages.is_empty()), "something waits");
     }
 }
+
+/// Messages come before the sessions that wait for them, each once, so that a long queue is not one piece.
+#[test]
+fn a_long_queue_comes_in_pieces() {
+    const MESSAGES: u64 = 2_000;
+    let place = Place::new("queue");
+    let mut backend = place.open();
+    let (key, homes) = (backend.hash_key(), Homes::new(&backend.hash_key(), 1));
+    let copied = |client: &'static str| Copied {
+        client: client.into(),
+        qos: QoS::AtLeastOnce,
+        retain: false,
+        identifiers: Vec::new().into(),
+        through: Through::Subscription,
+    };
+    let mut entry = Entry::at(Position(1));
+    for client in CLIENTS {
+        begin(&mut entry, &homes, client, 60, &[]);
+    }
+    for _ in 0..MESSAGES {
+        let body = Body { topic: "t", properties: &[], payload: &PAYLOAD[..1000], qos: QoS::AtLeastOnce };
+        let (publisher_hash, copies) = (1, CLIENTS.map(copied).into());
+        let (retain, expires_at, origin, waits) = (false, None, None, Vec::new());
+        let publish = Publish { body, retain, expires_at, publisher_hash, origin, copies, waits };
+        entry.push(&Record::Publish(publish), &homes);
+    }
+    keep(&mut backend, entry);
+    drop(backend);
+    let (mut backend, home) = (place.open(), Home { worker: 0, homes });
+    let (mut after, mut sessions) = (None, 0);
+    let mut there: (Shard, Vec<Position>) = Default::default();
+    loop {
+        let Piece { shard, kept, rest, .. } = backend.load(&home, after.as_ref()).unwrap();
+        if there.0 != shard {
+            there = (shard, Vec::new());
+        }
+        assert!(kept.messages.len() * 1000 < 2 * PIECE_BYTES, "{} messages", kept.messages.len());
+        there.1.extend(kept.messages.iter().map(|(position, _)| *position));
+        for (_, session) in &kept.sessions {
+            assert!(session.copies.keys().map(|id| &id.message).eq(&there.1), "all are there, each once");
+            assert_eq!(there.1.len() as u64, MESSAGES);
+            sessions += 1;
+        }
+        after = rest;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(sessions, CLIENTS.len());
+    assert!(load_all(&mut backend, &key).values().all(|parts| parts.messages.len() as u64 == MESSAGES));
+}
