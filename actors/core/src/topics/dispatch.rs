@@ -1,5 +1,5 @@
 //! Getting messages of shared subscriptions to one member of their group, wherever that lives. A member of this worker is
-//! reached directly, by the exception that `deliver.rs` names.
+//! reached directly, by the exception that `fan_out.rs` names.
 
 use std::sync::Arc;
 use std::task::Waker;
@@ -73,11 +73,12 @@ impl Router {
             identifiers: one(member.identifier),
             group: Some(key),
         };
-        if member.session.worker == desk.id {
-            desk.offer(member.session, passing, &wanted);
+        let session = member.session;
+        if session.worker == desk.id {
+            desk.offer(session, passing, &wanted);
         } else {
-            let parts = &mut self.handoffs[usize::from(member.session.worker)];
-            part_of(parts, key).add(member.session, passing, wanted);
+            let parts = &mut self.handoffs[usize::from(session.worker)];
+            part_of(parts, group).add(session, passing, wanted);
         }
     }
 
