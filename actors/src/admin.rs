@@ -26,13 +26,15 @@ pub struct NodeLedger {
     pub unmatched: u64,
     /// One per message and subscription that wants a copy of it.
     pub matched: u64,
+    /// Came back with their sessions when the node started.
+    pub restored: u64,
     /// QoS 0 written to the socket, QoS 1 and 2 acknowledged.
     pub delivered: u64,
     /// Waiting, those in flight included.
     pub queued: u64,
     /// Dropped, by reason.
     pub dropped: BTreeMap<&'static str, u64>,
-    /// Whether matched = delivered + queued + dropped; may be false while messages are on their way between actors.
+    /// Whether matched + restored = delivered + queued + dropped; may be false while messages are on their way between actors.
     pub balanced: bool,
     /// The same of the node's own messages, `$SYS`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -50,7 +52,7 @@ pub struct ClientLedger {
     pub session_expiry_interval: u32,
     /// Its subscriptions.
     pub subscriptions: usize,
-    /// Messages that matched, or were given to it as a member of a shared subscription.
+    /// Messages that matched, were given to it as a member of a shared subscription, or came back with its session.
     pub matched: u64,
     /// Delivered to it.
     pub delivered: u64,
@@ -149,6 +151,7 @@ fn node_ledger(totals: &LedgerTotals) -> NodeLedger {
         published: totals.published,
         unmatched: totals.unmatched,
         matched: totals.matched,
+        restored: totals.restored,
         delivered: totals.delivered,
         queued: totals.queued,
         dropped: totals.dropped.iter().map(|(reason, count)| (reason.label(), *count)).collect(),

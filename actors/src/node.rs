@@ -11,6 +11,7 @@ use actix::prelude::*;
 use actix_rt::time::timeout;
 use auth_actor::{Asking, Auth, AuthError, AuthSettings, Heard, Provider, Reload, Withdrawals};
 use micro_mq_core::homes::Homes;
+use micro_mq_core::ids::seed_client_hashes;
 use micro_mq_core::matching::WORKERS_MAX;
 use micro_mq_core::pressure::IncompletePackets;
 use micro_mq_core::protocol::decode_limits;
@@ -252,6 +253,7 @@ pub(crate) fn shared(
     time_of_day: WallClock,
     keepers: Vec<Arc<dyn Keeper>>,
 ) -> NodeShared {
+    seed_client_hashes(homes.seed());
     let workers = homes.workers();
     let subscription_room = Arc::default();
     let (decode_limits, node) = (decode_limits(&settings.mqtt), settings.node.clone());

@@ -93,8 +93,19 @@ impl Changes {
         if self.has_begun() && !is_any_unkept {
             return false;
         }
-        self.gates.push(conditions.open(0, 1));
-        self.has_begun() && !self.waits_for_store
+        self.gate_one(conditions.open(0, 1))
+    }
+
+    /// The same for a condition that is open already, and for something that has just been noted. Returns whether it is to be
+    /// sent now.
+    pub fn gate_one(&mut self, condition: Condition) -> bool {
+        self.gates.push(condition);
+        self.is_to_be_sent()
+    }
+
+    /// Whether what waits is to be sent now that somebody waits for it.
+    pub fn is_to_be_sent(&self) -> bool {
+        self.has_begun() && !self.waits_for_store && !self.is_under_way
     }
 
     /// It is time to send what waits. Returns whether something is to be sent now: then [`next_batch`](Self::next_batch)

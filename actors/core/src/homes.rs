@@ -54,6 +54,11 @@ impl Homes {
         Self { hasher: SipHasher13::new_with_key(key), workers: workers as u16 }
     }
 
+    /// What hashes are drawn from that are to be the same wherever the key is.
+    pub fn seed(&self) -> u64 {
+        self.hash_of("")
+    }
+
     /// Among how many workers.
     pub fn workers(&self) -> usize {
         self.workers.into()

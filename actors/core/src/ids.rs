@@ -1,7 +1,7 @@
 //! How sessions and shared groups are named inside a node.
 
 use std::hash::{BuildHasher as _, RandomState};
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 use foldhash::quality::FixedState;
 
@@ -17,15 +17,32 @@ pub struct SessionKey {
     pub worker: u16,
 }
 
+impl SessionKey {
+    /// A session of an earlier process, which nobody has any more.
+    pub const EARLIER: Self = Self { index: u32::MAX, generation: u16::MAX, worker: u16::MAX };
+}
+
 /// A network connection of a session: raised with each, so that what was meant for an earlier one is recognised.
 pub type Epoch = u32;
 
 /// The 64-bit hash of a client identifier: it decides whose turn it is in a topic trie, and is what `hash_client`
-/// chooses by. Its seed is drawn when the process starts, so that nobody can find an identifier that shares
-/// a victim's turns.
+/// chooses by. Its seed is drawn when the process starts, or as old as what it keeps, so that nobody can find an identifier
+/// that shares a victim's turns.
 pub fn client_hash(client_identifier: &str) -> u64 {
-    static SEEDED: LazyLock<FixedState> = LazyLock::new(|| FixedState::with_seed(seed()));
+    static SEEDED: LazyLock<FixedState> =
+        LazyLock::new(|| FixedState::with_seed(*CLIENT_HASH_SEED.get_or_init(seed)));
     SEEDED.hash_one(client_identifier)
+}
+
+static CLIENT_HASH_SEED: OnceLock<u64> = OnceLock::new();
+
+/// What is kept names publishers by their hashes: these are to be the same in the next process. The first that says so in a
+/// process is heard, if it does before any was asked for.
+pub fn seed_client_hashes(seed: u64) {
+    // Of a second node in one process, which can only be a test's, the clients have the hashes of the first one's.
+    if !cfg!(feature = "simulation") {
+        let _ = CLIENT_HASH_SEED.set(seed);
+    }
 }
 
 /// A simulated run is the same whenever it is run.
@@ -47,4 +64,51 @@ pub struct GroupKey {
 /// The topic filter inside a shared filter `$share/name/filter`; none if it is a plain one.
 pub fn shared_part(full_filter: &str) -> Option<&str> {
     full_filter.strip_prefix("$share/")?.split_once('/').map(|(_, filter)| filter)
+}
+
+/// Where a record stands in the log of a shard. 0 is before all of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position(pub u64);
+
+impl Position {
+    /// The one behind it.
+    pub const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+
+    /// The number of a network connection that is recorded here. Positions are not as far apart as would be needed for two
+    /// connections of one session to have the same.
+    pub const fn epoch(self) -> Epoch {
+        self.0 as Epoch
+    }
+}
+
+/// One copy of a message for a session, as records name it; by default none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CopyId {
+    /// The position of the record that brought the message.
+    pub message: Position,
+    /// Its place among the copies of that record.
+    pub copy: u32,
+}
+
+impl CopyId {
+    /// Whether records name it at all.
+    #[inline]
+    pub fn is_some(self) -> bool {
+        self.message > Position::default()
+    }
+}
+
+/// A client that publishes: the keyed hash of its client identifier ([`Homes::hash_of`](crate::homes::Homes::hash_of)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Publisher(pub u64);
+
+/// Which of the QoS 2 messages of a durable session this is: who has seen it, or a later one, drops it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Origin {
+    /// Whose it is.
+    pub publisher: Publisher,
+    /// The position at which it was [received](crate::records::Record::Received): it rises over all sessions of a client.
+    pub count: Position,
 }

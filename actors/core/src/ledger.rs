@@ -1,7 +1,7 @@
 //! The ledger: what became of every message that matched a subscription.
 //!
-//! Invariant, exact whenever nothing is on its way between two actors: matched = delivered + queued + the sum of the
-//! dropped. Each fate is counted at the one place where it is decided. A worker writes its own page and nobody else's,
+//! Invariant, exact whenever nothing is on its way between two actors: matched + restored = delivered + queued + the sum of
+//! the dropped. Each fate is counted at the one place where it is decided. A worker writes its own page and nobody else's,
 //! so counting is a plain load and store; anybody may read.
 
 use std::sync::Arc;
@@ -75,6 +75,8 @@ pub struct Ledger {
     dropped: [Counter; DROP_REASONS],
     /// What of all this are the node's own messages, `$SYS`.
     pub own: OwnMessages,
+    /// Messages that came back with their sessions when the node started: they matched in an earlier process.
+    pub restored: Counter,
 }
 
 /// The node's own messages on one worker's page, which holds them too: the rest is of clients, and for each of both
@@ -173,7 +175,8 @@ impl Ledger {
 /// One client's part of the ledger, kept with its session.
 #[derive(Debug, Default, Clone)]
 pub struct Tally {
-    /// Messages that matched one of its subscriptions, or were given to it as a member of a shared subscription.
+    /// Messages that matched one of its subscriptions, or were given to it as a member of a shared subscription; those that
+    /// came back with it when the node started, too.
     pub matched: u64,
     /// Delivered to it.
     pub delivered: u64,

@@ -41,6 +41,12 @@ impl PublishOrder {
         behind(self.counted.load(Ordering::Relaxed))
     }
 
+    /// What was stamped by an earlier process, up to this, stands before all else.
+    pub fn begin_behind(&self, stamp: u64) {
+        let _stamping = self.stamping.lock();
+        self.counted.fetch_max(stamp.div_ceil(2), Ordering::Relaxed);
+    }
+
     /// Nobody else stamps retained publishes until this is dropped.
     pub fn stamping(&self) -> Stamping<'_> {
         Stamping { _stamping: self.stamping.lock(), counted: &self.counted }

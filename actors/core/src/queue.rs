@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::ids::GroupKey;
+use crate::ids::{CopyId, GroupKey};
 use crate::kept::Kept;
 use crate::line::Line;
 use crate::message::StoredMessage;
@@ -51,6 +51,8 @@ pub struct Queued {
     pub group: Option<GroupKey>,
     /// Whether it was retained when a subscription began, and comes for that.
     pub replayed: bool,
+    /// What records call it, if it outlives the process.
+    pub recorded: CopyId,
 }
 
 /// First in, first out, but for what was retained when a subscription began.

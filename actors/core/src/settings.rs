@@ -54,8 +54,7 @@ pub struct MqttSettings {
     pub filters_per_packet_max: u16,
     /// How long a 3.x client is not read whose publish a limit refused, or nobody answered whether it is allowed, in
     /// milliseconds, 0 to 600000; nothing tells it so. When there is room meanwhile, or it is allowed, the publish goes
-    /// through, otherwise the network connection is closed. So long waits, too, what a client published that has hung up
-    /// while there was no room for it. Default 5000.
+    /// through, otherwise the network connection is closed. Default 5000.
     pub refused_publish_timeout_ms: u64,
     /// What a 3.x client gets for a publish that it has no permission for, which nothing can tell it: "acknowledge" (as if
     /// it had been published) or "close" (its network connection). Default "acknowledge".

@@ -22,6 +22,7 @@ use crate::outbox::{Outbox, Qos0, SLICES_PER_WRITE};
 use crate::pool::BufferPool;
 use crate::queue::Identifiers;
 use crate::records::WallClock;
+use crate::session::Storing;
 use crate::session::{
     Desk, FrameCache, Offered, Online, OutgoingAliases, RareOnline, Requests, Session, Touch, Wanted,
 };
@@ -177,7 +178,7 @@ impl Office {
         wanted: &Wanted,
     ) -> Offered {
         self.frames.forget();
-        let offered = session.offer(publication, wanted, &mut None, &mut self.desk());
+        let offered = session.offer(publication, wanted, &mut Storing::default(), &mut self.desk());
         self.frames.forget();
         offered
     }

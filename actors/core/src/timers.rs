@@ -23,8 +23,7 @@ pub enum Timer {
     Offline(SessionKey, Epoch),
     /// To see whether what a network connection was let in by is over.
     Grant(SessionKey, Epoch),
-    /// To close a client that is not read since a limit refused its publish, or to look whether it is there while what it
-    /// published finds no room.
+    /// To close a client that is not read since a limit refused its publish.
     Refused(SessionKey, Epoch),
     /// To turn away a CONNECT that has waited for a will of its client to be judged for as long as it may.
     Waiting,

@@ -23,7 +23,6 @@ use mqtt_codec::{Packet, ReasonCode};
 use super::closing::Closing;
 use super::context::{self, ConnectionContext};
 use super::held::HeldPublish;
-use super::held_up::Watch;
 use super::judged_again::JudgedAgain;
 use super::lines::Farewell;
 use super::long_change::LongChange;
@@ -49,8 +48,6 @@ pub(super) struct RareConnection {
     latest_token: u32,
     /// A batch found no room at another worker; the session has it.
     pub(super) held_up: bool,
-    /// Whether its client is still there is looked at now and then.
-    pub(super) watch: Option<Watch>,
     /// How far it is judged again, when the rules have changed.
     pub(super) judged_again: JudgedAgain,
     /// A packet that changes very much, as far as that is done.
@@ -92,7 +89,6 @@ impl RareConnection {
             && self.opening.is_none()
             && self.asked.is_none()
             && self.authenticates.is_none()
-            && self.watch.is_none()
             && !(self.held_up || self.gives_way || self.broken)
     }
 }
@@ -211,7 +207,7 @@ impl Connection {
         }
         if !is_routed {
             self.write(task, now);
-            return self.look_for_end(now);
+            return None;
         }
         let mut ending = None;
         let reads = self.may_read();
@@ -221,7 +217,7 @@ impl Connection {
             ending = self.look_for_life(task, now, fx);
         }
         if let Err(later) = self.carry_out(context, task, now, fx) {
-            self.hold_up(later, now);
+            self.hold_up(later);
         }
         if self.underway.as_ref().is_some_and(Underway::is_nothing) {
             self.underway = None;
@@ -357,14 +353,44 @@ impl Connection {
         self.rare.as_ref().is_some_and(|rare| rare.asked.is_some())
     }
 
-    /// Sends a batch on its way, if this client's share of what may be under way, and all workers with a match, have
-    /// room for it; if not, it comes back, and the task is woken when they have.
-    pub(super) fn set_out(
+    fn route_what_was_held_up(
         &mut self,
-        mut batch: Batch,
+        context: &ConnectionContext,
         task: &TaskContext<'_>,
         now: Instant,
-    ) -> Result<(), Box<Batch>> {
+    ) -> bool {
+        if !self.rare.as_ref().is_some_and(|rare| rare.held_up) {
+            return true;
+        }
+        self.rare().held_up = false;
+        let batch = {
+            let sessions = &mut self.worker.state().sessions;
+            sessions.get_mut(self.key).and_then(|session| session.online.as_mut()?.take_held_up())
+        };
+        let Some(mut batch) = batch else { return true };
+        let set_out = match self.is_judged(context, &mut batch, now) {
+            true => self.set_out(*batch, task, now),
+            false => Err(batch),
+        };
+        if self.rare.as_ref().is_some_and(|rare| rare.ending.is_some()) {
+            task.waker().wake_by_ref();
+        }
+        set_out.map_err(|batch| self.hold_up(batch)).is_ok()
+    }
+
+    pub(super) fn hold_up(&mut self, batch: Box<Batch>) {
+        {
+            let sessions = &mut self.worker.state().sessions;
+            if let Some(online) = sessions.get_mut(self.key).and_then(|session| session.online.as_mut()) {
+                online.rare.get_or_insert_default().held_up = Some(batch);
+            }
+        }
+        self.rare().held_up = true;
+    }
+
+    /// Sends a batch on its way, if this client's share of what may be under way, and all workers with a match, have
+    /// room for it; if not, it comes back, and the task is woken when they have.
+    fn set_out(&mut self, mut batch: Batch, task: &TaskContext<'_>, now: Instant) -> Result<(), Box<Batch>> {
         let settings = &self.worker.node.settings.node;
         let underway = self.underway.get_or_insert_with(|| Underway::new(settings));
         if !underway.has_room_or_wake(task.waker()) {

@@ -28,13 +28,19 @@ impl Connection {
     /// Releases QoS 2 messages, each when that is kept.
     pub(super) fn release(&mut self, identifiers: &mut Vec<PacketIdentifier>) {
         {
-            let WorkerState { sessions, node, .. } = &mut *self.worker.state();
-            let Some(session) = sessions.get_mut(self.key) else { return };
+            let mut worker = self.worker.state();
             for identifier in identifiers.drain(..) {
+                let Some(session) = worker.sessions.get(self.key) else { return };
+                let mut conditions = None;
                 // What is unknown has nothing to be kept, but leaves in its turn.
-                let is_held = session.incoming.contains(identifier);
-                let conditions = is_held.then(|| node.ask_keepers(session, &Promise::Release(identifier)));
-                session.release_in_turn(identifier, conditions.and_then(|conditions| conditions.of(0)));
+                if session.incoming.contains(identifier) {
+                    let keep = worker.node.ask_keepers(session, &Promise::Release(identifier));
+                    worker.record_forgotten(self.key, identifier, &keep);
+                    conditions = keep.of(0);
+                }
+                if let Some(session) = worker.sessions.get_mut(self.key) {
+                    session.release_in_turn(identifier, conditions);
+                }
             }
         }
         self.let_answers_leave();

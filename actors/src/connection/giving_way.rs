@@ -38,7 +38,7 @@ impl Connection {
             }
             let mut ending = self.read(task, now, fx);
             if let Err(later) = self.carry_out(context, task, now, fx) {
-                self.hold_up(later, now);
+                self.hold_up(later);
             }
             ending = ending.or_else(|| fx.end.take());
             if let Some(ending) = ending.or_else(|| self.rare.as_mut()?.ending.take()) {

@@ -9,7 +9,6 @@ mod deferral;
 mod giving_way;
 mod handshake;
 mod held;
-mod held_up;
 mod judged_again;
 mod lines;
 mod listening;

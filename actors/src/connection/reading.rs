@@ -274,20 +274,20 @@ impl Connection {
     fn step_through(&mut self, bytes: &[u8], now: Instant, fx: &mut Effects) -> Result<usize, Violation> {
         let worker = Rc::clone(&self.worker);
         let node = &worker.node;
-        self.partial_is_ready = false;
+        (self.partial_is_ready, self.goes_on) = (false, false);
         let in_force = node.policy.in_force();
         if fx.batch.is_empty() {
             // The earliest by which any of it is judged.
             fx.batch.revision = in_force.revision;
         }
         let (version, heard) = (self.protocol.version(), Recent::new(node.started, now));
-        self.goes_on = false;
         let in_work = InWork {
             waits_for_changes: self.waits_for_changes() && !self.gives_way(),
             changes: self.rare.as_ref().map_or(0, |rare| rare.changes.len()),
             filters: self.rare.as_ref().map_or(0, |rare| rare.filters_in_work()),
         };
-        let (mut refused, mut long, again) = (None, None, self.was_refused());
+        let (mut refused, mut long) = (None, None);
+        let (again, promises) = (self.was_refused(), worker.state().keeps_promises());
         let stepped = worker
             .state()
             .with_desk(self.key, now, |session, desk| {
@@ -298,7 +298,7 @@ impl Connection {
                     revision: in_force.revision,
                     retained: &node.retained_messages,
                     again,
-                    promises: !node.keepers.is_empty(),
+                    promises,
                 };
                 let mut used = 0;
                 while fx.end.is_none()

@@ -5,7 +5,8 @@ use actix::prelude::*;
 
 use super::{
     Admit, AllRestored, EndWithdrawn, ForTrie, KeepChanges, Left, ObserveClient, ObserveRetained,
-    ObserveSessions, ObserveTrie, PublishSys, PublishWills, Query, ShutDown, TrieMadeAnew, WillsJudged,
+    ObserveSessions, ObserveTrie, PublishSys, PublishWills, Query, SendChanges, ShutDown, TrieMadeAnew,
+    WillsJudged,
 };
 
 /// An actor that takes these messages.
@@ -70,6 +71,7 @@ address!(
         publish_wills: PublishWills,
         publish_sys: PublishSys,
         all_restored: AllRestored,
+        send_changes: SendChanges,
         keep_changes: KeepChanges,
         shut_down: ShutDown,
         observe: ObserveSessions,

@@ -146,6 +146,11 @@ pub struct ObserveClient {
 #[rtype(result = "()")]
 pub struct AllRestored;
 
+/// Sends what changed to the session store, since somebody waits for it.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct SendChanges;
+
 /// Sends what changed to the session store: the node shuts down. Answered when it was kept, or could not be.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]

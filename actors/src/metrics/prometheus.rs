@@ -129,8 +129,14 @@ fn ledger(page: &mut Page, seen: &Snapshot) {
     page.single(
         "messages_matched_total",
         "counter",
-        "Matches: delivered + queued + dropped account for each of them.",
+        "Matches: delivered + queued + dropped account for each of them, and for each restored.",
         ledger.matched,
+    );
+    page.single(
+        "messages_restored_total",
+        "counter",
+        "Messages that came back with their sessions when the node started.",
+        ledger.restored,
     );
     page.single(
         "messages_delivered_total",

@@ -22,6 +22,8 @@ pub struct LedgerTotals {
     pub unmatched: u64,
     /// One per message and subscription that wants a copy of it.
     pub matched: u64,
+    /// Came back with their sessions when the node started.
+    pub restored: u64,
     /// Delivered.
     pub delivered: u64,
     /// Waiting: counted where they wait, not derived from the others.
@@ -38,7 +40,7 @@ impl LedgerTotals {
 
     /// Whether every match is accounted for; always true when nothing is on its way between actors.
     pub fn is_balanced(&self) -> bool {
-        self.matched == self.delivered + self.queued + self.dropped_total()
+        self.matched + self.restored == self.delivered + self.queued + self.dropped_total()
     }
 
     /// Adds what a worker's page has of clients' messages.
@@ -47,6 +49,7 @@ impl LedgerTotals {
         self.published += page.published.get().saturating_sub(own.published.get());
         self.unmatched += page.unmatched.get().saturating_sub(own.unmatched.get());
         self.matched += page.matched.get().saturating_sub(own.matched.get());
+        self.restored += page.restored.get();
         self.delivered += page.delivered.get().saturating_sub(own.delivered.get());
         self.queued += page.kept.waiting.get().saturating_sub(page.kept.waiting_own.get());
         self.add_dropped(|reason| page.dropped(reason).saturating_sub(own.dropped(reason)));

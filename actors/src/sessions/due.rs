@@ -64,7 +64,10 @@ impl Sessions {
                     late.into_iter().for_each(|admit| self.turn_away(admit));
                 }
                 Timer::LinesLeftOut => self.worker.node.client_lines.look(now),
-                Timer::Changes => self.worker.keep_changes(),
+                Timer::Changes => {
+                    self.worker.state().record_settled();
+                    self.worker.keep_changes();
+                }
             }
         }
     }

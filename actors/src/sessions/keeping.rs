@@ -7,13 +7,13 @@ use std::time::Duration;
 use actix::prelude::*;
 use micro_mq_core::changes::Batch;
 use micro_mq_core::completion::Conditions;
-use micro_mq_core::ids::SessionKey;
+use micro_mq_core::ids::{Position, SessionKey};
 use micro_mq_core::timers::Timer;
 use tracing::{info, warn};
 
 use super::actor::Sessions;
 use crate::clock;
-use crate::messages::KeepChanges;
+use crate::messages::{KeepChanges, SendChanges};
 use crate::store::StoreError;
 use crate::worker::Worker;
 
@@ -51,7 +51,7 @@ impl Worker {
             let Some(batch) = self.state().changes.next_batch() else { break };
             match self.node.store.append(Arc::clone(&batch.entry)).await {
                 Ok(()) => {
-                    self.note_kept();
+                    self.note_kept(batch.entry.next_position());
                     batch.open_gates();
                 }
                 Err(error) => {
@@ -63,7 +63,8 @@ impl Worker {
         self.changes_settled.notify_waiters();
     }
 
-    fn note_kept(&self) {
+    fn note_kept(&self, before: Position) {
+        self.state().note_kept(before, clock::now());
         if self.state().changes.note_kept() {
             info!(worker = self.id, "the session store keeps changes again");
         }
@@ -80,6 +81,14 @@ impl Worker {
     }
 }
 
+impl Handler<SendChanges> for Sessions {
+    type Result = ();
+
+    fn handle(&mut self, _: SendChanges, _ctx: &mut Self::Context) {
+        self.worker.keep_changes();
+    }
+}
+
 impl Handler<KeepChanges> for Sessions {
     type Result = ResponseFuture<()>;
 
@@ -87,6 +96,7 @@ impl Handler<KeepChanges> for Sessions {
         let worker = Rc::clone(&self.worker);
         Box::pin(async move {
             let settled = worker.changes_settled.notified();
+            worker.state().record_settled();
             worker.keep_changes();
             let is_under_way = worker.state().changes.is_under_way();
             if is_under_way {

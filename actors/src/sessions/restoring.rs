@@ -9,13 +9,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
-use micro_mq_core::kept_shard::KeptSession;
+use micro_mq_core::worker::RestoredMessages;
 use tracing::{info, warn};
 
 use super::actor::Sessions;
 use crate::clock;
 use crate::messages::{AllRestored, ObserveTrie, Takes};
-use crate::store::{DONE, FAILED, Home, Piece, StoreError};
+use crate::store::{DONE, FAILED, Home, Piece, Restoring, StoreError};
 use crate::worker::{NodeShared, Worker};
 
 /// Until sessions that could not be read are asked for again.
@@ -49,16 +49,23 @@ impl Worker {
         restoring.outdated_bytes < OUTDATED_BYTES_MAX || restoring.outdated.contains(client_identifier)
     }
 
-    /// Brings sessions back that are kept and not in the table.
-    fn restore(&self, kept: &[(Arc<str>, KeptSession)], now: Instant) {
-        for (client_identifier, kept) in kept {
-            let is_outdated = self.restoring.borrow().outdated.contains(&**client_identifier);
-            let mut state = self.state();
-            if !is_outdated && state.sessions.find(client_identifier).is_none() {
-                let restored = state.restore(client_identifier, kept, now);
-                self.restoring.borrow_mut().restored.extend(restored);
+    /// Brings back what is kept and not there: sessions with their messages, and what is retained.
+    fn restore(&self, piece: &Piece, now: Instant) {
+        let mut restoring = self.restoring.borrow_mut();
+        let Restoring { outdated, messages, restored, .. } = &mut *restoring;
+        let mut state = self.state();
+        messages.take_in(&state, piece.shard, &piece.kept.messages, now);
+        for (client_identifier, kept) in &piece.kept.sessions {
+            if !outdated.contains(&**client_identifier) && state.sessions.find(client_identifier).is_none() {
+                restored.extend(state.restore(client_identifier, kept, |at| messages.get(at), now));
             }
         }
+        piece
+            .kept
+            .seen
+            .iter()
+            .for_each(|(publisher, count)| state.restore_seen(piece.shard, *publisher, *count));
+        piece.kept.retained.iter().for_each(|(_, retained)| state.restore_retained(retained, now));
     }
 
     /// All that the store has is there: what changes from now on is recorded, and first that sessions ended meanwhile.
@@ -66,8 +73,10 @@ impl Worker {
         let mut restoring = self.restoring.borrow_mut();
         let mut state = self.state();
         state.changes.begin_behind(restoring.highest);
+        state.copies.is_on = self.node.store.keeps_messages();
         restoring.outdated.drain().for_each(|client_identifier| state.record_ended(&client_identifier));
         restoring.outdated = HashSet::new();
+        restoring.messages = RestoredMessages::default();
     }
 
     /// What is due of some of the sessions that were restored is due now. Returns whether there are others.
@@ -141,7 +150,7 @@ impl Sessions {
         let restoration = &self.worker.node.restoration;
         match loaded {
             Ok(piece) => {
-                self.worker.restore(&piece.kept.sessions, clock::now());
+                self.worker.restore(&piece, clock::now());
                 {
                     let mut restoring = self.worker.restoring.borrow_mut();
                     restoring.highest = restoring.highest.max(piece.highest);

@@ -94,6 +94,11 @@ pub trait SessionBackend: 'static {
         false
     }
 
+    /// Whether messages are kept, too.
+    fn keeps_messages(&self) -> bool {
+        self.outlives_process()
+    }
+
     /// Nobody else asks just now: what was appended and not answered is to be made to last, with one effort for all of it.
     fn flush(&mut self) {}
 

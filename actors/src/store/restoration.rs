@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
 
 use micro_mq_core::records::Position;
-use micro_mq_core::worker::Restored;
+use micro_mq_core::worker::{Restored, RestoredMessages};
 use tokio::sync::Notify;
 
 use super::backend::Cursor;
@@ -66,4 +66,6 @@ pub(crate) struct Restoring {
     pub(crate) outdated_bytes: usize,
     /// Sessions of which something becomes due when all workers have theirs.
     pub(crate) restored: Vec<Restored>,
+    /// The messages that wait for those that are back.
+    pub(crate) messages: RestoredMessages,
 }

@@ -31,12 +31,18 @@ pub struct SessionStore {
     asked: Mutex<Option<mpsc::UnboundedReceiver<Request>>>,
     /// Known before the first sessions are loaded, and so before there are clients.
     outlives_process: Arc<AtomicBool>,
+    keeps_messages: Arc<AtomicBool>,
 }
 
 impl Default for SessionStore {
     fn default() -> Self {
         let (requests, asked) = mpsc::unbounded_channel();
-        Self { requests, asked: Mutex::new(Some(asked)), outlives_process: Arc::default() }
+        Self {
+            requests,
+            asked: Mutex::new(Some(asked)),
+            outlives_process: Arc::default(),
+            keeps_messages: Arc::default(),
+        }
     }
 }
 
@@ -64,6 +70,11 @@ impl SessionStore {
     /// Whether clients are told of a change only once it is kept.
     pub(crate) fn outlives_process(&self) -> bool {
         self.outlives_process.load(Relaxed)
+    }
+
+    /// Whether messages are kept, too.
+    pub(crate) fn keeps_messages(&self) -> bool {
+        self.keeps_messages.load(Relaxed)
     }
 
     fn ask(&self, request: Request) {
@@ -137,11 +148,13 @@ pub(crate) fn start_store(
     let (ended, end) = oneshot::channel();
     let (asked, stats) = (store.asked.lock().take(), Arc::clone(stats));
     let outlives_process = Arc::clone(&store.outlives_process);
+    let keeps_messages = Arc::clone(&store.keeps_messages);
     std::thread::Builder::new().name("store".to_owned()).spawn(move || {
         let Some(mut asked) = asked else { return };
         stats.of(ActorKind::SessionStore).started();
         let backend = backend();
         outlives_process.store(backend.outlives_process(), Relaxed);
+        keeps_messages.store(backend.keeps_messages(), Relaxed);
         let mut thread = StoreThread { stats, backend };
         while let Some(request) = asked.blocking_recv()
             && thread.serve_all(request, &mut asked)
@@ -163,6 +176,7 @@ pub(crate) fn start_store_here(
     let Some(mut asked) = store.asked.lock().take() else { return };
     stats.of(ActorKind::SessionStore).started();
     store.outlives_process.store(backend.outlives_process(), Relaxed);
+    store.keeps_messages.store(backend.keeps_messages(), Relaxed);
     let mut thread = StoreThread { stats: Arc::clone(stats), backend };
     actix_rt::spawn(async move {
         while let Some(request) = asked.recv().await

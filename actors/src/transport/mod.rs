@@ -94,14 +94,6 @@ impl Transport {
         }
     }
 
-    /// Whether the peer is known to have closed, though what it has sent may not be read. Wakes nobody.
-    pub fn is_over(&self) -> bool {
-        match self {
-            Self::Plain(stream) => stream.is_over(),
-            Self::WebSocket(stream) => stream.is_over(),
-        }
-    }
-
     /// Writes MQTT bytes, and returns how many of them were accepted.
     ///
     /// A WebSocket puts whole packets into binary frames. What the socket has no room for is not kept: whoever begins a

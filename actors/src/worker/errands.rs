@@ -5,7 +5,7 @@ use micro_mq_core::worker::{Errand, WorkerState};
 
 use super::Worker;
 use crate::clock;
-use crate::messages::{ForTrie, TrieMadeAnew, WillsJudged};
+use crate::messages::{ForTrie, SendChanges, TrieMadeAnew, WillsJudged};
 use crate::stats::ActorKind;
 
 impl Worker {
@@ -34,6 +34,7 @@ impl Worker {
             Errand::LeftBehind(publisher, batch) => {
                 state.settle_what_was_left(publisher, *batch, self.node.rules(), clock::now());
             }
+            Errand::SendChanges => self.peer().sessions.do_send(SendChanges),
             Errand::TrieMadeAnew => {
                 for peer in &self.node.peers {
                     peer.sessions.do_send(TrieMadeAnew { worker: self.id });

@@ -8,28 +8,28 @@ use mqtt_codec::{Connect, Packet, ProtocolVersion, ReasonCode, encode};
 use crate::simulated::{named, settings, subscribe};
 
 /// Orders of turns, and of what a failure leaves.
-const SEEDS: u64 = 40;
+pub(crate) const SEEDS: u64 = 40;
 
-fn send(client: &mut SimulatedClient, packet: &Packet) {
+pub(crate) fn send(client: &mut SimulatedClient, packet: &Packet) {
     let mut bytes = Vec::new();
     encode(packet, ProtocolVersion::V5, u32::MAX, &mut bytes).expect("a packet of 5.0");
     client.send(&bytes);
 }
 
-fn lasting(name: &str) -> Connect {
+pub(crate) fn lasting(name: &str) -> Connect {
     let mut connect = Connect { clean_start: false, ..named(name) };
     connect.properties.session_expiry_interval = Some(3600);
     connect
 }
 
-fn connect(node: &SimulatedNode, worker: usize, connect: Connect) -> SimulatedClient {
+pub(crate) fn connect(node: &SimulatedNode, worker: usize, connect: Connect) -> SimulatedClient {
     let mut client = node.connect(worker % node.workers());
     send(&mut client, &Packet::Connect(Box::new(connect)));
     client
 }
 
 /// Session present, and the reason code; none: it was not answered.
-fn answer(client: &mut SimulatedClient) -> Option<(bool, ReasonCode)> {
+pub(crate) fn answer(client: &mut SimulatedClient) -> Option<(bool, ReasonCode)> {
     client.receive().expect("nothing wrong").into_iter().find_map(|packet| match packet {
         Packet::ConnAck(answer) => Some((answer.session_present, answer.reason_code)),
         _ => None,
@@ -40,7 +40,7 @@ fn is_subscribed(client: &mut SimulatedClient) -> bool {
     client.receive().expect("nothing wrong").iter().any(|packet| matches!(packet, Packet::SubAck(_)))
 }
 
-fn simulation(seed: u64, disk: &SimulatedDisk) -> Simulation {
+pub(crate) fn simulation(seed: u64, disk: &SimulatedDisk) -> Simulation {
     let conditions = Conditions { asks: false, interleaved_by: Some(seed) };
     Simulation::start_durable(settings(1 + seed as usize % 3), conditions, Vec::new(), disk.clone())
 }

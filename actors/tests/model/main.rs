@@ -21,6 +21,7 @@ mod fuzzed;
 mod kept;
 mod late;
 mod lives;
+mod lives_messages;
 mod message;
 mod neighbours;
 mod order;

@@ -60,7 +60,7 @@ pub(crate) fn subscribe(filter: &str) -> Packet {
     subscribe_with(filter, QoS::AtLeastOnce)
 }
 
-fn subscribe_with(filter: &str, qos: QoS) -> Packet {
+pub(crate) fn subscribe_with(filter: &str, qos: QoS) -> Packet {
     subscribe_to_all([filter.to_owned()], qos)
 }
 

@@ -1,21 +1,19 @@
 //! What clients are told waits for a thread that keeps it, and answers in an order of its own.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Mutex};
 use std::task::Waker;
 use std::thread;
-use std::time::Duration;
 
 use micro_mq_actors::worker::{Keeper, Promise};
 use micro_mq_core::completion::{Condition, Conditions};
 use micro_mq_core::message::Batch;
 use micro_mq_core::session::Session;
 use mqtt_codec::ProtocolVersion::V5;
-use mqtt_codec::QoS::{AtLeastOnce, AtMostOnce, ExactlyOnce};
-use mqtt_codec::{Ack, Connect, Disconnect, Packet, ReasonCode};
+use mqtt_codec::QoS::{AtLeastOnce, ExactlyOnce};
+use mqtt_codec::{Ack, Packet, ReasonCode};
 
-use crate::harness::{Client, TestNode, connect, identifier, numbered, settings, will};
+use crate::harness::{Client, TestNode, identifier, numbered, settings};
 
 /// Conditions on their way to a thread that closes those first which came last.
 #[derive(Debug)]
@@ -100,89 +98,6 @@ fn answers_come_in_order_from_a_thread_that_has_none() {
             subscriber.acknowledge(&publish).await;
         }
         assert_eq!(node.counter("promises_failed") + node.counter("answers_left"), 0);
-        node.stop().await;
-    });
-}
-
-/// Has no room until it is told to.
-#[derive(Debug, Default)]
-struct Full {
-    has_room: AtomicBool,
-    waiting: Mutex<Vec<Waker>>,
-}
-
-impl Full {
-    fn make_room(&self) {
-        self.has_room.store(true, Ordering::SeqCst);
-        self.waiting.lock().unwrap().drain(..).for_each(Waker::wake);
-    }
-}
-
-impl Keeper for Full {
-    fn is_full(&self) -> bool {
-        !self.has_room.load(Ordering::SeqCst)
-    }
-
-    fn wake_when_there_is_room(&self, waker: &Waker) {
-        self.waiting.lock().unwrap().push(waker.clone());
-    }
-
-    fn publish(&self, _: &Arc<Batch>) {}
-
-    fn promise(&self, _: &Session, _: &Promise<'_>, _: &Conditions) {}
-}
-
-/// A client that hangs up while what it published finds no room is noticed, whatever else of it lies unread: its will goes
-/// out, and its place is free.
-#[test]
-fn a_client_that_hangs_up_while_it_is_held_up_is_noticed() {
-    actix_rt::System::new().block_on(async {
-        let keeper = Arc::new(Full::default());
-        let mut impatient = settings();
-        impatient.mqtt.refused_publish_timeout_ms = 100;
-        let node = TestNode::start_keeping(2, impatient, Arc::clone(&keeper) as Arc<dyn Keeper>).await;
-        let mut watcher = node.connect(V5, "watcher").await;
-        watcher.subscribe("#", AtMostOnce).await;
-        for unread in [0, 200] {
-            let leaving = Connect { will: Some(will("gone", AtMostOnce, "")), ..connect(V5, "leaver") };
-            let (mut leaver, _) = node.connect_with(leaving).await;
-            leaver.send(numbered(1, "t", AtLeastOnce)).await;
-            node.until("it is held up", |seen| seen.counter("keepers_full") > 0).await;
-            for number in 2..2 + unread {
-                leaver.send(numbered(number, "t", AtLeastOnce)).await;
-            }
-            leaver.vanish().await;
-            assert_eq!(watcher.expect_publish().await.topic, "gone", "{unread} packets are unread");
-        }
-        keeper.make_room();
-        watcher.ping().await;
-        watcher.expect_nothing().await;
-        node.stop().await;
-    });
-}
-
-/// One that has said goodbye has said it, as soon as there is room for what it published before.
-#[test]
-fn a_client_that_says_goodbye_while_it_is_held_up_has_said_it() {
-    actix_rt::System::new().block_on(async {
-        let keeper = Arc::new(Full::default());
-        let mut patient = settings();
-        patient.mqtt.refused_publish_timeout_ms = 600_000;
-        let node = TestNode::start_keeping(2, patient, Arc::clone(&keeper) as Arc<dyn Keeper>).await;
-        let mut watcher = node.connect(V5, "watcher").await;
-        watcher.subscribe("#", AtMostOnce).await;
-        let leaving = Connect { will: Some(will("gone", AtMostOnce, "")), ..connect(V5, "leaver") };
-        let (mut leaver, _) = node.connect_with(leaving).await;
-        leaver.send(numbered(1, "t", AtLeastOnce)).await;
-        node.until("it is held up", |seen| seen.counter("keepers_full") > 0).await;
-        leaver.send(Packet::Disconnect(Disconnect::new(ReasonCode::Success))).await;
-        drop(leaver);
-        // Its end is looked at within a second, and nothing comes of it yet.
-        actix_rt::time::sleep(Duration::from_millis(1500)).await;
-        keeper.make_room();
-        assert_eq!(watcher.expect_publish().await.topic, "t");
-        node.until_online(1).await;
-        watcher.expect_nothing().await;
         node.stop().await;
     });
 }

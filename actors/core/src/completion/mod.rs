@@ -5,10 +5,12 @@
 //! waits in its line ([`Pending`]), and the last condition to be closed wakes its network connection.
 //! Invariant: a condition that is given up counts as failed, never as done.
 
+mod opened;
 mod pending;
 #[cfg(test)]
 mod tests;
 
+pub use opened::Opened;
 pub use pending::Pending;
 
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};

@@ -163,6 +163,7 @@ impl GroupQueue {
 mod tests {
     use super::*;
     use crate::groups::Burden;
+    use crate::ids::CopyId;
     use crate::message::StoredMessage;
     use crate::queue::Identifiers;
     use crate::testing::publication;
@@ -176,6 +177,7 @@ mod tests {
             identifiers: Identifiers::None,
             group: None,
             replayed: false,
+            recorded: CopyId::default(),
         }
     }
 

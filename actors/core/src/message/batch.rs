@@ -6,8 +6,8 @@ use bytes::Bytes;
 use mqtt_codec::{PacketIdentifier, QoS, ReasonCode};
 
 use super::{Payload, Publication, SHARED_PAYLOAD_BYTES};
-use crate::completion::{Completion, Condition, Conditions};
-use crate::ids::SessionKey;
+use crate::completion::{Awaited, Completion, Condition, Conditions};
+use crate::ids::{Origin, SessionKey};
 use crate::moment::Stamping;
 use crate::pressure::{Passage, Weight};
 
@@ -79,8 +79,14 @@ pub struct Batch {
     pub revision: u64,
     /// Its place among what its publisher may have on its way.
     pub passage: Option<Passage>,
+    /// When it is kept that its QoS 2 publishes came; none where nothing is recorded of that.
+    pub received: Option<Awaited>,
+    /// Whether some of its publishes came before the process was started, and come again.
+    pub comes_again: bool,
     /// What has to be done before its publishes are acknowledged, by item.
     conditions: Conditions,
+    /// Which of their publisher's those items are that are to be known again.
+    origins: Vec<(usize, Origin)>,
 }
 
 impl Batch {
@@ -174,6 +180,21 @@ impl Batch {
         is_answered.then(|| self.conditions.open(item, self.items.len()))
     }
 
+    /// Notes which of its publisher's an item is; item by item.
+    pub fn note_origin(&mut self, item: usize, origin: Origin) {
+        self.origins.push((item, origin));
+    }
+
+    /// Which of its publisher's an item is, if that is to be known again.
+    #[inline]
+    pub fn origin(&self, item: usize) -> Option<Origin> {
+        if self.origins.is_empty() {
+            return None;
+        }
+        let at = self.origins.binary_search_by_key(&item, |(item, _)| *item).ok()?;
+        Some(self.origins[at].1)
+    }
+
     /// What is open; none if nothing ever was.
     #[inline]
     pub fn completion(&self) -> Option<&Completion> {
@@ -224,6 +245,9 @@ impl Batch {
             self.conditions = Conditions::default();
         }
         self.admitted = false;
+        self.origins.clear();
+        self.comes_again = false;
+        self.received = None;
         self.stamp = 0;
         self.revision = 0;
         self.topics.clear();

@@ -6,24 +6,8 @@ use mqtt_codec::{PacketIdentifier, ProtocolVersion, QoS, SubscriptionOptions};
 
 use crate::homes::{Homes, ShardSet};
 use crate::ids::Epoch;
+pub use crate::ids::{CopyId, Origin, Position, Publisher};
 use crate::ledger::DropReason;
-
-/// Where a record stands in the log of a shard. 0 is before all of them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Position(pub u64);
-
-impl Position {
-    /// The one behind it.
-    pub const fn next(self) -> Self {
-        Self(self.0 + 1)
-    }
-
-    /// The number of a network connection that is recorded here. Positions are not as far apart as would be needed for two
-    /// connections of one session to have the same.
-    pub const fn epoch(self) -> Epoch {
-        self.0 as Epoch
-    }
-}
 
 /// Milliseconds since the beginning of 1970.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,28 +21,6 @@ pub struct Of<'a> {
     /// That connection's number ([`Position::epoch`] of its [`Connected`]). What names another connection than the present
     /// or last one is ignored.
     pub epoch: Epoch,
-}
-
-/// One copy of a message for a session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct CopyId {
-    /// The position of the record that brought the message.
-    pub message: Position,
-    /// Its place among the copies of that record, from 0 on.
-    pub copy: u32,
-}
-
-/// A client that publishes: the keyed hash of its client identifier ([`Homes::hash_of`]).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Publisher(pub u64);
-
-/// Which of the QoS 2 messages of a durable session this is: who has seen it, or a later one, drops it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Origin {
-    /// Whose it is.
-    pub publisher: Publisher,
-    /// The position at which it was [received](Record::Received): it rises over all sessions of a client.
-    pub count: Position,
 }
 
 /// A will message.

@@ -208,6 +208,14 @@ impl RetainedStore {
         Ok(())
     }
 
+    /// Keeps what was kept before the process was started, whatever the limits are now.
+    pub fn restore(&mut self, message: Arc<StoredMessage>) {
+        let restored = Arc::clone(&message);
+        let before = self.charge_of_kept(restored.topic());
+        self.put(message);
+        self.charges.replace(before, self.charge_of_kept(restored.topic()));
+    }
+
     /// Removes what is kept under a topic name, if anything is.
     pub fn remove(&mut self, topic: &str) {
         let Some(ByTopic(message)) = self.by_topic.take(topic) else { return };

@@ -6,12 +6,14 @@
 
 use std::sync::Arc;
 
-use mqtt_codec::matches;
+use mqtt_codec::{QoS, matches};
 
+use crate::completion::Opened;
 use crate::matching::{Matches, Subscriber};
-use crate::message::{Batch, Item, StoredMessage};
+use crate::message::{Batch, Item};
 use crate::pressure::Room;
 use crate::retained::RetainedPassage;
+use crate::session::Storing;
 
 /// Items with the same topic name that are delivered together: so many more than its budget a turn may deliver.
 const RUN_ITEMS_MAX: usize = 64;
@@ -49,7 +51,7 @@ pub struct Current {
     /// The group that is next.
     pub next_group: usize,
     /// The items of the run as they wait.
-    pub stored: Vec<Option<Arc<StoredMessage>>>,
+    pub stored: Vec<Storing>,
     /// For each item so far: whether this worker has a match.
     pub matched: Vec<bool>,
     /// The publisher is not answered: its network connection is closed, and it will send again.
@@ -58,6 +60,8 @@ pub struct Current {
     pub room: Option<Room>,
     /// Ends when the batch is delivered.
     pub passage: Option<Box<RetainedPassage>>,
+    /// What this worker holds open of the acknowledgements.
+    pub opened: Option<Box<Opened>>,
 }
 
 impl Current {
@@ -78,6 +82,7 @@ impl Current {
             withheld: position.withheld,
             room: position.room,
             passage: None,
+            opened: position.opened,
         }
     }
 
@@ -94,6 +99,12 @@ impl Current {
     /// Whether a run is looked up or delivered in part: that holds memory.
     pub fn is_within_run(&self) -> bool {
         self.stage != Stage::Begin
+    }
+
+    /// The items of the run, each with its QoS, as they wait.
+    pub fn storing(&mut self) -> impl Iterator<Item = (QoS, &mut Storing)> {
+        let Self { batch, item, stored, .. } = self;
+        stored.iter_mut().enumerate().map(|(at, storing)| (batch.publication(*item + at).qos, storing))
     }
 
     /// A subscription is gone: nothing that was looked up before is delivered through it any more [MQTT-3.10.4-2].
@@ -135,4 +146,6 @@ pub struct RoutingProgress {
     pub withheld: bool,
     /// What it takes on its way.
     pub room: Option<Room>,
+    /// What this worker holds open of the acknowledgements.
+    pub opened: Option<Box<Opened>>,
 }

@@ -10,7 +10,7 @@ use hashbrown::HashSet;
 
 use super::current::Current;
 use super::owner::Owner;
-use crate::completion::Completion;
+use crate::completion::{Completion, Opened};
 use crate::groups::{Burden, GivenBack};
 use crate::ids::{Epoch, GroupKey, SessionKey};
 use crate::message::{Ack, Batch, StoredMessage};
@@ -172,6 +172,9 @@ pub struct Route {
     pub room: Room,
     /// Its place among the retained publishes on their way to this worker; none if it has none.
     pub passage: Option<Box<RetainedPassage>>,
+    /// What this worker holds open of its acknowledgements, if it is not the publisher's: sessions that outlive the process
+    /// may have a match here.
+    pub opened: Option<Box<Opened>>,
 }
 
 /// Adds subscriptions of one session, replacing those with an equal topic filter [MQTT-3.8.4-3].

@@ -11,11 +11,13 @@ use super::frames::{FrameCache, Sending};
 use super::inflight::{InflightEntry, Owed};
 use super::retained_first::has_room_for_at_most_once;
 use super::state::{Outgoing, Session};
-use crate::ids::GroupKey;
+use super::storing::Storing;
+use crate::ids::{CopyId, GroupKey};
 use crate::ledger::{DropReason, Ledger};
-use crate::message::{Publication, StoredMessage};
+use crate::message::Publication;
 use crate::pool::BufferPool;
 use crate::queue::{Identifiers, Queued};
+use crate::records::Fate;
 use crate::settings::{QueueOverflow, SessionSettings, Settings};
 
 /// What deciding a message's fate needs beside the session.
@@ -63,19 +65,19 @@ impl Session {
         Offered::Dropped(reason)
     }
 
-    /// Takes a message that matched. `stored` is the message as it waits, made when the first session needs it.
+    /// Takes a message that matched.
     pub fn offer(
         &mut self,
         publication: &Publication<'_>,
         wanted: &Wanted,
-        stored: &mut Option<Arc<StoredMessage>>,
+        storing: &mut Storing,
         desk: &mut Desk<'_>,
     ) -> Offered {
         self.tally.matched += 1;
         let qos = publication.qos.min(wanted.qos);
         if self.replays.is_some()
             && self.online.is_some()
-            && let Some(held) = self.hold_for_retained(publication, qos, wanted, stored, desk)
+            && let Some(held) = self.hold_for_retained(publication, qos, wanted, storing, desk)
         {
             return held;
         }
@@ -88,10 +90,31 @@ impl Session {
         let keep = self.is_durable() || wanted.group.is_some();
         let kept_bytes = if keep { publication.queued_bytes() } else { 0 };
         if self.may_send_now(kept_bytes, desk.settings, desk.ledger) {
-            let kept = keep.then(|| Box::new(queued(publication, qos, wanted, stored)));
-            return self.send(publication, qos, wanted.retain, &wanted.identifiers, kept, desk);
+            if !keep {
+                return self.send(publication, qos, wanted.retain, &wanted.identifiers, None, desk);
+            }
+            let kept = self.copy_of(publication, qos, wanted, storing);
+            let recorded = kept.recorded;
+            let kept = Some(Box::new(kept));
+            let offered = self.send(publication, qos, wanted.retain, &wanted.identifiers, kept, desk);
+            return storing.confirm(recorded, offered);
         }
-        self.enqueue(queued(publication, qos, wanted, stored), desk)
+        self.enqueue_copy(publication, qos, wanted, storing, desk)
+    }
+
+    /// Puts a message behind those that wait already, within the limits of the session's queue.
+    pub(super) fn enqueue_copy(
+        &mut self,
+        publication: &Publication<'_>,
+        qos: QoS,
+        wanted: &Wanted,
+        storing: &mut Storing,
+        desk: &mut Desk<'_>,
+    ) -> Offered {
+        let queued = self.copy_of(publication, qos, wanted, storing);
+        let recorded = queued.recorded;
+        let offered = self.enqueue(queued, desk);
+        storing.confirm(recorded, offered)
     }
 
     /// Whether QoS 0 waits in the queue: while the session is offline, and then behind what waits from that time.
@@ -212,15 +235,19 @@ impl Session {
             desk.ledger.kept.enter(&kept.message);
         }
         let own = publication.is_own();
+        let recorded = kept.as_ref().map_or(CopyId::default(), |kept| kept.recorded);
         let identifier = outgoing.inflight.push(InflightEntry { owed, on_wire: true, own, kept });
         desk.ledger.kept.wait_n(1, own);
+        if qos == QoS::ExactlyOnce && recorded.is_some() {
+            outgoing.note_sent(identifier, recorded);
+            return Offered::Queued;
+        }
         desk.frames.append(online, desk.pool, publication, sending, Some(identifier), desk.now);
         desk.ledger.note_sent(publication.payload.len(), own);
         Offered::Sent
     }
 
-    /// Puts a message behind those that wait already, within the limits of the session's queue.
-    pub(super) fn enqueue(&mut self, queued: Queued, desk: &mut Desk<'_>) -> Offered {
+    fn enqueue(&mut self, queued: Queued, desk: &mut Desk<'_>) -> Offered {
         let limits = &desk.settings.session;
         let (bytes, bytes_max) = (queued.message.queued_bytes(), self.queue_bytes_max(limits));
         let mut outgoing = self.outgoing.take().unwrap_or_else(|| Outgoing::beside(self.will.as_deref()));
@@ -239,6 +266,7 @@ impl Session {
         let mut refused = why_not(&outgoing);
         if refused.is_some() {
             for expired in outgoing.queue.take_expired(desk.now, kept) {
+                outgoing.note_settled(expired.recorded, Fate::Dropped(DropReason::Expired));
                 self.dropped(DropReason::Expired, expired.message.is_own(), desk);
             }
             refused = why_not(&outgoing);
@@ -258,6 +286,7 @@ impl Session {
             && let Some(oldest) = outgoing.queue.pop(kept)
         {
             given_up += oldest.message.queued_bytes();
+            outgoing.note_settled(oldest.recorded, Fate::Dropped(reason));
             self.dropped(reason, oldest.message.is_own(), desk);
             refused = why_not(&outgoing);
         }
@@ -304,7 +333,7 @@ impl Session {
                     continue;
                 }
                 outgoing.resend.pop_front();
-                self.send_again(identifier, desk);
+                self.send_in_flight(identifier, true, desk);
             } else {
                 let Some((place, first)) = self.outgoing.as_ref().and_then(|outgoing| outgoing.queue.front())
                 else {
@@ -336,8 +365,10 @@ impl Session {
         desk.frames.forget();
         let message = Arc::clone(&queued.message);
         let publication = message.publication();
+        let recorded = queued.recorded;
+        let mut offered = Offered::Queued;
         if publication.is_expired(desk.now) {
-            self.dropped(DropReason::Expired, publication.is_own(), desk);
+            offered = self.dropped(DropReason::Expired, publication.is_own(), desk);
         } else if queued.qos == QoS::AtMostOnce {
             let wanted = Wanted {
                 qos: queued.qos,
@@ -349,13 +380,19 @@ impl Session {
         } else {
             let keep = self.is_durable() || queued.group.is_some();
             let (qos, retain, identifiers) = (queued.qos, queued.retain, queued.identifiers.clone());
-            self.send(&publication, qos, retain, &identifiers, keep.then(|| Box::new(queued)), desk);
+            offered =
+                self.send(&publication, qos, retain, &identifiers, keep.then(|| Box::new(queued)), desk);
+        }
+        if let Offered::Dropped(reason) = offered
+            && let Some(outgoing) = &mut self.outgoing
+        {
+            outgoing.note_settled(recorded, Fate::Dropped(reason));
         }
         desk.frames.forget();
     }
 
-    /// Sends again on a new network connection: the PUBLISH with DUP, or the PUBREL [MQTT-4.4.0-1].
-    fn send_again(&mut self, identifier: PacketIdentifier, desk: &mut Desk<'_>) {
+    /// Sends what is in flight: the PUBLISH, with DUP on a new network connection, or the PUBREL [MQTT-4.4.0-1].
+    pub(super) fn send_in_flight(&mut self, identifier: PacketIdentifier, dup: bool, desk: &mut Desk<'_>) {
         let (Some(online), Some(outgoing)) = (&mut self.online, &mut self.outgoing) else { return };
         let resent = outgoing.inflight.update(identifier, |entry| {
             entry.on_wire = true;
@@ -374,13 +411,14 @@ impl Session {
                 let sending = Sending {
                     qos: kept.qos,
                     retain: kept.retain,
-                    dup: true,
+                    dup,
                     identifiers: kept.identifiers.as_slice(),
                 };
                 if desk.frames.check(online, &publication, sending, desk.now).is_err() {
                     // The client came back with a smaller maximum packet size [MQTT-3.1.2-24].
-                    self.forget_inflight(identifier, desk.ledger);
-                    self.dropped(DropReason::TooLargeForClient, publication.is_own(), desk);
+                    let reason = DropReason::TooLargeForClient;
+                    self.forget_inflight(identifier, Fate::Dropped(reason), desk.ledger);
+                    self.dropped(reason, publication.is_own(), desk);
                 } else {
                     desk.frames.append(online, desk.pool, &publication, sending, Some(identifier), desk.now);
                     desk.ledger.note_sent(publication.payload.len(), publication.is_own());
@@ -388,8 +426,9 @@ impl Session {
             }
             Some((_, None)) => {
                 // Became durable after it was sent: there is nothing to send again.
-                let own = self.forget_inflight(identifier, desk.ledger);
-                self.dropped(DropReason::SessionGone, own, desk);
+                let reason = DropReason::SessionGone;
+                let own = self.forget_inflight(identifier, Fate::Dropped(reason), desk.ledger);
+                self.dropped(reason, own, desk);
             }
         }
     }
@@ -412,22 +451,4 @@ impl Session {
 fn fits(outgoing: &Outgoing, beside: usize, bytes: usize, bytes_max: usize) -> bool {
     let held = outgoing.bytes();
     held == 0 || held + outgoing.will_bytes + beside + bytes <= bytes_max
-}
-
-/// A copy of a message as it waits.
-pub fn queued(
-    publication: &Publication<'_>,
-    qos: QoS,
-    wanted: &Wanted,
-    stored: &mut Option<Arc<StoredMessage>>,
-) -> Queued {
-    let message = stored.get_or_insert_with(|| Arc::new(StoredMessage::new(publication)));
-    Queued {
-        message: Arc::clone(message),
-        qos,
-        retain: wanted.retain,
-        identifiers: wanted.identifiers.clone(),
-        group: wanted.group,
-        replayed: false,
-    }
 }

@@ -4,7 +4,7 @@ use mqtt_codec::PacketIdentifier;
 use std::collections::HashMap;
 
 use crate::completion::{Awaited, State};
-use crate::ids::Epoch;
+use crate::ids::{Epoch, Position};
 
 /// Part of the session: it outlives the network connection.
 #[derive(Debug, Default)]
@@ -20,6 +20,8 @@ struct Held {
     epochs: ByIdentifier<Epoch>,
     /// What the PUBRECs wait for of publishes whose network connection ended before they left.
     awaited: Option<Box<ByIdentifier<Awaited>>>,
+    /// Publishes that came before the process was started, and where that is recorded: nobody knows how far they were routed.
+    restored: Option<Box<ByIdentifier<Position>>>,
 }
 
 impl Held {
@@ -65,7 +67,8 @@ impl IncomingIdentifiers {
     /// Notes a publish. Answers on which network connection it came before, if it did.
     pub fn insert(&mut self, identifier: PacketIdentifier, epoch: Epoch) -> Option<Epoch> {
         let held = self.held.get_or_insert_default();
-        if held.has_failed(identifier) {
+        let is_restored = held.restored.as_ref().is_some_and(|restored| restored.contains_key(&identifier));
+        if is_restored || held.has_failed(identifier) {
             held.forget_awaited(identifier);
             held.epochs.insert(identifier, epoch);
             return None;
@@ -73,11 +76,33 @@ impl IncomingIdentifiers {
         held.epochs.insert(identifier, epoch)
     }
 
+    /// A publish came before the process was started. When it comes again it is routed again.
+    pub fn restore(&mut self, identifier: PacketIdentifier, received: Position) {
+        let held = self.held.get_or_insert_default();
+        // On no network connection of this process.
+        held.epochs.insert(identifier, Epoch::MAX);
+        held.restored.get_or_insert_default().insert(identifier, received);
+    }
+
+    /// A publish sets out. Answers where it was recorded, if it came before the process was started.
+    pub fn take_restored(&mut self, identifier: PacketIdentifier) -> Option<Position> {
+        let held = self.held.as_mut()?;
+        let restored = held.restored.as_mut()?;
+        let received = restored.remove(&identifier);
+        if restored.is_empty() {
+            held.restored = None;
+        }
+        received
+    }
+
     /// Its PUBREL came. Answers on which network connection such a publish came last; none if there was none.
     pub fn remove(&mut self, identifier: PacketIdentifier) -> Option<Epoch> {
         let held = self.held.as_mut()?;
         let found = held.epochs.remove(&identifier);
         held.forget_awaited(identifier);
+        if let Some(restored) = &mut held.restored {
+            restored.remove(&identifier);
+        }
         // Kept through a run of exchanges; an idle session holds nothing.
         if held.epochs.is_empty() && held.epochs.capacity() > 64 {
             self.held = None;

@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use crate::queue::Queued;
 
 /// What the client owes.
-#[expect(clippy::enum_variant_names, reason = "they are MQTT's names")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Owed {
     /// PUBACK
@@ -130,11 +129,23 @@ impl Inflight {
         }
     }
 
+    /// Takes a message in that an earlier process sent with this packet identifier, behind those that it sent before. To be
+    /// done before any other.
+    pub fn restore(&mut self, identifier: PacketIdentifier, entry: InflightEntry) {
+        debug_assert!(self.entries.is_empty() && !entry.on_wire);
+        self.set_aside_as(identifier.get(), entry);
+        self.live += 1;
+    }
+
+    fn set_aside_as(&mut self, identifier: u16, entry: InflightEntry) {
+        self.aside_count += 1;
+        self.set_aside.insert(identifier, (self.aside_count, entry));
+        self.aside_order.insert(self.aside_count, identifier);
+    }
+
     fn set_first_aside(&mut self) {
         if let Some(Some(entry)) = self.entries.pop_front() {
-            self.aside_count += 1;
-            self.set_aside.insert(self.first, (self.aside_count, entry));
-            self.aside_order.insert(self.aside_count, self.first);
+            self.set_aside_as(self.first, entry);
         }
         self.first = plus(self.first, 1);
         self.drop_answered();

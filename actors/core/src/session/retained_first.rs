@@ -4,16 +4,15 @@
 //! Each message has a place, rising over both. What is retained has the last place that was taken when its subscription
 //! began, and others of its topic name wait only for what has a place before their own: so nothing waits in a circle.
 
-use std::sync::Arc;
-
 use mqtt_codec::QoS;
 
-use super::deliver::{Desk, Offered, Wanted, queued};
+use super::deliver::{Desk, Offered, Wanted};
 use super::replay::ReplayPlace;
 use super::state::{Outgoing, Session};
+use super::storing::{Storing, queued};
 use crate::ids::client_hash;
 use crate::ledger::{DropReason, Ledger};
-use crate::message::{Publication, StoredMessage};
+use crate::message::Publication;
 use crate::queue::{Queue, Queued};
 use crate::settings::Settings;
 
@@ -28,13 +27,13 @@ impl Session {
         publication: &Publication<'_>,
         wanted: &Wanted,
         turn: ReplayPlace,
-        stored: &mut Option<Arc<StoredMessage>>,
+        storing: &mut Storing,
         desk: &mut Desk<'_>,
     ) -> bool {
         let qos = publication.qos.min(wanted.qos);
         let turn = self.turn_of(publication, turn);
         let is_sent = self.may_replay_now(publication, qos, turn, desk.settings, desk.ledger);
-        let mut replayed = || Queued { replayed: true, ..queued(publication, qos, wanted, stored) };
+        let mut replayed = || Queued { replayed: true, ..queued(publication, qos, wanted, storing) };
         if !is_sent {
             return self.enqueue_ahead(replayed(), turn, desk);
         }
@@ -129,7 +128,7 @@ impl Session {
         publication: &Publication<'_>,
         qos: QoS,
         wanted: &Wanted,
-        stored: &mut Option<Arc<StoredMessage>>,
+        storing: &mut Storing,
         desk: &mut Desk<'_>,
     ) -> Option<Offered> {
         if wanted.group.is_some() {
@@ -137,10 +136,10 @@ impl Session {
         }
         let waits = self.waits(publication, qos, BEHIND_ALL, desk.settings);
         if !is_apart(qos, desk.settings) {
-            return waits.then(|| self.enqueue(queued(publication, qos, wanted, stored), desk));
+            return waits.then(|| self.enqueue_copy(publication, qos, wanted, storing, desk));
         }
         let holds_any = self.outgoing.as_ref().is_some_and(|outgoing| !outgoing.held_at_most_once.is_empty());
-        (waits || holds_any).then(|| self.hold_at_most_once(queued(publication, qos, wanted, stored), desk))
+        (waits || holds_any).then(|| self.hold_at_most_once(queued(publication, qos, wanted, storing), desk))
     }
 
     /// No older message is dropped in place of QoS 0 that finds no room.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::deliver::{Desk, Wanted};
 use super::replay::Replay;
 use super::state::Session;
+use super::storing::Storing;
 use crate::ids::{Epoch, client_hash};
 use crate::message::StoredMessage;
 use crate::queue::Identifiers;
@@ -114,7 +115,7 @@ impl Session {
             if is_own || is_newer || retained.is_expired(desk.now) {
                 continue;
             }
-            if !self.replay(&retained, &wanted, replay.turn, &mut Some(Arc::clone(message)), desk) {
+            if !self.replay(&retained, &wanted, replay.turn, &mut Storing::of(Arc::clone(message)), desk) {
                 return sent;
             }
         }

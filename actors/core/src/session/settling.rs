@@ -10,6 +10,7 @@ use crate::ids::GroupKey;
 use crate::ledger::{DropReason, Ledger};
 use crate::outbox::Outbox;
 use crate::queue::Queued;
+use crate::records::Fate;
 
 /// How far a session is looked through for what it is to give back to groups: what is in flight first, in the order sent,
 /// and then what waits behind a place.
@@ -30,7 +31,7 @@ impl Default for LeftToGive {
 /// What a client's acknowledgement asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Acknowledged {
-    /// Nothing more to do.
+    /// Nothing more to do, at least now.
     Settled,
     /// A PUBREL is to be sent [MQTT-4.3.3-4].
     Release,
@@ -40,19 +41,32 @@ pub enum Acknowledged {
 
 impl Session {
     /// Returns whether it was the node's own.
-    pub(super) fn forget_inflight(&mut self, identifier: PacketIdentifier, ledger: &Ledger) -> bool {
+    pub(super) fn forget_inflight(
+        &mut self,
+        identifier: PacketIdentifier,
+        fate: Fate,
+        ledger: &Ledger,
+    ) -> bool {
         let Some(outgoing) = &mut self.outgoing else { return false };
         let Some(entry) = outgoing.inflight.remove(identifier) else { return false };
         ledger.kept.end_n(1, u64::from(entry.own));
         if let Some(kept) = entry.kept {
             outgoing.forget_kept(&kept);
             ledger.kept.leave(&kept.message);
+            outgoing.note_settled(kept.recorded, fate);
+        } else if outgoing.recorded.is_some() {
+            let released = outgoing.forget_released(identifier);
+            outgoing.note_settled(released, fate);
         }
         entry.own
     }
 
     fn settle(&mut self, identifier: PacketIdentifier, reason: ReasonCode, desk: &Desk<'_>) -> Acknowledged {
-        let own = self.forget_inflight(identifier, desk.ledger);
+        let fate = match reason.is_error() {
+            true => Fate::Dropped(DropReason::RefusedByClient),
+            false => Fate::Delivered,
+        };
+        let own = self.forget_inflight(identifier, fate, desk.ledger);
         if reason.is_error() {
             self.dropped(DropReason::RefusedByClient, own, desk);
         } else {
@@ -98,6 +112,12 @@ impl Session {
                 if let Some(freed) = freed.flatten() {
                     outgoing.forget_kept(&freed);
                     desk.ledger.kept.leave(&freed.message);
+                    if freed.recorded.is_some() {
+                        outgoing.note_released(identifier, freed.recorded);
+                    }
+                }
+                if outgoing.is_release_unkept(identifier) {
+                    return Acknowledged::Settled;
                 }
                 Acknowledged::Release
             }
@@ -127,7 +147,7 @@ impl Session {
             *left = None;
             return Vec::new();
         };
-        let returned = match *left {
+        let mut returned = match *left {
             Some(LeftToGive::Inflight(behind)) => {
                 let (identifiers, last) = outgoing.inflight.next_behind(behind, most);
                 *left = Some(last.map_or(LeftToGive::Queued(0), LeftToGive::Inflight));
@@ -143,6 +163,9 @@ impl Session {
         };
         if !returned.is_empty() {
             self.tally.return_n(returned.len() as u64);
+            for queued in &mut returned {
+                outgoing.note_settled(std::mem::take(&mut queued.recorded), Fate::Returned);
+            }
         }
         returned
     }

@@ -10,6 +10,7 @@ use super::grant::Grant;
 use super::incoming::IncomingIdentifiers;
 use super::inflight::{Inflight, Owed};
 use super::online::Online;
+use super::recorded::RecordedCopies;
 use super::replay::Replays;
 use crate::groups::Burden;
 use crate::ids::{Epoch, SessionKey};
@@ -90,6 +91,8 @@ pub struct Outgoing {
     pub inflight_bytes: usize,
     /// Bytes of the will, which waits for its client's end and counts as what waits for the client.
     pub will_bytes: usize,
+    /// What is to be recorded of them.
+    pub recorded: Option<Box<RecordedCopies>>,
 }
 
 impl Outgoing {

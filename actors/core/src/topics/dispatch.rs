@@ -17,7 +17,7 @@ use crate::ledger::DropReason;
 use crate::message::Publication;
 use crate::queue::Queued;
 use crate::routing::{Reclaim, ToTrie, Work};
-use crate::session::{LeftToGive, Wanted};
+use crate::session::{LeftToGive, Storing, Wanted};
 use crate::worker::{NodeState, WorkerState};
 
 /// What a message costs that goes through a group, in deliveries: a member is chosen, and it is kept for another one.
@@ -151,7 +151,7 @@ impl Router {
             match choice {
                 Choice::Member(at) => {
                     group.queue.pop(&desk.ledger.kept);
-                    let stored = &mut Some(Arc::clone(&message));
+                    let stored = &mut Storing::of(Arc::clone(&message));
                     let mut passing = Passing { publication: &publication, item: None, stored };
                     self.give(&mut desk, group, at, &mut passing);
                 }
@@ -179,7 +179,7 @@ impl Router {
             worker.ledger.drop_n(DropReason::Expired, 1, publication.is_own());
             return 1;
         }
-        let stored = &mut Some(Arc::clone(&queued.message));
+        let stored = &mut Storing::of(Arc::clone(&queued.message));
         self.dispatch(worker, group, Passing { publication: &publication, item: None, stored }, now)
     }
 

@@ -8,11 +8,12 @@ use std::time::Instant;
 
 use super::handoff::Passing;
 use super::router::Router;
+use crate::completion::Opened;
 use crate::matching::Subscriber;
 use crate::message::Publication;
 use crate::queue::Identifiers;
 use crate::routing::Current;
-use crate::session::{Desk, FrameCache, Offered, Wanted};
+use crate::session::{Desk, FrameCache, Offered, Storing, Wanted};
 use crate::worker::WorkerState;
 
 /// Bytes that cost about as much to copy as a delivery to make.
@@ -52,8 +53,20 @@ impl Router {
         budget: &mut usize,
         now: Instant,
     ) -> bool {
-        self.deliver_to_subscribers(worker, current, budget, now)
-            && self.deliver_to_groups(worker, current, budget, now)
+        let records = worker.copies.is_on;
+        if records {
+            worker.begin_copies(current.storing());
+        }
+        let is_done = self.deliver_to_subscribers(worker, current, budget, now)
+            && self.deliver_to_groups(worker, current, budget, now);
+        if records {
+            if current.stored.iter().any(Storing::has_copies) {
+                let opened = self.position.as_ref().and_then(|position| position.opened.as_deref());
+                record_copies(worker, current, opened);
+            }
+            worker.record_all_notes();
+        }
+        is_done
     }
 
     /// The budget is looked at between subscriptions: none has a part of a run.
@@ -65,7 +78,7 @@ impl Router {
         now: Instant,
     ) -> bool {
         let Self { frames, .. } = self;
-        let WorkerState { node, sessions, pool, wakes, ledger, .. } = worker;
+        let WorkerState { node, sessions, pool, wakes, ledger, copies, .. } = worker;
         let settings = &*node.settings;
         let Current { batch, item, run, matches, next_subscriber, stored, .. } = current;
         let own = batch.publisher.is_none();
@@ -115,6 +128,9 @@ impl Router {
             }
             if sent < *run {
                 session.publish_load();
+                if session.has_notes() {
+                    copies.note(first.session);
+                }
             }
         }
         true
@@ -149,6 +165,20 @@ impl Router {
         }
         true
     }
+}
+
+/// Records what copies of a run were given to sessions that outlive the process. Whoever published it waits for that.
+fn record_copies(worker: &mut WorkerState, current: &mut Current, opened: Option<&Opened>) {
+    let Current { batch, item, run, stored, home, .. } = current;
+    let items = *item..*item + *run;
+    let run = items.zip(stored).map(|(item, storing)| {
+        let condition = match home {
+            true => batch.open(item),
+            false => opened.and_then(|opened| opened.open(item)),
+        };
+        (batch.publication(item), storing, batch.origin(item), condition)
+    });
+    worker.record_copies(run);
 }
 
 fn merge_into(how: &mut Wanted, others: &[Subscriber], is_retained: bool) {

@@ -13,7 +13,7 @@ use crate::ids::SessionKey;
 use crate::message::{Batch, Publication, StoredMessage};
 use crate::pressure::Weight;
 use crate::routing::Owner;
-use crate::session::{Desk, Offered, Wanted, queued};
+use crate::session::{Desk, Offered, Storing, Wanted, queued};
 
 use super::fan_out::cost_of_copy;
 use super::router::Router;
@@ -30,13 +30,13 @@ pub(super) struct Passing<'a> {
     /// The item of a batch that it is; none if it waited before.
     pub(super) item: Option<(&'a Arc<Batch>, usize)>,
     /// The message as it waits, made when that is needed.
-    pub(super) stored: &'a mut Option<Arc<StoredMessage>>,
+    pub(super) stored: &'a mut Storing,
 }
 
 impl Passing<'_> {
     /// The message as it waits.
     pub(super) fn stored(&mut self) -> Arc<StoredMessage> {
-        Arc::clone(self.stored.get_or_insert_with(|| Arc::new(StoredMessage::new(self.publication))))
+        Arc::clone(self.stored.message(self.publication))
     }
 }
 
@@ -128,8 +128,8 @@ impl Handoff {
                 let publication = handoff.publication(&chosen);
                 *budget = budget.saturating_sub(DELIVERIES_EACH + cost_of_copy(&publication));
                 let mut stored = match &chosen.message {
-                    HandedOver::Item { .. } => None,
-                    HandedOver::Stored(message) => Some(Arc::clone(message)),
+                    HandedOver::Item { .. } => Storing::default(),
+                    HandedOver::Stored(message) => Storing::of(Arc::clone(message)),
                 };
                 let session = sessions.get_mut(chosen.session).filter(|session| {
                     session.online.is_some() && session.subscriptions.contains_key(&handoff.full_filter)

@@ -22,6 +22,7 @@ pub(super) fn reclaim(worker: &mut WorkerState, mut reclaim: Reclaim, budget: &m
     let messages = session.give_back(wanted, &mut reclaim.left, most, &worker.ledger);
     session.publish_load();
     if !messages.is_empty() {
+        worker.record_notes(reclaim.session);
         worker.give_back(Owner::Client(client), GivenBack::by_group(messages));
     }
     *budget = 0;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::groups::{Burden, Chosen, Group, Groups, Member, MemberRoom};
-use crate::ids::SessionKey;
+use crate::ids::{CopyId, SessionKey};
 use crate::ledger::{DropReason, Ledger};
 use crate::message::Publication;
 use crate::pool::BufferPool;
@@ -109,6 +109,7 @@ impl<'a> MemberDesk<'a> {
                 identifiers: Identifiers::None,
                 group: Some(group.key),
                 replayed: false,
+                recorded: CopyId::default(),
             };
             group.queue.push(queued, &payer, &ledger.kept);
         } else {

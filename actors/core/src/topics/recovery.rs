@@ -39,6 +39,7 @@ impl Topics {
                 online.end(ReasonCode::ImplementationSpecificError);
             }
         }
+        worker.skip_lost_copies();
         worker.wake_all();
         worker.errands.push(Errand::TrieMadeAnew);
     }

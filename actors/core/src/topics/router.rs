@@ -7,7 +7,7 @@ use crate::ids::{GroupKey, SessionKey};
 use crate::matching::{LookAhead, Matches, Trie};
 use crate::message::Batch;
 use crate::routing::{Current, RoutingProgress, Stage};
-use crate::session::FrameCache;
+use crate::session::{FrameCache, Storing};
 use hashbrown::{HashMap, HashSet};
 use mqtt_codec::ReasonCode;
 
@@ -35,7 +35,7 @@ pub(super) enum Progress {
 #[derive(Debug)]
 pub(super) struct Router {
     /// That of the batch that is being routed at this moment.
-    position: Option<RoutingProgress>,
+    pub(super) position: Option<RoutingProgress>,
     /// Those of the run that is being delivered, item by item.
     pub(super) frames: Vec<FrameCache>,
     look_ahead: LookAhead,
@@ -82,6 +82,7 @@ impl Router {
             run: 1,
             withheld: false,
             room: Some(route.room),
+            opened: route.opened,
         });
         current.matches = self.spare.pop().unwrap_or_default();
         current.passage = route.passage;
@@ -101,6 +102,9 @@ impl Router {
                 position.withheld |= position.home && is_told_of_failure(worker, &position.batch, item);
             }
             position.item += position.run;
+            if let Some(opened) = &mut position.opened {
+                opened.fail_before(position.item);
+            }
             Current::at(position)
         });
         (router, current)
@@ -122,10 +126,12 @@ impl Router {
             run: current.run,
             withheld: current.withheld,
             room: current.room.take(),
+            opened: current.opened.take(),
         });
         let progress = self.go_on_with_runs(worker, current, trie, budget, now);
         if let Some(position) = &mut self.position {
             current.room = position.room.take();
+            current.opened = position.opened.take();
         }
         if progress == Progress::Done {
             self.rest();
@@ -151,7 +157,8 @@ impl Router {
             let item = &current.batch.items()[current.item];
             let is_for_this = item.is_routed() && item.workers & own != 0;
             if current.stage == Stage::Begin {
-                current.run = if is_for_this { current.run_length(own) } else { 1 };
+                current.run =
+                    if is_for_this && !current.batch.comes_again { current.run_length(own) } else { 1 };
             }
             if let Some(position) = &mut self.position {
                 (position.item, position.run) = (current.item, current.run);
@@ -162,9 +169,13 @@ impl Router {
                 {
                     return Progress::MoreToDo;
                 }
-                has_match = !current.matches.is_empty();
+                // What came again and was given out before had its match then.
+                has_match = !current.matches.is_empty() || current.batch.comes_again;
             }
             current.item += current.run;
+            if let Some(opened) = self.position.as_mut().and_then(|position| position.opened.as_mut()) {
+                opened.close_before(current.item);
+            }
             current.matched.resize(current.item, has_match);
             current.stage = Stage::Begin;
         }
@@ -226,7 +237,7 @@ impl Router {
             }
         }
         current.stored.clear();
-        current.stored.resize(current.run, None);
+        current.stored.resize_with(current.run, Storing::default);
         let stamp = current.batch.publication(current.item).stamp;
         if stamp <= worker.newest_subscription.stamp() {
             // What is older than a subscription comes through it as a retained message, if at all.
@@ -236,6 +247,11 @@ impl Router {
             }
             current.stored.truncate(1);
             current.matches.subscribers.retain(|subscriber| subscriber.since.stamp() < stamp);
+        }
+        if current.batch.comes_again
+            && let Some(origin) = current.batch.origin(current.item)
+        {
+            current.matches.subscribers.retain(|subscriber| !worker.has_seen(subscriber.session, origin));
         }
         let subscribers = &mut current.matches.subscribers;
         let publisher = current.batch.publisher;

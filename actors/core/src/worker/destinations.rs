@@ -48,7 +48,11 @@ impl SettingOut {
         let way = &node.ways[usize::from(id)];
         let room = way.inbound.enter(batch.weight(id, home));
         let passage = self.first_stamp.map(|first| Box::new(way.retained_underway.enter(first)));
-        Route { batch: Arc::clone(batch), home, sent_at: None, room, passage }
+        let opened = match home {
+            true => None,
+            false => way.open(batch, 1 << id),
+        };
+        Route { batch: Arc::clone(batch), home, sent_at: None, room, passage, opened }
     }
 
     /// Sends a batch to all destinations.
@@ -169,16 +173,25 @@ impl WorkerState {
 
     /// Kept before it is routed: whoever subscribes behind the routing finds it. What was not admitted, since nobody could
     /// be told of a limit any more, is routed all the same and counted.
-    fn keep_retained(&self, batch: &Batch, now: Instant) {
+    fn keep_retained(&mut self, batch: &Batch, now: Instant) {
         let kept = batch.items().iter().enumerate().filter(|(_, item)| Item::is_kept(item));
         let messages: Vec<_> =
             kept.map(|(index, _)| Arc::new(StoredMessage::new(&batch.publication(index)))).collect();
+        if self.copies.is_on && batch.publisher.is_some() {
+            self.record_retained(batch);
+        }
         let kept = &self.node.retained_messages;
         if batch.admitted {
             return kept.keep(messages);
         }
-        for full in messages.into_iter().filter_map(|message| kept.keep_or_remove(message, now).err()) {
-            Limit::from(full).counter(&self.counters).add(1);
+        for message in messages {
+            let topic = Arc::clone(&message);
+            if let Err(full) = self.node.retained_messages.keep_or_remove(message, now) {
+                Limit::from(full).counter(&self.counters).add(1);
+                if self.copies.is_on && !topic.is_own() {
+                    self.record_not_retained(&topic);
+                }
+            }
         }
     }
 }

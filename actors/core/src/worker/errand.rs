@@ -30,6 +30,8 @@ pub enum Errand {
     },
     /// Publishes that a client was held up with when it went set out, unless the rules have changed since.
     LeftBehind(SessionKey, Box<Batch>),
+    /// What was recorded is sent to the session store now, since somebody waits for it.
+    SendChanges,
     /// The topic trie of this worker was made anew after a panic: all sessions actors are told.
     TrieMadeAnew,
 }

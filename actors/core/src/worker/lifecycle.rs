@@ -114,6 +114,7 @@ impl WorkerState {
     pub fn end_session(&mut self, key: SessionKey) {
         let Some(mut session) = self.sessions.remove(key) else { return };
         if session.is_recorded {
+            self.way().forget_recorded();
             self.record_ended(session.client_identifier());
         }
         self.node.session_places.leave(session.names_bytes());

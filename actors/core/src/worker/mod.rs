@@ -4,6 +4,7 @@
 //! [`Errand`]s, in order; whoever calls sees to it that they are carried out before anything else happens on the thread.
 
 mod answers;
+mod copies;
 mod departures;
 mod destinations;
 mod discards;
@@ -16,6 +17,7 @@ mod publish;
 mod recording;
 mod remains;
 mod restore;
+mod restore_copies;
 mod state;
 mod subscribing;
 mod takeover;
@@ -27,5 +29,6 @@ pub use errand::Errand;
 pub use keeper::{Keeper, Promise};
 pub use remains::{Remains, Tellings};
 pub use restore::Restored;
+pub use restore_copies::RestoredMessages;
 pub use state::{NodeState, WayTo, WorkerState};
 pub use wills_in_doubt::{Doubt, WillVerdict, WillsInDoubt};

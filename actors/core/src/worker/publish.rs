@@ -9,6 +9,7 @@ use mqtt_codec::ReasonCode;
 use super::destinations::SettingOut;
 use super::errand::Errand;
 use super::state::WorkerState;
+use crate::completion::Conditions;
 use crate::ids::{SessionKey, client_hash};
 use crate::message::{Batch, Item, Payload, Publication};
 use crate::rules::Rules;
@@ -27,6 +28,14 @@ impl WorkerState {
             && !out.has_room(self, waker)
         {
             return Err(Box::new(batch));
+        }
+        if self.copies.is_on {
+            self.record_received(&mut batch);
+            if let Some(waker) = waker
+                && !self.may_be_recorded_elsewhere(&batch, workers, waker)
+            {
+                return Err(Box::new(batch));
+            }
         }
         let is_retained = batch.items().iter().any(Item::is_kept);
         let node = is_retained.then(|| Arc::clone(&self.node));
@@ -61,6 +70,11 @@ impl WorkerState {
         for ack in given_up.filter_map(|item| item.ack).filter(|ack| ack.exactly_once) {
             session.incoming.remove(ack.packet_identifier);
         }
+        if batch.received.is_some() {
+            for ack in batch.items().iter().filter_map(|item| item.ack).filter(|ack| ack.exactly_once) {
+                self.record_forgotten(publisher, ack.packet_identifier, &Conditions::default());
+            }
+        }
     }
 
     /// One publish of a batch is refused that was accepted, and has not set out: nothing is held for it any more.
@@ -73,6 +87,9 @@ impl WorkerState {
             && let Some(session) = self.sessions.get_mut(publisher)
         {
             session.incoming.remove(ack.packet_identifier);
+            if batch.received.is_some() {
+                self.record_forgotten(publisher, ack.packet_identifier, &Conditions::default());
+            }
         }
         batch.refuse(index, ReasonCode::NotAuthorized);
     }

@@ -5,8 +5,9 @@ use std::time::Instant;
 
 use super::state::WorkerState;
 use crate::ids::SessionKey;
+use crate::message::{Batch, StoredMessage};
 use crate::protocol::Granted;
-use crate::records::{Body, Connected, Of, Parted, Record, Subscribed, Will};
+use crate::records::{Body, Connected, Of, Parted, Record, Retained, Subscribed, Will};
 use crate::session::Session;
 use crate::timers::Timer;
 
@@ -41,6 +42,12 @@ impl WorkerState {
         }
         let begins = !session.is_recorded;
         session.is_recorded = session.is_durable();
+        let way = &self.node.ways[usize::from(self.id)];
+        match (begins, session.is_recorded) {
+            (true, true) => way.note_recorded(),
+            (false, false) => way.forget_recorded(),
+            _ => {}
+        }
         let client = session.client_identifier();
         let record = match session.is_durable() {
             false => Record::Ended(client),
@@ -103,7 +110,41 @@ impl WorkerState {
         self.send_records(is_first);
     }
 
-    fn send_records(&mut self, is_first: bool) {
+    /// Records publishes that are retained; each is acknowledged when that is kept.
+    pub(super) fn record_retained(&mut self, batch: &Batch) {
+        let mut is_to_be_sent = false;
+        for index in (0..batch.items().len()).filter(|index| batch.items()[*index].is_kept()) {
+            let publication = batch.publication(index);
+            let expires_at = publication.expires_at.map(|at| self.node.wall_clock(at));
+            let body = Body {
+                topic: publication.topic,
+                properties: publication.properties,
+                payload: publication.payload.as_slice(),
+                qos: publication.qos,
+            };
+            let message = (body, expires_at, publication.publisher_hash);
+            let message = (!publication.payload.is_empty()).then_some(message);
+            let retained = Retained { topic: publication.topic, stamp: publication.stamp, message };
+            let (_, is_first) = self.changes.push(&Record::Retained(retained), &self.node.homes);
+            self.send_records(is_first);
+            if let Some(condition) = batch.open(index) {
+                is_to_be_sent |= self.changes.gate_one(condition);
+            }
+        }
+        if is_to_be_sent {
+            self.send_changes();
+        }
+    }
+
+    /// Records that there was no room to retain a message, nor is what it was to replace.
+    pub(super) fn record_not_retained(&mut self, message: &StoredMessage) {
+        let publication = message.publication();
+        let retained = Retained { topic: publication.topic, stamp: publication.stamp, message: None };
+        let (_, is_first) = self.changes.push(&Record::Retained(retained), &self.node.homes);
+        self.send_records(is_first);
+    }
+
+    pub(super) fn send_records(&mut self, is_first: bool) {
         if is_first {
             self.set_timer_next(Timer::Changes);
         }

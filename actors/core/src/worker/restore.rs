@@ -7,7 +7,8 @@ use super::state::WorkerState;
 use crate::ids::{Epoch, SessionKey, shared_part};
 use crate::kept::Share;
 use crate::kept_shard::{KeptSession, KeptWill};
-use crate::records::WallClock;
+use crate::message::StoredMessage;
+use crate::records::{Position, WallClock};
 use crate::session::{NEVER_EXPIRES, Session, Will};
 use crate::subscriptions::{Subscription, subscription_bytes};
 
@@ -24,9 +25,16 @@ pub struct Restored {
 }
 
 impl WorkerState {
-    /// Brings a session back, as it was kept. Nothing of it is due before its absence begins
-    /// ([`begin_absence`](Self::begin_absence)); none is returned if nothing ever will be.
-    pub fn restore(&mut self, client_identifier: &str, kept: &KeptSession, now: Instant) -> Option<Restored> {
+    /// Brings a session back, as it was kept, with the messages that wait for it, each by the position of its record. Nothing
+    /// of it is due before its absence begins ([`begin_absence`](Self::begin_absence)); none is returned if nothing ever
+    /// will be.
+    pub fn restore(
+        &mut self,
+        client_identifier: &str,
+        kept: &KeptSession,
+        mut message: impl FnMut(Position) -> Option<Arc<StoredMessage>>,
+        now: Instant,
+    ) -> Option<Restored> {
         // Whatever the limit is now: it was taken in under an earlier one.
         let names = client_identifier.len() + kept.user_name.as_ref().map_or(0, |name| name.len());
         if let Ok(place) = self.node.session_places.take(Some(names), names) {
@@ -48,6 +56,7 @@ impl WorkerState {
         let session = self.sessions.create(client_identifier, kept.version);
         session.epoch = kept.epoch.epoch();
         session.is_recorded = true;
+        self.node.ways[usize::from(self.id)].note_recorded();
         session.set_user_name(kept.user_name.as_deref());
         session.expiry_interval = kept.expiry_interval;
         let subscriptions = kept.subscriptions.iter().map(|(filter, subscription)| {
@@ -61,6 +70,7 @@ impl WorkerState {
         if session.subscriptions.keys().any(|filter| shared_part(filter).is_some()) {
             session.burden = Some(Arc::default());
         }
+        kept.incoming.iter().for_each(|(identifier, at)| session.incoming.restore(*identifier, *at));
         let will = kept.will.as_ref().map(|will| will_again(session, will));
         session.absence().expires_at = expires_at;
         session.absence().will_due = will_due;
@@ -71,6 +81,9 @@ impl WorkerState {
         let restored =
             Restored { key: session.key, epoch: session.epoch, was_cut_off: kept.parted.is_none() };
         let is_any_due = session.next_due().is_some();
+        for (id, copy) in kept.in_order() {
+            self.restore_copy(restored.key, (id, copy), message(id.message));
+        }
         self.subscribe_all(restored.key);
         (restored.was_cut_off || is_any_due).then_some(restored)
     }

@@ -1,9 +1,12 @@
 //! What a worker has, and what all workers of a node share.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::Waker;
 use std::time::Instant;
 
+use super::copies::CopyRecords;
 use super::departures::Departures;
 use super::discards::Discards;
 use super::errand::Errand;
@@ -11,6 +14,7 @@ use super::keeper::Keeper;
 use super::remains::{Remains, Tellings};
 use crate::admission::SessionPlaces;
 use crate::changes::Changes;
+use crate::completion::Opened;
 use crate::counters::Counters;
 use crate::groups::Groups;
 use crate::homes::Homes;
@@ -35,6 +39,36 @@ pub struct WayTo {
     pub inbound: Arc<Inbound>,
     /// Retained ones among them.
     pub retained_underway: Arc<RetainedUnderway>,
+    /// How many sessions it has whose messages outlive the process.
+    pub recorded_sessions: AtomicUsize,
+}
+
+impl WayTo {
+    /// It has another session that is recorded.
+    pub(super) fn note_recorded(&self) {
+        self.recorded_sessions.fetch_add(1, Relaxed);
+    }
+
+    /// It has one of them no more.
+    pub(super) fn forget_recorded(&self) {
+        self.recorded_sessions.fetch_sub(1, Relaxed);
+    }
+
+    /// Whether it has any.
+    pub(super) fn has_recorded(&self) -> bool {
+        self.recorded_sessions.load(Relaxed) > 0
+    }
+
+    /// Opens conditions for those publishes of a batch that this worker, a bit among all, may have to record before they are
+    /// acknowledged.
+    #[inline]
+    pub(super) fn open(&self, batch: &Batch, worker: u64) -> Option<Box<Opened>> {
+        if !self.has_recorded() {
+            return None;
+        }
+        let items = batch.items().iter().enumerate().filter(|(_, item)| item.workers & worker != 0);
+        Opened::new(items.filter_map(|(index, _)| batch.open(index)))
+    }
 }
 
 /// What all workers of a node share.
@@ -82,7 +116,11 @@ impl NodeState {
             homes,
             directory: Directory::new(workers),
             ways: (0..workers)
-                .map(|_| WayTo { inbound: inbound(), retained_underway: Arc::default() })
+                .map(|_| WayTo {
+                    inbound: inbound(),
+                    retained_underway: Arc::default(),
+                    recorded_sessions: AtomicUsize::new(0),
+                })
                 .collect(),
             order: PublishOrder::default(),
             retained_messages: RetainedMessages::new(&settings.session, Arc::clone(&waitlist)),
@@ -142,6 +180,8 @@ pub struct WorkerState {
     pub counters: Arc<Counters>,
     /// Changes of durable sessions on their way to the session store.
     pub changes: Changes,
+    /// What is to be recorded of messages to them.
+    pub copies: CopyRecords,
     /// When the latest subscription began.
     pub newest_subscription: Moment,
     /// Set when the node shuts down: no client is taken in any more.
@@ -177,6 +217,7 @@ impl WorkerState {
             ledger,
             counters,
             changes: Changes::default(),
+            copies: CopyRecords::default(),
             newest_subscription: Moment::default(),
             stopping: false,
             batches: BatchPool::default(),

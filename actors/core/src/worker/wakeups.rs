@@ -43,6 +43,9 @@ impl WorkerState {
         let mut desk = Desk { settings: &node.settings, ledger, pool, frames, now };
         let result = act(session, &mut desk);
         session.publish_load();
+        if session.has_notes() {
+            self.record_notes(key);
+        }
         Some(result)
     }
 

@@ -167,6 +167,11 @@ impl SessionBackend for DiskBackend {
         true
     }
 
+    // The checkpoint does not take them in.
+    fn keeps_messages(&self) -> bool {
+        false
+    }
+
     fn append(&mut self, entry: Arc<Entry>, answer: Answer) {
         self.intake.push(entry, answer);
     }

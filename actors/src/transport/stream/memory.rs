@@ -117,11 +117,6 @@ impl MemoryStream {
         Poll::Ready(Ok(buffer.filled().len()))
     }
 
-    /// Whether the other end is known to be gone: only where it tells of itself.
-    pub(super) fn is_over(&self) -> bool {
-        self.readiness.as_ref().is_some_and(|readiness| readiness.state().is_over)
-    }
-
     /// Another poller has it now, which tells what is there as if it had just come.
     pub(super) fn attach(&self) {
         if let Some(readiness) = &self.readiness {

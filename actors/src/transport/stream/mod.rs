@@ -104,16 +104,6 @@ impl Stream {
         }
     }
 
-    /// Whether the peer is known to send nothing more, though what it has sent may not be read. Wakes nobody.
-    pub fn is_over(&self) -> bool {
-        match self {
-            Self::Tcp(stream) => tcp::is_over(stream),
-            Self::Tls(stream) => tcp::is_over(stream.socket()),
-            #[cfg(feature = "simulation")]
-            Self::Memory(stream) => stream.is_over(),
-        }
-    }
-
     /// Writes the beginning of `bytes`, and returns how many that were.
     ///
     /// # Errors

@@ -1,12 +1,11 @@
 //! What TCP and the socket below a WebSocket have in common.
 
-use std::future::Future as _;
 use std::io::{self, Read as _};
-use std::pin::{Pin, pin};
-use std::task::{Context, Poll, Waker, ready};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
 use socket2::SockRef;
-use tokio::io::{AsyncRead, Interest, ReadBuf};
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 
 /// Registers an accepted connection with the runtime of this thread.
@@ -34,10 +33,4 @@ pub(super) fn poll_read_unheard(stream: &TcpStream, buffer: &mut [u8]) -> Poll<i
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
         read => Poll::Ready(read),
     }
-}
-
-/// Whether the runtime has heard that the peer closed its side, though what it sent before is not read.
-pub(super) fn is_over(stream: &TcpStream) -> bool {
-    let ready = pin!(stream.ready(Interest::READABLE)).poll(&mut Context::from_waker(Waker::noop()));
-    matches!(ready, Poll::Ready(Ok(ready)) if ready.is_read_closed())
 }

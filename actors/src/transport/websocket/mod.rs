@@ -222,10 +222,6 @@ impl WebSocket {
         self.protocol.get_mut().attach()
     }
 
-    pub(super) fn is_over(&self) -> bool {
-        self.protocol.get_ref().is_over()
-    }
-
     pub(super) fn peer_address(&self) -> Option<SocketAddr> {
         self.protocol.get_ref().peer_address()
     }

@@ -92,13 +92,6 @@ impl Socket {
         self.received
     }
 
-    pub(super) fn is_over(&self) -> bool {
-        match &self.stream {
-            Attachment::Attached(stream) => stream.is_over(),
-            Attachment::Detached(_) | Attachment::Taken => false,
-        }
-    }
-
     pub(super) fn peer_address(&self) -> Option<SocketAddr> {
         match &self.stream {
             Attachment::Attached(stream) => stream.peer_address(),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::groups::burden::Burden;
 use crate::groups::group::{Departure, Groups};
 use crate::groups::members::Member;
+use crate::ids::CopyId;
 use crate::kept::Kept;
 use crate::message::StoredMessage;
 use crate::queue::{Identifiers, Queued};
@@ -31,6 +32,7 @@ fn queued() -> Queued {
         identifiers: Identifiers::None,
         group: None,
         replayed: false,
+        recorded: CopyId::default(),
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::groups::burden::Burden;
 use crate::groups::group::{Departure, Group, Groups};
 use crate::groups::members::{Choice, Chosen, Member, MemberRoom};
+use crate::ids::CopyId;
 use crate::ids::{GroupKey, SessionKey};
 use crate::kept::Kept;
 use crate::message::StoredMessage;
@@ -424,6 +425,7 @@ fn queued(payload: &str) -> Queued {
         identifiers: Identifiers::None,
         group: None,
         replayed: false,
+        recorded: CopyId::default(),
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::ledger::DropReason;
 use crate::queue::Identifiers;
+use crate::session::Storing;
 use crate::session::deliver::{Offered, Wanted};
 use crate::session::state::Session;
 use crate::testing::{Office, group, key, online, publication, session, summary, wanted};
@@ -121,14 +122,14 @@ fn qos_0_does_not_wait_for_a_session_that_is_not_durable() {
 #[test]
 fn what_waits_is_shared() {
     let mut office = Office::new();
-    let mut stored = None;
+    let mut stored = Storing::default();
     let mut sessions = [session(60), session(60)];
+    let message = publication("t", "x", AtLeastOnce);
     for session in &mut sessions {
         session.online = None;
-        let message = publication("t", "x", AtLeastOnce);
         session.offer(&message, &wanted(AtLeastOnce), &mut stored, &mut office.desk());
     }
-    let stored = stored.expect("the first that queued it stored it");
+    let stored = Arc::clone(stored.message(&message));
     for session in &sessions {
         let front = session.outgoing.as_ref().and_then(|outgoing| outgoing.queue.front());
         assert!(Arc::ptr_eq(&front.unwrap().1.message, &stored));
@@ -141,11 +142,11 @@ fn what_waits_is_shared() {
 fn what_may_be_sent_again_is_kept() {
     for (expiry_interval, share, kept) in [(0, None, false), (60, None, true), (0, Some(group(1)), true)] {
         let (mut office, mut session) = (Office::new(), session(expiry_interval));
-        let mut stored = None;
+        let mut stored = Storing::default();
         let message = publication("t", "x", AtLeastOnce);
         let wanted = Wanted { group: share, ..wanted(AtLeastOnce) };
         let offered = session.offer(&message, &wanted, &mut stored, &mut office.desk());
-        assert_eq!((offered, stored.is_some()), (Offered::Sent, kept), "{expiry_interval} {share:?}");
+        assert_eq!((offered, stored.is_stored()), (Offered::Sent, kept), "{expiry_interval} {share:?}");
         let bytes = session.outgoing.as_ref().unwrap().inflight_bytes;
         assert_eq!(bytes, if kept { message.queued_bytes() } else { 0 });
     }

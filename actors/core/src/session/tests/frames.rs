@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::ledger::DropReason;
 use crate::message::{Payload, Publication};
 use crate::queue::Identifiers;
+use crate::session::Storing;
 use crate::session::deliver::{Offered, Wanted};
 use crate::session::online::Online;
 use crate::session::state::Session;
@@ -47,7 +48,7 @@ fn one_message_to_many() {
         let mut sessions: Vec<_> = shapes.iter().map(|(version, ..)| member(*version)).collect();
         let message = publication("some/topic", payload, ExactlyOnce);
         for round in 1..=2 {
-            let mut stored = None;
+            let mut stored = Storing::default();
             for ((version, qos, retain), session) in shapes.iter().zip(&mut sessions) {
                 let wanted = Wanted { retain: *retain, ..wanted(*qos) };
                 let offered = session.offer(&message, &wanted, &mut stored, &mut office.desk());
@@ -70,7 +71,7 @@ fn one_message_to_many() {
 fn one_message_to_subscribers_with_identifiers() {
     let mut office = Office::new();
     let message = publication("t", "x", AtLeastOnce);
-    let mut stored = None;
+    let mut stored = Storing::default();
     for identifiers in [&[][..], &[3], &[4], &[3, 4], &[]] {
         let mut session = member(V5);
         let sent = match identifiers {

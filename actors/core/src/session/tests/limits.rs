@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::kept::{BODY_BYTES, PLACE_BYTES, kept_bytes};
 use crate::ledger::DropReason;
 use crate::message::{Publication, QUEUED_OVERHEAD_BYTES};
+use crate::session::Storing;
 use crate::session::deliver::Offered;
 use crate::session::state::{Session, Will};
 use crate::settings::QueueOverflow;
@@ -383,7 +384,7 @@ fn what_waits_on_the_node() {
 #[test]
 fn what_waits_for_many_counts_once() {
     let mut office = Office::with(|settings| settings.node.queued_bytes_max = 400_000);
-    let (text, mut stored) = (large(), None);
+    let (text, mut stored) = (large(), Storing::default());
     for _ in 0..500 {
         let mut session = session(60);
         session.online = None;

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::ids::CopyId;
 use crate::kept::{BODY_BYTES, Kept, PLACE_BYTES};
 use crate::message::{Publication, QUEUED_OVERHEAD_BYTES, StoredMessage};
 use crate::queue::{Identifiers, Queue, Queued};
@@ -19,6 +20,7 @@ fn queued(payload: &str, expires_at: Option<Instant>) -> Queued {
         identifiers: Identifiers::None,
         group: None,
         replayed: false,
+        recorded: CopyId::default(),
     }
 }
 

@@ -5,6 +5,7 @@ use mqtt_codec::{ProtocolVersion, QoS, ReasonCode};
 use crate::ledger::DropReason;
 use crate::message::Publication;
 use crate::moment::Moment;
+use crate::session::Storing;
 use crate::session::deliver::{Offered, Wanted};
 use crate::session::replay::{Replay, ReplayPlace};
 use crate::session::state::Session;
@@ -44,7 +45,7 @@ fn what_is_published_behind_a_subscription_waits_for_what_was_retained() {
         &retained,
         &wanted(AtLeastOnce),
         ReplayPlace::default(),
-        &mut None,
+        &mut Storing::default(),
         &mut office.desk()
     ));
     assert_eq!(session.outgoing.as_ref().unwrap().inflight.len(), sent + 1);
@@ -71,7 +72,7 @@ fn retained_messages_wait_in_their_place() {
             &message("retained"),
             &wanted(AtLeastOnce),
             ReplayPlace { place, renews: false },
-            &mut None,
+            &mut Storing::default(),
             &mut office.desk(),
         )
     };
@@ -87,7 +88,7 @@ fn retained_messages_wait_in_their_place() {
 
 fn retain(office: &mut Office, session: &mut Session, topic: &str, qos: QoS, turn: ReplayPlace) -> bool {
     let message = Publication { stamp: 2, retain: true, ..publication(topic, "retained", qos) };
-    session.replay(&message, &wanted(qos), turn, &mut None, &mut office.desk())
+    session.replay(&message, &wanted(qos), turn, &mut Storing::default(), &mut office.desk())
 }
 
 /// A client whose receive maximum is 1, and which has not acknowledged the first of two retained messages.

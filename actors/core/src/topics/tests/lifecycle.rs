@@ -9,6 +9,7 @@ use crate::kept_shard::KeptShards;
 use crate::protocol::Granted;
 use crate::records::{Body, Connected, Of, Parted, Record, Subscribed, WallClock, Will, records_of};
 use crate::session::NEVER_EXPIRES;
+use crate::session::Storing;
 use crate::subscriptions::Subscription;
 use crate::testing::{online, options, publication};
 use crate::worker::Restored;
@@ -45,7 +46,7 @@ fn parting_forgets_the_wire() {
         session.offer(
             &publication("t", "x", AtLeastOnce),
             &crate::testing::wanted(AtLeastOnce),
-            &mut None,
+            &mut Storing::default(),
             desk,
         )
     });
@@ -256,7 +257,7 @@ fn restored_after(shards: &KeptShards, seconds: u64) -> (Workers, Restored) {
     after.now += Duration::from_secs(seconds);
     let (_, shard) = shards.iter().next().unwrap();
     let now = after.now;
-    let restored = after.own().restore("kept", shard.session("kept").unwrap(), now).unwrap();
+    let restored = after.own().restore("kept", shard.session("kept").unwrap(), |_| None, now).unwrap();
     (after, restored)
 }
 

@@ -6,7 +6,7 @@ use mqtt_codec::ProtocolVersion;
 use mqtt_codec::QoS::{self, AtLeastOnce};
 
 use super::workers::Workers;
-use crate::ids::SessionKey;
+use crate::ids::{CopyId, SessionKey};
 use crate::ledger::DropReason;
 use crate::matching::{Subscriber, Trie};
 use crate::message::{Batch, StoredMessage};
@@ -94,6 +94,7 @@ fn what_is_lost_with_a_connection_is_dropped_in_pieces() {
         identifiers: Identifiers::None,
         group: None,
         replayed: false,
+        recorded: CopyId::default(),
     };
     let worker = workers.own();
     let session = worker.sessions.get_mut(client).unwrap();
@@ -189,7 +190,8 @@ fn many_filters_of_one_session() {
 
     let mut router = Router::new(1);
     let room = worker.way().inbound.enter(batch.weight(worker.id, true));
-    let route = Route { batch: Arc::new(batch), home: true, sent_at: None, room, passage: None };
+    let route =
+        Route { batch: Arc::new(batch), home: true, sent_at: None, room, passage: None, opened: None };
     let mut current = router.begin(route);
     let mut made = 0;
     let mut pieces = 0;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::ids::CopyId;
 use crate::ledger::DropReason;
 use crate::message::StoredMessage;
 use crate::queue::{Identifiers, Queued};
@@ -92,6 +93,7 @@ fn messages_of_a_session_that_ends() {
         identifiers: Identifiers::None,
         group,
         replayed: false,
+        recorded: CopyId::default(),
     };
     let ledger = Arc::clone(&workers.own().ledger);
     workers.with(leaving, |session| {
@@ -156,6 +158,7 @@ fn what_an_ended_session_leaves_is_dealt_with_in_pieces() {
                 identifiers,
                 group: None,
                 replayed: false,
+                recorded: CopyId::default(),
             };
             outgoing.queue.push(0, queued, &ledger.kept);
         }

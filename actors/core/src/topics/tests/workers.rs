@@ -53,14 +53,13 @@ impl Workers {
 
     /// With a trie each.
     pub(super) fn with_tries(settings: Settings) -> Self {
+        Self::with_homes(settings, Homes::new(&drawn_key(), 2))
+    }
+
+    /// The same, with the homes of others.
+    pub(super) fn with_homes(settings: Settings, homes: Homes) -> Self {
         let now = crate::testing::now();
-        let node = Arc::new(NodeState::new(
-            settings,
-            Homes::new(&drawn_key(), 2),
-            Vec::new(),
-            now,
-            WallClock(1_000_000),
-        ));
+        let node = Arc::new(NodeState::new(settings, homes, Vec::new(), now, WallClock(1_000_000)));
         let states = [0, 1].map(|id| {
             let (ledger, counters) = (Ledger::of(&node.kept), Counters::default());
             let mut state =
@@ -103,6 +102,7 @@ impl Workers {
             Errand::LeftBehind(publisher, batch) => {
                 self.states[at].settle_what_was_left(publisher, *batch, RULES, now);
             }
+            Errand::SendChanges => {}
             Errand::TrieMadeAnew => {
                 self.states[at].go_on_with_remains();
                 self.states.iter_mut().for_each(|state| state.join_again(at as u16));

@@ -1,0 +1,126 @@
+//! What is to be recorded of the messages to a session that outlives the process.
+//!
+//! What becomes of a copy is noted here, where it is decided, and turned into records by the session's worker. A QoS 2
+//! PUBLISH, and a PUBREL, is noted before it is sent, and sent when its record is kept.
+
+use std::collections::HashMap;
+
+use mqtt_codec::{PacketIdentifier, PacketType, ReasonCode, encode_ack};
+
+use super::deliver::Desk;
+use super::state::{Outgoing, Session};
+use crate::ids::CopyId;
+use crate::records::Fate;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct RecordedCopies {
+    /// What is to be recorded.
+    notes: Notes,
+    /// Copies between PUBREC and PUBCOMP, and whether that is kept.
+    released: HashMap<PacketIdentifier, (CopyId, bool), rustc_hash::FxBuildHasher>,
+}
+
+/// What is to be recorded of one session.
+#[derive(Debug, Default)]
+pub struct Notes {
+    /// Copies that are to be sent as QoS 2, by these packet identifiers.
+    pub sent: Vec<(PacketIdentifier, CopyId)>,
+    /// Those whose PUBREC came.
+    pub released: Vec<(PacketIdentifier, CopyId)>,
+    /// Copies that wait no more.
+    pub settled: Vec<(CopyId, Fate)>,
+}
+
+impl Notes {
+    fn is_empty(&self) -> bool {
+        self.sent.is_empty() && self.released.is_empty() && self.settled.is_empty()
+    }
+}
+
+impl Outgoing {
+    fn recorded_copies(&mut self) -> &mut RecordedCopies {
+        self.recorded.get_or_insert_default()
+    }
+
+    /// A copy waits no more.
+    pub(super) fn note_settled(&mut self, copy: CopyId, fate: Fate) {
+        if copy.is_some() {
+            self.recorded_copies().notes.settled.push((copy, fate));
+        }
+    }
+
+    /// A copy is to be sent as QoS 2 once that is recorded.
+    pub(super) fn note_sent(&mut self, identifier: PacketIdentifier, copy: CopyId) {
+        self.recorded_copies().notes.sent.push((identifier, copy));
+    }
+
+    /// The PUBREC of a copy came: its PUBREL is to be sent once that is recorded.
+    pub(super) fn note_released(&mut self, identifier: PacketIdentifier, copy: CopyId) {
+        let recorded = self.recorded_copies();
+        recorded.notes.released.push((identifier, copy));
+        recorded.released.insert(identifier, (copy, false));
+    }
+
+    /// A copy was released by an earlier process.
+    pub(crate) fn restore_released(&mut self, identifier: PacketIdentifier, copy: CopyId) {
+        self.recorded_copies().released.insert(identifier, (copy, true));
+    }
+
+    /// Whether a PUBREL waits for being recorded.
+    pub(super) fn is_release_unkept(&self, identifier: PacketIdentifier) -> bool {
+        let recorded = self.recorded.as_ref();
+        recorded.and_then(|recorded| recorded.released.get(&identifier)).is_some_and(|(_, is_kept)| !is_kept)
+    }
+
+    /// The copy that was released with this packet identifier is over. Answers which it was.
+    pub(super) fn forget_released(&mut self, identifier: PacketIdentifier) -> CopyId {
+        let recorded = self.recorded.as_mut();
+        let copy = recorded.and_then(|recorded| recorded.released.remove(&identifier));
+        copy.map_or(CopyId::default(), |(copy, _)| copy)
+    }
+}
+
+impl Session {
+    /// Whether something is to be recorded of the messages to it.
+    #[inline]
+    pub fn has_notes(&self) -> bool {
+        let recorded = self.outgoing.as_ref().and_then(|outgoing| outgoing.recorded.as_ref());
+        recorded.is_some_and(|recorded| !recorded.notes.is_empty())
+    }
+
+    /// Takes what is to be recorded.
+    pub fn take_notes(&mut self) -> Notes {
+        let recorded = self.outgoing.as_mut().and_then(|outgoing| outgoing.recorded.as_mut());
+        recorded.map_or_else(Notes::default, |recorded| std::mem::take(&mut recorded.notes))
+    }
+
+    /// It is kept that a copy is sent as QoS 2, or released: the PUBLISH or PUBREL leaves now. What the client has
+    /// acknowledged meanwhile is over. What was to be sent on an earlier network connection is sent again by the present one.
+    pub fn send_recorded(
+        &mut self,
+        identifier: PacketIdentifier,
+        is_release: bool,
+        is_present: bool,
+        desk: &mut Desk<'_>,
+    ) {
+        if !is_release {
+            if is_present {
+                desk.frames.forget();
+                self.send_in_flight(identifier, false, desk);
+                desk.frames.forget();
+            }
+            return;
+        }
+        let recorded = self.outgoing.as_mut().and_then(|outgoing| outgoing.recorded.as_mut());
+        let released = recorded.and_then(|recorded| recorded.released.get_mut(&identifier));
+        let Some((_, is_kept)) = released else { return };
+        *is_kept = true;
+        if let Some(online) = self.online.as_mut().filter(|_| is_present) {
+            let version = online.version;
+            online.outbox.append_with(desk.pool, |out| {
+                encode_ack(PacketType::PubRel, version, identifier, ReasonCode::Success, out);
+            });
+        }
+    }
+}
