@@ -64,6 +64,7 @@ struct State {
     shards: KeptShards,
     /// Turns of everybody that a group takes, at most.
     turns_max: u64,
+    keeps_messages: bool,
     is_stalled: bool,
     /// So many questions for sessions are not answered.
     unreadable: u32,
@@ -90,6 +91,7 @@ impl SimulatedDisk {
             checkpoints: vec![Checkpoint::default()],
             shards: nothing(),
             turns_max,
+            keeps_messages: false,
             is_stalled: false,
             unreadable: 0,
             left: None,
@@ -97,6 +99,11 @@ impl SimulatedDisk {
             steps: 0,
         };
         Self(Rc::new(Shared { state: RefCell::new(state), is_off: Rc::default(), work: Notify::new() }))
+    }
+
+    /// From the next node on messages are kept, too.
+    pub fn keep_messages(&self) {
+        self.0.state.borrow_mut().keeps_messages = true;
     }
 
     /// Whoever else stands still without power.
@@ -305,6 +312,10 @@ struct Mounted(SimulatedDisk);
 impl SessionBackend for Mounted {
     fn outlives_process(&self) -> bool {
         true
+    }
+
+    fn keeps_messages(&self) -> bool {
+        self.0.0.state.borrow().keeps_messages
     }
 
     fn append(&mut self, entry: Arc<Entry>, answer: Answer) {

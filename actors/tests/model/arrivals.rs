@@ -26,7 +26,8 @@ impl World<'_> {
         let (link, session) =
             (client.link.as_mut().ok_or("no link")?, client.session.as_mut().ok_or("no session")?);
         let (phase, qos, link_number) = (Phase::Received, publish.qos, link.number);
-        let held = Inflight { message, qos, phase, sure: true, order, link: link_number, group };
+        let held =
+            Inflight { message, qos, phase, sure: true, is_released: false, order, link: link_number, group };
         session.inflight.insert(identifier.get(), held);
         let owed = if qos == QoS::ExactlyOnce { PacketType::PubRec } else { PacketType::PubAck };
         link.owed.push_back((owed, identifier.get()));

@@ -14,7 +14,7 @@ use super::world::{MARGIN, World};
 type Verdict = Result<(), String>;
 
 /// What is noted is kept within this, as long as the disk works.
-const KEPT_WITHIN: Duration = Duration::from_millis(300);
+pub(crate) const KEPT_WITHIN: Duration = Duration::from_millis(300);
 /// How long wills wait at least, since those who were online were cut off and are not gone.
 const WILL_GRACE: u32 = 10;
 /// Steps until the power fails, at most.
@@ -111,9 +111,9 @@ impl World<'_> {
             self.settle_retained();
             self.take_in_the_last()?;
         }
+        self.doubt_messages(at);
         let mut candidates: Vec<_> = (0..self.clients.len()).map(|client| self.cut_off(client, at)).collect();
         self.ghosts.clear();
-        self.forget_messages();
 
         let downtime = self.random.pick(&[0, 0, 1, 1, 20]) * (1 + self.random.below(1000) as u64);
         let downtime = Duration::from_millis(downtime);
@@ -197,25 +197,8 @@ impl World<'_> {
         }
         let client = &mut self.clients[index];
         (client.connected_in, client.said_goodbye) = (0, 0);
-        if client.link.take().is_some() {
-            // Nobody knows which of these the node had, and none of them is with the next one.
-            client.outgoing.iter_mut().for_each(|outgoing| outgoing.instance = None);
-        }
+        client.link = None;
         all
-    }
-
-    /// Messages do not outlive the process.
-    fn forget_messages(&mut self) {
-        self.retained.clear();
-        self.asked.clear();
-        self.left.clear();
-        for entry in self.groups.values_mut().flatten() {
-            (entry.certain, entry.loose) = (false, false);
-        }
-        self.instances.iter_mut().for_each(|instance| instance.certain = false);
-        for client in &mut self.clients {
-            client.outgoing.iter_mut().for_each(|outgoing| outgoing.instance = None);
-        }
     }
 
     /// What is known of a session that is one of these. Who was online is offline since `cut`.
@@ -259,10 +242,7 @@ impl World<'_> {
         merged.was_cut_off = all.iter().any(|session| session.was_cut_off);
         merged.changed = self.round;
         self.merge_subscriptions(&all, &mut merged);
-        merged.copies.clear();
-        merged.inflight.clear();
-        merged.latest.clear();
-        merged.replays.clear();
+        self.merge_messages(&all, &mut merged);
         Some(merged)
     }
 

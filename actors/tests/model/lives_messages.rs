@@ -54,6 +54,7 @@ async fn take(node: &SimulatedNode, client: &mut SimulatedClient) -> Vec<(u8, St
 fn what_was_acknowledged_before_a_kill_comes_behind_it() {
     for seed in 0..SEEDS {
         let disk = SimulatedDisk::new(seed);
+        disk.keep_messages();
         simulation(seed, &disk).run_lives(async |node| {
             let names = [0, 1].map(|number| format!("away {number}"));
             for name in &names {

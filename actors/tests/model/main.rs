@@ -14,6 +14,7 @@ mod breakage;
 mod client;
 mod complete;
 mod crash;
+mod crash_messages;
 mod crowd;
 mod ends;
 mod found;

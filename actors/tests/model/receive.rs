@@ -125,12 +125,19 @@ impl World<'_> {
         let client = &mut self.clients[index];
         let (link, session) =
             (client.link.as_mut().ok_or("no link")?, client.session.as_mut().ok_or("no session")?);
-        let held = session.inflight.get(&identifier).ok_or("releases nothing")?;
+        let Some(held) = session.inflight.get_mut(&identifier) else {
+            if !session.finished.contains(&identifier) {
+                return Err("releases nothing".into());
+            }
+            link.owed.push_back((PacketType::PubComp, identifier));
+            return Ok(());
+        };
         let was_recorded =
             matches!((held.qos, held.phase), (QoS::ExactlyOnce, Phase::Recorded | Phase::Over));
         if !was_recorded {
             return Err(format!("releases what was not recorded: {held:?}"));
         }
+        held.is_released = true;
         link.owed.push_back((PacketType::PubComp, identifier));
         Ok(())
     }

@@ -7,6 +7,7 @@ use micro_mq_core::settings::{QueueOverflow, Settings, SharedStrategy};
 use mqtt_codec::ProtocolVersion;
 
 use super::client::Client;
+use super::crash_messages::MESSAGES_OUTLIVE;
 use super::late::Late;
 use super::publishing::OUTGOING_MAX;
 use super::random::Random;
@@ -34,6 +35,9 @@ pub(crate) fn run_lives(seed: u64, is_traced: bool) -> Result<(), String> {
     let settings = settings(&mut random);
     let conditions = Conditions { asks: random.percent(20), interleaved_by: Some(random.next()) };
     let disk = SimulatedDisk::new(random.next());
+    if MESSAGES_OUTLIVE {
+        disk.keep_messages();
+    }
     let simulation = Simulation::start_durable(settings, conditions, Late::for_some(seed), disk);
     play(simulation, random, is_traced)
 }
@@ -210,6 +214,7 @@ impl World<'_> {
     }
 
     fn end_round_of(&mut self, index: usize) -> Result<(), String> {
+        let may_be_killed = self.node.disk().is_some();
         let client = &mut self.clients[index];
         let Some(link) = client.link.as_mut().filter(|link| link.reads) else { return Ok(()) };
         if !link.connected {
@@ -225,6 +230,8 @@ impl World<'_> {
             let Some(held) = session.inflight.get_mut(&identifier) else { continue };
             held.sure = true;
             if held.phase == Phase::Over {
+                // That it is over may not be noted yet.
+                session.finished.extend(may_be_killed.then_some(identifier));
                 session.inflight.remove(&identifier);
             }
         }

@@ -1,6 +1,6 @@
 //! What the model knows of a session.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use mqtt_codec::{QoS, SubscriptionOptions};
 use tokio::time::Instant;
@@ -35,6 +35,8 @@ pub(crate) struct Inflight {
     pub(crate) phase: Phase,
     /// The node has what `phase` says.
     pub(crate) sure: bool,
+    /// PUBREL came.
+    pub(crate) is_released: bool,
     /// In which order they were received first.
     pub(crate) order: u64,
     /// The network connection that it was last received on.
@@ -64,6 +66,8 @@ pub(crate) struct Session {
     pub(crate) replays: Vec<(&'static str, SubscriptionOptions, u32)>,
     pub(crate) copies: Vec<Copy>,
     pub(crate) inflight: BTreeMap<u16, Inflight>,
+    /// Packet identifiers of what was in flight when the process was killed: the next one may go on with them.
+    pub(crate) finished: BTreeSet<u16>,
     /// By lane, topic and whether it is QoS 0: the instance received last.
     pub(crate) latest: BTreeMap<(usize, &'static str, bool), usize>,
     /// Since when no network connection holds it: not before, and not after.
@@ -88,6 +92,7 @@ impl Session {
             replays: Vec::new(),
             copies: Vec::new(),
             inflight: BTreeMap::new(),
+            finished: BTreeSet::new(),
             latest: BTreeMap::new(),
             offline: None,
             doubtful: false,
