@@ -164,12 +164,12 @@ impl ActorStats {
     }
 
     /// An actor was started in place of one that panicked.
-    pub fn restarted(&self) {
+    pub(crate) fn restarted(&self) {
         self.restarts.fetch_add(1, Relaxed);
     }
 
     /// What the actor had not handled, nobody will.
-    pub fn forget_waiting(&self) {
+    pub(crate) fn forget_waiting(&self) {
         self.handled.store(self.sent.load(Relaxed), Relaxed);
     }
 

@@ -110,7 +110,7 @@ impl Outbox {
 
     /// QoS 0 messages that wait here.
     #[inline]
-    pub fn waiting_qos0(&self) -> u32 {
+    pub(crate) fn waiting_qos0(&self) -> u32 {
         self.qos0.all
     }
 
@@ -128,7 +128,7 @@ impl Outbox {
     }
 
     /// Links in the payload of the head that was appended last.
-    pub fn append_payload(&mut self, pool: &mut BufferPool, payload: Bytes) {
+    pub(crate) fn append_payload(&mut self, pool: &mut BufferPool, payload: Bytes) {
         self.close_tail(pool);
         self.waiting += payload.len();
         let chunk = Chunk { data: Data::Payload(payload), qos0: ChunkQos0::default() };
@@ -137,7 +137,7 @@ impl Outbox {
 
     /// Notes that the frame appended last (with its payload) was a QoS 0 message, the node's own if `own`.
     #[inline]
-    pub fn note_qos0(&mut self, own: bool) {
+    pub(crate) fn note_qos0(&mut self, own: bool) {
         self.qos0.all += 1;
         let chunk = match self.closed.as_mut().and_then(|closed| closed.back_mut()) {
             Some(last) if self.tail.is_empty() => &mut last.qos0,

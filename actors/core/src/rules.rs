@@ -13,7 +13,7 @@ pub struct Rules {
 
 impl Rules {
     /// Whether what was allowed under a revision, and for no longer than until a moment if there is one, is allowed still.
-    pub fn allow_still(self, revision: u64, until: Option<Instant>, now: Instant) -> bool {
+    pub(crate) fn allow_still(self, revision: u64, until: Option<Instant>, now: Instant) -> bool {
         !self.authorizes || (revision == self.revision && until.is_none_or(|end| now < end))
     }
 }

@@ -153,7 +153,7 @@ impl Subscriptions {
     }
 
     /// Removes the one to this filter.
-    pub fn remove_entry(&mut self, filter: &str) -> Option<(Arc<str>, Subscription)> {
+    pub(crate) fn remove_entry(&mut self, filter: &str) -> Option<(Arc<str>, Subscription)> {
         match std::mem::take(&mut self.0) {
             Held::None => None,
             Held::One(own, subscription) if *own == *filter => Some((own, subscription)),
@@ -172,7 +172,7 @@ impl Subscriptions {
     }
 
     /// Takes any shared one out.
-    pub fn take_shared(&mut self) -> Option<Arc<str>> {
+    pub(crate) fn take_shared(&mut self) -> Option<Arc<str>> {
         let first = match &self.0 {
             Held::None => None,
             Held::One(own, _) => shared_part(own).is_some().then_some(own),
@@ -183,13 +183,13 @@ impl Subscriptions {
     }
 
     /// Takes any one out.
-    pub fn take_any(&mut self) -> Option<Arc<str>> {
+    pub(crate) fn take_any(&mut self) -> Option<Arc<str>> {
         let any = Arc::clone(self.keys().next()?);
         self.remove_entry(&any).map(|(filter, _)| filter)
     }
 
     /// The shared ones, in an order that stays, behind a filter or from the first.
-    pub fn shared_behind(&self, after: Option<&str>) -> impl Iterator<Item = &Arc<str>> {
+    pub(crate) fn shared_behind(&self, after: Option<&str>) -> impl Iterator<Item = &Arc<str>> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let (one, many) = match &self.0 {
             Held::None => (None, None),

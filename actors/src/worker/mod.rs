@@ -28,7 +28,7 @@ use crate::store::Restoring;
 use crate::turns::Turns;
 
 /// What one turn of a connection reads at most, in bytes: shared by all connections of the worker.
-pub const SCRATCH_BYTES: usize = 64 * 1024;
+pub(crate) const SCRATCH_BYTES: usize = 64 * 1024;
 
 /// Steps of TLS handshakes between two looks at the sockets. One takes up to 4 ms of the processor, and clients that are
 /// in wait for it.

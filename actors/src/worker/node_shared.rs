@@ -125,7 +125,7 @@ impl NodeShared {
     ///
     /// # Cancel safety
     /// Dropped, it withdraws the question.
-    pub async fn ask_auth<Q: Question>(
+    pub(crate) async fn ask_auth<Q: Question>(
         &self,
         asker: Asker,
         question: Q,

@@ -64,7 +64,12 @@ impl<A> Pending<A> {
 
     /// Takes out all answers that may leave; when the next one may, `home` is woken. Returns how many they were, and sets
     /// `failed` where what the next one waits for has failed.
-    pub fn let_leave(&mut self, home: Option<&Waker>, failed: &mut bool, mut leave: impl FnMut(A)) -> u64 {
+    pub(crate) fn let_leave(
+        &mut self,
+        home: Option<&Waker>,
+        failed: &mut bool,
+        mut leave: impl FnMut(A),
+    ) -> u64 {
         let mut left = 0;
         loop {
             match self.next(home) {

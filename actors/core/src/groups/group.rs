@@ -51,11 +51,6 @@ impl Group {
         self.filter.starts_with("$SYS/")
     }
 
-    /// How many it has.
-    pub fn member_count(&self) -> usize {
-        self.members.len()
-    }
-
     /// The member of this number, as [`choose`](Self::choose) gave it.
     pub fn member(&self, at: u32) -> &Member {
         self.members.get(at)
@@ -67,7 +62,7 @@ impl Group {
     }
 
     /// Whether a message may wait for a member that is offline now.
-    pub fn has_durable_member(&self) -> bool {
+    pub(crate) fn has_durable_member(&self) -> bool {
         self.members.durable() > 0
     }
 
@@ -84,7 +79,12 @@ impl Group {
 
     /// Members have left: others pay for what waits at their cost, or it is dropped
     /// ([`GroupQueue::charge_others`]).
-    pub fn charge_others(&mut self, most: usize, limits: &SessionSettings, kept: &Kept) -> (usize, bool) {
+    pub(crate) fn charge_others(
+        &mut self,
+        most: usize,
+        limits: &SessionSettings,
+        kept: &Kept,
+    ) -> (usize, bool) {
         let Self { queue, members, .. } = self;
         queue.charge_others(most, kept, |bytes| {
             members.payer(|member| member.burden.charge(bytes, member.durable, limits)).cloned()
@@ -117,12 +117,12 @@ impl Group {
     }
 
     /// Whether members offline may hold messages that others could take.
-    pub fn has_holders(&self) -> bool {
+    pub(crate) fn has_holders(&self) -> bool {
         self.members.has_holders()
     }
 
     /// One of those members, which is asked to give back all that it holds of the group.
-    pub fn take_holder(&mut self) -> Option<SessionKey> {
+    pub(crate) fn take_holder(&mut self) -> Option<SessionKey> {
         self.members.take_holder()
     }
 }
@@ -154,7 +154,7 @@ impl Groups {
     }
 
     /// A group by what its members wrote.
-    pub fn find_mut(&mut self, full_filter: &str) -> Option<&mut Group> {
+    pub(crate) fn find_mut(&mut self, full_filter: &str) -> Option<&mut Group> {
         let index = *self.by_filter.get(full_filter)?;
         self.groups.get_mut(index as usize).map(|group| &mut **group)
     }
@@ -197,7 +197,7 @@ impl Groups {
     }
 
     /// Notes whether a member is online and durable. Returns the group if it is a member.
-    pub fn set_state(
+    pub(crate) fn set_state(
         &mut self,
         full_filter: &str,
         session: SessionKey,
@@ -265,7 +265,7 @@ pub struct GivenBack {
 
 impl GivenBack {
     /// Messages that came through groups, by group.
-    pub fn by_group(messages: Vec<Queued>) -> Vec<Self> {
+    pub(crate) fn by_group(messages: Vec<Queued>) -> Vec<Self> {
         let mut groups: HashMap<GroupKey, VecDeque<Queued>> = HashMap::new();
         for queued in messages {
             if let Some(group) = queued.group {

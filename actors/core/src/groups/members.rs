@@ -126,10 +126,6 @@ impl Members {
         }
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.seats.len()
-    }
-
     pub(super) fn is_empty(&self) -> bool {
         self.seats.is_empty()
     }

@@ -283,7 +283,7 @@ impl Trie {
     /// Adds or replaces a subscription; `since` says when it begins, told whether the filter is new here. Returns that, and
     /// whether it replaces one.
     #[inline]
-    pub fn insert_since(
+    pub(crate) fn insert_since(
         &mut self,
         filter: &Arc<str>,
         subscriber: Subscriber,

@@ -14,10 +14,10 @@ use mqtt_codec::QoS;
 use crate::ids::SessionKey;
 
 /// Payloads above this many bytes are shared by reference instead of copied into each outbox.
-pub const SHARED_PAYLOAD_BYTES: usize = 1024;
+pub(crate) const SHARED_PAYLOAD_BYTES: usize = 1024;
 
 /// What a message that waits costs beside its bytes: its place in the queue, its header and its allocations.
-pub const QUEUED_OVERHEAD_BYTES: usize = 256;
+pub(crate) const QUEUED_OVERHEAD_BYTES: usize = 256;
 
 /// A payload: short ones lie beside their topic name, long ones in memory of their own that all subscribers share.
 #[derive(Debug, Clone, Copy)]
@@ -85,7 +85,7 @@ impl Publication<'_> {
 
     /// Bytes that it takes in a queue.
     #[inline]
-    pub fn stored_bytes(&self) -> usize {
+    pub(crate) fn stored_bytes(&self) -> usize {
         self.topic.len() + self.properties.len() + self.payload.len()
     }
 
@@ -97,14 +97,14 @@ impl Publication<'_> {
 
     /// Whether the message expiry interval has passed.
     #[inline]
-    pub fn is_expired(&self, now: Instant) -> bool {
+    pub(crate) fn is_expired(&self, now: Instant) -> bool {
         self.expires_at.is_some_and(|deadline| deadline <= now)
     }
 }
 
 /// What remains of a message expiry interval, in whole seconds, rounded up so that it never becomes longer than the
 /// publisher's and never 0 before its time [MQTT-3.3.2-6].
-pub fn remaining_seconds(deadline: Instant, now: Instant) -> u32 {
+pub(crate) fn remaining_seconds(deadline: Instant, now: Instant) -> u32 {
     let remaining = deadline.saturating_duration_since(now);
     let seconds = remaining.as_secs() + u64::from(remaining.subsec_nanos() > 0);
     u32::try_from(seconds).unwrap_or(u32::MAX)

@@ -44,7 +44,7 @@ impl Waiting {
 impl Waitlist {
     /// Room was made at one of the limits. Costs a look if nobody waits.
     #[inline]
-    pub fn room_was_made(&self) {
+    pub(crate) fn room_was_made(&self) {
         if self.is_awaited.load(Ordering::SeqCst) {
             self.change(|waiting| {
                 waiting.called_below = waiting.next;

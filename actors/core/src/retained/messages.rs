@@ -68,7 +68,7 @@ impl RetainedMessages {
     ///
     /// # Errors
     /// The limit that has no room for it.
-    pub fn keep_or_remove(&self, message: Arc<StoredMessage>, now: Instant) -> Result<(), Full> {
+    pub(crate) fn keep_or_remove(&self, message: Arc<StoredMessage>, now: Instant) -> Result<(), Full> {
         self.with_store(|store| {
             let kept = store.keep(Arc::clone(&message), now);
             if kept.is_err() {

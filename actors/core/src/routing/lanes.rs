@@ -68,7 +68,7 @@ impl<W> Lanes<W> {
     }
 
     /// What each client is to go on with.
-    pub fn fronts_mut(&mut self) -> impl Iterator<Item = &mut W> {
+    pub(crate) fn fronts_mut(&mut self) -> impl Iterator<Item = &mut W> {
         self.lanes.values_mut().filter_map(|lane| lane.front_mut()).map(|(_, work)| work)
     }
 
@@ -86,7 +86,7 @@ impl<W> Lanes<W> {
     }
 
     /// Takes out the work whose turn it is.
-    pub fn take_next(&mut self) -> Option<(Ticket, W)> {
+    pub(crate) fn take_next(&mut self) -> Option<(Ticket, W)> {
         let owner = self.turns.pop_front()?;
         let (cohort, work) = self.lanes.get_mut(&owner)?.pop_front()?;
         Some((Ticket { owner, cohort }, work))

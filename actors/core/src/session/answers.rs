@@ -129,13 +129,13 @@ impl Session {
 
     /// Whether its publishes are answered at once, unless they have conditions of their own.
     #[inline]
-    pub fn answers_at_once(&self) -> bool {
+    pub(crate) fn answers_at_once(&self) -> bool {
         self.online.as_ref().is_some_and(|online| online.pending().is_none()) && !self.incoming.awaits_any()
     }
 
     /// PUBACK and PUBREC are to leave, each behind what it waits for and those before it. With each stands its place
     /// among what `completion` counts.
-    pub fn acknowledge_in_turn(
+    pub(crate) fn acknowledge_in_turn(
         &mut self,
         acks: impl Iterator<Item = (usize, Ack, ReasonCode)>,
         completion: Option<&Completion>,
@@ -156,14 +156,18 @@ impl Session {
 
     /// These will not be answered: the network connection that published them is gone. What is sent again of QoS 2 is
     /// answered when they are complete, or routed anew if they never will be.
-    pub fn leave_unanswered(&mut self, acks: impl Iterator<Item = (usize, Ack)>, completion: &Completion) {
+    pub(crate) fn leave_unanswered(
+        &mut self,
+        acks: impl Iterator<Item = (usize, Ack)>,
+        completion: &Completion,
+    ) {
         for (packet, ack) in acks.filter(|(_, ack)| ack.settled.is_none()) {
             leave_unanswered(&mut self.incoming, ack, completion.of(packet));
         }
     }
 
     /// A network connection is over: the same with all answers that wait. Returns how many those were.
-    pub fn leave_pending_unanswered(&mut self, online: &mut Online) -> usize {
+    pub(crate) fn leave_pending_unanswered(&mut self, online: &mut Online) -> usize {
         let Some(mut pending) = online.rare.as_mut().and_then(|rare| rare.pending.take()) else { return 0 };
         let left = pending.publishes.len() + pending.releases.len();
         for ((ack, _), awaited) in pending.publishes.drain() {

@@ -7,7 +7,7 @@ use crate::queue::Queued;
 
 impl Session {
     /// Whether nothing of it is left to deal with, once it has ended.
-    pub fn leaves_nothing(&self) -> bool {
+    pub(crate) fn leaves_nothing(&self) -> bool {
         self.subscriptions.is_empty() && self.outgoing.is_none() && self.replays.is_none()
     }
 
@@ -54,7 +54,7 @@ impl Session {
     }
 
     /// Forgets replays, `most` at a time. Returns how many that were.
-    pub fn forget_replays(&mut self, most: usize) -> usize {
+    pub(crate) fn forget_replays(&mut self, most: usize) -> usize {
         let Some(replays) = &mut self.replays else { return 0 };
         let forgotten = std::iter::from_fn(|| replays.pending.pop_front()).take(most).count();
         if forgotten < most {

@@ -99,13 +99,13 @@ impl PendingReplays {
     }
 
     /// No answer is to be sent any more.
-    pub fn answer_all(&mut self) {
+    pub(crate) fn answer_all(&mut self) {
         self.answered = self.next + 1;
         self.forget_outdated();
     }
 
     /// Whether the first one is one of these.
-    pub fn begins_with(&self, replays: &Range<u64>) -> bool {
+    pub(crate) fn begins_with(&self, replays: &Range<u64>) -> bool {
         self.order.front().is_some_and(|(number, _)| replays.contains(number))
     }
 

@@ -22,7 +22,7 @@ impl Online {
 
     /// Judges the client's silence, on the clock of a node that `started` then. One that the node does not read is given
     /// the benefit of the doubt until its actor has looked.
-    pub fn judge_silence(&mut self, started: Instant, now: Instant) -> Silence {
+    pub(crate) fn judge_silence(&mut self, started: Instant, now: Instant) -> Silence {
         let patience = self.patience();
         let silence = self.last_received.elapsed(started, now);
         if silence < patience {

@@ -356,7 +356,7 @@ fn joining_again() {
     groups.join(4, &full, "t", member(1, true, false, 0));
     let key_before = groups.find_mut(NAME).unwrap().key;
     let group = groups.join(4, &full, "t", Member { identifier: 9, ..member(1, false, true, 0) });
-    assert_eq!((group.member_count(), group.key), (1, key_before));
+    assert_eq!((group.members().count(), group.key), (1, key_before));
     let only = group.members().next().unwrap();
     assert_eq!((only.identifier, only.online, only.durable), (9, false, true));
     assert_eq!((&*group.full_filter, &*group.filter, group.key.home), (NAME, "t", 4));
