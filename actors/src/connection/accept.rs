@@ -126,8 +126,9 @@ async fn handshake(
     }
     if let Some(config) = tls {
         // Boxed, as those without TLS need no room for it.
-        match Box::pin(secure(&worker, stream, config, &received, peer, deadline)).await {
-            Some(secured) => (stream, received) = (secured, Vec::new()),
+        let received = std::mem::take(&mut received);
+        match Box::pin(secure(&worker, stream, config, received, peer, deadline)).await {
+            Some(secured) => stream = secured,
             None => return,
         }
     }
@@ -167,7 +168,7 @@ async fn secure(
     worker: &Worker,
     stream: Stream,
     config: Arc<ServerConfig>,
-    received: &[u8],
+    received: Vec<u8>,
     peer: SocketAddr,
     deadline: Instant,
 ) -> Option<Stream> {

@@ -70,7 +70,7 @@ impl Stream {
     pub(crate) async fn secure(
         self,
         config: Arc<ServerConfig>,
-        received: &[u8],
+        received: Vec<u8>,
         turns: &Rc<Turns>,
         incomplete: &mut IncompleteBytes,
     ) -> io::Result<Self> {

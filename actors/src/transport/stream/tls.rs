@@ -48,16 +48,20 @@ impl TlsStream {
     pub(crate) async fn accept(
         socket: TcpStream,
         config: Arc<ServerConfig>,
-        received: &[u8],
+        received: Vec<u8>,
         turns: &Rc<Turns>,
         incomplete: &mut IncompleteBytes,
     ) -> io::Result<Self> {
         let mut session = ServerConnection::new(config).map_err(invalid)?;
         session.set_buffer_limit(Some(UNSENT_BYTES_MAX));
         let mut stream = Self { socket, session };
-        let (mut received, mut bytes) = (received, 0);
+        let (mut received, mut bytes) = (io::Cursor::new(received), 0);
         while stream.session.is_handshaking() {
-            if received.is_empty() {
+            if received.position() as usize == received.get_ref().len() {
+                // The session has it now.
+                received = io::Cursor::default();
+            }
+            if received.get_ref().is_empty() {
                 poll_fn(|cx| stream.poll_flush(cx)).await?;
                 stream.socket.readable().await?;
             }
@@ -77,9 +81,13 @@ impl TlsStream {
 
     /// One read of a handshake, of what was received already if there is any, and what follows from it. Returns how many
     /// bytes that were, 0 if there are none yet.
-    fn poll_step(&mut self, cx: &mut Context<'_>, received: &mut &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_step(
+        &mut self,
+        cx: &mut Context<'_>,
+        received: &mut io::Cursor<Vec<u8>>,
+    ) -> Poll<io::Result<usize>> {
         let Self { socket, session } = self;
-        let read = if received.is_empty() {
+        let read = if received.get_ref().is_empty() {
             session.read_tls(&mut Polled { socket, cx, unheard: false })
         } else {
             session.read_tls(received)

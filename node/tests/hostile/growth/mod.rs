@@ -51,7 +51,7 @@ const ATTACKS: &[Attack] = &[
     attack("replays for SUBSCRIBE packets in a row", 32, names::pipelined_replays),
     attack("topic aliases", 24, names::aliases),
     attack("CONNECTs in part", 24, handshakes::connects),
-    Attack { settings: handshakes::TLS, ..attack("handshakes of TLS in part", 32, handshakes::tls) },
+    Attack { settings: handshakes::TLS, ..attack("handshakes of TLS in part", 48, handshakes::tls) },
     attack("handshakes of WebSockets in part, and WebSockets without a CONNECT", 24, handshakes::upgrades),
     Attack {
         settings: WITH_USERS,
