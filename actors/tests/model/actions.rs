@@ -1,5 +1,6 @@
 //! What clients do, at random.
 
+use std::collections::BTreeMap;
 use std::num::{NonZeroU16, NonZeroU32};
 
 use mqtt_codec::{Connect, Disconnect, Packet, ProtocolVersion, PublishProperties, ReasonCode, TopicName};
@@ -150,7 +151,7 @@ impl World<'_> {
             aliases: Default::default(),
             fresh: Vec::new(),
             acknowledged: Vec::new(),
-            resent: 0,
+            resent: BTreeMap::new(),
         };
         link.send(&Packet::Connect(Box::new(connect.clone())));
         client.link = Some(link);

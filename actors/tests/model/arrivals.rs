@@ -5,6 +5,7 @@ use std::time::Duration;
 use mqtt_codec::{PacketType, Publish, QoS};
 use tokio::time::Instant;
 
+use super::crash_messages::MESSAGES_OUTLIVE;
 use super::message::{Copy, GroupEntry};
 use super::session::{Inflight, Phase, Session};
 use super::topics::matches;
@@ -26,12 +27,27 @@ impl World<'_> {
         let (link, session) =
             (client.link.as_mut().ok_or("no link")?, client.session.as_mut().ok_or("no session")?);
         let (phase, qos, link_number) = (Phase::Received, publish.qos, link.number);
-        let held =
-            Inflight { message, qos, phase, sure: true, is_released: false, order, link: link_number, group };
+        let held = Inflight {
+            message,
+            qos,
+            phase,
+            sure: true,
+            is_released: false,
+            is_loose: false,
+            order,
+            link: link_number,
+            group,
+        };
         session.inflight.insert(identifier.get(), held);
         let owed = if qos == QoS::ExactlyOnce { PacketType::PubRec } else { PacketType::PubAck };
         link.owed.push_back((owed, identifier.get()));
         Ok(())
+    }
+
+    /// What has an order among its like: QoS 1 and 2 together, unless QoS 2 waits until it is noted that it is sent
+    /// [MQTT-4.6.0-6].
+    fn class(&self, qos: QoS) -> QoS {
+        if MESSAGES_OUTLIVE && self.node.disk().is_some() { qos } else { qos.min(QoS::AtLeastOnce) }
     }
 
     /// Whether this is a message that the client had, on an earlier network connection.
@@ -41,6 +57,7 @@ impl World<'_> {
         identifier: u16,
         publish: &Publish,
     ) -> Result<bool, String> {
+        let (class, may_be_killed) = (self.class(publish.qos), self.node.disk().is_some());
         let client = &mut self.clients[index];
         let (link, session) =
             (client.link.as_mut().ok_or("no link")?, client.session.as_mut().ok_or("no session")?);
@@ -49,16 +66,18 @@ impl World<'_> {
         let is_same =
             message.topic == publish.topic && message.payload == publish.payload && held.qos == publish.qos;
         // What the node was told may have been lost with the network connection, and so may a place in a group.
-        let may_be_gone = held.link != link.number
-            && (held.phase == Phase::Over || (held.group.is_some() && held.qos == QoS::AtLeastOnce));
+        let may_be_gone = held.is_loose
+            || (held.link != link.number || may_be_killed)
+                && (held.phase == Phase::Over || (held.group.is_some() && held.qos == QoS::AtLeastOnce));
         if publish.dup && is_same && held.link != link.number {
             if held.sure && held.phase != Phase::Received {
                 return Err(format!("sent again though the node has the acknowledgement: {held:?}"));
             }
-            if held.order < link.resent {
+            let resent = link.resent.entry(class).or_default();
+            if held.order < *resent {
                 return Err("sent again out of order [MQTT-4.4.0-1]".into());
             }
-            link.resent = held.order;
+            *resent = held.order;
             held.link = link.number;
             held.phase = Phase::Received;
             held.sure = true;
@@ -98,8 +117,8 @@ impl World<'_> {
                 && wanted.retain == publish.retain
                 && wanted.identifiers == identifiers
         };
-        let at_most_once = publish.qos == QoS::AtMostOnce;
-        let key = |message: usize| (messages[message].lane, messages[message].topic, at_most_once);
+        let class = self.class(publish.qos);
+        let key = |message: usize| (messages[message].lane, messages[message].topic, class);
         let latest = |message: usize| session.latest.get(&key(message)).copied().unwrap_or(0);
         let copies = session.copies.iter().enumerate();
         let found: Vec<(usize, &Copy)> =

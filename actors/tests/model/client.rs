@@ -64,8 +64,8 @@ pub(crate) struct Link {
     pub(crate) fresh: Vec<usize>,
     /// Acknowledgements sent in this round, by packet identifier.
     pub(crate) acknowledged: Vec<u16>,
-    /// The order of the message that was sent again last.
-    pub(crate) resent: u64,
+    /// The order of the message that was sent again last, of each class.
+    pub(crate) resent: BTreeMap<QoS, u64>,
 }
 
 impl Link {

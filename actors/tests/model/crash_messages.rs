@@ -3,12 +3,16 @@
 //! Where they outlive it, what was acknowledged to its publisher comes to each session that outlives it: QoS 1 again, be it
 //! acknowledged or not, for an acknowledgement is noted a while later; QoS 2 once, for what was sent is noted before.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use mqtt_codec::QoS;
 use tokio::time::Instant;
 
 use super::crash::KEPT_WITHIN;
-use super::session::{Phase, Session};
-use super::world::{Candidate, World};
+use super::message::Copy;
+use super::session::{Inflight, Phase, Session};
+use super::topics::{is_shared, matches};
+use super::world::{Candidate, World, how};
 
 /// Whether messages outlive the process in the play of kills: not before those that are retained, and those of shared groups,
 /// are recorded for whoever they are given to.
@@ -40,10 +44,18 @@ impl World<'_> {
                 self.instances[instance].certain = false;
             }
         }
-        // Whoever had it may be gone, with what it had.
-        for entry in self.groups.values_mut().flatten() {
-            entry.certain = false;
-            entry.loose = MESSAGES_OUTLIVE && entry.received;
+        // Whoever had it may be gone, with what it had, and what is sent again may come again.
+        for entries in self.groups.values_mut() {
+            for entry in entries.iter_mut() {
+                entry.certain = false;
+                entry.loose = MESSAGES_OUTLIVE && entry.received;
+            }
+            let again = entries
+                .iter()
+                .filter(|entry| MESSAGES_OUTLIVE && self.messages[entry.message].qos == QoS::ExactlyOnce);
+            let again: Vec<_> =
+                again.filter(|entry| !self.instances[entry.instance].certain).cloned().collect();
+            entries.extend(again);
         }
         if MESSAGES_OUTLIVE { self.doubt_retained(at) } else { self.retained.clear() }
     }
@@ -97,23 +109,29 @@ impl World<'_> {
             let is_kept = copy.how.qos > QoS::AtMostOnce && copy.replay.is_none();
             copy.certain &= is_one && is_kept && self.instances[copy.instance].certain;
         }
-        for session in all.iter().filter(|session| session.number != merged.number) {
-            for copy in &session.copies {
-                let mut copy = copy.clone();
-                copy.certain = false;
-                merged.copies.push(copy);
-            }
+        let number = merged.number;
+        for session in all.iter().filter(|session| session.number != number) {
+            merged.copies.extend(session.copies.iter().map(|copy| Copy { certain: false, ..copy.clone() }));
+            self.add_the_last(session, merged);
         }
         let inflight = std::mem::take(&mut merged.inflight);
-        for copy in merged.copies.iter_mut().filter(|copy| copy.received) {
-            if copy.how.qos == QoS::AtLeastOnce {
-                let is_open = inflight.values().any(|held| {
-                    let is_it = held.message == copy.message && held.qos == copy.how.qos;
-                    is_it && held.phase == Phase::Received && held.group.is_none()
-                });
-                copy.received = false;
-                copy.certain = is_open && is_one && self.instances[copy.instance].certain;
-            }
+        let replayed: BTreeSet<usize> =
+            merged.copies.iter().filter(|copy| copy.replay.is_some()).map(|copy| copy.message).collect();
+        let at_least_once = |copy: &Copy| copy.received && copy.how.qos == QoS::AtLeastOnce;
+        let mut received = BTreeMap::<usize, usize>::new();
+        for copy in merged.copies.iter().filter(|copy| at_least_once(copy)) {
+            *received.entry(copy.message).or_default() += 1;
+        }
+        for copy in merged.copies.iter_mut().filter(|copy| at_least_once(copy)) {
+            let is_open = |held: &&Inflight| {
+                let is_it = held.message == copy.message && held.qos == copy.how.qos;
+                is_it && held.phase == Phase::Received && held.group.is_none()
+            };
+            // Of several nobody knows which of them were acknowledged.
+            let are_all_open = inflight.values().filter(is_open).count() >= received[&copy.message];
+            let is_certain = self.instances[copy.instance].certain && !replayed.contains(&copy.message);
+            copy.received = false;
+            copy.certain = are_all_open && is_one && is_certain;
         }
         merged.finished = inflight.keys().copied().chain(merged.finished.iter().copied()).collect();
         merged.inflight = inflight
@@ -121,8 +139,32 @@ impl World<'_> {
             .filter(|(_, held)| held.qos == QoS::ExactlyOnce)
             .map(|(identifier, mut held)| {
                 held.sure = held.is_released;
+                held.is_loose = held.group.is_some() || replayed.contains(&held.message);
                 (identifier, held)
             })
             .collect();
+    }
+
+    /// A session that was taken for ended was there when something was published.
+    fn add_the_last(&self, session: &Session, merged: &mut Session) {
+        let last = self.instances.iter().enumerate().rev().take_while(|(_, given)| given.round == self.round);
+        for (instance, given) in last {
+            let message = &self.messages[given.message];
+            let own = session.subscriptions.iter();
+            let own = own.filter(|(filter, _)| !is_shared(filter) && matches(filter, message.topic));
+            for (options, identifier) in
+                own.flat_map(|(_, variants)| variants).filter_map(|variant| variant.wanted)
+            {
+                merged.copies.push(Copy {
+                    instance,
+                    order: (instance, instance),
+                    message: given.message,
+                    how: how(message, options, identifier),
+                    certain: false,
+                    received: false,
+                    replay: None,
+                });
+            }
+        }
     }
 }

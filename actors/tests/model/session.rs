@@ -37,6 +37,9 @@ pub(crate) struct Inflight {
     pub(crate) sure: bool,
     /// PUBREL came.
     pub(crate) is_released: bool,
+    /// The process was killed, and it may have come as a retained message or through a group: then the next one may not
+    /// know of it.
+    pub(crate) is_loose: bool,
     /// In which order they were received first.
     pub(crate) order: u64,
     /// The network connection that it was last received on.
@@ -68,8 +71,8 @@ pub(crate) struct Session {
     pub(crate) inflight: BTreeMap<u16, Inflight>,
     /// Packet identifiers of what was in flight when the process was killed: the next one may go on with them.
     pub(crate) finished: BTreeSet<u16>,
-    /// By lane, topic and whether it is QoS 0: the instance received last.
-    pub(crate) latest: BTreeMap<(usize, &'static str, bool), usize>,
+    /// By lane, topic and what has one order: the instance received last.
+    pub(crate) latest: BTreeMap<(usize, &'static str, QoS), usize>,
     /// Since when no network connection holds it: not before, and not after.
     pub(crate) offline: Option<(Instant, Instant)>,
     /// It may have expired.
