@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::messages::{CurrentAddress, ObserveClient, Takes};
 use crate::metrics::{LedgerTotals, Metrics, Render, TakeSnapshot};
+use crate::store::Trouble;
 use crate::worker::NodeShared;
 
 /// An actor that should answer is not there.
@@ -72,6 +73,10 @@ pub enum Readiness {
     /// It has not loaded all the sessions that the store keeps: clients that may have one are refused, and nobody is
     /// let in before it was tried.
     SessionsNotLoaded,
+    /// The session store has no room on its disk: who is to be told of something that outlives the process waits.
+    StoreFull,
+    /// The session store keeps nothing for some seconds, for whatever reason: the same.
+    StoreStalls,
     /// It accepts no network connections any more.
     ShutsDown,
 }
@@ -100,7 +105,11 @@ impl AdminHandle {
         } else if !self.shared.restoration.is_complete() {
             Readiness::SessionsNotLoaded
         } else {
-            Readiness::Ready
+            match self.shared.store.trouble() {
+                Some(Trouble::DiskFull) => Readiness::StoreFull,
+                Some(Trouble::Stalls) => Readiness::StoreStalls,
+                None => Readiness::Ready,
+            }
         }
     }
 

@@ -49,7 +49,7 @@ impl Worker {
     async fn keep_all(self: Rc<Self>) {
         loop {
             let Some(batch) = self.state().changes.next_batch() else { break };
-            match self.node.store.append(Arc::clone(&batch.entry)).await {
+            match self.node.store.append(self.id, Arc::clone(&batch.entry)).await {
                 Ok(()) => {
                     self.note_kept(batch.entry.next_position());
                     batch.open_gates();

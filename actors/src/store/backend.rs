@@ -81,6 +81,9 @@ pub struct Piece {
     pub rest: Option<Cursor>,
 }
 
+/// Whether a backend has no room for more on its disk; asked by whatever thread.
+pub type IsFull = Box<dyn Fn() -> bool + Send + Sync>;
+
 /// Keeps sessions. It is asked on one thread, which is there for nothing else, so it may block. A panic loses what it was
 /// asked, and it is asked on.
 pub trait SessionBackend: 'static {
@@ -97,6 +100,11 @@ pub trait SessionBackend: 'static {
     /// Whether messages are kept, too.
     fn keeps_messages(&self) -> bool {
         self.outlives_process()
+    }
+
+    /// Who tells whether its disk is full.
+    fn is_full(&self) -> IsFull {
+        Box::new(|| false)
     }
 
     /// Nobody else asks just now: what was appended and not answered is to be made to last, with one effort for all of it.

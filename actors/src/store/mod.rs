@@ -10,7 +10,7 @@ mod none;
 mod restoration;
 mod thread;
 
-pub use backend::{Answer, Cursor, Home, Piece, SessionBackend, StoreError};
+pub use backend::{Answer, Cursor, Home, IsFull, Piece, SessionBackend, StoreError};
 pub use disk::{DiskBackend, DiskError, TakeInError};
 pub use memory::MemoryBackend;
 #[cfg(feature = "simulation")]
@@ -19,7 +19,7 @@ pub use micro_mq_store::{Durability, Fatal};
 pub use none::NoBackend;
 pub use restoration::Restoration;
 pub(crate) use restoration::{DONE, FAILED, Restoring};
-pub use thread::SessionStore;
 pub(crate) use thread::start_store;
 #[cfg(feature = "simulation")]
 pub(crate) use thread::start_store_here;
+pub use thread::{SessionStore, Trouble};

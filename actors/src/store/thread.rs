@@ -2,9 +2,12 @@
 //!
 //! A worker has one entry and one load with the backend at a time, which bounds what waits here.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
@@ -12,7 +15,8 @@ use tracing::error;
 
 use micro_mq_core::records::Entry;
 
-use super::backend::{Answer, Cursor, Home, Piece, SessionBackend, StoreError};
+use super::backend::{Answer, Cursor, Home, IsFull, Piece, SessionBackend, StoreError};
+use crate::clock;
 use crate::stats::{ActorKind, WorkerStats};
 
 /// What the backend is asked.
@@ -24,14 +28,34 @@ enum Request {
     End,
 }
 
+/// How long an entry may take to last before the store counts as one that stalls: far more than a busy disk takes.
+const STALL_PATIENCE: Duration = Duration::from_secs(5);
+
+/// What keeps the store from keeping what changes: it waits, and whoever is to be told of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// There is no room on its disk.
+    DiskFull,
+    /// It keeps nothing, for whatever reason, for some seconds.
+    Stalls,
+}
+
 /// Where workers ask.
-#[derive(Debug)]
 pub struct SessionStore {
     requests: mpsc::UnboundedSender<Request>,
     asked: Mutex<Option<mpsc::UnboundedReceiver<Request>>>,
     /// Known before the first sessions are loaded, and so before there are clients.
     outlives_process: Arc<AtomicBool>,
     keeps_messages: Arc<AtomicBool>,
+    is_full: Arc<OnceLock<IsFull>>,
+    /// By worker, since when it has an entry that does not last, however often it was sent.
+    unkept: Mutex<BTreeMap<u16, Instant>>,
+}
+
+impl fmt::Debug for SessionStore {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("SessionStore").finish_non_exhaustive()
+    }
 }
 
 impl Default for SessionStore {
@@ -42,19 +66,36 @@ impl Default for SessionStore {
             asked: Mutex::new(Some(asked)),
             outlives_process: Arc::default(),
             keeps_messages: Arc::default(),
+            is_full: Arc::default(),
+            unkept: Mutex::default(),
         }
     }
 }
 
 impl SessionStore {
-    /// Hands an entry to the backend. Done when it lasts.
+    /// Hands an entry of a worker to the backend. Done when it lasts.
     ///
     /// # Errors
-    /// When it was not kept.
-    pub(crate) async fn append(&self, entry: Arc<Entry>) -> Result<(), StoreError> {
+    /// When it was not kept: it is to be sent again.
+    pub(crate) async fn append(&self, worker: u16, entry: Arc<Entry>) -> Result<(), StoreError> {
         let (answer, answered) = Answer::new();
+        self.unkept.lock().entry(worker).or_insert_with(clock::now);
         self.ask(Request::Append(entry, answer));
-        answered.await.unwrap_or(Err(StoreError::Unanswered))
+        let kept = answered.await.unwrap_or(Err(StoreError::Unanswered));
+        if kept.is_ok() {
+            self.unkept.lock().remove(&worker);
+        }
+        kept
+    }
+
+    /// What keeps it from keeping anything, if there is something.
+    pub(crate) fn trouble(&self) -> Option<Trouble> {
+        if self.is_full.get().is_some_and(|is_full| is_full()) {
+            return Some(Trouble::DiskFull);
+        }
+        let oldest = self.unkept.lock().values().min().copied();
+        let waits = oldest.map(|since| clock::now().saturating_duration_since(since));
+        waits.filter(|waits| *waits >= STALL_PATIENCE).map(|_| Trouble::Stalls)
     }
 
     /// The next sessions of a home, behind those that are there.
@@ -149,12 +190,14 @@ pub(crate) fn start_store(
     let (asked, stats) = (store.asked.lock().take(), Arc::clone(stats));
     let outlives_process = Arc::clone(&store.outlives_process);
     let keeps_messages = Arc::clone(&store.keeps_messages);
+    let is_full = Arc::clone(&store.is_full);
     std::thread::Builder::new().name("store".to_owned()).spawn(move || {
         let Some(mut asked) = asked else { return };
         stats.of(ActorKind::SessionStore).started();
         let backend = backend();
         outlives_process.store(backend.outlives_process(), Relaxed);
         keeps_messages.store(backend.keeps_messages(), Relaxed);
+        let _ = is_full.set(backend.is_full());
         let mut thread = StoreThread { stats, backend };
         while let Some(request) = asked.blocking_recv()
             && thread.serve_all(request, &mut asked)
@@ -177,6 +220,7 @@ pub(crate) fn start_store_here(
     stats.of(ActorKind::SessionStore).started();
     store.outlives_process.store(backend.outlives_process(), Relaxed);
     store.keeps_messages.store(backend.keeps_messages(), Relaxed);
+    let _ = store.is_full.set(backend.is_full());
     let mut thread = StoreThread { stats: Arc::clone(stats), backend };
     actix_rt::spawn(async move {
         while let Some(request) = asked.recv().await

@@ -192,6 +192,11 @@ impl Lane {
         !self.lanes.has_room(&self.lanes.lanes[self.lane].lock())
     }
 
+    /// Whether there is no room on the disk.
+    pub fn is_disk_full(&self) -> bool {
+        self.lanes.is_disk_full()
+    }
+
     /// Calls `call` once there is room: at once, or from the thread of the log.
     pub fn when_there_is_room(&self, call: impl FnOnce() + Send + 'static) {
         let mut waiting = self.lanes.lanes[self.lane].lock();

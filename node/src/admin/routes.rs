@@ -73,6 +73,8 @@ async fn answer(source: &dyn AdminSource, resource: Resource) -> Result<Response
         Resource::Ready => match source.readiness() {
             Readiness::Ready => json(StatusCode::OK, &json!({ "status": "ready" })),
             Readiness::SessionsNotLoaded => not_ready("sessions are not loaded"),
+            Readiness::StoreFull => not_ready("the disk of the session store is full"),
+            Readiness::StoreStalls => not_ready("the session store keeps nothing"),
             Readiness::ShutsDown => not_ready("the node shuts down"),
         },
         Resource::Metrics => {

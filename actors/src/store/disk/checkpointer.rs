@@ -41,7 +41,7 @@ struct State {
 
 /// What an entry takes.
 fn bytes_of(entry: &Entry) -> usize {
-    ENTRY_BYTES + entry.bytes().len()
+    ENTRY_BYTES + entry.bytes_len()
 }
 
 impl State {

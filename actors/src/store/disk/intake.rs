@@ -33,8 +33,15 @@ impl Intake {
         Self { waiting: Mutex::default(), lane, notes, unanswered }
     }
 
+    /// Where it appends.
+    pub(super) fn lane(&self) -> &Lane {
+        &self.lane
+    }
+
     /// Takes an entry, behind those that wait.
     pub(super) fn push(self: &Arc<Self>, entry: Arc<Entry>, answer: Answer) {
+        // A long entry is copied here, where nobody waits.
+        entry.bytes();
         self.waiting.lock().entries.push_back((entry, answer));
         self.go_on();
     }

@@ -21,7 +21,7 @@ use micro_mq_store::{
 };
 use parking_lot::Mutex;
 
-use super::backend::{Answer, Cursor, Home, Piece, SessionBackend, StoreError};
+use super::backend::{Answer, Cursor, Home, IsFull, Piece, SessionBackend, StoreError};
 use checkpointer::{COMMIT_BYTES, Checkpointer, start_checkpointer};
 use intake::{Intake, Unanswered};
 pub use taking_in::TakeInError;
@@ -170,6 +170,11 @@ impl SessionBackend for DiskBackend {
     // The checkpoint does not take them in.
     fn keeps_messages(&self) -> bool {
         false
+    }
+
+    fn is_full(&self) -> IsFull {
+        let lane = self.intake.lane().clone();
+        Box::new(move || lane.is_disk_full())
     }
 
     fn append(&mut self, entry: Arc<Entry>, answer: Answer) {

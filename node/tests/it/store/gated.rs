@@ -1,5 +1,6 @@
 //! With a backend that outlives the process clients are told of what changed only once it is kept.
 
+use micro_mq_actors::Readiness;
 use mqtt_codec::{Connect, Packet, QoS, ReasonCode, Will};
 
 use super::{Kept, V5, V311, away, on_each};
@@ -185,6 +186,34 @@ fn what_waits_for_the_store_is_bounded() {
         kept.until(&[("large", 3600, &[])]).await;
         let (client, answer) = node.connect_with(durable(V5, "large")).await;
         assert!(answer.session_present);
+        drop((client, clean));
+        node.stop().await;
+    });
+}
+
+/// A store that keeps nothing for some seconds is named by `/health/ready`, and all resumes when it goes on.
+#[test]
+fn a_store_that_stalls_is_named() {
+    on_each(async |workers| {
+        let kept = lasting();
+        let node = kept.start(workers).await;
+        let readiness = || node.running().admin_source().readiness();
+        kept.hold(true);
+        let mut client = node.open(V5).await;
+        client.send(Packet::Connect(Box::new(durable(V5, "client")))).await;
+        let held = kept.take_held(1).await;
+        let mut clean = node.connect(V5, "clean").await;
+        node.until("the store stalls", |_| readiness() == Readiness::StoreStalls).await;
+        // What was not kept is sent again, which does not make it a store that works.
+        held.into_iter().for_each(|(_, answer)| answer.failed(away()));
+        let held = kept.take_held(1).await;
+        assert_eq!(readiness(), Readiness::StoreStalls);
+        clean.subscribe("x", QoS::AtLeastOnce).await;
+        client.expect_silence().await;
+        kept.hold(false);
+        held.into_iter().for_each(|batch| kept.answer(batch));
+        assert_eq!(client.expect_connack().await.reason_code, ReasonCode::Success);
+        node.until("all is well", |_| readiness() == Readiness::Ready).await;
         drop((client, clean));
         node.stop().await;
     });

@@ -1,6 +1,6 @@
 //! What a client was told outlives the process, whoever kills it and when: sessions and subscriptions on the disk.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::Stdio;
@@ -12,10 +12,10 @@ use crate::cli::Running;
 
 /// Far above what anything here takes.
 const DEADLINE: Duration = Duration::from_secs(20);
-const CLEAN: u8 = 2;
-const DURABLE: u8 = 0;
+pub(super) const CLEAN: u8 = 2;
+pub(super) const DURABLE: u8 = 0;
 
-fn start(folder: &Path, further: &[&str]) -> Running {
+pub(super) fn start(folder: &Path, further: &[&str]) -> Running {
     let folder = format!("store.folder={}", folder.display());
     Running::start(
         &[&["--set", "store.backend=disk", "--set", &folder, "--set", "node.workers=2"], further].concat(),
@@ -23,23 +23,43 @@ fn start(folder: &Path, further: &[&str]) -> Running {
 }
 
 /// One who speaks MQTT 3.1.1 to a node that may be killed at any moment.
-struct Client(TcpStream);
+pub(super) struct Client(TcpStream);
 
 impl Client {
     /// Whether it has a session is in its CONNACK.
-    fn connect(node: &Running, client_identifier: &str, flags: u8) -> (Self, bool) {
+    pub(super) fn connect(node: &Running, client_identifier: &str, flags: u8) -> (Self, bool) {
+        let mut client = Self::ask(node, client_identifier, flags);
+        let is_there = client.answered();
+        (client, is_there)
+    }
+
+    /// One whose CONNECT is not answered yet.
+    pub(super) fn ask(node: &Running, client_identifier: &str, flags: u8) -> Self {
         let stream = TcpStream::connect(node.address("tcp")).unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         let mut client = Self(stream);
         let mut body = vec![0, 4, b'M', b'Q', b'T', b'T', 4, flags, 0, 60, 0, client_identifier.len() as u8];
         body.extend_from_slice(client_identifier.as_bytes());
         client.send(0x10, &body);
-        let [_, _, session_present, code] = client.read();
-        assert_eq!(code, 0);
-        (client, session_present == 1)
+        client
     }
 
-    fn send(&mut self, kind: u8, body: &[u8]) {
+    /// Its CONNACK, and whether that says that it has a session.
+    pub(super) fn answered(&mut self) -> bool {
+        let [_, _, session_present, code] = self.read();
+        assert_eq!(code, 0);
+        session_present == 1
+    }
+
+    /// Whether nothing has come that was not read.
+    pub(super) fn hears_nothing(&self) -> bool {
+        self.0.set_nonblocking(true).unwrap();
+        let heard = self.0.peek(&mut [0; 1]);
+        self.0.set_nonblocking(false).unwrap();
+        heard.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+    }
+
+    pub(super) fn send(&mut self, kind: u8, body: &[u8]) {
         assert!(body.len() < 128);
         self.0.write_all(&[&[kind, body.len() as u8], body].concat()).unwrap();
     }
@@ -50,7 +70,7 @@ impl Client {
         bytes
     }
 
-    fn subscribe(&mut self, filter: &str) {
+    pub(super) fn subscribe(&mut self, filter: &str) {
         self.send(0x82, &[&[0, 1, 0, filter.len() as u8], filter.as_bytes(), &[1]].concat());
         assert_eq!(self.read(), [0x90, 3, 0, 1, 1]);
     }
@@ -61,13 +81,28 @@ impl Client {
     }
 
     /// With QoS 1, which is acknowledged once all have it in their queues.
-    fn publish(&mut self, topic: &str) {
+    pub(super) fn publish(&mut self, topic: &str) {
         self.send(0x32, &[&[0, topic.len() as u8], topic.as_bytes(), &[0, 1]].concat());
         assert_eq!(self.read(), [0x40, 2, 0, 1]);
     }
 
+    /// The same, of one who is subscribed to it: the message and its acknowledgement come in any order.
+    pub(super) fn publish_and_receive(&mut self, topic: &str) {
+        self.send(0x32, &[&[0, topic.len() as u8], topic.as_bytes(), &[0, 1]].concat());
+        let mut left = 2;
+        while left > 0 {
+            let [kind, length] = self.read();
+            let mut rest = vec![0; length.into()];
+            self.0.read_exact(&mut rest).unwrap();
+            if kind & 0xf0 == 0x30 {
+                self.send(0x40, &rest[2 + topic.len()..]);
+            }
+            left -= 1;
+        }
+    }
+
     /// The topic name of the next message.
-    fn receive(&mut self) -> String {
+    pub(super) fn receive(&mut self) -> String {
         let [kind, _, _, length] = self.read();
         assert_eq!(kind & 0xf6, 0x32);
         let mut topic = vec![0; length.into()];

@@ -1,5 +1,6 @@
 //! The session store: what reaches its backend.
 
+mod disks;
 mod gated;
 mod killed;
 mod loading;
