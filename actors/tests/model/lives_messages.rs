@@ -6,7 +6,7 @@ use micro_mq_actors::simulation::{SimulatedClient, SimulatedDisk, SimulatedNode}
 use mqtt_codec::{Ack, Packet, PacketIdentifier, QoS, ReasonCode};
 
 use crate::lives::{SEEDS, answer, connect, lasting, send, simulation};
-use crate::simulated::{publish, subscribe_with};
+use crate::simulated::{named, publish, subscribe_with};
 
 fn identifier(number: u16) -> PacketIdentifier {
     PacketIdentifier::new(number).expect("not 0")
@@ -153,4 +153,30 @@ async fn finish(node: &SimulatedNode, writer: &mut SimulatedClient) -> Vec<u16> 
             }
         }
     }
+}
+
+/// Messages that waited while a session outlived the process are sent to their end when it does so no more.
+#[test]
+fn a_session_that_outlives_the_process_no_more_keeps_what_waits_for_it() {
+    let disk = SimulatedDisk::new(0);
+    disk.keep_messages();
+    simulation(1, &disk).run_lives(async |node| {
+        let mut client = connect(node, 0, lasting("the one"));
+        send(&mut client, &subscribe_with("t", QoS::ExactlyOnce));
+        let mut writer = connect(node, 1, lasting("writer"));
+        node.settle().await;
+        client.receive().expect("nothing wrong");
+        send(&mut writer, &publish_as("t", "sent", QoS::ExactlyOnce, 1, false));
+        node.settle().await;
+        assert_eq!(client.receive().expect("nothing wrong").len(), 1);
+        client.hang_up();
+        node.settle().await;
+        send(&mut writer, &publish_as("t", "waits", QoS::ExactlyOnce, 2, false));
+        node.settle().await;
+        // With a session expiry interval of 0.
+        let mut client = connect(node, 0, mqtt_codec::Connect { clean_start: false, ..named("the one") });
+        let taken = take(node, &mut client).await;
+        assert_eq!(taken, [(2, "sent".to_owned()), (2, "waits".to_owned())]);
+        assert_eq!(node.ledger().queued, 0, "both were acknowledged to the end");
+    });
 }

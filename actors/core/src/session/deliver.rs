@@ -238,7 +238,8 @@ impl Session {
         let recorded = kept.as_ref().map_or(CopyId::default(), |kept| kept.recorded);
         let identifier = outgoing.inflight.push(InflightEntry { owed, on_wire: true, own, kept });
         desk.ledger.kept.wait_n(1, own);
-        if qos == QoS::ExactlyOnce && recorded.is_some() {
+        // What came while the session outlived the process may be sent when it does so no more.
+        if qos == QoS::ExactlyOnce && recorded.is_some() && self.is_recorded {
             outgoing.note_sent(identifier, recorded);
             return Offered::Queued;
         }

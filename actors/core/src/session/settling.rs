@@ -112,7 +112,7 @@ impl Session {
                 if let Some(freed) = freed.flatten() {
                     outgoing.forget_kept(&freed);
                     desk.ledger.kept.leave(&freed.message);
-                    if freed.recorded.is_some() {
+                    if freed.recorded.is_some() && self.is_recorded {
                         outgoing.note_released(identifier, freed.recorded);
                     }
                 }
