@@ -11,11 +11,11 @@ mod restoration;
 mod thread;
 
 pub use backend::{Answer, Cursor, Home, IsFull, Piece, SessionBackend, StoreError};
-pub use disk::{DiskBackend, DiskError, TakeInError};
+pub use disk::{DiskBackend, DiskError, Inspection, KeptThere, TakeInError, inspect};
 pub use memory::MemoryBackend;
 #[cfg(feature = "simulation")]
 pub(crate) use memory::piece_of;
-pub use micro_mq_store::{Durability, Fatal};
+pub use micro_mq_store::{Durability, Fatal, LogSummary};
 pub use none::NoBackend;
 pub use restoration::Restoration;
 pub(crate) use restoration::{DONE, FAILED, Restoring};

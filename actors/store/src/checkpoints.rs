@@ -8,6 +8,7 @@ use redb::{
     Database, ReadOnlyTable, ReadableDatabase, ReadableTable, Table, TableDefinition, WriteTransaction,
 };
 
+use crate::overlay::Overlay;
 use crate::{Position, Shard};
 
 /// By shard and key.
@@ -100,9 +101,7 @@ impl Checkpoints {
                 Some(FORMAT) => {}
                 Some(format) => return Err(CheckpointError::Newer(format)),
             }
-            let applied = number(&meta, APPLIED_NAME)?.ok_or(CheckpointError::Damaged(APPLIED_NAME))?;
-            let key = meta.get(HASH_KEY_NAME)?.and_then(|key| HashKey::try_from(key.value()).ok());
-            (applied, key.ok_or(CheckpointError::Damaged(HASH_KEY_NAME))?)
+            known(&meta)?
         };
         transaction.commit()?;
         Ok(Self { file: file.to_owned(), database: Some(database), applied, hash_key })
@@ -183,6 +182,59 @@ impl Checkpoints {
     }
 }
 
+/// A checkpoint that is looked at: whatever opening it changes is not on the disk.
+#[derive(Debug)]
+pub struct CheckpointView(Checkpoints);
+
+impl CheckpointView {
+    /// Opens the file as [`Checkpoints::open`] does, and leaves it as it is.
+    ///
+    /// # Errors
+    /// When it cannot be read, is damaged, or of a later version.
+    pub fn open(file: &Path) -> Result<Self, CheckpointError> {
+        let overlay = Overlay::open(file).map_err(redb::Error::Io)?;
+        let database = Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(overlay)?;
+        let (applied, hash_key) = {
+            let meta = database.begin_read()?.open_table(META)?;
+            match number(&meta, FORMAT_NAME)? {
+                Some(FORMAT) => {}
+                Some(format) => return Err(CheckpointError::Newer(format)),
+                None => return Err(CheckpointError::Damaged(FORMAT_NAME)),
+            }
+            known(&meta)?
+        };
+        Ok(Self(Checkpoints { file: file.to_owned(), database: Some(database), applied, hash_key }))
+    }
+
+    /// The format that it has.
+    pub fn format(&self) -> u64 {
+        FORMAT
+    }
+
+    /// The last entry of the log that is in it.
+    pub fn applied(&self) -> Position {
+        self.0.applied
+    }
+
+    /// The key that was drawn when it was made.
+    pub fn hash_key(&self) -> &HashKey {
+        &self.0.hash_key
+    }
+
+    /// The next blobs of a shard behind a key: until they have so many bytes, and one at least.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn load(
+        &mut self,
+        shard: Shard,
+        after: Option<&[u8]>,
+        bytes_max: usize,
+    ) -> Result<Piece, CheckpointError> {
+        self.0.load(shard, after, bytes_max)
+    }
+}
+
 /// What a checkpoint has at some moment, whatever is committed meanwhile.
 pub struct CheckpointReader(ReadOnlyTable<(Shard, &'static [u8]), &'static [u8]>);
 
@@ -255,6 +307,15 @@ fn carry_out(
         Write::RemoveRange(shard, from, to) => blobs.retain_in((shard, from)..(shard, to), |_, _| false)?,
     }
     Ok(())
+}
+
+/// The last entry that is in it, and its key.
+fn known(
+    meta: &impl ReadableTable<&'static str, &'static [u8]>,
+) -> Result<(Position, HashKey), CheckpointError> {
+    let applied = number(meta, APPLIED_NAME)?.ok_or(CheckpointError::Damaged(APPLIED_NAME))?;
+    let key = meta.get(HASH_KEY_NAME)?.and_then(|key| HashKey::try_from(key.value()).ok());
+    Ok((applied, key.ok_or(CheckpointError::Damaged(HASH_KEY_NAME))?))
 }
 
 fn number(

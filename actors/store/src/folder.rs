@@ -16,6 +16,12 @@ pub enum FolderError {
         #[source]
         source: io::Error,
     },
+    /// There is none.
+    #[error("{} holds no session store", folder.display())]
+    Missing {
+        /// Which folder.
+        folder: PathBuf,
+    },
     /// Another process has it.
     #[error("{} is in use by the process {process}", folder.display())]
     InUse {
@@ -53,8 +59,23 @@ impl Folder {
     /// # Errors
     /// When another process has it, or it cannot be used.
     pub fn take(path: &Path) -> Result<Self, FolderError> {
+        make(path).map_err(|source| FolderError::Unusable { folder: path.to_owned(), source })?;
+        Self::lock(path)
+    }
+
+    /// Takes a folder that was taken before; none is made.
+    ///
+    /// # Errors
+    /// The same, and when there is none.
+    pub fn take_existing(path: &Path) -> Result<Self, FolderError> {
+        match path.join(LOCK).exists() {
+            true => Self::lock(path),
+            false => Err(FolderError::Missing { folder: path.to_owned() }),
+        }
+    }
+
+    fn lock(path: &Path) -> Result<Self, FolderError> {
         let unusable = |source| FolderError::Unusable { folder: path.to_owned(), source };
-        make(path).map_err(unusable)?;
         let lock = path.join(LOCK);
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(lock);
         let mut file = file.map_err(unusable)?;

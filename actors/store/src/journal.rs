@@ -13,7 +13,7 @@ use crate::error::{Fatal, OpenError};
 use crate::groups::{Groups, Listener, Steps};
 use crate::lanes::{Lane, Lanes};
 use crate::options::JournalOptions;
-use crate::scan::Scan;
+use crate::scan::{LogSummary, Scan};
 use crate::segment::Entry;
 use crate::segments::run_errands;
 use crate::storage::Storage;
@@ -48,6 +48,18 @@ impl Journal {
     ) -> Result<Opened, OpenError> {
         let writer = Scan::new(&*storage, applied)?.run(options.segment_bytes, visit)?;
         Ok(Opened { storage, options, writer })
+    }
+
+    /// Reads a log as [`open`](Self::open) does, and leaves it as it is.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn look(
+        storage: &dyn Storage,
+        applied: Position,
+        visit: &mut dyn FnMut(Entry<'_>),
+    ) -> Result<LogSummary, OpenError> {
+        Scan::new(storage, applied)?.look(visit)
     }
 
     /// The lane with this number.

@@ -17,6 +17,8 @@ mod segments;
 
 mod groups;
 
+mod overlay;
+
 mod checkpoints;
 mod folder;
 mod journal;
@@ -26,13 +28,16 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use checkpoints::{Blob, CheckpointError, CheckpointReader, Checkpoints, HashKey, Piece, Write};
+pub use checkpoints::{
+    Blob, CheckpointError, CheckpointReader, CheckpointView, Checkpoints, HashKey, Piece, Write,
+};
 pub use error::{Fatal, OpenError};
 pub use folder::{Folder, FolderError};
 pub use groups::Listener;
 pub use journal::{Journal, Opened};
 pub use lanes::{Kept, Lane, Ticket};
 pub use options::{Durability, JournalOptions};
+pub use scan::LogSummary;
 pub use segment::Entry;
 pub use storage::{Files, SegmentFile, Storage};
 

@@ -12,9 +12,24 @@ use tracing::{info, warn};
 
 use crate::Position;
 use crate::error::OpenError;
-use crate::segment::{BLOCK, Entry, GroupHead, HeadFault, SegmentHead, entries};
+use crate::segment::{BLOCK, Entry, FORMAT, GroupHead, HeadFault, SegmentHead, entries};
 use crate::storage::{SegmentFile, Storage};
 use crate::writer::{Segment, Writer, prepare, segment_name, segment_number};
+
+/// What a log is that was looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogSummary {
+    /// The newest format that any of it may have.
+    pub format: u32,
+    /// Its files.
+    pub files: usize,
+    /// What those take on the disk.
+    pub bytes: u64,
+    /// Its last entry.
+    pub last: Position,
+    /// Whether it ends in what was being written: the next start cuts that.
+    pub is_torn: bool,
+}
 
 /// Where a group is.
 #[derive(Debug, Clone, Copy)]
@@ -74,6 +89,25 @@ impl<'a> Scan<'a> {
         segment_bytes: u64,
         visit: &mut dyn FnMut(Entry<'_>),
     ) -> Result<Writer, OpenError> {
+        self.read(visit)?;
+        self.cut()?;
+        self.write_again()?;
+        self.into_writer(segment_bytes)
+    }
+
+    /// The same, and leaves the log as it is.
+    pub(crate) fn look(mut self, visit: &mut dyn FnMut(Entry<'_>)) -> Result<LogSummary, OpenError> {
+        self.read(visit)?;
+        let is_torn = match self.end {
+            Some(end) => !self.strays.is_empty() || self.is_torn(end)?,
+            None => false,
+        };
+        let bytes = self.segments.iter().map(|segment| segment.head.size).sum();
+        let last = self.last.unwrap_or(self.applied);
+        Ok(LogSummary { format: FORMAT, files: self.segments.len(), bytes, last, is_torn })
+    }
+
+    fn read(&mut self, visit: &mut dyn FnMut(Entry<'_>)) -> Result<(), OpenError> {
         for segment in 0..self.segments.len() {
             self.read_segment(segment, visit)?;
             self.lasts.push(self.last.unwrap_or(self.applied));
@@ -82,9 +116,7 @@ impl<'a> Scan<'a> {
         if last < self.applied && (last > 0 || self.segments.is_empty()) {
             return Err(OpenError::Short { folder: self.storage.describe(""), last, applied: self.applied });
         }
-        self.cut()?;
-        self.write_again()?;
-        self.into_writer(segment_bytes)
+        Ok(())
     }
 
     fn unreadable(&self, segment: usize) -> impl Fn(io::Error) -> OpenError + use<> {

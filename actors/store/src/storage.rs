@@ -74,6 +74,8 @@ pub trait SegmentFile: Debug + Send {
 #[derive(Debug)]
 pub struct Files {
     folder: PathBuf,
+    /// Whether what is opened may be written.
+    writes: bool,
 }
 
 /// Zeros that are written at once.
@@ -82,7 +84,12 @@ const ZEROS: usize = 1 << 20;
 impl Files {
     /// Of a folder that is there.
     pub fn new(folder: &Path) -> Self {
-        Self { folder: folder.to_owned() }
+        Self { folder: folder.to_owned(), writes: true }
+    }
+
+    /// The same, of which nothing is changed.
+    pub fn read_only(folder: &Path) -> Self {
+        Self { folder: folder.to_owned(), writes: false }
     }
 
     /// Names are lost with the power as long as the folder itself is not on the disk.
@@ -113,7 +120,7 @@ impl Storage for Files {
     }
 
     fn open(&self, name: &str) -> io::Result<Box<dyn SegmentFile>> {
-        Ok(Box::new(OpenOptions::new().read(true).write(true).open(self.folder.join(name))?))
+        Ok(Box::new(OpenOptions::new().read(true).write(self.writes).open(self.folder.join(name))?))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {

@@ -17,6 +17,7 @@ Examples:
   MICRO_MQ__LISTENER__TCP__BIND=127.0.0.1:1884 micro-mq
   micro-mq check-config --config /etc/micro-mq.toml
   micro-mq passwd users.toml alice                  then: --set auth.provider=file --set auth.file=users.toml
+  micro-mq store check /var/lib/micro-mq            of a node that does not run
 
 Configuration:
   Defaults < --config FILE < environment (MICRO_MQ__SECTION__KEY) < --set KEY=VALUE. conf/micro-mq.toml documents every
@@ -57,6 +58,9 @@ pub(super) enum Command {
     ///
     /// The password is read twice from the terminal, without echo. A running node reads the file again on SIGHUP.
     Passwd(PasswdArguments),
+    /// Look into the folder of a node with store.backend "disk" that does not run
+    #[command(subcommand)]
+    Store(StoreCommand),
     /// Print version and target
     Version,
 }
@@ -87,4 +91,23 @@ pub(super) struct PasswdArguments {
     /// List the users, one a line
     #[arg(long, conflicts_with = "user")]
     pub(super) list: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum StoreCommand {
+    /// Print what is kept: formats, files, and sessions, subscriptions and wills for each shard
+    ///
+    /// Nothing is changed. How far it is goes to stderr once a second.
+    Inspect(StoreArguments),
+    /// Read all of it, and say whether the next start would take it
+    ///
+    /// Nothing is changed. What is wrong is named with file and place, and the exit code is 1. How far it is goes to stderr
+    /// once a second.
+    Check(StoreArguments),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct StoreArguments {
+    /// The folder of store.folder
+    pub(super) folder: PathBuf,
 }

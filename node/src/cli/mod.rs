@@ -2,6 +2,7 @@
 
 mod arguments;
 mod passwd;
+mod store;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -24,6 +25,7 @@ pub fn main() -> ExitCode {
         Some(Command::Run(arguments)) => run(&arguments),
         Some(Command::CheckConfig(arguments)) => check_config(&arguments),
         Some(Command::Passwd(arguments)) => passwd::passwd(&arguments),
+        Some(Command::Store(command)) => store::store(&command).and_then(|text| print(&text)),
         Some(Command::Version) => print(&format!("{}\n", version())),
     };
     match done {

@@ -13,7 +13,6 @@
 
 mod all;
 mod changed_parts;
-#[cfg(any(test, feature = "simulation"))]
 mod check;
 mod copies;
 mod encoding;

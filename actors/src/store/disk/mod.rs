@@ -5,6 +5,7 @@
 //! are loaded from. At the start what the log has beyond the checkpoint is taken in first.
 
 mod checkpointer;
+mod inspection;
 mod intake;
 mod taking_in;
 
@@ -23,6 +24,7 @@ use parking_lot::Mutex;
 
 use super::backend::{Answer, Cursor, Home, IsFull, Piece, SessionBackend, StoreError};
 use checkpointer::{COMMIT_BYTES, Checkpointer, start_checkpointer};
+pub use inspection::{Inspection, KeptThere, inspect};
 use intake::{Intake, Unanswered};
 pub use taking_in::TakeInError;
 use taking_in::take_in;
@@ -47,6 +49,9 @@ pub enum DiskError {
     /// An entry of its log.
     #[error("entry {0} of the log says what this version does not know")]
     Entry(LogPosition, #[source] DecodeError),
+    /// What is kept of a shard does not agree.
+    #[error("what is kept of shard {0} does not agree: {1}")]
+    Shard(u16, String),
     /// What its log has beyond its checkpoint.
     #[error("what the log has cannot be taken into the checkpoint")]
     TakeIn(#[from] TakeInError),

@@ -100,7 +100,29 @@ fn a_later_format_is_refused() {
     let sum = xxhash_rust::xxh3::xxh3_64_with_seed(&bytes[..40], 0);
     bytes[40..48].copy_from_slice(&sum.to_le_bytes());
     disk.put(FIRST, bytes);
-    check_refused(&disk, 0, "disk/log-0000000000000001 has format 9, and this version reads 1 at most");
+    let refused = "disk/log-0000000000000001 has format 9, and this version reads 1 at most";
+    check_refused(&disk, 0, refused);
+    assert_eq!(Journal::look(&disk, 0, &mut |_| {}).unwrap_err().to_string(), refused);
+}
+
+/// Whoever only looks finds what a start would, and leaves it for that.
+#[test]
+fn a_look_changes_nothing() {
+    let disk = written(&[2, 1, 3]);
+    let look = |disk: &Disk, applied| {
+        let mut found = Vec::new();
+        let seen = Journal::look(disk, applied, &mut |entry| found.push(entry.position)).unwrap();
+        (seen.last, seen.is_torn, found)
+    };
+    assert_eq!(look(&disk, 2), (6, false, vec![3, 4, 5, 6]));
+    let mut torn = disk.bytes(FIRST);
+    torn[4096 * 3 + 60] ^= 1;
+    disk.put(FIRST, torn.clone());
+    assert_eq!(look(&disk, 0), (3, true, vec![1, 2, 3]));
+    disk.steps();
+    assert_eq!(look(&disk, 0), (3, true, vec![1, 2, 3]));
+    assert!(disk.steps().is_empty() && disk.bytes(FIRST) == torn);
+    assert_eq!(open(&disk, 0).unwrap().0.last(), 3);
 }
 
 /// What a client writes into a message stands there as bytes, though it be the image of a group.

@@ -2,6 +2,7 @@
 
 mod disks;
 mod gated;
+mod inspected;
 mod killed;
 mod loading;
 
