@@ -103,6 +103,15 @@ impl Changes {
         self.is_to_be_sent()
     }
 
+    /// The same where it may be that nothing was noted.
+    pub fn gate_or_done(&mut self, condition: Condition) -> bool {
+        if self.has_begun() && self.waiting.is_empty() && self.unkept.is_none() && !self.is_under_way {
+            condition.done();
+            return false;
+        }
+        self.gate_one(condition)
+    }
+
     /// Whether what waits is to be sent now that somebody waits for it.
     pub fn is_to_be_sent(&self) -> bool {
         self.has_begun() && !self.waits_for_store && !self.is_under_way

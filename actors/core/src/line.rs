@@ -81,6 +81,18 @@ impl<T> Line<T> {
         None
     }
 
+    /// The same, to change it.
+    pub(crate) fn at_mut(&mut self, ahead: usize) -> Option<&mut T> {
+        let mut left = ahead;
+        for part in self.parts_mut() {
+            if left < part.len() {
+                return part.get_mut(left);
+            }
+            left -= part.len();
+        }
+        None
+    }
+
     /// Takes the first one.
     pub(crate) fn pop_front(&mut self) -> Option<T> {
         let one = self.first.pop_front()?;

@@ -139,6 +139,17 @@ impl Queue {
         true
     }
 
+    /// The copy of a message at a place.
+    pub fn at_mut(&mut self, place: u64, message: &Arc<StoredMessage>) -> Option<&mut Queued> {
+        let first = self.waiting.partition_point(|(other, _)| *other < place);
+        let is_there =
+            |(other, queued): &(u64, Queued)| *other == place && Arc::ptr_eq(&queued.message, message);
+        let at = (first..self.waiting.len())
+            .take_while(|at| self.waiting.at(*at).is_some_and(|(other, _)| *other == place))
+            .find(|at| self.waiting.at(*at).is_some_and(is_there))?;
+        self.waiting.at_mut(at).map(|(_, queued)| queued)
+    }
+
     /// The message that waits longest, and its place.
     pub fn front(&self) -> Option<(u64, &Queued)> {
         self.waiting.front().map(|(place, queued)| (*place, queued))

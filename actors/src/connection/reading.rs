@@ -287,7 +287,7 @@ impl Connection {
             filters: self.rare.as_ref().map_or(0, |rare| rare.filters_in_work()),
         };
         let (mut refused, mut long) = (None, None);
-        let (again, promises) = (self.was_refused(), worker.state().keeps_promises());
+        let (again, promises) = (self.was_refused(), node.keeps_promises());
         let stepped = worker
             .state()
             .with_desk(self.key, now, |session, desk| {

@@ -54,6 +54,7 @@ impl Worker {
         let mut restoring = self.restoring.borrow_mut();
         let Restoring { outdated, messages, restored, .. } = &mut *restoring;
         let mut state = self.state();
+        state.copies.is_on = self.node.store.keeps_messages();
         messages.take_in(&state, piece.shard, &piece.kept.messages, now);
         for (client_identifier, kept) in &piece.kept.sessions {
             if !outdated.contains(&**client_identifier) && state.sessions.find(client_identifier).is_none() {
@@ -73,7 +74,6 @@ impl Worker {
         let mut restoring = self.restoring.borrow_mut();
         let mut state = self.state();
         state.changes.begin_behind(restoring.highest);
-        state.copies.is_on = self.node.store.keeps_messages();
         restoring.outdated.drain().for_each(|client_identifier| state.record_ended(&client_identifier));
         restoring.outdated = HashSet::new();
         restoring.messages = RestoredMessages::default();

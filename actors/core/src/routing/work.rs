@@ -10,7 +10,7 @@ use hashbrown::HashSet;
 
 use super::current::Current;
 use super::owner::Owner;
-use crate::completion::{Completion, Opened};
+use crate::completion::{Completion, Condition, Opened};
 use crate::groups::{Burden, GivenBack};
 use crate::ids::{Epoch, GroupKey, SessionKey};
 use crate::message::{Ack, Batch, StoredMessage};
@@ -299,6 +299,8 @@ pub struct MemberMessage {
     pub message: HandedOver,
     /// How the member is to get it.
     pub wanted: Wanted,
+    /// Its publisher waits until the member's session has it, if that outlives the process.
+    pub condition: Option<Condition>,
 }
 
 /// Messages of one shared group for members who live here.

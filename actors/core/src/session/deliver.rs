@@ -12,7 +12,7 @@ use super::inflight::{InflightEntry, Owed};
 use super::retained_first::has_room_for_at_most_once;
 use super::state::{Outgoing, Session};
 use super::storing::Storing;
-use crate::ids::{CopyId, GroupKey};
+use crate::ids::GroupKey;
 use crate::ledger::{DropReason, Ledger};
 use crate::message::Publication;
 use crate::pool::BufferPool;
@@ -89,15 +89,12 @@ impl Session {
         }
         let keep = self.is_durable() || wanted.group.is_some();
         let kept_bytes = if keep { publication.queued_bytes() } else { 0 };
-        if self.may_send_now(kept_bytes, desk.settings, desk.ledger) {
-            if !keep {
-                return self.send(publication, qos, wanted.retain, &wanted.identifiers, None, desk);
-            }
-            let kept = self.copy_of(publication, qos, wanted, storing);
-            let recorded = kept.recorded;
-            let kept = Some(Box::new(kept));
+        if self.may_send_now(kept_bytes, desk.settings, desk.ledger)
+            && !(self.keeps_messages && self.would_overtake(qos))
+        {
+            let kept = keep.then(|| self.boxed_copy_of(publication, qos, wanted, storing));
             let offered = self.send(publication, qos, wanted.retain, &wanted.identifiers, kept, desk);
-            return storing.confirm(recorded, offered);
+            return if storing.has_copies() { storing.confirm(self.key, offered) } else { offered };
         }
         self.enqueue_copy(publication, qos, wanted, storing, desk)
     }
@@ -112,9 +109,8 @@ impl Session {
         desk: &mut Desk<'_>,
     ) -> Offered {
         let queued = self.copy_of(publication, qos, wanted, storing);
-        let recorded = queued.recorded;
         let offered = self.enqueue(queued, desk);
-        storing.confirm(recorded, offered)
+        storing.confirm(self.key, offered)
     }
 
     /// Whether QoS 0 waits in the queue: while the session is offline, and then behind what waits from that time.
@@ -235,12 +231,15 @@ impl Session {
             desk.ledger.kept.enter(&kept.message);
         }
         let own = publication.is_own();
-        let recorded = kept.as_ref().map_or(CopyId::default(), |kept| kept.recorded);
+        let keeps = self.keeps_messages && kept.is_some();
+        let unnamed = kept.as_ref().filter(|kept| keeps && !kept.recorded.is_some()).cloned();
         let identifier = outgoing.inflight.push(InflightEntry { owed, on_wire: true, own, kept });
         desk.ledger.kept.wait_n(1, own);
-        // What came while the session outlived the process may be sent when it does so no more.
-        if qos == QoS::ExactlyOnce && recorded.is_some() && self.is_recorded {
-            outgoing.note_sent(identifier, recorded);
+        if let Some(unnamed) = unnamed {
+            outgoing.note_given_in_flight(identifier, *unnamed);
+        }
+        if qos == QoS::ExactlyOnce && keeps {
+            outgoing.note_sent(identifier);
             return Offered::Queued;
         }
         desk.frames.append(online, desk.pool, publication, sending, Some(identifier), desk.now);
@@ -293,6 +292,9 @@ impl Session {
         }
         if refused.is_none() {
             let place = outgoing.next_place();
+            if self.keeps_messages && qos > QoS::AtMostOnce && !queued.recorded.is_some() {
+                outgoing.note_given(place, queued.clone());
+            }
             outgoing.queue.push(place, queued, kept);
         }
         self.outgoing = Some(outgoing);
@@ -343,7 +345,9 @@ impl Session {
                 if !(window || first.qos == QoS::AtMostOnce) {
                     break;
                 }
-                if self.replays.is_some() && self.waits_for_retained(place, first, desk.settings) {
+                if self.would_overtake(first.qos)
+                    || self.replays.is_some() && self.waits_for_retained(place, first, desk.settings)
+                {
                     break;
                 }
                 let waiting = online.outbox.waiting_bytes();

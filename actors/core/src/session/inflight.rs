@@ -173,6 +173,16 @@ impl Inflight {
         }
     }
 
+    /// What is kept of the message with this packet identifier.
+    pub fn kept_mut(&mut self, identifier: PacketIdentifier) -> Option<&mut Queued> {
+        let position = self.position(identifier);
+        let entry = match self.entries.get_mut(position) {
+            Some(Some(entry)) => entry,
+            _ => self.set_aside.get_mut(&identifier.get()).map(|(_, entry)| entry)?,
+        };
+        entry.kept.as_deref_mut()
+    }
+
     /// Lets a message change; its place in the receive maximum is counted anew.
     pub fn update<R>(
         &mut self,

@@ -4,12 +4,14 @@
 //! PUBLISH, and a PUBREL, is noted before it is sent, and sent when its record is kept.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use mqtt_codec::{PacketIdentifier, PacketType, ReasonCode, encode_ack};
+use mqtt_codec::{PacketIdentifier, PacketType, QoS, ReasonCode, encode_ack};
 
 use super::deliver::Desk;
 use super::state::{Outgoing, Session};
 use crate::ids::CopyId;
+use crate::queue::Queued;
 use crate::records::Fate;
 
 /// See the module.
@@ -17,6 +19,8 @@ use crate::records::Fate;
 pub struct RecordedCopies {
     /// What is to be recorded.
     notes: Notes,
+    /// Copies that are to be sent as QoS 2 once that is kept: until then nothing is sent for the first time behind them.
+    leaving: usize,
     /// Copies between PUBREC and PUBCOMP, and whether that is kept.
     released: HashMap<PacketIdentifier, (CopyId, bool), rustc_hash::FxBuildHasher>,
 }
@@ -24,17 +28,34 @@ pub struct RecordedCopies {
 /// What is to be recorded of one session.
 #[derive(Debug, Default)]
 pub struct Notes {
+    /// Copies that it was given and that no record names yet.
+    pub given: Vec<Given>,
     /// Copies that are to be sent as QoS 2, by these packet identifiers.
-    pub sent: Vec<(PacketIdentifier, CopyId)>,
+    pub sent: Vec<PacketIdentifier>,
     /// Those whose PUBREC came.
     pub released: Vec<(PacketIdentifier, CopyId)>,
     /// Copies that wait no more.
     pub settled: Vec<(CopyId, Fate)>,
 }
 
+/// A copy that a session was given, and that no record names yet.
+#[derive(Debug)]
+pub struct Given {
+    place: Placed,
+    /// What is to be recorded of it.
+    pub queued: Queued,
+}
+
+/// Where a copy is.
+#[derive(Debug, Clone, Copy)]
+enum Placed {
+    InFlight(PacketIdentifier),
+    Queued(u64),
+}
+
 impl Notes {
     fn is_empty(&self) -> bool {
-        self.sent.is_empty() && self.released.is_empty() && self.settled.is_empty()
+        self.given.is_empty() && self.sent.is_empty() && self.released.is_empty() && self.settled.is_empty()
     }
 }
 
@@ -51,8 +72,31 @@ impl Outgoing {
     }
 
     /// A copy is to be sent as QoS 2 once that is recorded.
-    pub(super) fn note_sent(&mut self, identifier: PacketIdentifier, copy: CopyId) {
-        self.recorded_copies().notes.sent.push((identifier, copy));
+    pub(super) fn note_sent(&mut self, identifier: PacketIdentifier) {
+        let recorded = self.recorded_copies();
+        recorded.leaving += 1;
+        recorded.notes.sent.push(identifier);
+    }
+
+    /// A copy is in flight that no record names yet.
+    pub(super) fn note_given_in_flight(&mut self, identifier: PacketIdentifier, queued: Queued) {
+        let place = Placed::InFlight(identifier);
+        self.recorded_copies().notes.given.push(Given { place, queued });
+    }
+
+    /// A copy waits at a place that no record names yet.
+    pub(super) fn note_given(&mut self, place: u64, queued: Queued) {
+        self.recorded_copies().notes.given.push(Given { place: Placed::Queued(place), queued });
+    }
+
+    /// A copy that no record names yet, if it is still where it was.
+    fn unnamed(&mut self, given: &Given) -> Option<&mut Queued> {
+        let found = match given.place {
+            Placed::InFlight(identifier) => self.inflight.kept_mut(identifier),
+            Placed::Queued(place) => self.queue.at_mut(place, &given.queued.message),
+        };
+        let is_it = |found: &&mut Queued| Arc::ptr_eq(&found.message, &given.queued.message);
+        found.filter(is_it).filter(|found| !found.recorded.is_some())
     }
 
     /// The PUBREC of a copy came: its PUBREL is to be sent once that is recorded.
@@ -82,11 +126,42 @@ impl Outgoing {
 }
 
 impl Session {
+    /// A copy that was to be sent once that is kept is sent, or will not be.
+    pub fn note_left(&mut self) {
+        if let Some(recorded) = self.outgoing.as_mut().and_then(|outgoing| outgoing.recorded.as_mut()) {
+            recorded.leaving = recorded.leaving.saturating_sub(1);
+        }
+    }
+
+    /// Whether a message of this QoS would be sent before one that is to be sent once that is kept.
+    pub(super) fn would_overtake(&self, qos: QoS) -> bool {
+        let recorded = self.outgoing.as_ref().and_then(|outgoing| outgoing.recorded.as_ref());
+        qos != QoS::ExactlyOnce && recorded.is_some_and(|recorded| recorded.leaving > 0)
+    }
+
     /// Whether something is to be recorded of the messages to it.
     #[inline]
     pub fn has_notes(&self) -> bool {
-        let recorded = self.outgoing.as_ref().and_then(|outgoing| outgoing.recorded.as_ref());
-        recorded.is_some_and(|recorded| !recorded.notes.is_empty())
+        let recorded = || self.outgoing.as_ref().and_then(|outgoing| outgoing.recorded.as_ref());
+        self.keeps_messages && recorded().is_some_and(|recorded| !recorded.notes.is_empty())
+    }
+
+    /// Whether a copy is still where it was, and no record names it.
+    pub fn is_unnamed(&mut self, given: &Given) -> bool {
+        self.outgoing.as_mut().is_some_and(|outgoing| outgoing.unnamed(given).is_some())
+    }
+
+    /// A record names a copy.
+    pub fn name(&mut self, given: &Given, copy: CopyId) {
+        if let Some(unnamed) = self.outgoing.as_mut().and_then(|outgoing| outgoing.unnamed(given)) {
+            unnamed.recorded = copy;
+        }
+    }
+
+    /// What records call the copy that is sent with a packet identifier; none if it has been acknowledged.
+    pub fn copy_in_flight(&self, identifier: PacketIdentifier) -> Option<CopyId> {
+        let entry = self.outgoing.as_ref()?.inflight.get(identifier)?;
+        entry.kept.as_ref().map(|kept| kept.recorded).filter(|copy| copy.is_some())
     }
 
     /// Takes what is to be recorded.
@@ -105,6 +180,7 @@ impl Session {
         desk: &mut Desk<'_>,
     ) {
         if !is_release {
+            self.note_left();
             if is_present {
                 desk.frames.forget();
                 self.send_in_flight(identifier, false, desk);

@@ -84,6 +84,7 @@ impl Session {
         }
         let kept_bytes = if self.is_durable() { publication.queued_bytes() } else { 0 };
         waiting < settings.node.outbox_bytes_max
+            && !self.would_overtake(qos)
             && online.inflight_max > 0
             && (kept_bytes == 0 || ledger.kept.has_room(kept_bytes))
             && self.outgoing.as_ref().is_none_or(|outgoing| {
@@ -100,12 +101,16 @@ impl Session {
         let own = queued.message.is_own();
         let has_room = self.has_queue_room(queued.qos, queued.message.queued_bytes(), desk);
         let outgoing = self.outgoing.as_mut().filter(|_| has_room);
+        let unnamed = (self.keeps_messages && queued.qos > QoS::AtMostOnce).then(|| queued.clone());
         let is_kept =
             outgoing.is_some_and(|outgoing| match stands_apart(queued.qos, turn, outgoing, desk.settings) {
                 true => outgoing.held_at_most_once.insert(turn.place, queued, kept),
                 false => outgoing.queue.insert(turn.place, queued, kept),
             });
         if is_kept {
+            if let (Some(unnamed), Some(outgoing)) = (unnamed, &mut self.outgoing) {
+                outgoing.note_given(turn.place, unnamed);
+            }
             self.tally.matched += 1;
             desk.ledger.match_n(1, own);
         }

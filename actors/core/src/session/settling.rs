@@ -112,11 +112,11 @@ impl Session {
                 if let Some(freed) = freed.flatten() {
                     outgoing.forget_kept(&freed);
                     desk.ledger.kept.leave(&freed.message);
-                    if freed.recorded.is_some() && self.is_recorded {
+                    if self.keeps_messages && freed.recorded.is_some() {
                         outgoing.note_released(identifier, freed.recorded);
                     }
                 }
-                if outgoing.is_release_unkept(identifier) {
+                if self.keeps_messages && outgoing.is_release_unkept(identifier) {
                     return Acknowledged::Settled;
                 }
                 Acknowledged::Release

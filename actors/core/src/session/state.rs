@@ -213,6 +213,8 @@ pub struct Session {
     pub expiry_interval: u32,
     /// Whether records say that there is such a session.
     pub is_recorded: bool,
+    /// Whether they say which messages it has, too.
+    pub keeps_messages: bool,
     /// Protocol version of the present or last network connection.
     pub version: ProtocolVersion,
     /// Its subscriptions.
@@ -248,6 +250,7 @@ impl Session {
             online: None,
             expiry_interval: 0,
             is_recorded: false,
+            keeps_messages: false,
             version,
             subscriptions: Subscriptions::default(),
             subscription_bytes: 0,

@@ -80,14 +80,12 @@ impl Storing {
         });
     }
 
-    /// The session has the copy that was noted last, or it is dropped already: then there is nothing to record.
-    pub(super) fn confirm(&mut self, recorded: CopyId, offered: Offered) -> Offered {
-        if recorded.is_some() && matches!(offered, Offered::Dropped(_)) {
-            let left = self.copies.as_mut().map_or(0, |copies| {
-                copies.pop();
-                copies.len()
-            });
-            if left == 0 {
+    /// A session has its copy, or it is dropped already: then there is nothing to record.
+    pub(super) fn confirm(&mut self, session: SessionKey, offered: Offered) -> Offered {
+        let Some(copies) = &mut self.copies else { return offered };
+        if matches!(offered, Offered::Dropped(_)) && copies.last().is_some_and(|last| last.session == session) {
+            copies.pop();
+            if copies.is_empty() {
                 self.copies = None;
             }
         }
@@ -96,6 +94,18 @@ impl Storing {
 }
 
 impl Session {
+    /// Its copy of a message, in memory of its own.
+    #[inline(never)]
+    pub(super) fn boxed_copy_of(
+        &self,
+        publication: &Publication<'_>,
+        qos: QoS,
+        wanted: &Wanted,
+        storing: &mut Storing,
+    ) -> Box<Queued> {
+        Box::new(self.copy_of(publication, qos, wanted, storing))
+    }
+
     /// Its copy of a message, noted where that outlives the process.
     pub(super) fn copy_of(
         &self,

@@ -11,10 +11,11 @@ use super::fan_out::{cost_of_copy, one};
 use super::handoff::{Passing, part_of};
 use super::member_desk::MemberDesk;
 use super::router::Router;
+use crate::completion::Condition;
 use crate::groups::{Choice, Chosen, Group, Groups};
 use crate::ids::GroupKey;
 use crate::ledger::DropReason;
-use crate::message::Publication;
+use crate::message::{Batch, Publication};
 use crate::queue::Queued;
 use crate::routing::{Reclaim, ToTrie, Work};
 use crate::session::{LeftToGive, Storing, Wanted};
@@ -73,12 +74,25 @@ impl Router {
             identifiers: one(member.identifier),
             group: Some(key),
         };
-        let session = member.session;
+        let (session, is_durable) = (member.session, member.durable);
         if session.worker == desk.id {
             desk.offer(session, passing, &wanted);
         } else {
+            let condition = match desk.copies.is_on && is_durable {
+                true => passing.item.and_then(|(batch, item)| self.open(batch, item)),
+                false => None,
+            };
             let parts = &mut self.handoffs[usize::from(session.worker)];
-            part_of(parts, group).add(session, passing, wanted);
+            part_of(parts, group).add(session, passing, wanted, condition);
+        }
+    }
+
+    /// Another condition for the acknowledgement of the item that is being routed.
+    fn open(&self, batch: &Batch, item: usize) -> Option<Condition> {
+        let position = self.position.as_ref()?;
+        match position.home {
+            true => batch.open(item),
+            false => position.opened.as_ref()?.open(item),
         }
     }
 

@@ -59,12 +59,9 @@ impl Router {
         }
         let is_done = self.deliver_to_subscribers(worker, current, budget, now)
             && self.deliver_to_groups(worker, current, budget, now);
-        if records {
-            if current.stored.iter().any(Storing::has_copies) {
-                let opened = self.position.as_ref().and_then(|position| position.opened.as_deref());
-                record_copies(worker, current, opened);
-            }
-            worker.record_all_notes();
+        if records && current.stored.iter().any(Storing::has_copies) {
+            let opened = self.position.as_ref().and_then(|position| position.opened.as_deref());
+            record_copies(worker, current, opened);
         }
         is_done
     }

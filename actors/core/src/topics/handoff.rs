@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::completion::Condition;
 use crate::groups::{GivenBack, Group};
 use crate::ids::SessionKey;
 use crate::message::{Batch, Publication, StoredMessage};
@@ -60,7 +61,13 @@ pub(super) fn part_of<'a>(parts: &'a mut Vec<Handoff>, group: &Group) -> &'a mut
 
 impl Handoff {
     /// Adds a message for a member.
-    pub(super) fn add(&mut self, session: SessionKey, passing: &mut Passing<'_>, wanted: Wanted) {
+    pub(super) fn add(
+        &mut self,
+        session: SessionKey,
+        passing: &mut Passing<'_>,
+        wanted: Wanted,
+        condition: Option<Condition>,
+    ) {
         let message = match passing.item {
             Some((batch, item)) => {
                 if self.batches.back().is_none_or(|last| !Arc::ptr_eq(last, batch)) {
@@ -72,7 +79,7 @@ impl Handoff {
         };
         self.weight.messages += 1;
         self.weight.bytes += passing.publication.stored_bytes();
-        self.chosen.push_back(MemberMessage { session, message, wanted });
+        self.chosen.push_back(MemberMessage { session, message, wanted, condition });
     }
 
     fn publication<'a>(&'a self, chosen: &'a MemberMessage) -> Publication<'a> {
@@ -119,11 +126,11 @@ impl Handoff {
         now: Instant,
     ) -> Option<Box<Self>> {
         handoff.is_begun = true;
-        let mut returned = VecDeque::new();
+        let (mut returned, mut conditions) = (VecDeque::new(), Vec::new());
         {
-            let WorkerState { node, ledger, sessions, pool, frames, wakes, .. } = &mut *worker;
+            let WorkerState { node, ledger, sessions, pool, frames, wakes, copies, .. } = &mut *worker;
             while *budget > 0
-                && let Some(chosen) = handoff.chosen.pop_front()
+                && let Some(mut chosen) = handoff.chosen.pop_front()
             {
                 let publication = handoff.publication(&chosen);
                 *budget = budget.saturating_sub(DELIVERIES_EACH + cost_of_copy(&publication));
@@ -137,6 +144,8 @@ impl Handoff {
                 let Some(session) = session else {
                     let qos = publication.qos.min(chosen.wanted.qos);
                     returned.push_back(queued(&publication, qos, &chosen.wanted, &mut stored));
+                    // What is on its way between members is kept by the next one.
+                    chosen.condition.take().into_iter().for_each(Condition::done);
                     continue;
                 };
                 // Those of another message.
@@ -146,9 +155,14 @@ impl Handoff {
                     Offered::Sent => wakes.touch(session.online.as_mut(), chosen.session),
                     Offered::Queued | Offered::Dropped(_) => session.publish_load(),
                 }
+                if session.has_notes() {
+                    copies.note(chosen.session);
+                }
+                conditions.extend(chosen.condition.take());
             }
             frames.forget();
         }
+        worker.record_given(conditions);
         if !returned.is_empty() {
             worker.give_back(
                 Owner::Group(handoff.group),

@@ -10,7 +10,7 @@ use crate::message::Publication;
 use crate::pool::BufferPool;
 use crate::queue::{Identifiers, Queued};
 use crate::session::{Desk, FrameCache, Offered, SessionTable, Wakes, Wanted};
-use crate::worker::{NodeState, WorkerState};
+use crate::worker::{CopyRecords, NodeState, WorkerState};
 use mqtt_codec::QoS;
 
 use super::handoff::Passing;
@@ -24,14 +24,16 @@ pub(super) struct MemberDesk<'a> {
     pool: &'a mut BufferPool,
     frames: &'a mut FrameCache,
     wakes: &'a mut Wakes,
+    /// What is recorded of messages.
+    pub(super) copies: &'a mut CopyRecords,
     now: Instant,
 }
 
 impl<'a> MemberDesk<'a> {
     /// The groups of a worker, and all the rest.
     pub(super) fn beside_groups(worker: &'a mut WorkerState, now: Instant) -> (&'a mut Groups, Self) {
-        let WorkerState { id, node, ledger, groups, sessions, pool, frames, wakes, .. } = worker;
-        (groups, Self { id: *id, ledger, node, sessions, pool, frames, wakes, now })
+        let WorkerState { id, node, ledger, groups, sessions, pool, frames, wakes, copies, .. } = worker;
+        (groups, Self { id: *id, ledger, node, sessions, pool, frames, wakes, copies, now })
     }
 
     /// A message that waits at the cost of `payer` takes no more room with that member.
@@ -70,7 +72,7 @@ impl<'a> MemberDesk<'a> {
 
     /// Offers a message to a member that lives here.
     pub(super) fn offer(&mut self, key: SessionKey, passing: &mut Passing<'_>, wanted: &Wanted) {
-        let Self { node, ledger, sessions, pool, frames, wakes, now, .. } = self;
+        let Self { node, ledger, sessions, pool, frames, wakes, copies, now, .. } = self;
         let Some(session) = sessions.get_mut(key) else {
             debug_assert!(false, "whoever chose it looked it up");
             return;
@@ -82,6 +84,9 @@ impl<'a> MemberDesk<'a> {
             wakes.touch(session.online.as_mut(), key);
         }
         session.publish_load();
+        if session.has_notes() {
+            copies.note(key);
+        }
         frames.forget();
     }
 

@@ -147,6 +147,7 @@ impl Topics {
             let mut left = share;
             let mark = worker.wakes.mark();
             let rest = self.work(worker, work, &mut left, now, watch);
+            worker.record_all_notes();
             self.in_work = None;
             self.router.rest();
             // Everything costs something, so that a flood of anything lets others have their turn.

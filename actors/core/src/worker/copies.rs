@@ -12,12 +12,13 @@ use std::time::Instant;
 use mqtt_codec::{PacketIdentifier, QoS};
 
 use super::errand::Errand;
-use super::state::WorkerState;
+use super::state::{NodeState, WorkerState};
 use crate::completion::{Condition, Conditions, State};
 use crate::homes::Shard;
 use crate::ids::{CopyId, Epoch, Origin, Position, Publisher, SessionKey};
 use crate::message::Publication;
 use crate::message::{Batch, Item};
+use crate::queue::{Identifiers, Queued};
 use crate::records::{Body, Copied, Fate, Of, Publish, Record, Settled, Through};
 use crate::session::{NewCopy, Notes, Storing};
 use crate::timers::Timer;
@@ -189,30 +190,23 @@ impl WorkerState {
         }
         let copied = copies.iter().filter_map(|copy| {
             let client = sessions.get(copy.session)?.client_identifier();
-            Some(Copied {
-                client: client.into(),
-                qos: copy.qos,
-                retain: copy.retain,
-                identifiers: copy.identifiers.as_slice().into(),
-                through: Through::Subscription,
-            })
+            Some(copied_to(client, copy.qos, copy.retain, &copy.identifiers))
         });
-        let publish = Publish {
-            body: Body {
-                topic: publication.topic,
-                properties: publication.properties,
-                payload: publication.payload.as_slice(),
-                qos: publication.qos,
-            },
-            retain: publication.retain,
-            expires_at: publication.expires_at.map(|at| node.wall_clock(at)),
-            publisher_hash: publication.publisher_hash,
-            origin,
-            copies: copied.collect(),
-            waits: Vec::new(),
-        };
+        let publish = publish_of(node, publication, copied.collect(), origin);
         let (_, is_first) = changes.push(&Record::Publish(publish), &node.homes);
         self.send_records(is_first);
+    }
+
+    /// What was noted is recorded: whoever published it waits until that is kept.
+    pub(crate) fn record_given(&mut self, conditions: Vec<Condition>) {
+        self.record_all_notes();
+        let mut is_to_be_sent = false;
+        for condition in conditions {
+            is_to_be_sent |= self.changes.gate_or_done(condition);
+        }
+        if is_to_be_sent {
+            self.send_changes();
+        }
     }
 
     /// Records what was noted of all sessions that have something noted.
@@ -228,25 +222,42 @@ impl WorkerState {
     pub(crate) fn record_notes(&mut self, key: SessionKey) {
         let Self { node, sessions, changes, copies, .. } = self;
         let Some(session) = sessions.get_mut(key).filter(|session| session.has_notes()) else { return };
-        let Notes { sent, released, settled } = session.take_notes();
+        let Notes { given, sent, released, settled } = session.take_notes();
         if !session.is_recorded {
             return;
+        }
+        let mut is_first = false;
+        for given in given {
+            if session.is_unnamed(&given) {
+                let Queued { message, qos, retain, identifiers, .. } = &given.queued;
+                let copied = copied_to(session.client_identifier(), *qos, *retain, identifiers);
+                let publication = message.publication();
+                let publish = publish_of(node, &publication, vec![copied], None);
+                let (at, first) = changes.push(&Record::Publish(publish), &node.homes);
+                is_first |= first;
+                session.name(&given, CopyId { message: at, copy: 0 });
+            }
         }
         let epoch = session.epoch;
         let of = Of { client: session.client_identifier(), epoch };
         let is_any_leaving = !sent.is_empty() || !released.is_empty();
-        let mut is_first = false;
         let mut leave = |record: &Record<'_>, identifier, is_release| {
             let (at, first) = changes.push(record, &node.homes);
             is_first |= first;
             copies.leaving.push_back(Leaving { at, session: key, epoch, identifier, is_release });
         };
-        for (identifier, copy) in sent {
-            leave(&Record::Sent(of, identifier, copy), identifier, false);
+        let mut acknowledged = 0;
+        for identifier in sent {
+            match session.copy_in_flight(identifier) {
+                Some(copy) => leave(&Record::Sent(of, identifier, copy), identifier, false),
+                // By a client that had not had it.
+                None => acknowledged += 1,
+            }
         }
         for (identifier, copy) in released {
             leave(&Record::Released(of, identifier, copy), identifier, true);
         }
+        (0..acknowledged).for_each(|_| session.note_left());
         let was_idle = copies.settled.is_empty();
         copies.settled.extend(settled.into_iter().map(|(copy, fate)| (key, fate, copy)));
         let is_to_be_sent = is_any_leaving && changes.is_to_be_sent();
@@ -310,6 +321,35 @@ impl WorkerState {
             let (_, is_first) = self.changes.push(&Record::Settled(nothing), &self.node.homes);
             self.send_records(is_first);
         }
+    }
+}
+
+/// A copy of a client, as records have it.
+fn copied_to<'a>(client: &'a str, qos: QoS, retain: bool, identifiers: &'a Identifiers) -> Copied<'a> {
+    let identifiers = identifiers.as_slice().into();
+    Copied { client: client.into(), qos, retain, identifiers, through: Through::Subscription }
+}
+
+/// A message, as records have it.
+fn publish_of<'a>(
+    node: &NodeState,
+    publication: &'a Publication<'a>,
+    copies: Vec<Copied<'a>>,
+    origin: Option<Origin>,
+) -> Publish<'a> {
+    Publish {
+        body: Body {
+            topic: publication.topic,
+            properties: publication.properties,
+            payload: publication.payload.as_slice(),
+            qos: publication.qos,
+        },
+        retain: publication.retain,
+        expires_at: publication.expires_at.map(|at| node.wall_clock(at)),
+        publisher_hash: publication.publisher_hash,
+        origin,
+        copies,
+        waits: Vec::new(),
     }
 }
 

@@ -6,7 +6,7 @@ use std::task::Waker;
 
 use mqtt_codec::PacketIdentifier;
 
-use super::state::{NodeState, WorkerState};
+use super::state::NodeState;
 use crate::completion::Conditions;
 use crate::message::Batch;
 use crate::protocol::SubscriptionChange;
@@ -51,14 +51,6 @@ pub(super) fn have_room_or_wake(keepers: &[Arc<dyn Keeper>], waker: &Waker) -> b
         }
     });
     full.count() == 0
-}
-
-impl WorkerState {
-    /// Whether somebody may have to keep what clients are promised, beside publishes.
-    #[inline]
-    pub fn keeps_promises(&self) -> bool {
-        self.copies.is_on || !self.node.keepers.is_empty()
-    }
 }
 
 impl NodeState {

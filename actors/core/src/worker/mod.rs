@@ -24,6 +24,7 @@ mod takeover;
 mod wakeups;
 mod wills_in_doubt;
 
+pub use copies::CopyRecords;
 pub use discards::{Discard, Discards};
 pub use errand::Errand;
 pub use keeper::{Keeper, Promise};

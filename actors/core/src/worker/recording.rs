@@ -42,6 +42,7 @@ impl WorkerState {
         }
         let begins = !session.is_recorded;
         session.is_recorded = session.is_durable();
+        session.keeps_messages = session.is_recorded && self.copies.is_on;
         let way = &self.node.ways[usize::from(self.id)];
         match (begins, session.is_recorded) {
             (true, true) => way.note_recorded(),

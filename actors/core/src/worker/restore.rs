@@ -56,6 +56,7 @@ impl WorkerState {
         let session = self.sessions.create(client_identifier, kept.version);
         session.epoch = kept.epoch.epoch();
         session.is_recorded = true;
+        session.keeps_messages = self.copies.is_on;
         self.node.ways[usize::from(self.id)].note_recorded();
         session.set_user_name(kept.user_name.as_deref());
         session.expiry_interval = kept.expiry_interval;
