@@ -50,7 +50,7 @@ pub struct Current {
     pub next_of_run: usize,
     /// The group that is next.
     pub next_group: usize,
-    /// The items of the run as they wait.
+    /// The items of the run as they wait; there may be more places than it has items.
     pub stored: Vec<Storing>,
     /// For each item so far: whether this worker has a match.
     pub matched: Vec<bool>,
@@ -101,10 +101,29 @@ impl Current {
         self.stage != Stage::Begin
     }
 
+    /// Another run begins, and nothing of it waits.
+    #[inline]
+    pub fn store_anew(&mut self) {
+        self.forget_stored();
+        if self.stored.len() < self.run {
+            self.stored.resize_with(self.run, Storing::default);
+        }
+    }
+
+    /// Nothing of the run waits any more; the places that it had there are kept for the next one.
+    #[inline]
+    pub fn forget_stored(&mut self) {
+        self.stored.iter_mut().for_each(Storing::forget);
+    }
+
     /// The items of the run, each with its QoS, as they wait.
     pub fn storing(&mut self) -> impl Iterator<Item = (QoS, &mut Storing)> {
-        let Self { batch, item, stored, .. } = self;
-        stored.iter_mut().enumerate().map(|(at, storing)| (batch.publication(*item + at).qos, storing))
+        let Self { batch, item, run, stored, .. } = self;
+        stored
+            .iter_mut()
+            .take(*run)
+            .enumerate()
+            .map(|(at, storing)| (batch.publication(*item + at).qos, storing))
     }
 
     /// A subscription is gone: nothing that was looked up before is delivered through it any more [MQTT-3.10.4-2].

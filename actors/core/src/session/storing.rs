@@ -41,6 +41,19 @@ impl Storing {
         Self { message: Some(message), at: Position::default(), copies: None }
     }
 
+    /// Another message takes its place.
+    #[inline]
+    pub fn forget(&mut self) {
+        if self.message.is_some() {
+            self.forget_message();
+        }
+    }
+
+    #[cold]
+    fn forget_message(&mut self) {
+        *self = Self::default();
+    }
+
     /// Its next copies are recorded there.
     pub fn begin_record(&mut self, at: Position) {
         self.at = at;

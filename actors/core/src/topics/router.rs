@@ -39,7 +39,7 @@ pub(super) struct Router {
     /// Those of the run that is being delivered, item by item.
     pub(super) frames: Vec<FrameCache>,
     look_ahead: LookAhead,
-    spare: Vec<Matches>,
+    spare: Vec<(Matches, Vec<Storing>)>,
     /// By worker, what its members were chosen for, by group.
     pub(super) handoffs: Vec<Vec<Handoff>>,
     /// Members offline that are to give back what they hold of groups.
@@ -84,7 +84,7 @@ impl Router {
             room: Some(route.room),
             opened: route.opened,
         });
-        current.matches = self.spare.pop().unwrap_or_default();
+        (current.matches, current.stored) = self.spare.pop().unwrap_or_default();
         current.passage = route.passage;
         current
     }
@@ -236,8 +236,7 @@ impl Router {
                 position.run = 1;
             }
         }
-        current.stored.clear();
-        current.stored.resize_with(current.run, Storing::default);
+        current.store_anew();
         let stamp = current.batch.publication(current.item).stamp;
         if stamp <= worker.newest_subscription.stamp() {
             // What is older than a subscription comes through it as a retained message, if at all.
@@ -245,7 +244,6 @@ impl Router {
             if let Some(position) = &mut self.position {
                 position.run = 1;
             }
-            current.stored.truncate(1);
             current.matches.subscribers.retain(|subscriber| subscriber.since.stamp() < stamp);
         }
         if current.batch.comes_again
@@ -294,7 +292,8 @@ impl Router {
         }
         drop(current.room.take());
         if self.spare.len() < SPARE_MATCHES && current.matches.subscribers.capacity() <= SPARE_SUBSCRIBERS {
-            self.spare.push(std::mem::take(&mut current.matches));
+            current.forget_stored();
+            self.spare.push((std::mem::take(&mut current.matches), std::mem::take(&mut current.stored)));
         }
         if let Some(batch) = Arc::get_mut(&mut current.batch) {
             worker.recycle(std::mem::take(batch));
