@@ -111,6 +111,12 @@ impl Deref for NodeShared {
 }
 
 impl NodeShared {
+    /// Whether somebody may have to keep what clients are promised, beside publishes.
+    #[inline]
+    pub(crate) fn keeps_promises(&self) -> bool {
+        !self.keepers.is_empty() || self.store.keeps_messages()
+    }
+
     /// The rules in force, as what decides has to know them.
     #[inline]
     pub fn rules(&self) -> Rules {

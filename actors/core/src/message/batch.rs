@@ -58,6 +58,24 @@ impl Item {
     }
 }
 
+/// What is recorded of the QoS 2 publishes of a batch.
+#[derive(Debug, Default)]
+pub struct Received {
+    /// Which of their publisher's they are, item by item.
+    pub origins: Vec<(usize, Origin)>,
+    /// When it is kept that they came.
+    pub kept: Option<Awaited>,
+    /// Some of them came before the process was started, and come again.
+    pub comes_again: bool,
+}
+
+impl Received {
+    fn origin(&self, item: usize) -> Option<Origin> {
+        let at = self.origins.binary_search_by_key(&item, |(item, _)| *item).ok()?;
+        Some(self.origins[at].1)
+    }
+}
+
 /// See the module. It is filled by the publisher's connection, then shared by the workers that read it.
 #[derive(Debug, Default)]
 pub struct Batch {
@@ -79,14 +97,10 @@ pub struct Batch {
     pub revision: u64,
     /// Its place among what its publisher may have on its way.
     pub passage: Option<Passage>,
-    /// When it is kept that its QoS 2 publishes came; none where nothing is recorded of that.
-    pub received: Option<Awaited>,
-    /// Whether some of its publishes came before the process was started, and come again.
-    pub comes_again: bool,
+    /// What is recorded of its QoS 2 publishes; none where nothing is.
+    pub received: Option<Box<Received>>,
     /// What has to be done before its publishes are acknowledged, by item.
     conditions: Conditions,
-    /// Which of their publisher's those items are that are to be known again.
-    origins: Vec<(usize, Origin)>,
 }
 
 impl Batch {
@@ -180,19 +194,16 @@ impl Batch {
         is_answered.then(|| self.conditions.open(item, self.items.len()))
     }
 
-    /// Notes which of its publisher's an item is; item by item.
-    pub fn note_origin(&mut self, item: usize, origin: Origin) {
-        self.origins.push((item, origin));
-    }
-
     /// Which of its publisher's an item is, if that is to be known again.
     #[inline]
     pub fn origin(&self, item: usize) -> Option<Origin> {
-        if self.origins.is_empty() {
-            return None;
-        }
-        let at = self.origins.binary_search_by_key(&item, |(item, _)| *item).ok()?;
-        Some(self.origins[at].1)
+        self.received.as_ref()?.origin(item)
+    }
+
+    /// Whether some of its publishes came before the process was started, and come again.
+    #[inline]
+    pub fn comes_again(&self) -> bool {
+        self.received.as_ref().is_some_and(|received| received.comes_again)
     }
 
     /// What is open; none if nothing ever was.
@@ -245,8 +256,6 @@ impl Batch {
             self.conditions = Conditions::default();
         }
         self.admitted = false;
-        self.origins.clear();
-        self.comes_again = false;
         self.received = None;
         self.stamp = 0;
         self.revision = 0;

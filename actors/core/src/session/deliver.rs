@@ -231,15 +231,9 @@ impl Session {
             desk.ledger.kept.enter(&kept.message);
         }
         let own = publication.is_own();
-        let keeps = self.keeps_messages && kept.is_some();
-        let unnamed = kept.as_ref().filter(|kept| keeps && !kept.recorded.is_some()).cloned();
         let identifier = outgoing.inflight.push(InflightEntry { owed, on_wire: true, own, kept });
         desk.ledger.kept.wait_n(1, own);
-        if let Some(unnamed) = unnamed {
-            outgoing.note_given_in_flight(identifier, *unnamed);
-        }
-        if qos == QoS::ExactlyOnce && keeps {
-            outgoing.note_sent(identifier);
+        if self.keeps_messages && outgoing.note_in_flight(identifier, qos) {
             return Offered::Queued;
         }
         desk.frames.append(online, desk.pool, publication, sending, Some(identifier), desk.now);

@@ -71,17 +71,21 @@ impl Outgoing {
         }
     }
 
-    /// A copy is to be sent as QoS 2 once that is recorded.
-    pub(super) fn note_sent(&mut self, identifier: PacketIdentifier) {
-        let recorded = self.recorded_copies();
-        recorded.leaving += 1;
-        recorded.notes.sent.push(identifier);
-    }
-
-    /// A copy is in flight that no record names yet.
-    pub(super) fn note_given_in_flight(&mut self, identifier: PacketIdentifier, queued: Queued) {
-        let place = Placed::InFlight(identifier);
-        self.recorded_copies().notes.given.push(Given { place, queued });
+    /// A copy is in flight: one that no record names yet is to have one. Answers whether it is sent once that is kept, as QoS 2.
+    #[inline(never)]
+    pub(super) fn note_in_flight(&mut self, identifier: PacketIdentifier, qos: QoS) -> bool {
+        let Some(queued) = self.inflight.kept_mut(identifier) else { return false };
+        let unnamed = (!queued.recorded.is_some()).then(|| queued.clone());
+        let notes = &mut self.recorded_copies().notes;
+        if let Some(queued) = unnamed {
+            notes.given.push(Given { place: Placed::InFlight(identifier), queued });
+        }
+        if qos != QoS::ExactlyOnce {
+            return false;
+        }
+        notes.sent.push(identifier);
+        self.recorded_copies().leaving += 1;
+        true
     }
 
     /// A copy waits at a place that no record names yet.

@@ -96,7 +96,8 @@ impl Storing {
     /// A session has its copy, or it is dropped already: then there is nothing to record.
     pub(super) fn confirm(&mut self, session: SessionKey, offered: Offered) -> Offered {
         let Some(copies) = &mut self.copies else { return offered };
-        if matches!(offered, Offered::Dropped(_)) && copies.last().is_some_and(|last| last.session == session) {
+        if matches!(offered, Offered::Dropped(_)) && copies.last().is_some_and(|last| last.session == session)
+        {
             copies.pop();
             if copies.is_empty() {
                 self.copies = None;

@@ -158,7 +158,7 @@ impl Router {
             let is_for_this = item.is_routed() && item.workers & own != 0;
             if current.stage == Stage::Begin {
                 current.run =
-                    if is_for_this && !current.batch.comes_again { current.run_length(own) } else { 1 };
+                    if is_for_this && !current.batch.comes_again() { current.run_length(own) } else { 1 };
             }
             if let Some(position) = &mut self.position {
                 (position.item, position.run) = (current.item, current.run);
@@ -170,7 +170,7 @@ impl Router {
                     return Progress::MoreToDo;
                 }
                 // What came again and was given out before had its match then.
-                has_match = !current.matches.is_empty() || current.batch.comes_again;
+                has_match = !current.matches.is_empty() || current.batch.comes_again();
             }
             current.item += current.run;
             if let Some(opened) = self.position.as_mut().and_then(|position| position.opened.as_mut()) {
@@ -246,7 +246,7 @@ impl Router {
             }
             current.matches.subscribers.retain(|subscriber| subscriber.since.stamp() < stamp);
         }
-        if current.batch.comes_again
+        if current.batch.comes_again()
             && let Some(origin) = current.batch.origin(current.item)
         {
             current.matches.subscribers.retain(|subscriber| !worker.has_seen(subscriber.session, origin));

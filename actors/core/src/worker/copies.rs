@@ -17,7 +17,7 @@ use crate::completion::{Condition, Conditions, State};
 use crate::homes::Shard;
 use crate::ids::{CopyId, Epoch, Origin, Position, Publisher, SessionKey};
 use crate::message::Publication;
-use crate::message::{Batch, Item};
+use crate::message::{Batch, Item, Received};
 use crate::queue::{Identifiers, Queued};
 use crate::records::{Body, Copied, Fate, Of, Publish, Record, Settled, Through};
 use crate::session::{NewCopy, Notes, Storing};
@@ -112,14 +112,14 @@ impl WorkerState {
         let session = batch.publisher.and_then(|publisher| sessions.get_mut(publisher));
         let Some(session) = session.filter(|session| session.is_recorded) else { return };
         let publisher = Publisher(node.homes.hash_of(session.client_identifier()));
-        let mut is_first = false;
+        let (mut is_first, mut received) = (false, Box::<Received>::default());
         for index in 0..batch.items().len() {
             let item = &batch.items()[index];
             let Some(ack) = item.ack.filter(|_| is_exactly_once(item)) else { continue };
             let count = match session.incoming.take_restored(ack.packet_identifier) {
-                Some(received) => {
-                    batch.comes_again = true;
-                    received
+                Some(before) => {
+                    received.comes_again = true;
+                    before
                 }
                 None => {
                     let of = Of { client: session.client_identifier(), epoch: session.epoch };
@@ -131,11 +131,12 @@ impl WorkerState {
                     at
                 }
             };
-            batch.note_origin(index, Origin { publisher, count });
+            received.origins.push((index, Origin { publisher, count }));
         }
-        let received = Conditions::default();
-        let is_to_be_sent = changes.gate(&received);
-        batch.received = received.of(0);
+        let kept = Conditions::default();
+        let is_to_be_sent = changes.gate(&kept);
+        received.kept = kept.of(0);
+        batch.received = Some(received);
         self.send_records(is_first);
         if is_to_be_sent {
             self.send_changes();
@@ -145,7 +146,8 @@ impl WorkerState {
     /// Whether other workers may record copies of a batch: not before it is kept that its QoS 2 publishes came, or these, sent
     /// again behind a restart, would be taken for others. If not, `waker` is called when they may.
     pub(super) fn may_be_recorded_elsewhere(&self, batch: &Batch, workers: u64, waker: &Waker) -> bool {
-        let Some(received) = &batch.received else { return true };
+        let received = batch.received.as_ref().and_then(|received| received.kept.as_ref());
+        let Some(received) = received else { return true };
         let others = workers & !self.bit();
         let mut ways = self.node.ways.iter().enumerate();
         let is_recorded = ways.any(|(id, way)| others & (1 << id) != 0 && way.has_recorded());
