@@ -146,7 +146,7 @@ impl Protocol {
             return Ok(());
         }
         let exactly_once = publication.qos == QoS::ExactlyOnce;
-        if identifier.is_some_and(|identifier| exactly_once && session.incoming.contains(identifier)) {
+        if identifier.is_some_and(|identifier| exactly_once && session.incoming.get(identifier).is_some()) {
             return Ok(());
         }
         if is_full {

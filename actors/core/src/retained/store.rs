@@ -213,7 +213,10 @@ impl RetainedStore {
         let restored = Arc::clone(&message);
         let before = self.charge_of_kept(restored.topic());
         self.put(message);
-        self.charges.replace(before, self.charge_of_kept(restored.topic()));
+        // What is admitted for a topic name is charged in place of what is kept.
+        if !self.admitted.contains_key(restored.topic()) {
+            self.charges.replace(before, self.charge_of_kept(restored.topic()));
+        }
     }
 
     /// Removes what is kept under a topic name, if anything is.

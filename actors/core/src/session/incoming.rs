@@ -31,6 +31,11 @@ impl Held {
         awaited.is_some_and(|awaited| awaited.state() == State::Failed)
     }
 
+    /// Whether a publish came before the process was started, and has not come again.
+    fn is_restored(&self, identifier: PacketIdentifier) -> bool {
+        self.restored.as_ref().is_some_and(|restored| restored.contains_key(&identifier))
+    }
+
     fn forget_awaited(&mut self, identifier: PacketIdentifier) {
         if let Some(awaited) = &mut self.awaited {
             awaited.remove(&identifier);
@@ -49,13 +54,16 @@ impl IncomingIdentifiers {
 
     /// Whether a publish with this identifier was received and not yet released.
     pub fn contains(&self, identifier: PacketIdentifier) -> bool {
-        self.get(identifier).is_some()
+        let held = self.held.as_ref();
+        held.is_some_and(|held| held.epochs.contains_key(&identifier) && !held.has_failed(identifier))
     }
 
-    /// On which network connection a publish with this identifier came last, if it is not yet released.
+    /// On which network connection a publish with this identifier came last, if it is not yet released, and need not be
+    /// routed again.
     pub fn get(&self, identifier: PacketIdentifier) -> Option<Epoch> {
         let held = self.held.as_ref()?;
-        held.epochs.get(&identifier).copied().filter(|_| !held.has_failed(identifier))
+        let is_to_come = held.has_failed(identifier) || held.is_restored(identifier);
+        held.epochs.get(&identifier).copied().filter(|_| !is_to_come)
     }
 
     /// How many came last on this network connection.
@@ -67,8 +75,7 @@ impl IncomingIdentifiers {
     /// Notes a publish. Answers on which network connection it came before, if it did.
     pub fn insert(&mut self, identifier: PacketIdentifier, epoch: Epoch) -> Option<Epoch> {
         let held = self.held.get_or_insert_default();
-        let is_restored = held.restored.as_ref().is_some_and(|restored| restored.contains_key(&identifier));
-        if is_restored || held.has_failed(identifier) {
+        if held.is_restored(identifier) || held.has_failed(identifier) {
             held.forget_awaited(identifier);
             held.epochs.insert(identifier, epoch);
             return None;

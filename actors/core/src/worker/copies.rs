@@ -71,9 +71,10 @@ impl WorkerState {
     /// [`record_copies`](Self::record_copies) before anything else is recorded.
     pub(crate) fn begin_copies<'a>(&mut self, run: impl Iterator<Item = (QoS, &'a mut Storing)>) {
         let mut at = self.changes.next_position();
-        for (_, storing) in run.filter(|(qos, _)| *qos > QoS::AtMostOnce) {
-            storing.begin_record(at);
-            at = at.next();
+        for (qos, storing) in run {
+            let is_recorded = qos > QoS::AtMostOnce;
+            storing.begin_record(if is_recorded { at } else { Position::default() });
+            at = if is_recorded { at.next() } else { at };
         }
         self.copies.given = at;
     }
