@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Plays many clients against a node, and compares their histories: nothing acknowledged lost, QoS 2 once, order.
 #
-#   scripts/kills.sh                 no kill, since messages do not outlive the process yet: every promise is kept
+#   scripts/kills.sh                 no kill: every promise is kept
 #   scripts/kills.sh --kills N ...   options of mqtt-bench kills in place of that
 #
 # docs/kills.md says what is judged.

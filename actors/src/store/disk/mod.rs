@@ -172,11 +172,6 @@ impl SessionBackend for DiskBackend {
         true
     }
 
-    // The checkpoint does not take them in.
-    fn keeps_messages(&self) -> bool {
-        false
-    }
-
     fn is_full(&self) -> IsFull {
         let lane = self.intake.lane().clone();
         Box::new(move || lane.is_disk_full())
