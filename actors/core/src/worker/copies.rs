@@ -20,7 +20,7 @@ use crate::message::Publication;
 use crate::message::{Batch, Item, Received};
 use crate::queue::{Identifiers, Queued};
 use crate::records::{Body, Copied, Fate, Of, Publish, Record, Settled, Through};
-use crate::session::{NewCopy, Notes, Storing};
+use crate::session::{NewCopy, Notes, Session, Storing};
 use crate::timers::Timer;
 
 /// Copies that wait no more of which that is recorded at once, and not only after a while.
@@ -223,12 +223,17 @@ impl WorkerState {
 
     /// Records what was noted of the messages to a session.
     pub(crate) fn record_notes(&mut self, key: SessionKey) {
-        let Self { node, sessions, changes, copies, .. } = self;
-        let Some(session) = sessions.get_mut(key).filter(|session| session.has_notes()) else { return };
-        let Notes { given, sent, released, settled } = session.take_notes();
-        if !session.is_recorded {
-            return;
+        let session = self.sessions.get_mut(key).filter(|session| session.has_notes());
+        let Some(notes) = session.map(Session::take_notes) else { return };
+        if !notes.sent.is_empty() {
+            // A packet identifier that is given again was that of a copy that waits no more.
+            self.copies.settled.extend(notes.settled.iter().map(|(copy, fate)| (key, *fate, *copy)));
+            self.record_settled();
         }
+        let Self { node, sessions, changes, copies, .. } = self;
+        let Some(session) = sessions.get_mut(key).filter(|session| session.is_recorded) else { return };
+        let Notes { given, sent, released, settled } = notes;
+        let settled = if sent.is_empty() { settled } else { Vec::new() };
         let mut is_first = false;
         for given in given {
             if session.is_unnamed(&given) {
