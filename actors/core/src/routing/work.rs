@@ -308,8 +308,6 @@ pub struct MemberMessage {
 pub struct Handoff {
     /// The group.
     pub group: GroupKey,
-    /// `$share/name/filter`, as its members have it among their subscriptions.
-    pub full_filter: Arc<str>,
     /// In order; those that are dealt with are gone.
     pub chosen: VecDeque<MemberMessage>,
     /// What they are items of, as far as these are to come.

@@ -83,7 +83,7 @@ impl Router {
                 false => None,
             };
             let parts = &mut self.handoffs[usize::from(session.worker)];
-            part_of(parts, group).add(session, passing, wanted, condition);
+            part_of(parts, key).add(session, passing, wanted, condition);
         }
     }
 

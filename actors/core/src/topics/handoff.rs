@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::completion::Condition;
-use crate::groups::{GivenBack, Group};
-use crate::ids::SessionKey;
+use crate::groups::GivenBack;
+use crate::ids::{GroupKey, SessionKey};
 use crate::message::{Batch, Publication, StoredMessage};
 use crate::pressure::Weight;
 use crate::routing::Owner;
@@ -45,15 +45,13 @@ impl Passing<'_> {
 const PARTS_TRIED_MAX: usize = 8;
 
 /// The part of a group among those for one worker.
-pub(super) fn part_of<'a>(parts: &'a mut Vec<Handoff>, group: &Group) -> &'a mut Handoff {
-    let (group, full_filter) = (group.key, &group.full_filter);
+pub(super) fn part_of(parts: &mut Vec<Handoff>, group: GroupKey) -> &mut Handoff {
     let latest = parts.iter().enumerate().rev().take(PARTS_TRIED_MAX);
     let found = latest.filter(|(_, part)| part.group == group).map(|(at, _)| at).next();
     let at = found.unwrap_or_else(|| {
         let (chosen, batches, weight) = (VecDeque::new(), VecDeque::new(), Weight::default());
         let (batches_passed, room, is_begun) = (0, None, false);
-        let full_filter = Arc::clone(full_filter);
-        parts.push(Handoff { group, full_filter, chosen, batches, batches_passed, weight, room, is_begun });
+        parts.push(Handoff { group, chosen, batches, batches_passed, weight, room, is_begun });
         parts.len() - 1
     });
     &mut parts[at]
@@ -117,8 +115,8 @@ impl Router {
 }
 
 impl Handoff {
-    /// Members of this worker were chosen at their group's home. Who went offline or unsubscribed meanwhile gives back, so
-    /// that nothing comes to anybody behind its UNSUBACK. Returns what is left of it when `budget` is spent.
+    /// Members of this worker were chosen at their group's home. Who went offline meanwhile gives back. Returns what is
+    /// left of it when `budget` is spent.
     pub(super) fn take_piece(
         worker: &mut WorkerState,
         mut handoff: Box<Self>,
@@ -138,9 +136,7 @@ impl Handoff {
                     HandedOver::Item { .. } => Storing::default(),
                     HandedOver::Stored(message) => Storing::of(Arc::clone(message)),
                 };
-                let session = sessions.get_mut(chosen.session).filter(|session| {
-                    session.online.is_some() && session.subscriptions.contains_key(&handoff.full_filter)
-                });
+                let session = sessions.get_mut(chosen.session).filter(|session| session.online.is_some());
                 let Some(session) = session else {
                     let qos = publication.qos.min(chosen.wanted.qos);
                     returned.push_back(queued(&publication, qos, &chosen.wanted, &mut stored));

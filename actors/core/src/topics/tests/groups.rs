@@ -1,14 +1,10 @@
 //! Messages of shared groups: one member gets each, wherever it lives, and what nobody can take waits or goes on.
 
-use std::ops::Range;
-use std::sync::Arc;
-
 use mqtt_codec::QoS::{AtLeastOnce, AtMostOnce};
 
 use super::workers::Workers;
 use crate::ids::SessionKey;
 use crate::ledger::DropReason;
-use crate::routing::{AwaitsChange, Reply};
 use crate::settings::Settings;
 use crate::testing::publication;
 
@@ -62,35 +58,6 @@ fn what_a_member_offline_holds_goes_to_another() {
         assert_eq!((waiting(&mut workers, near), waiting(&mut workers, far)), (4, 0), "at home at {home}");
         assert_eq!(workers.read(near).len(), 4);
     }
-}
-
-#[derive(Debug)]
-struct Unanswered;
-
-impl AwaitsChange for Unanswered {
-    fn in_force(&self, _: u32, _: Range<u64>) {}
-
-    fn lost(&self) {}
-}
-
-/// [MQTT-3.10.4-2] What was on its way to a member at another worker when that unsubscribed is not added for it any more:
-/// another one gets it.
-#[test]
-fn what_is_on_its_way_to_a_member_that_unsubscribes_goes_to_another() {
-    let (mut workers, publisher, [near, far]) = with_members(0);
-    let payloads = ["1", "2", "3", "4"];
-    workers.publish(publisher, &payloads.map(|payload| publication("t", payload, AtLeastOnce)));
-    workers.carry_out();
-    workers.turn(0);
-    workers.carry_out();
-    assert_eq!(waiting(&mut workers, near), 2, "the others are on their way");
-    let group: Arc<str> = workers.group_at(0).into();
-    workers.with(far, |session| session.subscriptions.remove_entry(&group));
-    let reply = Reply { connection: Arc::new(Unanswered), epoch: 7, token: 1 };
-    workers.states[1].unsubscribe(far, &[group], &reply);
-    workers.settle();
-    assert_eq!((waiting(&mut workers, near), waiting(&mut workers, far)), (4, 0));
-    assert_eq!(workers.read(near).len(), 4);
 }
 
 /// With all members offline messages wait in the group, and come to whoever is there first.
