@@ -7,7 +7,7 @@ use mqtt_codec::QoS;
 
 use super::deliver::{Offered, Wanted};
 use super::state::Session;
-use crate::ids::{CopyId, GroupKey, Position, SessionKey};
+use crate::ids::{CopyId, Position, SessionKey};
 use crate::message::{Publication, StoredMessage};
 use crate::queue::{Identifiers, Queued};
 
@@ -31,8 +31,6 @@ pub struct NewCopy {
     pub retain: bool,
     /// Subscription identifiers it is sent with.
     pub identifiers: Identifiers,
-    /// The shared group that it came through.
-    pub group: Option<GroupKey>,
 }
 
 impl Storing {
@@ -89,7 +87,6 @@ impl Storing {
             qos: queued.qos,
             retain: queued.retain,
             identifiers: queued.identifiers.clone(),
-            group: queued.group,
         });
     }
 
