@@ -19,6 +19,10 @@ missing_packages() {
             has go || echo golang-go
             ;;
         rmqttd) has protoc || printf '%s\n' protobuf-compiler libprotobuf-dev ;; # to be built
+        services)
+            has mvn || echo maven
+            has java || echo openjdk-17-jre-headless # Debian 12's; scripts/lib/services.sh gets the rest
+            ;;
         instructions)
             has valgrind || echo valgrind
             ;;

@@ -291,5 +291,28 @@ class Installing(unittest.TestCase):
         self.assertFalse(self.policy.exists())
 
 
+class Services(unittest.TestCase):
+    def test_what_is_not_known_is_refused(self):
+        for arguments in (["fetch", "kafkaesque"], ["run", "redis"], ["stop"], ["run", "consul", "folder"]):
+            with self.subTest(arguments=arguments):
+                run = subprocess.run([LIB / "services.sh", *arguments], text=True, capture_output=True)
+                self.assertEqual((run.returncode, run.stdout), (1, ""))
+                self.assertRegex(run.stderr, r"^services\.sh: .*(unknown|missing)")
+
+    def test_a_program_on_path_is_used_and_nothing_fetched(self):
+        with tempfile.TemporaryDirectory() as folder:
+            program = pathlib.Path(folder) / "consul"
+            program.write_text("#!/bin/sh\n")
+            program.chmod(0o755)
+            run = subprocess.run(
+                [LIB / "services.sh", "fetch", "consul"],
+                env=os.environ | {"PATH": f"{folder}:{os.environ['PATH']}", "MICRO_MQ_CACHE": f"{folder}/cache"},
+                text=True,
+                capture_output=True,
+            )
+            self.assertEqual((run.returncode, run.stdout, run.stderr), (0, f"{program}\n", ""))
+            self.assertFalse((pathlib.Path(folder) / "cache").exists())
+
+
 if __name__ == "__main__":
     unittest.main()
