@@ -22,5 +22,5 @@ esac
 cargo build --release --locked -p micro-mq -p mqtt-bench
 programs=${CARGO_TARGET_DIR:-target}/release
 node="$programs/micro-mq run --set listener.tcp.bind=127.0.0.1:{port} --set listener.websocket.bind=127.0.0.1:{port2}"
-node+=" --set admin.bind=127.0.0.1:{port3} --set store.backend=disk --set store.folder={folder}/data --set log.level=warn"
+node+=" --set admin.bind=127.0.0.1:{port3} --set store.folder={folder}/data --set log.level=warn"
 exec "$programs/mqtt-bench" kills --broker-command "$node" "$@"

@@ -226,13 +226,16 @@ class Relay(Broker):
 
 
 class MicroMq(Broker):
-    """The node with its default configuration, apart from ports, workers, and what the caller sets."""
+    """The node with its default configuration, apart from ports, workers, and what the caller sets.
+
+    Nothing outlives its process, as with its peers, unless the caller sets `store.backend=disk`.
+    """
 
     def __init__(self, folder: Path, program: Path, workers: int, settings: list[str]):
         super().__init__(folder)
         self.name = f"micro-mq-{workers}"
         self.program = program
-        self.settings = [f"node.workers={workers}", *settings]
+        self.settings = [f"node.workers={workers}", "store.backend=memory", *settings]
         self.admin_port = free_port()
 
     def command(self) -> list[str]:

@@ -171,7 +171,7 @@ def head(results: dict, runs: Runs) -> list[str]:
         "node's figure over mosquitto's in the same round, if nothing else is said.",
         "",
         *(f"- {name}: {value}" for name, value in results["machine"].items()),
-        f"- settings of the node beyond its defaults: {', '.join(['node.workers', *settings['node']])}",
+        f"- settings of the node beyond its defaults: {', '.join(['node.workers', 'store.backend=memory', *settings['node']])}",
         f"- settings of mosquitto: {', '.join(settings['mosquitto'])}",
         "",
     ]

@@ -31,7 +31,7 @@ class SoakNode(MicroMq):
     """The node with ports that the soak knows, and a log that a program can read."""
 
     def __init__(self, folder: Path, program: Path, settings: list[str]):
-        super().__init__(folder, program, settings)
+        super().__init__(folder, program, 0, settings)
         self.websocket_port, self.admin_port = free_port(), free_port()
 
     def command(self) -> list[str]:
@@ -40,6 +40,7 @@ class SoakNode(MicroMq):
             f"listener.websocket.bind=127.0.0.1:{self.websocket_port}",
             f"admin.bind=127.0.0.1:{self.admin_port}",
             "log.format=json",
+            "store.backend=memory",
             *self.settings,
         ]
         return [str(self.program), "run", *(word for setting in settings for word in ("--set", setting))]

@@ -7,13 +7,14 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import report
-from brokers import Named, dropped_of
+from brokers import MicroMq, Named, dropped_of
 from figures import Runs, Verdict, faults, judge, judgement, judgements
 from peers import peers
 from pictures import pictures
 from plot import Dots, Panel, dot_plot, time_plot
 from run import own_sources, problem_of, rotated
 from scenarios import GROUPS, MOSQUITTO, SCENARIOS, Goal, Scenario
+from soak_run import SoakNode
 
 CPU = Goal("cpu", 0.5, of=MOSQUITTO)
 RATE = Goal("rate", 4, of=MOSQUITTO, at_least=True)
@@ -254,6 +255,11 @@ class Choosing(unittest.TestCase):
     def test_a_command_gets_port_and_folder(self):
         broker = Named(Path("/x y"), "other", "run --port {port} '{folder}'")
         self.assertEqual(broker.command(), ["run", "--port", str(broker.port), "/x y"])
+
+    def test_what_the_node_is_told(self):
+        node = MicroMq(Path("/x"), Path("micro-mq"), 2, ["store.backend=disk"]).command()
+        self.assertLess(node.index("store.backend=memory"), node.index("store.backend=disk"))
+        self.assertIn("log.format=json", SoakNode(Path("/x"), Path("micro-mq"), []).command())
 
     def test_a_run_comes_from_addresses_that_those_before_it_did_not_use(self):
         self.assertEqual(own_sources(1)[0], "127.0.2.1")

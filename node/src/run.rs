@@ -132,7 +132,10 @@ fn open_store(store: &StoreConfig, log: &LogQueue) -> anyhow::Result<DiskBackend
         log.flush(logging::PATIENCE);
         process::exit(1);
     };
-    DiskBackend::open(&store.folder, durability, end).context("store.folder: cannot be used")
+    DiskBackend::open(&store.folder, durability, end).context(
+        "store.folder: cannot be used; choose another (--set store.folder=FOLDER), or have nothing outlive the process \
+         (--set store.backend=memory)",
+    )
 }
 
 /// All addresses that cannot be had, each with the key that names another.

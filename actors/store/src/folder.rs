@@ -1,7 +1,8 @@
 //! The folder in which a node keeps what is to last; one node at a time.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 /// Why a folder cannot be used.
@@ -42,10 +43,14 @@ pub struct Folder {
 /// The file that is locked, and says who does.
 const LOCK: &str = "lock";
 
-/// Makes a folder and those that it is in, so that none of them is lost with the power.
+/// Makes a folder, for its owner alone, and those that it is in, so that none of them is lost with the power.
 fn make(path: &Path) -> io::Result<()> {
     let missing: Vec<_> = path.ancestors().take_while(|folder| !folder.exists()).collect();
-    fs::create_dir_all(path)?;
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    // Messages, and who reads them, are nobody else's.
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
     for folder in missing {
         let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty());
         File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;

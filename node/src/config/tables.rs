@@ -49,9 +49,9 @@ impl NodeConfig {
 #[serde(rename_all = "snake_case")]
 pub enum StoreKind {
     /// As long as the process runs.
-    #[default]
     Memory,
     /// In a folder.
+    #[default]
     Disk,
 }
 
@@ -72,7 +72,7 @@ pub enum StoreDurability {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StoreConfig {
-    /// "memory" or "disk". Default "memory".
+    /// "memory" or "disk". Default "disk".
     pub backend: StoreKind,
     /// The folder of "disk"; a relative one begins where the process was started. Default "./data".
     pub folder: PathBuf,
@@ -82,7 +82,7 @@ pub struct StoreConfig {
 
 impl Default for StoreConfig {
     fn default() -> Self {
-        Self { backend: StoreKind::Memory, folder: "./data".into(), durability: StoreDurability::Fsync }
+        Self { backend: StoreKind::Disk, folder: "./data".into(), durability: StoreDurability::Fsync }
     }
 }
 

@@ -14,6 +14,9 @@ use tempfile::TempDir;
 /// Far above what anything here takes; reached only by a program that hangs.
 const DEADLINE: Duration = Duration::from_secs(20);
 
+/// What most nodes have here in place of a folder.
+pub(crate) const MEMORY: (&str, &str) = ("MICRO_MQ__STORE__BACKEND", "memory");
+
 fn program_itself(arguments: &[&str]) -> Command {
     prepared(Command::new(env!("CARGO_BIN_EXE_micro-mq")), arguments)
 }
@@ -29,6 +32,8 @@ fn prepared(mut command: Command, arguments: &[&str]) -> Command {
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("MICRO_MQ_")) {
         command.env_remove(name);
     }
+    // Whoever is concerned with what outlives the process names a folder of its own.
+    command.env(MEMORY.0, MEMORY.1);
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }

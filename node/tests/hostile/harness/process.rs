@@ -40,6 +40,8 @@ impl Program {
             "admin.bind=127.0.0.1:0",
             "node.workers=2",
             "mqtt.sys_interval_seconds=0",
+            // What is measured is the node's memory, without the last records of a log beside.
+            "store.backend=memory",
         ];
         for setting in own.iter().chain(settings) {
             command.args(["--set", setting]);

@@ -1,5 +1,6 @@
 //! The session store: what reaches its backend.
 
+mod by_default;
 mod disks;
 mod gated;
 mod inspected;
