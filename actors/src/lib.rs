@@ -43,4 +43,4 @@ pub use messages::CurrentAddress;
 pub use node::{BindError, Node, NodeOptions, RunningNode, StartError, bind_errors, workers};
 pub use shutdown::ShutdownReport;
 pub use throttle::Throttle;
-pub use transport::{AllowedOrigins, OriginError, PacketsPerFrame, WebSocketOptions};
+pub use transport::{AllowedOrigins, OriginError, PacketsPerFrame, Tls, WebSocketOptions};

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use actix_rt::time::timeout;
-use auth_actor::{Asking, Auth, AuthError, AuthSettings, Heard, Provider, Reload, Withdrawals};
+use auth_actor::{Asking, Auth, AuthError, AuthSettings, Heard, Notices, Provider, Reload, Withdrawals};
 use micro_mq_core::homes::Homes;
 use micro_mq_core::ids::seed_client_hashes;
 use micro_mq_core::matching::WORKERS_MAX;
@@ -91,6 +91,7 @@ pub struct RunningNode {
     pub(crate) shared: Arc<NodeShared>,
     metrics: Arc<CurrentAddress<Addr<Metrics>>>,
     listeners: Vec<(String, SocketAddr)>,
+    notices: Notices,
     pub(crate) threads: Threads,
     opened: watch::Receiver<bool>,
     pub(crate) stop: watch::Sender<bool>,
@@ -152,8 +153,9 @@ impl Node {
             start_store(&shared.store, &shared.control_stats, backend).map_err(StartError::StoreThread)?;
         let mut arbiters = vec![Arbiter::new()];
         let (ready, started) = oneshot::channel();
+        let (notices, heard) = provider.notices();
         arbiters[0].spawn_fn({
-            let (shared, heard) = (Arc::clone(&shared), provider.heard());
+            let shared = Arc::clone(&shared);
             move || {
                 start_control(&shared, heard);
                 // The one who waits may have given up; then nothing waits for this thread.
@@ -188,7 +190,6 @@ impl Node {
             let (shared, metrics) = (Arc::clone(&shared), Arc::clone(&metrics));
             move || {
                 start_metrics(&shared, &metrics);
-                // The one who waits may have given up; then nothing waits for this thread.
                 let _ = ready.send(());
             }
         });
@@ -204,7 +205,7 @@ impl Node {
         });
         let accepting = Arc::new(AtomicBool::new(true));
         let threads = Threads { arbiters, auth: auth_arbiter, store_ended };
-        Ok(RunningNode { shared, metrics, listeners, threads, opened, stop, accepting })
+        Ok(RunningNode { shared, metrics, listeners, notices, threads, opened, stop, accepting })
     }
 }
 
@@ -393,6 +394,11 @@ impl RunningNode {
         if self.opened.clone().wait_for(|opened| *opened).await.is_err() {
             std::future::pending::<()>().await;
         }
+    }
+
+    /// How to end network connections by what they were let in by: of certificates that are revoked, above all.
+    pub fn notices(&self) -> Notices {
+        self.notices.clone()
     }
 
     /// What its actors share.

@@ -39,6 +39,7 @@
 mod actor;
 mod asked;
 mod asking;
+mod certificate;
 mod error;
 mod exchange;
 mod grant;
@@ -57,6 +58,7 @@ mod users;
 pub use actor::{Auth, Reload};
 pub use asked::{Asked, Asker, Outcome, Outcomes, Question, QuestionKind};
 pub use asking::{Asking, Given, NoAnswer};
+pub use certificate::{CertificateId, CertificateName, ClientCertificate, revoked_by};
 pub use error::AuthError;
 pub use exchange::{BeginExchange, ContinueExchange, Exchange, ExchangeOutcome};
 pub use grant::{Claims, Grant};

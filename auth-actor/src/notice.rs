@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::mpsc;
 
-use crate::Identity;
+use crate::{CertificateId, Identity};
 
 /// Notices that wait for the node; whoever gives one more waits for room.
 const WAITING_MAX: usize = 1024;
@@ -23,6 +23,8 @@ pub enum Notice {
     User(String),
     /// Of everybody with a [`Grant`](crate::Grant) of this uid.
     Grant(u64),
+    /// Of everybody who has shown one of these certificates.
+    Certificates(Arc<[CertificateId]>),
 }
 
 /// How a provider gives notice, from any thread. Clones lead to the same node.
@@ -72,6 +74,7 @@ impl Heard {
             match notice {
                 Notice::User(name) => _ = withdrawn.users.insert(name.into()),
                 Notice::Grant(uid) => _ = withdrawn.grants.insert(uid),
+                Notice::Certificates(ids) => withdrawn.certificates.extend(ids.iter()),
             }
         }
         Some(withdrawn)
@@ -83,13 +86,20 @@ impl Heard {
 pub struct Withdrawn {
     users: HashSet<Box<str>>,
     grants: HashSet<u64>,
+    certificates: HashSet<CertificateId>,
 }
 
 impl Withdrawn {
-    /// Whether it is about a connection with this user name, and a grant of this uid.
-    pub fn concerns(&self, user_name: Option<&str>, grant: Option<u64>) -> bool {
+    /// Whether it is about a connection with this user name, a grant of this uid, and this certificate.
+    pub fn concerns(
+        &self,
+        user_name: Option<&str>,
+        grant: Option<u64>,
+        certificate: Option<CertificateId>,
+    ) -> bool {
         user_name.is_some_and(|name| self.users.contains(name))
             || grant.is_some_and(|uid| self.grants.contains(&uid))
+            || certificate.is_some_and(|id| self.certificates.contains(&id))
     }
 }
 
@@ -117,7 +127,12 @@ impl Withdrawals {
     }
 
     /// Whether somebody who was asked about after so many rounds was withdrawn since; none if there were too many to say.
-    pub fn is_withdrawn_since(&self, rounds: u64, identity: &Identity) -> Option<bool> {
+    pub fn is_withdrawn_since(
+        &self,
+        rounds: u64,
+        identity: &Identity,
+        certificate: Option<CertificateId>,
+    ) -> Option<bool> {
         if self.rounds() == rounds {
             return Some(false);
         }
@@ -125,7 +140,7 @@ impl Withdrawals {
         let missed = usize::try_from(self.rounds() - rounds).ok().filter(|missed| *missed <= latest.len())?;
         let grant = identity.grant.as_ref().map(|grant| grant.uid);
         let mut since = latest.iter().rev().take(missed);
-        Some(since.any(|round| round.concerns(identity.user_name.as_deref(), grant)))
+        Some(since.any(|round| round.concerns(identity.user_name.as_deref(), grant, certificate)))
     }
 }
 
@@ -141,7 +156,11 @@ mod tests {
     #[track_caller]
     fn check(withdrawals: &Withdrawals, rounds: u64, name: &str, expected: Option<bool>) {
         let identity = Identity::named(name);
-        assert_eq!(withdrawals.is_withdrawn_since(rounds, &identity), expected, "{name} since {rounds}");
+        assert_eq!(
+            withdrawals.is_withdrawn_since(rounds, &identity, None),
+            expected,
+            "{name} since {rounds}"
+        );
     }
 
     #[test]
@@ -175,8 +194,13 @@ mod tests {
         assert!(notices.give(Notice::User("ann".into())).await);
         assert!(notices.give(Notice::Grant(7)).await);
         let round = heard.next().await.unwrap();
-        assert!(round.concerns(Some("ann"), None) && round.concerns(None, Some(7)));
-        assert!(!round.concerns(Some("bob"), Some(8)) && !round.concerns(None, None));
+        assert!(round.concerns(Some("ann"), None, None) && round.concerns(None, Some(7), None));
+        assert!(!round.concerns(Some("bob"), Some(8), None) && !round.concerns(None, None, None));
+        let revoked = CertificateId::from_bytes([1; 32]);
+        assert!(notices.give(Notice::Certificates([revoked].into())).await);
+        let round = heard.next().await.unwrap();
+        assert!(round.concerns(None, None, Some(revoked)));
+        assert!(!round.concerns(Some("ann"), None, Some(CertificateId::from_bytes([2; 32]))));
         drop(notices);
         assert_eq!(heard.next().await, None);
     }

@@ -3,6 +3,7 @@
 //! It is the only crate that reads files, environment and command line, and that speaks HTTP.
 
 pub mod admin;
+mod certificates;
 pub mod cli;
 pub mod config;
 mod figures;

@@ -22,7 +22,7 @@ use crate::figures::Figures;
 use crate::logging::{self, LogQueue};
 use crate::open_files::{self, OpenFilesRoom};
 use crate::signals::{self, Request};
-use crate::tls::{self, TlsError};
+use crate::tls::LiveTls;
 
 /// What a shutdown may take beyond its grace period, for threads to end, before it counts as stuck.
 const SHUTDOWN_MARGIN: Duration = Duration::from_secs(2);
@@ -52,7 +52,8 @@ async fn serve(
     log: &LogQueue,
     mut requests: signals::Requests,
 ) -> anyhow::Result<()> {
-    let mut options = options(config, room)?;
+    let tls = LiveTls::load(config)?;
+    let mut options = options(config, room, &tls);
     let disk = match config.store.backend {
         StoreKind::Memory => None,
         StoreKind::Disk => Some(open_store(&config.store, log)?),
@@ -92,8 +93,10 @@ async fn serve(
         announce(config, node.listeners(), admin.as_ref().map(AdminServer::address));
         std::future::pending().await
     };
+    tls.follow(node.notices());
     let asked_to_stop = async {
         while requests.next().await == Request::Reload {
+            tls.reread(node.notices());
             match config.auth.provider {
                 ProviderKind::File => node.reload_auth(),
                 _ => info!("SIGHUP: nothing to read again, auth.provider is not \"file\""),
@@ -155,36 +158,30 @@ fn time_of_day() -> WallClock {
     WallClock(since.map_or(0, |since| since.as_millis() as u64))
 }
 
-/// # Errors
-/// When a certificate or a key of a listener cannot be used.
-fn options(config: &NodeConfig, room: OpenFilesRoom) -> Result<NodeOptions, TlsError> {
-    let listener = |(name, listener): (&str, &ListenerConfig)| {
-        Ok(Listener {
-            name: name.to_owned(),
-            tls: tls::server_config(name, listener)?,
-            kind: match listener.kind {
-                ListenerKind::Tcp => micro_mq_actors::ListenerKind::Tcp,
-                ListenerKind::Websocket => {
-                    micro_mq_actors::ListenerKind::WebSocket(Arc::new(WebSocketOptions {
-                        path: listener.path.clone(),
-                        packets_per_frame: listener.packets_per_frame,
-                        origins: listener.origins.clone(),
-                    }))
-                }
-            },
-            address: listener.bind,
-        })
+fn options(config: &NodeConfig, room: OpenFilesRoom, tls: &LiveTls) -> NodeOptions {
+    let listener = |(name, listener): (&str, &ListenerConfig)| Listener {
+        name: name.to_owned(),
+        tls: tls.of(name),
+        kind: match listener.kind {
+            ListenerKind::Tcp => micro_mq_actors::ListenerKind::Tcp,
+            ListenerKind::Websocket => micro_mq_actors::ListenerKind::WebSocket(Arc::new(WebSocketOptions {
+                path: listener.path.clone(),
+                packets_per_frame: listener.packets_per_frame,
+                origins: listener.origins.clone(),
+            })),
+        },
+        address: listener.bind,
     };
     let mut settings = config.settings.clone();
     settings.node.connections_max = settings.node.connections_max.min(room.connections_max);
-    Ok(NodeOptions {
+    NodeOptions {
         settings,
         auth: config.auth.clone(),
-        listeners: config.enabled_listeners().map(listener).collect::<Result<_, TlsError>>()?,
+        listeners: config.enabled_listeners().map(listener).collect(),
         homes_key: drawn_key(),
         time_of_day: time_of_day(),
         keepers: Vec::new(),
-    })
+    }
 }
 
 /// One line for each listener, "NAME: URL", then "ready", all on stdout: for eyes, and for scripts that wait for it.

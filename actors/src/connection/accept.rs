@@ -7,18 +7,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_rt::time::{sleep, timeout};
+use auth_actor::ClientCertificate;
 use micro_mq_core::pressure::IncompleteBytes;
-use rustls::ServerConfig;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
 use tracing::{debug, warn};
 
 use super::deferral::DEFERRAL;
-use super::handshake::{self, Accepted};
+use super::handshake::{self, Accepted, Shown};
 use super::listening::{ListenerKind, Listening};
 use crate::clock;
 use crate::permit::ConnectionPermit;
-use crate::transport::{self, ForeignOrigin, Stream, Transport, WebSocketOptions, WebSocketRefusal};
+use crate::transport::{self, ForeignOrigin, Stream, Tls, Transport, WebSocketOptions, WebSocketRefusal};
 use crate::worker::Worker;
 
 /// Connections accepted before others have their turn.
@@ -109,7 +109,7 @@ async fn handshake(
     worker: Rc<Worker>,
     stream: TcpStream,
     peer: SocketAddr,
-    (kind, tls): (ListenerKind, Option<Arc<ServerConfig>>),
+    (kind, tls): (ListenerKind, Option<Tls>),
     deferred: bool,
     permit: ConnectionPermit,
 ) {
@@ -124,12 +124,22 @@ async fn handshake(
     if deferred && received.is_empty() {
         deadline -= DEFERRAL;
     }
-    if let Some(config) = tls {
+    let mut shown = None;
+    if let Some(tls) = tls {
+        // Before it is looked at what is in force: a certificate that is revoked meanwhile is found by that.
+        let rounds = worker.node.withdrawals.rounds();
         // Boxed, as those without TLS need no room for it.
         let received = std::mem::take(&mut received);
-        match Box::pin(secure(&worker, stream, config, received, peer, deadline)).await {
+        match Box::pin(secure(&worker, stream, tls.in_force(), received, peer, deadline)).await {
             Some(secured) => stream = secured,
             None => return,
+        }
+        if let Some(der) = stream.certificate() {
+            let Some(certificate) = ClientCertificate::read(der, tls.client_name()) else {
+                debug!(%peer, "the certificate of a client cannot be read");
+                return;
+            };
+            shown = Some(Box::new(Shown { certificate, rounds }));
         }
     }
     let (transport, foreign) = match kind {
@@ -141,8 +151,8 @@ async fn handshake(
             }
         }
     };
-    handshake::run(worker, Accepted { transport, received, peer: Some(peer), permit, deadline, foreign })
-        .await;
+    let accepted = Accepted { transport, received, peer: Some(peer), permit, deadline, foreign, shown };
+    handshake::run(worker, accepted).await;
 }
 
 /// With what it has sent so far, if it was left to the kernel until then: a first look at the socket would only tell that
@@ -167,7 +177,7 @@ fn tcp(worker: &Worker, mut stream: TcpStream, deferred: bool) -> io::Result<(St
 async fn secure(
     worker: &Worker,
     stream: Stream,
-    config: Arc<ServerConfig>,
+    config: Arc<rustls::ServerConfig>,
     received: Vec<u8>,
     peer: SocketAddr,
     deadline: Instant,

@@ -9,8 +9,8 @@ use std::task::Poll;
 use std::time::Instant;
 
 use auth_actor::{
-    Action, Asker, Authenticate, AuthenticationOutcome, Authorize, BeginExchange, ContinueExchange,
-    ExchangeOutcome, Given, Identity, InForce, Outcome, Password, Question, QuestionKind,
+    Action, Asker, Authenticate, AuthenticationOutcome, Authorize, BeginExchange, ClientCertificate,
+    ContinueExchange, ExchangeOutcome, Given, Identity, InForce, Outcome, Password, Question, QuestionKind,
 };
 use micro_mq_core::admission::{answer_unreadable, judge_connect, maximum_packet_size};
 use micro_mq_core::pressure::IncompleteBytes;
@@ -75,6 +75,8 @@ struct Handshake {
     deadline: Instant,
     /// The origin of the web page that connects, if that may not.
     foreign: Option<ForeignOrigin>,
+    /// The certificate of the client.
+    shown: Option<Box<Shown>>,
     /// Bytes received.
     bytes: u64,
     /// The CONNECT that is refused, once it was read.
@@ -93,11 +95,21 @@ pub(crate) struct Accepted {
     pub(crate) deadline: Instant,
     /// The origin of the web page that connects, if that may not.
     pub(crate) foreign: Option<ForeignOrigin>,
+    /// The certificate of the client. Boxed, as few show one.
+    pub(crate) shown: Option<Box<Shown>>,
+}
+
+/// A certificate that was shown in a TLS handshake.
+#[derive(Debug)]
+pub(crate) struct Shown {
+    pub(crate) certificate: ClientCertificate,
+    /// How many rounds of notices there had been before that handshake.
+    pub(crate) rounds: u64,
 }
 
 /// Runs the whole of it.
 pub(crate) async fn run(worker: Rc<Worker>, accepted: Accepted) {
-    let Accepted { transport, received, peer, permit, deadline, foreign } = accepted;
+    let Accepted { transport, received, peer, permit, deadline, foreign, shown } = accepted;
     let received_bytes = received.len() as u64;
     let mut handshake = Handshake {
         worker: Rc::clone(&worker),
@@ -108,6 +120,7 @@ pub(crate) async fn run(worker: Rc<Worker>, accepted: Accepted) {
         limit: u32::MAX,
         deadline,
         foreign,
+        shown,
         bytes: received_bytes,
         refused: None,
     };
@@ -176,7 +189,10 @@ impl Handshake {
         }
         for _ in 0..JUDGED_MAX {
             let in_force = self.worker.node.policy.in_force();
-            let rounds = self.worker.node.withdrawals.rounds();
+            let rounds = match &self.shown {
+                Some(shown) => shown.rounds,
+                None => self.worker.node.withdrawals.rounds(),
+            };
             let (identity, authentication_data) = match connect.properties.authentication_method.clone() {
                 Some(method) => Box::pin(self.exchange(connect, method)).await?,
                 None => (self.authenticate(connect, in_force).await?, None),
@@ -184,7 +200,8 @@ impl Handshake {
             let will_until = self.authorize_will(connect, &identity, in_force).await?;
             let revision = in_force.revision;
             if self.worker.node.policy.revision() == revision {
-                let judged = Judged { identity, revision, rounds, will_until };
+                let certificate = self.shown.as_ref().map(|shown| shown.certificate.id);
+                let judged = Judged { identity, certificate, revision, rounds, will_until };
                 return Ok((assigned, judged, authentication_data));
             }
             if connect.properties.authentication_method.is_some() {

@@ -5,12 +5,11 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::ServerConfig;
 use socket2::{Domain, Protocol, Socket, Type};
 use tracing::debug;
 
 use super::deferral;
-use crate::transport::WebSocketOptions;
+use crate::transport::{Tls, WebSocketOptions};
 
 /// Connections that wait to be accepted, and again as many that are deferred, per worker and port.
 const BACKLOG: i32 = 4096;
@@ -32,7 +31,7 @@ pub struct Listener {
     /// What it speaks.
     pub kind: ListenerKind,
     /// By what a TLS session is opened below that; none: without TLS.
-    pub tls: Option<Arc<ServerConfig>>,
+    pub tls: Option<Tls>,
     /// Where; port 0 picks a free one.
     pub address: SocketAddr,
 }
@@ -45,7 +44,7 @@ const FREE_PORTS_TRIED: usize = 8;
 pub(crate) struct Listening {
     pub(super) socket: TcpListener,
     pub(super) kind: ListenerKind,
-    pub(super) tls: Option<Arc<ServerConfig>>,
+    pub(super) tls: Option<Tls>,
     /// Whether connections are left to the kernel until they have sent something, as far as [`deferral`] says.
     pub(super) deferred: bool,
 }

@@ -131,7 +131,7 @@ impl Handler<Reauthenticated> for Connection {
                 self.rare().exchange = Some(exchange);
             }
             Some((true, ExchangeOutcome::Success { identity, data }))
-                if self.worker.node.withdrawals.is_withdrawn_since(answer.rounds, &identity)
+                if self.worker.node.withdrawals.is_withdrawn_since(answer.rounds, &identity, None)
                     == Some(false) =>
             {
                 let grant = identity.grant.map(held_grant);

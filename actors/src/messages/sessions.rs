@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use actix::prelude::*;
-use auth_actor::{Identity, Withdrawn};
+use auth_actor::{CertificateId, Identity, Withdrawn};
 use micro_mq_core::ids::SessionKey;
 use micro_mq_core::ledger::Tally;
 use mqtt_codec::Connect;
@@ -48,6 +48,8 @@ pub struct Admit {
 pub struct Judged {
     /// Who the client showed itself to be.
     pub identity: Identity,
+    /// The certificate that it has shown.
+    pub certificate: Option<CertificateId>,
     /// The revision of users and rules under which the client and its will were judged.
     pub revision: u64,
     /// How many rounds of notices there had been before ([`Withdrawals::rounds`](auth_actor::Withdrawals::rounds)).

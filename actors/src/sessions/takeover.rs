@@ -67,6 +67,12 @@ impl Sessions {
         if grant.is_some() {
             worker.state().set_grant(key, epoch, grant, now);
         }
+        if let Some(id) = judged.certificate
+            && let Some(online) =
+                worker.state().sessions.get_mut(key).and_then(|session| session.online.as_mut())
+        {
+            online.rare.get_or_insert_default().certificate = Some(Box::new(id.to_bytes()));
+        }
         let carrier = (transport.kind(), || transport.peer_address());
         worker.tell_connected(&connect, existing.is_some(), carrier, user_name, now);
         let newcomer = Newcomer {

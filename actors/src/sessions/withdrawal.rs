@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use actix_rt::task::yield_now;
-use auth_actor::Withdrawn;
+use auth_actor::{CertificateId, Withdrawn};
 use micro_mq_core::admission::Standing;
 use mqtt_codec::ReasonCode;
 
@@ -19,7 +19,8 @@ const LOOKED_AT_ONCE: usize = 1024;
 impl Worker {
     /// How things stand for somebody who was let in.
     pub(super) fn standing(&self, judged: &Judged, now: Instant) -> Standing {
-        let is_withdrawn = self.node.withdrawals.is_withdrawn_since(judged.rounds, &judged.identity);
+        let Judged { identity, certificate, rounds, .. } = judged;
+        let is_withdrawn = self.node.withdrawals.is_withdrawn_since(*rounds, identity, *certificate);
         Standing { revision: self.node.policy.revision(), is_withdrawn, now }
     }
 
@@ -35,8 +36,10 @@ impl Worker {
             for session in state.sessions.in_places(from, LOOKED_AT_ONCE) {
                 let Some(online) = &session.online else { continue };
                 let uid = online.grant().map(|grant| grant.uid);
+                let certificate = online.certificate().map(|id| CertificateId::from_bytes(*id));
                 // One that ends already may have been counted.
-                if online.requests.ending.is_some() || !round.concerns(session.user_name(), uid) {
+                if online.requests.ending.is_some() || !round.concerns(session.user_name(), uid, certificate)
+                {
                     continue;
                 }
                 if let Some(online) = &mut session.online {

@@ -104,7 +104,7 @@ impl SimulatedNode {
             interleaved_by.map(|seed| Rc::new(Interleaving::new(workers, seed.wrapping_add(lives), switch)));
         let here = |worker| interleaving.as_ref().map(|interleaving| interleaving.enter(worker));
         let place = here(None);
-        start_control(&shared, provider.heard());
+        start_control(&shared, provider.notices().1);
         let backend = match &disk {
             Some(disk) => disk.mount(),
             None => Box::new(MemoryBackend::new(&drawn_key())),
@@ -207,7 +207,15 @@ impl SimulatedNode {
             let deadline = clock::now() + connect_patience(&worker);
             run_handshake(
                 worker,
-                Accepted { transport, received: Vec::new(), peer: None, permit, deadline, foreign: None },
+                Accepted {
+                    transport,
+                    received: Vec::new(),
+                    peer: None,
+                    permit,
+                    deadline,
+                    foreign: None,
+                    shown: None,
+                },
             )
         });
     }

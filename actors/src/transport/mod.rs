@@ -24,7 +24,7 @@ pub use refusals::WebSocketRefusals;
 pub use stream::MemoryStream;
 #[cfg(feature = "simulation")]
 pub(crate) use stream::{Poller, SocketReadiness};
-pub use stream::{Stream, TlsStream};
+pub use stream::{Stream, Tls, TlsStream};
 pub use websocket::{
     AllowedOrigins, ForeignOrigin, HandshakeError, OriginError, PacketsPerFrame, WebSocket, WebSocketError,
     WebSocketOptions, WebSocketRefusal, websocket,

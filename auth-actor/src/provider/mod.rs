@@ -88,11 +88,11 @@ impl Provider {
         self.live.clone()
     }
 
-    /// Lets the provider give notice, and hears of it. Once for a node.
-    pub fn heard(&self) -> Heard {
+    /// Lets the provider give notice, and whoever asks for this, and hears of it. Once for a node.
+    pub fn notices(&self) -> (Notices, Heard) {
         let (notices, heard) = notice::notices();
-        self.answers.give_notice_by(notices);
-        heard
+        self.answers.give_notice_by(notices.clone());
+        (notices, heard)
     }
 
     pub(crate) fn answers(&self) -> &dyn Answers {

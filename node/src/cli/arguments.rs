@@ -17,6 +17,7 @@ Examples:
   MICRO_MQ__LISTENER__TCP__BIND=127.0.0.1:1884 micro-mq
   micro-mq check-config --config /etc/micro-mq.toml
   micro-mq passwd users.toml alice                  then: --set auth.provider=file --set auth.file=users.toml
+  micro-mq certificates tls --server localhost --client meter-1
   micro-mq store check /var/lib/micro-mq            of a node that does not run
 
 Configuration:
@@ -25,7 +26,7 @@ Configuration:
 
 Signals:
   SIGTERM, SIGINT  shut down within node.shutdown_grace_ms; a second one ends the process at once
-  SIGHUP           read the users and rules of auth.file again
+  SIGHUP           read the users and rules of auth.file, and certificates, again
   SIGUSR1 and others that would end a process by default do nothing
 
 Exit codes:
@@ -61,6 +62,11 @@ pub(super) enum Command {
     /// Look into the folder of a node with store.backend "disk" that does not run
     #[command(subcommand)]
     Store(StoreCommand),
+    /// Make certificates to try TLS with: a CA, of listeners, of clients
+    ///
+    /// The CA is made in the folder when there is none, with an empty revocation list (ca.pem, ca-key.pem, crl.pem). Each
+    /// file that is written is printed. Keys are readable by their owner alone.
+    Certificates(CertificatesArguments),
     /// Print version and target
     Version,
 }
@@ -91,6 +97,27 @@ pub(super) struct PasswdArguments {
     /// List the users, one a line
     #[arg(long, conflicts_with = "user")]
     pub(super) list: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CertificatesArguments {
+    /// Folder of the CA and of all that it signs; made if there is none
+    pub(super) folder: PathBuf,
+    /// Name or address by which clients reach the listeners; may be repeated: server.pem, server-key.pem
+    #[arg(long, value_name = "NAME")]
+    pub(super) server: Vec<String>,
+    /// Name of a client; may be repeated: NAME.pem, NAME-key.pem
+    #[arg(long, value_name = "NAME")]
+    pub(super) client: Vec<String>,
+    /// Name of a client whose certificate is put on the revocation list; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub(super) revoke: Vec<String>,
+    /// For how long certificates and the revocation list are valid
+    #[arg(long, default_value_t = 365, value_parser = clap::value_parser!(u16).range(1..=3650))]
+    pub(super) days: u16,
+    /// Make others in place of certificates that are there
+    #[arg(long)]
+    pub(super) replace: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,6 +1,7 @@
 //! The command line: what can be asked of the program, and its exit code.
 
 mod arguments;
+mod certificates;
 mod passwd;
 mod store;
 
@@ -12,7 +13,8 @@ use clap::Parser;
 
 use self::arguments::{Arguments, Command, ConfigArguments};
 use crate::config::{ConfigError, Effective, Sources};
-use crate::{logging, run, tls};
+use crate::tls::LiveTls;
+use crate::{logging, run};
 
 /// The exit code of everything that went wrong but the command line itself, for which clap has 2.
 const FAILURE: u8 = 1;
@@ -26,6 +28,9 @@ pub fn main() -> ExitCode {
         Some(Command::CheckConfig(arguments)) => check_config(&arguments),
         Some(Command::Passwd(arguments)) => passwd::passwd(&arguments),
         Some(Command::Store(command)) => store::store(&command).and_then(|text| print(&text)),
+        Some(Command::Certificates(arguments)) => {
+            certificates::certificates(&arguments).and_then(|text| print(&text))
+        }
         Some(Command::Version) => print(&format!("{}\n", version())),
     };
     match done {
@@ -50,9 +55,7 @@ fn check_config(arguments: &ConfigArguments) -> anyhow::Result<()> {
     {
         auth_actor::check_file(file)?;
     }
-    for (name, listener) in effective.config().enabled_listeners() {
-        tls::server_config(name, listener)?;
-    }
+    LiveTls::load(effective.config())?;
     print(&effective.to_string())
 }
 

@@ -1,12 +1,15 @@
 //! Keys that are right on their own and impossible together.
 
 use std::net::SocketAddr;
+use std::path::Path;
 
-use auth_actor::ProviderKind;
+use auth_actor::{CertificateName, ProviderKind};
 
 use super::effective::{DEFAULTS_ORIGIN, Effective, Origins};
 use super::error::Problem;
-use super::tables::{ALLOW_ADMIN_WORDS, ALLOW_ANONYMOUS_WORDS, ListenerKind, StoreKind};
+use super::tables::{
+    ALLOW_ADMIN_WORDS, ALLOW_ANONYMOUS_WORDS, ClientCertificates, ListenerKind, StoreKind, TlsVersion,
+};
 
 /// Keys that mean something for WebSockets alone, and what they say.
 const WEBSOCKET_KEYS: [(&str, &str); 3] =
@@ -62,6 +65,7 @@ fn listeners(effective: &Effective, problems: &mut Vec<Problem>) {
         let text = format!("must be set when {other} is");
         problems.push(problem(origin, &format!("listener.{name}.{missing}"), text));
     }
+    client_certificates(effective, problems);
     if config.enabled_listeners().next().is_none() {
         let switches = config.listeners.keys().map(|name| format!("listener.{name}.enabled"));
         let key = switches.into_iter().find(|key| origins.is_set(key));
@@ -70,6 +74,42 @@ fn listeners(effective: &Effective, problems: &mut Vec<Problem>) {
             "listener",
             "at least one listener must be enabled".to_owned(),
         ));
+    }
+}
+
+/// Who asks for certificates has to know whom to believe; and who does not ask has nothing to say about them.
+fn client_certificates(effective: &Effective, problems: &mut Vec<Problem>) {
+    let (config, origins) = (effective.config(), effective.origins());
+    for (name, listener) in &config.listeners {
+        let asks = listener.tls_client_certificates != ClientCertificates::None;
+        let is_named = |file: &Path| !file.as_os_str().is_empty();
+        let mut wrong = |at: &str, key: &str, text: &str| {
+            let dotted = |key: &str| format!("listener.{name}.{key}");
+            problems.push(problem(origins.of(&dotted(at)), &dotted(key), text.to_owned()));
+        };
+        if asks && !is_named(&listener.tls_client_ca) {
+            let text = "must be set when tls_client_certificates is not \"none\"";
+            wrong("tls_client_certificates", "tls_client_ca", text);
+        }
+        let of_tls = [
+            ("tls_version_min", listener.tls_version_min != TlsVersion::default()),
+            ("tls_client_certificates", asks),
+        ];
+        for (key, _) in of_tls.iter().filter(|(_, is_set)| *is_set && !listener.speaks_tls()) {
+            wrong(key, key, "means something with tls_certificate alone");
+        }
+        let of_certificates = [
+            ("tls_client_ca", is_named(&listener.tls_client_ca)),
+            ("tls_crl", is_named(&listener.tls_crl)),
+            ("tls_client_name", listener.tls_client_name != CertificateName::default()),
+        ];
+        for (key, _) in of_certificates.iter().filter(|(_, is_set)| *is_set && !asks) {
+            wrong(
+                key,
+                key,
+                "means something with tls_client_certificates \"optional\" or \"required\" alone",
+            );
+        }
     }
 }
 

@@ -20,6 +20,6 @@ pub use error::{ConfigError, Problem};
 pub use key_type::{Item, KeyType};
 pub use sources::{DEFAULTS, Sources};
 pub use tables::{
-    ALLOW_ADMIN_WORDS, ALLOW_ANONYMOUS_WORDS, AdminConfig, ListenerConfig, ListenerKind, LogConfig,
-    LogFormat, NodeConfig, SecurityConfig, StoreConfig, StoreDurability, StoreKind,
+    ALLOW_ADMIN_WORDS, ALLOW_ANONYMOUS_WORDS, AdminConfig, ClientCertificates, ListenerConfig, ListenerKind,
+    LogConfig, LogFormat, NodeConfig, SecurityConfig, StoreConfig, StoreDurability, StoreKind, TlsVersion,
 };

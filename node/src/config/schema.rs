@@ -45,6 +45,11 @@ const LISTENER: &[(&str, KeyType)] = &[
     ("origins", KeyType::ListOf(Item::Origin)),
     ("tls_certificate", KeyType::Text),
     ("tls_key", KeyType::Text),
+    ("tls_version_min", KeyType::OneOf(&["1.2", "1.3"])),
+    ("tls_client_certificates", KeyType::OneOf(&["none", "optional", "required"])),
+    ("tls_client_ca", KeyType::Text),
+    ("tls_crl", KeyType::Text),
+    ("tls_client_name", KeyType::OneOf(&["common_name", "subject", "san_dns", "san_uri", "san_email"])),
     ("enabled", KeyType::Flag),
 ];
 

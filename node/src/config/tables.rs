@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use auth_actor::AuthSettings;
+use auth_actor::{AuthSettings, CertificateName};
 use micro_mq_actors::{AllowedOrigins, PacketsPerFrame};
 use micro_mq_core::settings::{MqttSettings, SessionSettings, Settings, WorkerSettings};
 use serde::Deserialize;
@@ -107,6 +107,31 @@ impl ListenerKind {
     }
 }
 
+/// A version of TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+pub enum TlsVersion {
+    /// RFC 5246.
+    #[default]
+    #[serde(rename = "1.2")]
+    Tls12,
+    /// RFC 8446.
+    #[serde(rename = "1.3")]
+    Tls13,
+}
+
+/// Whether clients are asked for a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClientCertificates {
+    /// They are not.
+    #[default]
+    None,
+    /// They are, and may have none. One that is shown has to be valid.
+    Optional,
+    /// They are, and are turned away without one.
+    Required,
+}
+
 /// One `[listener.NAME]` table: named, so that the environment can reach its keys.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -135,6 +160,22 @@ pub struct ListenerConfig {
     /// PEM file with its private key: PKCS#8, PKCS#1 or SEC1, without a password. Default "".
     #[serde(default)]
     pub tls_key: PathBuf,
+    /// The oldest version of TLS that is spoken: "1.2" or "1.3". Default "1.2".
+    #[serde(default)]
+    pub tls_version_min: TlsVersion,
+    /// Whether clients are asked for a certificate: "none", "optional" or "required". Default "none".
+    #[serde(default)]
+    pub tls_client_certificates: ClientCertificates,
+    /// PEM file with the CAs that the certificates of clients come from. Default "".
+    #[serde(default)]
+    pub tls_client_ca: PathBuf,
+    /// PEM file with revocation lists of those CAs, and of those between them and a client. Default "".
+    #[serde(default)]
+    pub tls_crl: PathBuf,
+    /// Which name of a certificate is the client's: "common_name", "subject", "san_dns", "san_uri" or "san_email". Default
+    /// "common_name".
+    #[serde(default)]
+    pub tls_client_name: CertificateName,
     /// Whether the listener is opened. Default true.
     #[serde(default = "default_enabled")]
     pub enabled: bool,

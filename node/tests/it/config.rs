@@ -370,7 +370,9 @@ fn what_holds_is_printed_as_a_file_that_gives_the_same() {
     let expected = "[listener.lan]\ntype = \"tcp\"\n\
                     bind = \"127.0.0.1:1884\" # environment variable MICRO_MQ__LISTENER__LAN__BIND\n\
                     enabled = true\n\n[listener.tcp]\ntype = \"tcp\"\nbind = \"127.0.0.1:1883\"\n\
-                    tls_certificate = \"\"\ntls_key = \"\"\nenabled = true\n\n";
+                    tls_certificate = \"\"\ntls_key = \"\"\ntls_version_min = \"1.2\"\n\
+                    tls_client_certificates = \"none\"\ntls_client_ca = \"\"\ntls_crl = \"\"\n\
+                    tls_client_name = \"common_name\"\nenabled = true\n\n";
     assert!(printed.starts_with(expected), "{printed}");
     assert_eq!(Given::file(&printed).load().config(), effective.config());
     let mine =

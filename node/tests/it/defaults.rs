@@ -22,6 +22,11 @@ fn listener(kind: ListenerKind, bind: &str) -> ListenerConfig {
         origins: AllowedOrigins::default(),
         tls_certificate: Default::default(),
         tls_key: Default::default(),
+        tls_version_min: Default::default(),
+        tls_client_certificates: Default::default(),
+        tls_client_ca: Default::default(),
+        tls_crl: Default::default(),
+        tls_client_name: Default::default(),
         enabled: true,
     }
 }

@@ -6,6 +6,7 @@ mod auth;
 mod between_workers;
 mod blocking;
 mod cli;
+mod client_certificates;
 mod config;
 mod conformance;
 mod connect;

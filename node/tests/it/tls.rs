@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -29,6 +30,7 @@ impl Certificate {
             generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         fs::write(folder.path().join("certificate.pem"), cert.pem()).unwrap();
         fs::write(folder.path().join("key.pem"), signing_key.serialize_pem()).unwrap();
+        fs::set_permissions(folder.path().join("key.pem"), fs::Permissions::from_mode(0o600)).unwrap();
         Self { folder, der: cert.der().clone() }
     }
 
@@ -241,6 +243,8 @@ fn what_is_wrong_with_files_is_said_with_key_and_file() {
     check_refused(&arguments[2..], "listener.tcp.tls_certificate: must be set when tls_key is");
     let mixed = [&arguments[..2], &other.arguments("tcp")[2..]].concat();
     check_refused(&mixed, "key.pem: does not go with");
+    fs::set_permissions(certificate.file("key.pem"), fs::Permissions::from_mode(0o644)).unwrap();
+    check_refused(&arguments, "key.pem: others may read it");
     fs::remove_file(certificate.file("key.pem")).unwrap();
     check_refused(&arguments, "listener.tcp.tls_key: ");
     fs::write(certificate.file("certificate.pem"), "nothing").unwrap();

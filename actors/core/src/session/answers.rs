@@ -70,7 +70,11 @@ impl Online {
 
 impl RareOnline {
     fn is_empty(&self) -> bool {
-        self.aliases.is_none() && self.held_up.is_none() && self.pending.is_none() && self.grant.is_none()
+        self.aliases.is_none()
+            && self.held_up.is_none()
+            && self.pending.is_none()
+            && self.grant.is_none()
+            && self.certificate.is_none()
     }
 }
 

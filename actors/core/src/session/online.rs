@@ -71,6 +71,8 @@ pub struct RareOnline {
     pub pending: Option<Box<PendingAnswers>>,
     /// What the network connection was let in by, if that is more than a user name.
     pub grant: Option<Box<HeldGrant>>,
+    /// Which certificate the client has shown, if it was asked for one: what withdraws it names it so.
+    pub certificate: Option<Box<[u8; 32]>>,
 }
 
 /// How far a connection's wake-up is.
@@ -119,6 +121,11 @@ impl Online {
     pub fn end(&mut self, reason: ReasonCode) {
         self.requests.ending = Some(reason);
         self.wake();
+    }
+
+    /// Which certificate the client has shown, if it was asked for one.
+    pub fn certificate(&self) -> Option<&[u8; 32]> {
+        self.rare.as_ref()?.certificate.as_deref()
     }
 
     /// Topic aliases the node sets; none if the client takes none.

@@ -25,7 +25,7 @@ use crate::turns::Turns;
 pub use memory::MemoryStream;
 #[cfg(feature = "simulation")]
 pub(crate) use memory::{Poller, SocketReadiness};
-pub use tls::TlsStream;
+pub use tls::{Tls, TlsStream};
 
 /// Bytes, both ways, registered with the runtime of one thread. Each direction wakes the task that polled it last.
 #[derive(Debug)]
@@ -212,6 +212,14 @@ impl Stream {
             Self::Tls(stream) => stream.socket().peer_addr().ok(),
             #[cfg(feature = "simulation")]
             Self::Memory(_) => None,
+        }
+    }
+
+    /// The certificate that the peer has shown in a TLS handshake, in DER.
+    pub(crate) fn certificate(&self) -> Option<&[u8]> {
+        match self {
+            Self::Tls(stream) => stream.certificate(),
+            _ => None,
         }
     }
 

@@ -7,7 +7,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use auth_actor::CertificateName;
 use micro_mq_core::pressure::IncompleteBytes;
+use parking_lot::RwLock;
 use rustls::{ServerConfig, ServerConnection};
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio::net::TcpStream;
@@ -22,6 +24,33 @@ const READS_PER_CALL: usize = 8;
 /// What a handshake may bring, in bytes: a hello has some hundred, or two thousand with keys for a time of quantum
 /// computers. Whoever sends more wants it to be kept.
 const HANDSHAKE_BYTES_MAX: usize = 24 * 1024;
+
+/// By what TLS sessions of a listener are opened. It may be replaced while it is in use: clones know of it.
+#[derive(Debug, Clone)]
+pub struct Tls {
+    in_force: Arc<RwLock<Arc<ServerConfig>>>,
+    client_name: CertificateName,
+}
+
+impl Tls {
+    /// With this to begin with. `client_name` says which name of a certificate is that of the client who shows it.
+    pub fn new(config: Arc<ServerConfig>, client_name: CertificateName) -> Self {
+        Self { in_force: Arc::new(RwLock::new(config)), client_name }
+    }
+
+    /// Opens sessions by this from now on. Those that are open, or being opened, stay as they are.
+    pub fn replace(&self, config: Arc<ServerConfig>) {
+        *self.in_force.write() = config;
+    }
+
+    pub(crate) fn in_force(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.in_force.read())
+    }
+
+    pub(crate) fn client_name(&self) -> CertificateName {
+        self.client_name
+    }
+}
 
 /// A TLS session and its socket.
 #[derive(Debug)]
@@ -106,6 +135,11 @@ impl TlsStream {
             let _ = self.poll_flush(cx);
             invalid(error)
         })
+    }
+
+    /// The certificate that the peer has shown, in DER.
+    pub(super) fn certificate(&self) -> Option<&[u8]> {
+        self.session.peer_certificates()?.first().map(AsRef::as_ref)
     }
 
     /// The socket below.

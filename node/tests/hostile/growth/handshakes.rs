@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 
 use mqtt_codec::{Packet, ProtocolVersion, QoS};
@@ -40,7 +41,10 @@ pub(super) const TLS: &[&str] = &[
 pub(super) fn write_certificate() {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
     for (setting, text) in TLS.iter().zip([made.cert.pem(), made.signing_key.serialize_pem()]) {
-        std::fs::write(setting.split_once('=').expect("a setting").1, text).expect("a file");
+        let file = setting.split_once('=').expect("a setting").1;
+        std::fs::write(file, text).expect("a file");
+        // A key that others may read is refused.
+        std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o600)).expect("its owner");
     }
 }
 
