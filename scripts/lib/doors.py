@@ -15,9 +15,10 @@ CRATES = {
     "codec": set(),
     "actors/core": {"mqtt-codec"},
     "actors/store": set(),
+    "actors/registry": set(),
     "auth-actor": {"mqtt-codec"},
     "actors": {"mqtt-codec", "micro-mq-core", "micro-mq-store", "auth-actor"},
-    "node": {"mqtt-codec", "micro-mq-core", "auth-actor", "micro-mq-actors"},
+    "node": {"mqtt-codec", "micro-mq-core", "micro-mq-registry", "auth-actor", "micro-mq-actors"},
     "bench": {"mqtt-codec"},
 }
 # What decides, and what keeps, knows no actor and no runtime, by no way round.
@@ -25,7 +26,7 @@ RUNTIMES = ("actix", "actix-rt", "tokio", "tokio-util")
 WITHOUT = {"actors/core": RUNTIMES, "actors/store": RUNTIMES}
 # Crates whose lib.rs names its modules in layers, with an empty line between two: a module knows those of the layers
 # above its own, and none below.
-LAYERED = {"actors", "actors/core", "actors/store"}
+LAYERED = {"actors", "actors/core", "actors/store", "actors/registry"}
 
 TEST_ITEM = re.compile(r"#\[cfg\((?:test|any\(test[^\]]*)\)\]\s*(?:#\[[^\]]*\]\s*)*")
 MODULE_LINE = re.compile(r"^(?:pub(?:\([^)]*\))? )?mod (\w+);", re.MULTILINE)
