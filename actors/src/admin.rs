@@ -1,6 +1,8 @@
 //! What the admin API asks of a running node, from any thread.
 
+use std::any::Any;
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -8,8 +10,9 @@ use actix::Addr;
 use micro_mq_core::ledger::{DropReason, Tally};
 use serde::Serialize;
 
-use crate::messages::{CurrentAddress, ObserveClient, Takes};
-use crate::metrics::{LedgerTotals, Metrics, Render, TakeSnapshot};
+use crate::messages::{CurrentAddress, LookThrough, ObserveClient, Sight, Takes, Visitor};
+use crate::metrics::{LedgerTotals, Metrics, Render, Snapshot, TakeSnapshot};
+use crate::stats::{ActorFigures, ActorKind};
 use crate::store::Trouble;
 use crate::worker::NodeShared;
 
@@ -87,6 +90,7 @@ pub struct AdminHandle {
     shared: Arc<NodeShared>,
     metrics: Arc<CurrentAddress<Addr<Metrics>>>,
     accepting: Arc<AtomicBool>,
+    listeners: Arc<[(String, SocketAddr)]>,
 }
 
 impl AdminHandle {
@@ -94,8 +98,19 @@ impl AdminHandle {
         shared: Arc<NodeShared>,
         metrics: Arc<CurrentAddress<Addr<Metrics>>>,
         accepting: Arc<AtomicBool>,
+        listeners: Arc<[(String, SocketAddr)]>,
     ) -> Self {
-        Self { shared, metrics, accepting }
+        Self { shared, metrics, accepting, listeners }
+    }
+
+    /// What the threads of the node share.
+    pub fn shared(&self) -> &Arc<NodeShared> {
+        &self.shared
+    }
+
+    /// Where it listens: each listener's name and address.
+    pub fn listeners(&self) -> &[(String, SocketAddr)] {
+        &self.listeners
     }
 
     /// Whether the node serves everybody.
@@ -153,6 +168,74 @@ impl AdminHandle {
             dropped: dropped_by(&seen.tally),
         }))
     }
+
+    /// All figures of the node.
+    ///
+    /// # Errors
+    /// When the metrics actor does not answer.
+    pub async fn snapshot(&self) -> Result<Arc<Snapshot>, Unanswered> {
+        self.metrics.addr().ok_or(Unanswered)?.send(TakeSnapshot).await.map_err(|_| Unanswered)
+    }
+
+    /// The figures of the actors by thread, the workers' first, and kind; of the control thread those of all that are no
+    /// worker's.
+    pub fn actors(&self) -> Vec<(Option<u16>, ActorKind, ActorFigures)> {
+        let workers = self.shared.peers.iter().enumerate().map(|(id, peer)| (Some(id as u16), &peer.stats));
+        let threads = workers.chain([(None, &*self.shared.control_stats)]);
+        let of_thread = |(thread, stats): (Option<u16>, &crate::stats::WorkerStats)| {
+            let is_workers = |kind: &ActorKind| kind.is_of_worker() == thread.is_some();
+            let kinds = ActorKind::ALL.into_iter().filter(is_workers);
+            kinds.map(|kind| (thread, kind, stats.of(kind).figures())).collect::<Vec<_>>()
+        };
+        threads.flat_map(of_thread).collect()
+    }
+
+    /// Shows what all workers have to a visitor each, and returns those with what they gathered.
+    ///
+    /// # Errors
+    /// When a worker does not answer.
+    ///
+    /// # Cancel safety
+    /// Dropped, it ends the look.
+    pub async fn look_through<V: Visitor>(
+        &self,
+        sight: Sight,
+        make: impl Fn() -> V,
+    ) -> Result<Vec<V>, Unanswered> {
+        let asker = Arc::new(());
+        let mut underway = Vec::new();
+        for peer in &self.shared.peers {
+            let (visitor, sight, asker) = (Box::new(make()), sight.clone(), Arc::downgrade(&asker));
+            let sessions = peer.sessions.addr().ok_or(Unanswered)?;
+            underway.push(sessions.send(LookThrough { visitor, sight, asker }));
+        }
+        let mut seen = Vec::with_capacity(underway.len());
+        for look in underway {
+            seen.push(known(look.await.map_err(|_| Unanswered)?));
+        }
+        Ok(seen)
+    }
+
+    /// Shows a visitor the session of one client identifier, if there is one.
+    ///
+    /// # Errors
+    /// When the home of that client identifier does not answer.
+    pub async fn look_at<V: Visitor>(&self, client_identifier: &str, visitor: V) -> Result<V, Unanswered> {
+        let home = usize::from(self.shared.homes.of_client(client_identifier));
+        let sessions = self.shared.peers[home].sessions.addr().ok_or(Unanswered)?;
+        let asker = Arc::new(());
+        let look = LookThrough {
+            visitor: Box::new(visitor),
+            sight: Sight::Client(client_identifier.to_owned()),
+            asker: Arc::downgrade(&asker),
+        };
+        sessions.send(look).await.map(known).map_err(|_| Unanswered)
+    }
+}
+
+fn known<V: Visitor>(visitor: Box<dyn Visitor>) -> V {
+    let visitor: Box<dyn Any> = visitor;
+    *visitor.downcast().expect("a visitor comes back as what it was sent as")
 }
 
 fn node_ledger(totals: &LedgerTotals) -> NodeLedger {
@@ -169,6 +252,7 @@ fn node_ledger(totals: &LedgerTotals) -> NodeLedger {
     }
 }
 
-fn dropped_by(tally: &Tally) -> BTreeMap<&'static str, u64> {
+/// What a client's part of the ledger has as dropped, by reason.
+pub fn dropped_by(tally: &Tally) -> BTreeMap<&'static str, u64> {
     DropReason::ALL.iter().map(|reason| (reason.label(), tally.dropped(*reason))).collect()
 }

@@ -37,7 +37,7 @@ mod shutdown;
 #[cfg(feature = "simulation")]
 pub mod simulation;
 
-pub use admin::{AdminHandle, ClientLedger, NodeLedger, Readiness, Unanswered};
+pub use admin::{AdminHandle, ClientLedger, NodeLedger, Readiness, Unanswered, dropped_by};
 pub use connection::{Listener, ListenerKind};
 pub use messages::CurrentAddress;
 pub use node::{BindError, Node, NodeOptions, RunningNode, StartError, bind_errors, workers};

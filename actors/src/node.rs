@@ -409,7 +409,8 @@ impl RunningNode {
     /// What the admin API asks.
     pub fn admin_source(&self) -> Arc<AdminHandle> {
         let (shared, metrics) = (Arc::clone(&self.shared), Arc::clone(&self.metrics));
-        Arc::new(AdminHandle::new(shared, metrics, Arc::clone(&self.accepting)))
+        let listeners = self.listeners.as_slice().into();
+        Arc::new(AdminHandle::new(shared, metrics, Arc::clone(&self.accepting), listeners))
     }
 
     /// Reads the file of users and rules anew.

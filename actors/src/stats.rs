@@ -42,6 +42,11 @@ impl ActorKind {
         Self::Metrics,
     ];
 
+    /// Whether each worker has its own.
+    pub const fn is_of_worker(self) -> bool {
+        matches!(self, Self::Connection | Self::TopicTrie | Self::Sessions)
+    }
+
     /// As logs and metrics name it.
     pub const fn label(self) -> &'static str {
         match self {

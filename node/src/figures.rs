@@ -38,14 +38,8 @@ impl AdminSource for Figures {
         })
     }
 
-    fn ledger(&self) -> Answer<serde_json::Value> {
-        let actors = Arc::clone(&self.actors);
-        Box::pin(async move { json(&actors.ledger().await?) })
-    }
-
-    fn client(&self, client_identifier: String) -> Answer<Option<serde_json::Value>> {
-        let actors = Arc::clone(&self.actors);
-        Box::pin(async move { actors.client_ledger(client_identifier).await?.as_ref().map(json).transpose() })
+    fn actors(&self) -> Option<Arc<AdminHandle>> {
+        Some(Arc::clone(&self.actors))
     }
 }
 
@@ -53,8 +47,4 @@ impl From<Unanswered> for AdminError {
     fn from(_: Unanswered) -> Self {
         Self::Unavailable
     }
-}
-
-fn json(value: &impl serde::Serialize) -> Result<serde_json::Value, AdminError> {
-    serde_json::to_value(value).map_err(|error| AdminError::Failed(error.into()))
 }

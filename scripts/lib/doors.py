@@ -18,7 +18,10 @@ CRATES = {
     "actors/registry": set(),
     "auth-actor": {"mqtt-codec"},
     "actors": {"mqtt-codec", "micro-mq-core", "micro-mq-store", "auth-actor"},
-    "node": {"mqtt-codec", "micro-mq-core", "micro-mq-registry", "auth-actor", "micro-mq-actors"},
+    "node/api": set(),
+    "node": {
+        "mqtt-codec", "micro-mq-core", "micro-mq-registry", "auth-actor", "micro-mq-actors", "micro-mq-api"
+    },
     "bench": {"mqtt-codec"},
 }
 # What decides, and what keeps, knows no actor and no runtime, by no way round.

@@ -144,6 +144,24 @@ impl<V> FilterTable<V> {
         Some(removed)
     }
 
+    /// In how many pieces it can be looked at.
+    pub(crate) fn pieces(&self) -> usize {
+        match &self.parts {
+            Parts::Small(_) => 1,
+            Parts::Many(parts) => parts.len(),
+        }
+    }
+
+    /// One of its pieces, in no order: some hundred filters at most, or few long ones, as long as it did not grow at one
+    /// place alone.
+    pub(crate) fn piece(&self, piece: usize) -> impl Iterator<Item = (&Arc<str>, &V)> {
+        let part = match &self.parts {
+            Parts::Small(part) => (piece == 0).then_some(part),
+            Parts::Many(parts) => parts.get(piece),
+        };
+        part.into_iter().flat_map(hash_table::HashTable::iter).map(|(filter, value)| (filter, value))
+    }
+
     /// All of them, in no order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &V)> {
         let parts = match &self.parts {

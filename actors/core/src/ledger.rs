@@ -202,6 +202,11 @@ impl Tally {
         self.rare.as_ref().map_or(0, |rare| rare.dropped[reason as usize])
     }
 
+    /// How many were dropped, all reasons together.
+    pub fn dropped_total(&self) -> u64 {
+        self.rare.as_ref().map_or(0, |rare| rare.dropped.iter().sum())
+    }
+
     /// Counts `n` messages as given back to a shared subscription's group.
     pub fn return_n(&mut self, n: u64) {
         self.rare.get_or_insert_default().returned += n;

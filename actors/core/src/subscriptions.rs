@@ -11,6 +11,9 @@ use mqtt_codec::topic::count_levels;
 use crate::filter_table::FilterTable;
 use crate::ids::shared_part;
 
+/// Shared subscriptions in one piece of those of a session.
+const SHARED_PER_PIECE: usize = 256;
+
 /// What the subscriptions of all workers' sessions take, in bytes ([`subscription_bytes`]): whether there is room for more
 /// is decided by it.
 #[derive(Debug, Default)]
@@ -200,6 +203,30 @@ impl Subscriptions {
         one.into_iter().chain(many.into_iter().flatten().map(|(filter, _)| filter))
     }
 
+    /// In how many pieces they can be looked at.
+    pub fn pieces(&self) -> usize {
+        match &self.0 {
+            Held::None | Held::One(..) => 1,
+            Held::Many(many) => many.plain.pieces() + many.shared.len().div_ceil(SHARED_PER_PIECE),
+        }
+    }
+
+    /// One of these pieces, in no order. Together they are all, unless something was added or removed meanwhile: what was
+    /// there throughout is in one of them all the same, now and then in two.
+    pub fn piece(&self, piece: usize) -> impl Iterator<Item = (&Arc<str>, &Subscription)> {
+        let (one, many) = match &self.0 {
+            Held::One(filter, subscription) if piece == 0 => (Some((filter, subscription)), None),
+            Held::None | Held::One(..) => (None, None),
+            Held::Many(many) => {
+                let behind_plain = piece.saturating_sub(many.plain.pieces()) * SHARED_PER_PIECE;
+                let shared = if piece < many.plain.pieces() { 0 } else { SHARED_PER_PIECE };
+                let shared = many.shared.iter().skip(behind_plain).take(shared);
+                (None, Some(many.plain.piece(piece).chain(shared)))
+            }
+        };
+        one.into_iter().chain(many.into_iter().flatten())
+    }
+
     /// All of them, in no order.
     pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Subscription)> {
         let (one, many) = match &self.0 {
@@ -255,6 +282,10 @@ mod tests {
                     .collect();
                 held.sort();
                 prop_assert_eq!(&held, &model.clone().into_iter().collect::<Vec<_>>());
+                let pieces = (0..subscriptions.pieces()).flat_map(|piece| subscriptions.piece(piece));
+                let mut in_pieces: Vec<String> = pieces.map(|(filter, _)| filter.to_string()).collect();
+                in_pieces.sort();
+                prop_assert_eq!(in_pieces, model.keys().cloned().collect::<Vec<_>>());
                 prop_assert_eq!((subscriptions.len(), subscriptions.is_empty()), (model.len(), model.is_empty()));
                 prop_assert_eq!(subscriptions.contains_key(&filter), model.contains_key(&filter));
             }

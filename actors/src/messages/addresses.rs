@@ -4,9 +4,9 @@ use actix::dev::RecipientRequest;
 use actix::prelude::*;
 
 use super::{
-    Admit, AllRestored, EndWithdrawn, ForTrie, KeepChanges, Left, ObserveClient, ObserveRetained,
-    ObserveSessions, ObserveTrie, PublishSys, PublishWills, Query, SendChanges, ShutDown, TrieMadeAnew,
-    WillsJudged,
+    Admit, AllRestored, EndWithdrawn, ForTrie, KeepChanges, Left, LookThrough, ObserveClient,
+    ObserveRetained, ObserveSessions, ObserveTrie, PublishSys, PublishWills, Query, SendChanges, ShutDown,
+    TrieMadeAnew, WillsJudged,
 };
 
 /// An actor that takes these messages.
@@ -76,6 +76,7 @@ address!(
         shut_down: ShutDown,
         observe: ObserveSessions,
         observe_client: ObserveClient,
+        look_through: LookThrough,
     }
 );
 

@@ -2,12 +2,14 @@
 
 mod addresses;
 mod current_address;
+mod look;
 mod retained;
 mod sessions;
 mod topics;
 
 pub use addresses::{RetainedAddress, SessionsAddress, Takes, TrieAddress};
 pub use current_address::CurrentAddress;
+pub use look::{LookThrough, Looked, Sight, Surroundings, Visitor};
 pub use retained::{ObserveRetained, Query, RetainedObservation};
 pub use sessions::*;
 pub use topics::*;

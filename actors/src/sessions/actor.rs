@@ -299,6 +299,14 @@ impl Handler<ObserveSessions> for Sessions {
     }
 }
 
+impl Handler<LookThrough> for Sessions {
+    type Result = ResponseFuture<Box<dyn Visitor>>;
+
+    fn handle(&mut self, look: LookThrough, _ctx: &mut Self::Context) -> Self::Result {
+        Box::pin(Rc::clone(&self.worker).look_through(look))
+    }
+}
+
 impl Handler<ObserveClient> for Sessions {
     type Result = MessageResult<ObserveClient>;
 

@@ -3,6 +3,7 @@
 mod actor;
 mod due;
 mod keeping;
+mod looking;
 mod notices;
 mod restoring;
 mod takeover;

@@ -1,13 +1,17 @@
-//! Health, metrics and ledger over HTTP/1.1, on a thread of its own: it answers even while the workers do not.
+//! Health, metrics and the admin API over HTTP/1.1, on a thread of its own: it answers even while the workers do not.
 //!
-//! Everything is bounded: network connections, bytes of a request's head, the time for it, for an answer, and for a
-//! network connection as a whole. Bodies of requests are never read.
+//! Everything is bounded: network connections, bytes of a request's head and body, the time for it, for an answer, and for
+//! a network connection as a whole.
 
+mod api;
+mod extract;
 mod host;
-mod routes;
+mod problem;
+mod router;
 mod server;
 mod source;
 
+pub use api::document;
 pub(crate) use server::CONNECTIONS_MAX;
 pub use server::{AdminListener, AdminServer};
 pub use source::{AdminError, AdminSource, Answer};

@@ -8,18 +8,23 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use axum::Router;
+use axum::response::{IntoResponse, Response};
 use hyper::body::Incoming;
+use hyper::header::{CACHE_CONTROL, HeaderValue};
 use hyper::server::conn::http1;
-use hyper::service::service_fn;
+use hyper::service::{Service, service_fn};
 use hyper::{Request, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
 use micro_mq_actors::Throttle;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tracing::{debug, warn};
 
 use super::host::Hosts;
-use super::routes::{error, route};
+use super::problem::Failure;
+use super::router::{ANSWER_TIMEOUT, late, router};
 use super::source::AdminSource;
 
 /// Network connections at a time; further ones wait in the backlog. A scraper and a console need a handful.
@@ -86,12 +91,13 @@ impl AdminListener {
     pub fn serve(self, source: Arc<dyn AdminSource>) -> io::Result<AdminServer> {
         let Self { socket, address, hosts, connections_max } = self;
         let hosts = Arc::new(Hosts::new(address, hosts));
+        let router = router(source);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let (stop, stopped) = watch::channel(());
         let thread = thread::Builder::new().name("admin".to_owned()).spawn(move || {
             runtime.block_on(async {
                 match TcpListener::from_std(socket) {
-                    Ok(listener) => accept(listener, connections_max, hosts, source, stopped).await,
+                    Ok(listener) => accept(listener, connections_max, hosts, router, stopped).await,
                     Err(error) => warn!(%error, "the admin listener cannot be served"),
                 }
             });
@@ -127,7 +133,7 @@ async fn accept(
     listener: TcpListener,
     connections_max: u32,
     hosts: Arc<Hosts>,
-    source: Arc<dyn AdminSource>,
+    router: Router,
     mut stopped: watch::Receiver<()>,
 ) {
     let log = Throttle::default();
@@ -144,7 +150,7 @@ async fn accept(
         };
         match accepted {
             Ok((stream, _)) => {
-                let connection = serve(stream, Arc::clone(&hosts), Arc::clone(&source), stopped.clone());
+                let connection = serve(stream, Arc::clone(&hosts), router.clone(), stopped.clone());
                 tokio::spawn(async move {
                     connection.await;
                     drop(permit);
@@ -162,22 +168,11 @@ async fn accept(
     let _ = tokio::time::timeout(FINISH_TIMEOUT, room.acquire_many(connections_max)).await;
 }
 
-async fn serve(
-    stream: TcpStream,
-    hosts: Arc<Hosts>,
-    source: Arc<dyn AdminSource>,
-    mut stopped: watch::Receiver<()>,
-) {
+async fn serve(stream: TcpStream, hosts: Arc<Hosts>, router: Router, mut stopped: watch::Receiver<()>) {
+    let router = TowerToHyperService::new(router);
     let answer = service_fn(|request: Request<Incoming>| {
-        let (source, hosts) = (Arc::clone(&source), Arc::clone(&hosts));
-        async move {
-            let response = if hosts.admit(request.uri(), request.headers()) {
-                route(&*source, request.method(), request.uri().path()).await
-            } else {
-                error(StatusCode::MISDIRECTED_REQUEST, "the host of the request is not this listener")
-            };
-            Ok::<_, Infallible>(response)
-        }
+        let (router, hosts) = (router.clone(), Arc::clone(&hosts));
+        async move { Ok::<_, Infallible>(answer(&router, &hosts, request).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -200,4 +195,19 @@ async fn serve(
     if let Err(error) = ended {
         debug!(%error, "a network connection of the admin listener ended");
     }
+}
+
+async fn answer(router: &TowerToHyperService<Router>, hosts: &Hosts, request: Request<Incoming>) -> Response {
+    let mut response = if hosts.admit(request.uri(), request.headers()) {
+        let uri = request.uri().clone();
+        match tokio::time::timeout(ANSWER_TIMEOUT, router.call(request)).await {
+            Ok(Ok(response)) => response,
+            Err(_) => late(&uri).into_response(),
+        }
+    } else {
+        let text = "the host of the request is not this listener";
+        Failure::new(StatusCode::MISDIRECTED_REQUEST, text).into_response()
+    };
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }

@@ -2,8 +2,9 @@
 
 use std::error::Error;
 use std::pin::Pin;
+use std::sync::Arc;
 
-use micro_mq_actors::Readiness;
+use micro_mq_actors::{AdminHandle, Readiness};
 
 /// An answer that takes its time.
 pub type Answer<T> = Pin<Box<dyn Future<Output = Result<T, AdminError>> + Send>>;
@@ -19,11 +20,8 @@ pub trait AdminSource: Send + Sync + 'static {
     /// All metrics in the text format of Prometheus, version 0.0.4.
     fn metrics(&self) -> Answer<String>;
 
-    /// The ledger of the node: matches, delivered, queued, and dropped by reason.
-    fn ledger(&self) -> Answer<serde_json::Value>;
-
-    /// The ledger of one client; `None` if the node has no session of that client identifier.
-    fn client(&self, client_identifier: String) -> Answer<Option<serde_json::Value>>;
+    /// What the admin API asks; none if there is no node to ask.
+    fn actors(&self) -> Option<Arc<AdminHandle>>;
 }
 
 /// Why there is no answer.

@@ -7,12 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use micro_mq::admin::{AdminError, AdminListener, AdminServer, AdminSource, Answer};
-use micro_mq_actors::Readiness;
-use serde_json::{Value, json};
+use micro_mq_actors::{AdminHandle, Readiness};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// Knows the client "a b/c".
+/// Has no node.
 #[derive(Default)]
 struct Source {
     stopping: AtomicBool,
@@ -36,15 +35,8 @@ impl AdminSource for Source {
         })
     }
 
-    fn ledger(&self) -> Answer<Value> {
-        let failing = self.failing.load(Ordering::SeqCst);
-        Box::pin(
-            async move { if failing { Err(AdminError::Unavailable) } else { Ok(json!({ "matches": 3 })) } },
-        )
-    }
-
-    fn client(&self, client_identifier: String) -> Answer<Option<Value>> {
-        Box::pin(async move { Ok((client_identifier == "a b/c").then(|| json!({ "matches": 1 }))) })
+    fn actors(&self) -> Option<Arc<AdminHandle>> {
+        None
     }
 }
 
@@ -84,22 +76,24 @@ fn every_path_answers() {
     check(&server, "GET", "/health/ready", 200, r#"{"status":"ready"}"#);
     let head = check(&server, "GET", "/metrics", 200, "live 1\n");
     assert!(head.contains("content-type: text/plain; version=0.0.4; charset=utf-8"), "{head}");
-    let head = check(&server, "GET", "/api/v1/ledger?pretty", 200, r#"{"matches":3}"#);
-    assert!(head.contains("content-type: application/json"), "{head}");
-    check(&server, "GET", "/api/v1/clients/a%20b%2Fc", 200, r#"{"matches":1}"#);
     check(&server, "HEAD", "/health/live", 200, "");
     server.stop();
+}
+
+/// What is wrong, as RFC 9457 has it.
+fn problem(status: u16, title: &str, detail: &str) -> String {
+    format!(r#"{{"type":"about:blank","title":"{title}","status":{status},"detail":"{detail}"}}"#)
 }
 
 #[test]
 fn what_is_not_there_is_404_and_what_cannot_be_done_405() {
     let server = start(&Arc::default());
-    check(&server, "GET", "/", 404, r#"{"error":"no such path"}"#);
-    check(&server, "GET", "/metrics/", 404, r#"{"error":"no such path"}"#);
-    check(&server, "GET", "/api/v1/clients/a%2", 404, r#"{"error":"no such path"}"#);
-    check(&server, "GET", "/api/v1/clients/x", 404, r#"{"error":"no session has this client identifier"}"#);
-    let head = check(&server, "POST", "/metrics", 405, r#"{"error":"only GET and HEAD are answered"}"#);
-    assert!(head.contains("allow: GET, HEAD"), "{head}");
+    check(&server, "GET", "/", 404, &problem(404, "Not Found", "no such path"));
+    let head = check(&server, "GET", "/metrics/", 404, &problem(404, "Not Found", "no such path"));
+    assert!(head.contains("content-type: application/problem+json"), "{head}");
+    let refused = problem(405, "Method Not Allowed", "this method is not answered here");
+    let head = check(&server, "POST", "/metrics", 405, &refused);
+    assert!(head.contains("allow: GET,HEAD"), "{head}");
     server.stop();
 }
 
@@ -110,7 +104,7 @@ fn another_host_is_refused() {
         let (status, _, body) = request(server.address(), "GET", "/metrics", host);
         assert_eq!(
             (status, body.as_str()),
-            (421, r#"{"error":"the host of the request is not this listener"}"#),
+            (421, &*problem(421, "Misdirected Request", "the host of the request is not this listener")),
             "{host}"
         );
     }
@@ -128,8 +122,10 @@ fn a_node_that_is_not_ready_or_fails_says_so() {
     source.failing.store(true, Ordering::SeqCst);
     check(&server, "GET", "/health/live", 200, r#"{"status":"live"}"#);
     check(&server, "GET", "/health/ready", 503, r#"{"reason":"the node shuts down","status":"not ready"}"#);
-    check(&server, "GET", "/metrics", 500, r#"{"error":"the node failed to answer"}"#);
-    check(&server, "GET", "/api/v1/ledger", 503, r#"{"error":"the node cannot answer now"}"#);
+    let failed = problem(500, "Internal Server Error", "the node failed to answer");
+    check(&server, "GET", "/metrics", 500, &failed);
+    let unavailable = problem(503, "Service Unavailable", "the node cannot answer now");
+    check(&server, "GET", "/api/v1/ledger", 503, &unavailable);
     server.stop();
 }
 

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "what helpers of a test unwrap is the test's to fail on")]
 
 mod admin;
+mod api;
 mod auth;
 mod between_workers;
 mod blocking;

@@ -46,6 +46,16 @@ impl Group {
         self.members.iter()
     }
 
+    /// How many those are.
+    pub fn member_count(&self) -> usize {
+        self.members.len()
+    }
+
+    /// How many of them are online.
+    pub fn online_count(&self) -> usize {
+        self.members.online()
+    }
+
     /// Whether it is for the node's own messages, which no other filter matches: it has no others then.
     pub fn is_own(&self) -> bool {
         self.filter.starts_with("$SYS/")
@@ -167,6 +177,16 @@ impl Groups {
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = &Group> {
         self.groups.iter().map(|(_, group)| &**group)
+    }
+
+    /// Places for groups, vacant ones included.
+    pub fn places(&self) -> usize {
+        self.groups.capacity()
+    }
+
+    /// The group in a place; none if it is vacant.
+    pub fn in_place(&self, place: usize) -> Option<&Group> {
+        self.groups.get(place).map(|group| &**group)
     }
 
     /// Adds a member, or changes it. Returns the group.

@@ -305,6 +305,16 @@ impl RetainedStore {
         (0..EXPIRED_MAX).all(|_| self.remove_first_expired(now))
     }
 
+    /// What a topic name has.
+    pub fn get(&self, topic: &str) -> Option<&Arc<StoredMessage>> {
+        self.by_topic.get(topic).map(|ByTopic(message)| message)
+    }
+
+    /// The topic names between two, in order.
+    pub fn names(&self, between: (Bound<&str>, Bound<&str>)) -> impl DoubleEndedIterator<Item = &str> {
+        self.by_topic.range::<str, _>(between).map(|ByTopic(message)| message.topic())
+    }
+
     /// All that are kept, in the order of their topic names.
     #[cfg(feature = "simulation")]
     pub fn iter(&self) -> impl Iterator<Item = &Arc<StoredMessage>> {
