@@ -6,6 +6,7 @@ pub mod admin;
 mod certificates;
 pub mod cli;
 pub mod config;
+mod ctl;
 mod figures;
 mod logging;
 mod open_files;

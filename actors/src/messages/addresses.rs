@@ -4,7 +4,7 @@ use actix::dev::RecipientRequest;
 use actix::prelude::*;
 
 use super::{
-    Admit, AllRestored, EndWithdrawn, ForTrie, KeepChanges, Left, LookThrough, ObserveClient,
+    Act, Admit, AllRestored, EndWithdrawn, ForTrie, KeepChanges, Left, LookThrough, ObserveClient,
     ObserveRetained, ObserveSessions, ObserveTrie, PublishSys, PublishWills, Query, SendChanges, ShutDown,
     TrieMadeAnew, WillsJudged,
 };
@@ -77,6 +77,7 @@ address!(
         observe: ObserveSessions,
         observe_client: ObserveClient,
         look_through: LookThrough,
+        act: Act,
     }
 );
 

@@ -1,5 +1,6 @@
 //! What actors tell and ask each other, and where they are found: whoever sends knows no actor, only what it takes.
 
+mod act;
 mod addresses;
 mod current_address;
 mod look;
@@ -7,6 +8,7 @@ mod retained;
 mod sessions;
 mod topics;
 
+pub use act::{Act, Deed};
 pub use addresses::{RetainedAddress, SessionsAddress, Takes, TrieAddress};
 pub use current_address::CurrentAddress;
 pub use look::{LookThrough, Looked, Sight, Surroundings, Visitor};

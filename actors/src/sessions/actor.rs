@@ -299,6 +299,14 @@ impl Handler<ObserveSessions> for Sessions {
     }
 }
 
+impl Handler<Act> for Sessions {
+    type Result = ();
+
+    fn handle(&mut self, Act(deed): Act, _ctx: &mut Self::Context) {
+        deed(&mut self.worker.state(), clock::now());
+    }
+}
+
 impl Handler<LookThrough> for Sessions {
     type Result = ResponseFuture<Box<dyn Visitor>>;
 

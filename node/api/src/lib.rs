@@ -5,6 +5,7 @@
 //! names are MQTT's.
 
 mod actors;
+mod changes;
 mod groups;
 mod ledger;
 mod nodes;
@@ -16,6 +17,10 @@ mod subscriptions;
 mod topics;
 
 pub use actors::{Actor, ActorsQuery};
+pub use changes::{
+    Concerned, DeleteRetained, KickClients, Publish, Published, RetainedPayload, Subscribe, Subscribed,
+    Subscriber,
+};
 pub use groups::{Group, GroupSort, GroupsQuery};
 pub use ledger::Ledger;
 pub use nodes::{Listener, ListenersQuery, Node, NodesQuery};

@@ -1,7 +1,9 @@
 //! What a request is taken apart into; what cannot be is answered as a problem.
 
-use axum::extract::rejection::PathRejection;
-use axum::extract::{FromRequestParts, Path};
+use axum::Json;
+use axum::extract::rejection::{JsonRejection, PathRejection};
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use hyper::StatusCode;
 use hyper::http::request::Parts;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -43,5 +45,23 @@ impl<S: Send + Sync> FromRequestParts<S> for Name {
             _ => Failure::bad_request("the path cannot be used"),
         })?;
         Ok(Self(name))
+    }
+}
+
+/// A body in JSON.
+pub(super) struct Body<T>(pub(super) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
+        match Json::from_request(request, state).await {
+            Ok(Json(body)) => Ok(Self(body)),
+            Err(JsonRejection::MissingJsonContentType(_)) => {
+                let text = "the body has to be application/json";
+                Err(Failure::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, text))
+            }
+            Err(rejection) => Err(Failure::new(rejection.status(), rejection.body_text())),
+        }
     }
 }

@@ -6,6 +6,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use hyper::header::HeaderValue;
 use hyper::http::uri::Authority;
 use hyper::{HeaderMap, Uri, header};
 
@@ -32,6 +33,15 @@ impl Hosts {
         let named = host.to_str().ok().and_then(|host| host.parse::<Authority>().ok());
         named.is_some_and(|authority| self.admit_host(authority.host()))
             && uri.host().is_none_or(|host| self.admit_host(host))
+    }
+
+    /// Whether a web page may ask, if it is one that does: one of this listener's own.
+    pub(super) fn admit_origin(&self, headers: &HeaderMap) -> bool {
+        let is_own = |origin: &HeaderValue| {
+            let origin = origin.to_str().ok().and_then(|origin| origin.parse::<Uri>().ok());
+            origin.is_some_and(|origin| origin.host().is_some_and(|host| self.admit_host(host)))
+        };
+        headers.get_all(header::ORIGIN).iter().all(is_own)
     }
 
     fn admit_host(&self, host: &str) -> bool {

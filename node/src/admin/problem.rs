@@ -61,6 +61,9 @@ pub(super) enum Problems {
     /// The request is not understood: an unknown parameter, or a value out of range.
     #[response(status = 400, content_type = "application/problem+json")]
     BadRequest(#[to_schema] Problem),
+    /// A web page of another origin may not ask.
+    #[response(status = 403, content_type = "application/problem+json")]
+    Forbidden(#[to_schema] Problem),
     /// Another method is answered here; `Allow` names it.
     #[response(status = 405, content_type = "application/problem+json")]
     MethodNotAllowed(#[to_schema] Problem),
@@ -79,4 +82,25 @@ pub(super) enum Problems {
     /// The node did not answer in time.
     #[response(status = 504, content_type = "application/problem+json")]
     Late(#[to_schema] Problem),
+}
+
+/// There is nothing of that name.
+#[derive(IntoResponses)]
+#[response(status = 404, content_type = "application/problem+json")]
+#[allow(dead_code)] // it is there for the document
+pub(super) struct NotFound(#[to_schema] Problem);
+
+/// What may be wrong with a body.
+#[derive(IntoResponses)]
+#[allow(dead_code)] // it is there for the document
+pub(super) enum BodyProblems {
+    /// The body is longer than two mebibytes.
+    #[response(status = 413, content_type = "application/problem+json")]
+    TooLong(#[to_schema] Problem),
+    /// The body is not said to be `application/json`.
+    #[response(status = 415, content_type = "application/problem+json")]
+    NoJson(#[to_schema] Problem),
+    /// The body is JSON, but has a field that is unknown, missing, or out of range.
+    #[response(status = 422, content_type = "application/problem+json")]
+    Unusable(#[to_schema] Problem),
 }

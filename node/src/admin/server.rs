@@ -198,7 +198,9 @@ async fn serve(stream: TcpStream, hosts: Arc<Hosts>, router: Router, mut stopped
 }
 
 async fn answer(router: &TowerToHyperService<Router>, hosts: &Hosts, request: Request<Incoming>) -> Response {
-    let mut response = if hosts.admit(request.uri(), request.headers()) {
+    let mut response = if !hosts.admit_origin(request.headers()) {
+        Failure::new(StatusCode::FORBIDDEN, "a web page of another origin may not ask").into_response()
+    } else if hosts.admit(request.uri(), request.headers()) {
         let uri = request.uri().clone();
         match tokio::time::timeout(ANSWER_TIMEOUT, router.call(request)).await {
             Ok(Ok(response)) => response,

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::ctl::CtlArguments;
+
 const EXAMPLES: &str = "\
 Without a command the node is run; without a file the defaults hold. A node then listens on this machine only:
   MQTT over TCP        127.0.0.1:1883
@@ -19,6 +21,7 @@ Examples:
   micro-mq passwd users.toml alice                  then: --set auth.provider=file --set auth.file=users.toml
   micro-mq certificates tls --server localhost --client meter-1
   micro-mq store check /var/lib/micro-mq            of a node that does not run
+  micro-mq ctl clients --sort queued --order desc   of one that does
 
 Configuration:
   Defaults < --config FILE < environment (MICRO_MQ__SECTION__KEY) < --set KEY=VALUE. conf/micro-mq.toml documents every
@@ -67,6 +70,8 @@ pub(super) enum Command {
     /// The CA is made in the folder when there is none, with an empty revocation list (ca.pem, ca-key.pem, crl.pem). Each
     /// file that is written is printed. Keys are readable by their owner alone.
     Certificates(CertificatesArguments),
+    /// Ask a running node, and steer it: the admin API from the shell
+    Ctl(CtlArguments),
     /// Print version and target
     Version,
 }

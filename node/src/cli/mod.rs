@@ -9,12 +9,12 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use auth_actor::ProviderKind;
-use clap::Parser;
+use clap::{CommandFactory as _, Parser};
 
 use self::arguments::{Arguments, Command, ConfigArguments};
 use crate::config::{ConfigError, Effective, Sources};
 use crate::tls::LiveTls;
-use crate::{logging, run};
+use crate::{ctl, logging, run};
 
 /// The exit code of everything that went wrong but the command line itself, for which clap has 2.
 const FAILURE: u8 = 1;
@@ -31,6 +31,10 @@ pub fn main() -> ExitCode {
         Some(Command::Certificates(arguments)) => {
             certificates::certificates(&arguments).and_then(|text| print(&text))
         }
+        Some(Command::Ctl(arguments)) => match ctl::run(&arguments, Arguments::command()) {
+            Ok(code) => return ExitCode::from(code),
+            Err(error) => Err(error),
+        },
         Some(Command::Version) => print(&format!("{}\n", version())),
     };
     match done {

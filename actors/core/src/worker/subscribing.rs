@@ -29,7 +29,7 @@ impl WorkerState {
         }
         let is_any_shared = shared.iter().any(|filters| !filters.is_empty());
         let burden = is_any_shared.then(|| session.burden.get_or_insert_default().clone());
-        let durable = session.is_durable();
+        let (online, durable) = (session.online.is_some(), session.is_durable());
         let mut asked = 0;
         if !plain.is_empty() {
             let reply = Some(reply.clone());
@@ -40,7 +40,7 @@ impl WorkerState {
         let Some(burden) = burden else { return asked };
         for (home, filters) in shared.into_iter().enumerate().filter(|(_, filters)| !filters.is_empty()) {
             let (reply, burden) = (Some(reply.clone()), burden.clone());
-            let join = Join { client, session: key, filters, online: true, durable, burden, reply };
+            let join = Join { client, session: key, filters, online, durable, burden, reply };
             self.tell_trie(home as u16, ToTrie::Work(Work::Join(join)));
             asked += 1;
         }

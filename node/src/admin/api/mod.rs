@@ -1,10 +1,13 @@
 //! The admin API below `/api/v1`: one module for each kind of thing, and the OpenAPI document that describes it.
 
+mod changes;
 mod groups;
 mod nodes;
 mod paging;
+mod payload;
 mod rates;
 mod retained;
+mod retained_changes;
 mod sessions;
 mod subscriptions;
 mod topics;
@@ -59,13 +62,17 @@ fn name_of_this_machine() -> Arc<str> {
         license(name = "MIT", identifier = "MIT"),
     ),
     tags(
-        (name = "nodes", description = "Nodes, their listeners and actors, and what became of messages"),
+        (name = "nodes", description = "Nodes"),
         (name = "clients", description = "Clients that are connected"),
         (name = "sessions", description = "Sessions, of clients that are connected and of others"),
         (name = "subscriptions", description = "Who is subscribed to what"),
         (name = "groups", description = "Shared subscriptions"),
         (name = "topics", description = "What is subscribed to and what is retained"),
         (name = "retained", description = "Retained messages"),
+        (name = "messages", description = "Messages that are published by hand"),
+        (name = "listeners", description = "Where nodes listen for clients"),
+        (name = "actors", description = "The actors of nodes"),
+        (name = "ledger", description = "What became of messages"),
     ),
 )]
 struct Description;
@@ -77,13 +84,19 @@ fn described() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(nodes::actors))
         .routes(routes!(nodes::ledger))
         .routes(routes!(sessions::list_clients))
-        .routes(routes!(sessions::client))
+        .routes(routes!(sessions::client, changes::kick))
+        .routes(routes!(changes::kick_many))
+        .routes(routes!(changes::subscribe, changes::unsubscribe))
         .routes(routes!(sessions::list))
+        .routes(routes!(changes::discard))
+        .routes(routes!(changes::publish))
         .routes(routes!(subscriptions::list))
         .routes(routes!(groups::list))
         .routes(routes!(topics::list))
         .routes(routes!(topics::tree))
         .routes(routes!(retained::list))
+        .routes(routes!(retained_changes::show, retained_changes::delete))
+        .routes(routes!(retained_changes::delete_many))
 }
 
 /// The OpenAPI document of the admin API, in JSON.

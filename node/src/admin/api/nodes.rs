@@ -30,7 +30,7 @@ pub(super) async fn list(
 
 /// Where nodes listen for clients.
 #[utoipa::path(
-    get, path = "/api/v1/listeners", tag = "nodes", operation_id = "nodes_listeners", params(ListenersQuery),
+    get, path = "/api/v1/listeners", tag = "listeners", operation_id = "listeners_list", params(ListenersQuery),
     responses((status = 200, description = "All listeners", body = Page<Listener>), Problems),
 )]
 pub(super) async fn listeners(
@@ -48,7 +48,7 @@ pub(super) async fn listeners(
 
 /// The actors of nodes, by thread and kind.
 #[utoipa::path(
-    get, path = "/api/v1/actors", tag = "nodes", operation_id = "nodes_actors", params(ActorsQuery),
+    get, path = "/api/v1/actors", tag = "actors", operation_id = "actors_list", params(ActorsQuery),
     responses((status = 200, description = "All actors", body = Page<Actor>), Problems),
 )]
 pub(super) async fn actors(
@@ -62,7 +62,7 @@ pub(super) async fn actors(
 
 /// What became of clients' messages since the node started, dropped ones by reason.
 #[utoipa::path(
-    get, path = "/api/v1/ledger", tag = "nodes", operation_id = "nodes_ledger",
+    get, path = "/api/v1/ledger", tag = "ledger", operation_id = "ledger_show",
     responses((status = 200, description = "The ledger", body = Ledger), Problems),
 )]
 pub(super) async fn ledger(

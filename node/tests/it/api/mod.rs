@@ -1,5 +1,7 @@
 //! The admin API of a whole node, as HTTP has it.
 
+mod changes;
+mod ctl;
 mod document;
 mod lists;
 
@@ -65,13 +67,18 @@ impl Admin {
     }
 
     pub(crate) fn send(&self, method: &str, path: &str, body: &str) -> Reply {
+        self.send_with(method, path, "", body)
+    }
+
+    /// With more headers.
+    pub(crate) fn send_with(&self, method: &str, path: &str, headers: &str, body: &str) -> Reply {
         let address = self.0.address();
         let mut stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         let length = body.len();
         let content = if body.is_empty() { "" } else { "content-type: application/json\r\n" };
         let request = format!(
-            "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n{content}content-length: {length}\r\n\r\n{body}"
+            "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n{headers}{content}content-length: {length}\r\n\r\n{body}"
         );
         stream.write_all(request.as_bytes()).unwrap();
         let mut reply = String::new();

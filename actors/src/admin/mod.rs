@@ -1,5 +1,7 @@
 //! What the admin API asks of a running node, from any thread.
 
+mod on_behalf;
+
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
