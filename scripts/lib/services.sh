@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The services that a cluster needs: real ones, fetched once, and run in the foreground.
 #
-#   services.sh fetch kafka | consul | etcd
+#   services.sh fetch kafka | consul | etcd | docker-compose
 #       prints where it is: of Kafka the folder of its class path, of the others the program
 #   services.sh run kafka FOLDER PORT CONTROLLER_PORT [PROPERTY=VALUE...]
 #   services.sh run consul FOLDER HTTP_PORT SERVER_PORT SERF_PORT [OPTION...]
@@ -10,9 +10,9 @@
 #   services.sh topics PORT [OPTION...]
 #       Kafka's tool for topics, at the broker of that port
 #
-# A `consul` or `etcd` on PATH is used as it is. Else the programs come out of Debian's packages, which are unpacked and
+# A program of that name on PATH is used as it is. Else the programs come out of Debian's packages, which are unpacked and
 # not installed; Consul's is that of an older Debian, and where that cannot be had, it is built from its Go module (four
-# minutes). Kafka comes from Maven's repository and needs Java 17. All of it is kept in the cache ($MICRO_MQ_CACHE, by
+# minutes). docker-compose is built from its Go module (two minutes). Kafka comes from Maven's repository and needs Java 17. All of it is kept in the cache ($MICRO_MQ_CACHE, by
 # default ~/.cache/micro-mq).
 set -euo pipefail
 
@@ -22,6 +22,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 
 readonly KAFKA_VERSION=4.3.1
 readonly CONSUL_VERSION=1.20.1
+readonly COMPOSE_VERSION=2.40.3
 # Its last release for Consul's package; nothing of it but that is unpacked.
 readonly CONSUL_SUITE=bullseye
 
@@ -91,14 +92,28 @@ fill_consul() {
     fi && "$1/consul" version
 }
 
+# module_source MODULE VERSION FOLDER: a copy of a Go module that can be built in.
+module_source() {
+    local source
+    has go || { complain "missing: go, to build $1"; return 1; }
+    source=$(go mod download -json "$1@v$2" | sed -n 's/^[[:space:]]*"Dir": "\(.*\)",$/\1/p') || return
+    [ -n "$source" ] && cp -r "$source" "$3" && chmod -R u+w "$3"
+}
+
+# The plugin of docker, which also runs by itself.
+fill_docker-compose() {
+    say "building docker-compose $COMPOSE_VERSION, which takes minutes"
+    module_source github.com/docker/compose/v2 "$COMPOSE_VERSION" "$1/source" || return
+    (cd "$1/source" && CGO_ENABLED=0 go build -ldflags '-s -w' -o ../docker-compose ./cmd) || return
+    rm -rf "$1/source"
+    "$1/docker-compose" version
+}
+
 # Its own go.mod names folders of its repository, which are modules as well.
 build_consul() {
-    local source part replaced=()
-    has go || { complain "missing: consul, and neither Debian's package nor go (to build it) is to be had"; return 1; }
+    local part replaced=()
     say "building Consul $CONSUL_VERSION, which takes minutes"
-    source=$(go mod download -json "github.com/hashicorp/consul@v$CONSUL_VERSION" |
-        sed -n 's/^[[:space:]]*"Dir": "\(.*\)",$/\1/p') || return
-    [ -n "$source" ] && cp -r "$source" "$1/source" && chmod -R u+w "$1/source" || return
+    module_source github.com/hashicorp/consul "$CONSUL_VERSION" "$1/source" || return
     for part in api envoyextensions proto-public sdk troubleshoot; do
         replaced+=("-dropreplace=github.com/hashicorp/consul/$part")
     done
@@ -112,14 +127,14 @@ fetch() {
     local folder
     case "$1" in
     kafka) folder="$cache_folder/kafka-$KAFKA_VERSION" ;;
-    consul | etcd)
+    consul | etcd | docker-compose)
         if has "$1"; then
             command -v "$1"
             return
         fi
         folder="$cache_folder/$1"
         ;;
-    *) fail "unknown service '$1' (kafka, consul, etcd)" ;;
+    *) fail "unknown service '$1' (kafka, consul, etcd, docker-compose)" ;;
     esac
     complete "$folder" || with_cache_lock fetch_now "$1" "$folder" || fail "$1 could not be fetched"
     case "$1" in
