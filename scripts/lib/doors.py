@@ -16,6 +16,7 @@ CRATES = {
     "actors/core": {"mqtt-codec"},
     "actors/store": set(),
     "actors/registry": set(),
+    "actors/links": set(),
     "auth-actor": {"mqtt-codec"},
     "actors": {"mqtt-codec", "micro-mq-core", "micro-mq-store", "auth-actor"},
     "node/api": set(),
@@ -29,7 +30,7 @@ RUNTIMES = ("actix", "actix-rt", "tokio", "tokio-util")
 WITHOUT = {"actors/core": RUNTIMES, "actors/store": RUNTIMES}
 # Crates whose lib.rs names its modules in layers, with an empty line between two: a module knows those of the layers
 # above its own, and none below.
-LAYERED = {"actors", "actors/core", "actors/store", "actors/registry"}
+LAYERED = {"actors", "actors/core", "actors/store", "actors/registry", "actors/links"}
 
 TEST_ITEM = re.compile(r"#\[cfg\((?:test|any\(test[^\]]*)\)\]\s*(?:#\[[^\]]*\]\s*)*")
 MODULE_LINE = re.compile(r"^(?:pub(?:\([^)]*\))? )?mod (\w+);", re.MULTILINE)
