@@ -1,10 +1,10 @@
-//! A small certificate authority in a folder, for trying TLS: `micro-mq certificates`.
+//! A small certificate authority in a folder: `micro-mq certificates`, for trying TLS, and `micro-mq cluster certificates`.
 //!
 //! ```text
 //! ca.pem, ca-key.pem            the CA: what clients, and listeners with tls_client_ca, are to trust
 //! crl.pem                       what it has revoked
 //! server.pem, server-key.pem    of the listeners
-//! NAME.pem, NAME-key.pem        of the client NAME
+//! NAME.pem, NAME-key.pem        of the client, or of the node NAME
 //! ```
 
 use std::fs::{self, File, OpenOptions};
@@ -18,7 +18,7 @@ use rcgen::{
     IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SanType, SerialNumber,
 };
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, ServerName};
 use time::{Duration, OffsetDateTime};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer as _;
@@ -103,6 +103,22 @@ impl Authority {
             params.subject_alt_names.push(SanType::DnsName(name));
         }
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        self.sign(name, params)
+    }
+
+    /// Makes the certificate of a node of a cluster, by which it dials others and is dialed.
+    ///
+    /// # Errors
+    /// When there is one already, or the name cannot be one of DNS and of a file.
+    pub(crate) fn node(&self, name: &str) -> anyhow::Result<[PathBuf; 2]> {
+        check_client_name(name)?;
+        let mut params = self.params(name, self.days)?;
+        params.subject_alt_names.push(match ServerName::try_from(name) {
+            Ok(ServerName::DnsName(_)) => SanType::DnsName(name.try_into()?),
+            _ => bail!("node {name:?}: is no name of DNS, which a certificate could hold"),
+        });
+        params.extended_key_usages =
+            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         self.sign(name, params)
     }
 

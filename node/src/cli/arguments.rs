@@ -72,6 +72,9 @@ pub(super) enum Command {
     Certificates(CertificatesArguments),
     /// Ask a running node, and steer it: the admin API from the shell
     Ctl(CtlArguments),
+    /// What the nodes of a cluster need of each other
+    #[command(subcommand)]
+    Cluster(ClusterCommand),
     /// Print version and target
     Version,
 }
@@ -142,4 +145,28 @@ pub(super) enum StoreCommand {
 pub(super) struct StoreArguments {
     /// The folder of store.folder
     pub(super) folder: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ClusterCommand {
+    /// Make the certificates that nodes show each other
+    ///
+    /// The CA is made in the folder when there is none (ca.pem, ca-key.pem). Each file that is written is printed. A node needs
+    /// ca.pem, and NODE.pem and NODE-key.pem of its own; ca-key.pem certifies further nodes, and is kept where no node is.
+    Certificates(NodeCertificatesArguments),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct NodeCertificatesArguments {
+    /// Folder of the CA and of all that it signs; made if there is none
+    pub(super) folder: PathBuf,
+    /// Names of nodes: NODE.pem, NODE-key.pem
+    #[arg(required = true, value_name = "NODE")]
+    pub(super) nodes: Vec<String>,
+    /// For how long certificates are valid
+    #[arg(long, default_value_t = 365, value_parser = clap::value_parser!(u16).range(1..=3650))]
+    pub(super) days: u16,
+    /// Make others in place of certificates that are there
+    #[arg(long)]
+    pub(super) replace: bool,
 }

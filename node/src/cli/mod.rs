@@ -2,6 +2,7 @@
 
 mod arguments;
 mod certificates;
+mod cluster;
 mod passwd;
 mod store;
 
@@ -35,6 +36,7 @@ pub fn main() -> ExitCode {
             Ok(code) => return ExitCode::from(code),
             Err(error) => Err(error),
         },
+        Some(Command::Cluster(command)) => cluster::cluster(&command).and_then(|text| print(&text)),
         Some(Command::Version) => print(&format!("{}\n", version())),
     };
     match done {

@@ -8,6 +8,7 @@ mod between_workers;
 mod blocking;
 mod cli;
 mod client_certificates;
+mod cluster_certificates;
 mod config;
 mod conformance;
 mod connect;
