@@ -7,7 +7,7 @@
 # Suites: scripts (the tests of the scripts and of what the documents say, and that docs/conformance.md is complete),
 # unit (cargo test of the workspace, doc tests included), corpora (the fuzzers' inputs), clients (the six below),
 # mosquitto (mosquitto_pub, _sub, _rr and a mosquitto bridge), paho_c (Paho C's programs), python (paho-mqtt, aiomqtt),
-# node (MQTT.js), rust (rumqttc), go (autopaho).
+# node (MQTT.js), rust (rumqttc), go (autopaho); cluster (several nodes, with a real Kafka).
 #
 # All of them run although one failed; the last lines name what failed and what did not run, and the status is 0 if
 # nothing did. What fails in the suite unit while other processes of the machine have its cores is repeated once, alone,
@@ -39,8 +39,8 @@ while (($# > 0)); do
     --only)
         case "${2:-}" in
         clients) suites+=("${client_suites[@]}") ;;
-        scripts | unit | corpora | mosquitto | paho_c | python | node | rust | go) suites+=("$2") ;;
-        *) fail "unknown suite '${2:-}' (scripts, unit, corpora, clients, ${client_suites[*]})" ;;
+        scripts | unit | corpora | cluster | mosquitto | paho_c | python | node | rust | go) suites+=("$2") ;;
+        *) fail "unknown suite '${2:-}' (scripts, unit, corpora, cluster, clients, ${client_suites[*]})" ;;
         esac
         shift 2
         ;;
@@ -51,7 +51,7 @@ while (($# > 0)); do
     *) fail "unknown argument '$1' (see --help)" ;;
     esac
 done
-((${#suites[@]} > 0)) || suites=(scripts unit corpora "${client_suites[@]}")
+((${#suites[@]} > 0)) || suites=(scripts unit corpora cluster "${client_suites[@]}")
 
 cd "$root"
 export PATH="$PATH:/usr/sbin" # the mosquitto broker, for a user whose PATH lacks it
@@ -77,6 +77,15 @@ suite_pytest() {
     local python
     python=$(with_cache_lock python_environment "$root/tests/clients/python/requirements.txt") || return
     "$python" -m pytest -c tests/clients/pytest.ini -p no:cacheprovider "tests/clients/$1"
+}
+
+suite_cluster() {
+    local python
+    cargo build --locked --package micro-mq || return
+    scripts/lib/services.sh fetch kafka >/dev/null || return
+    python=$(with_cache_lock python_environment "$root/tests/clients/python/requirements.txt") || return
+    MICRO_MQ_TEST_BINARY="${CARGO_TARGET_DIR:-$root/target}/debug/micro-mq" \
+        "$python" -m pytest -c tests/cluster/pytest.ini -p no:cacheprovider tests/cluster
 }
 
 suite_node() {
@@ -151,7 +160,7 @@ clients=()
 for suite in "${suites[@]}"; do
     case "$suite" in
     unit) run_or_say_why run_unless_starved unit suite_unit ;;
-    scripts | corpora) run_or_say_why run_suite "$suite" "suite_$suite" ;;
+    scripts | corpora | cluster) run_or_say_why run_suite "$suite" "suite_$suite" ;;
     *) clients+=("$suite") ;;
     esac
 done

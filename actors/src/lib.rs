@@ -19,6 +19,8 @@ pub mod transport;
 pub mod messages;
 pub mod store;
 
+pub mod cluster;
+
 pub mod worker;
 
 pub mod connection;

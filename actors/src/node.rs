@@ -24,6 +24,7 @@ use tracing::warn;
 use crate::admin::AdminHandle;
 use crate::client_lines::ClientLines;
 use crate::clock;
+use crate::cluster::{Cluster, ClusterOptions, ClusterThreads, Host};
 use crate::connection::{Listener, Listening, accept};
 use crate::messages::{CurrentAddress, RetainedAddress, SessionsAddress, TrieAddress};
 use crate::metrics::Metrics;
@@ -52,6 +53,8 @@ pub struct NodeOptions {
     pub time_of_day: WallClock,
     /// Who keeps what clients are promised.
     pub keepers: Vec<Arc<dyn Keeper>>,
+    /// How it is a node of a cluster; none: it is alone.
+    pub cluster: Option<ClusterOptions>,
 }
 
 /// A port that could not be bound.
@@ -76,7 +79,7 @@ pub enum StartError {
     #[error(transparent)]
     Auth(#[from] AuthError),
     /// More workers than the directory has bits for.
-    #[error("node.workers: {0} is more than {WORKERS_MAX}")]
+    #[error("node.workers: {0} is more than {WORKERS_MAX}, or in a cluster than {CLUSTER_WORKERS_MAX}")]
     TooManyWorkers(usize),
     /// The session store has no thread.
     #[error("the thread of the session store could not be started")]
@@ -85,6 +88,9 @@ pub enum StartError {
     #[error("a thread of the node ended while it started")]
     ThreadEnded,
 }
+
+/// Workers of a node of a cluster at most: one bit stands for the other nodes.
+const CLUSTER_WORKERS_MAX: usize = WORKERS_MAX - 1;
 
 /// A node that runs.
 pub struct RunningNode {
@@ -133,7 +139,7 @@ impl Node {
         backend: impl FnOnce() -> Box<dyn SessionBackend> + Send + 'static,
     ) -> Result<RunningNode, StartError> {
         let workers = workers(&options.settings.node);
-        if workers > WORKERS_MAX {
+        if workers > if options.cluster.is_some() { CLUSTER_WORKERS_MAX } else { WORKERS_MAX } {
             return Err(StartError::TooManyWorkers(workers));
         }
         let (listeners, sockets) = bind(&options, workers).map_err(StartError::Bind)?;
@@ -144,6 +150,7 @@ impl Node {
             Homes::new(&options.homes_key, workers),
             options.time_of_day,
             options.keepers,
+            options.cluster.map(Cluster::new),
         ));
         let (stop, stopped) = watch::channel(false);
         // Nobody is let in before all workers can take clients over.
@@ -195,18 +202,29 @@ impl Node {
         });
         // Who is told that the node is ready may ask for its figures.
         started.await.map_err(|_| StartError::ThreadEnded)?;
-        arbiters[0].spawn({
-            let shared = Arc::clone(&shared);
-            async move {
-                // Sessions whose subscriptions are not known yet would miss what is published.
-                shared.restoration.until_tried().await;
-                open.send_replace(true);
-            }
-        });
+        let cluster = start_cluster(&shared);
+        arbiters[0].spawn(open_when_ready(Arc::clone(&shared), open));
         let accepting = Arc::new(AtomicBool::new(true));
-        let threads = Threads { arbiters, auth: auth_arbiter, store_ended };
+        let threads = Threads { arbiters, auth: auth_arbiter, store_ended, cluster };
         Ok(RunningNode { shared, metrics, listeners, notices, threads, opened, stop, accepting })
     }
+}
+
+/// Starts the threads of the cluster, where there is one.
+fn start_cluster(shared: &Arc<NodeShared>) -> Option<ClusterThreads> {
+    let host: Arc<dyn Host> = Arc::clone(shared) as _;
+    shared.cluster.as_ref().map(|cluster| cluster.start(&host))
+}
+
+/// Lets clients in once the node knows who subscribes to what they publish.
+async fn open_when_ready(shared: Arc<NodeShared>, open: watch::Sender<bool>) {
+    // Sessions whose subscriptions are not known yet would miss what is published.
+    shared.restoration.until_tried().await;
+    if let Some(cluster) = &shared.cluster {
+        // So would those of other nodes.
+        cluster.until_ready().await;
+    }
+    open.send_replace(true);
 }
 
 /// How many workers a node with these settings has.
@@ -252,13 +270,19 @@ pub(crate) fn shared(
     provider: &Provider,
     homes: Homes,
     time_of_day: WallClock,
-    keepers: Vec<Arc<dyn Keeper>>,
+    mut keepers: Vec<Arc<dyn Keeper>>,
+    cluster: Option<Arc<Cluster>>,
 ) -> NodeShared {
     seed_client_hashes(homes.seed());
     let workers = homes.workers();
     let subscription_room = Arc::default();
     let (decode_limits, node) = (decode_limits(&settings.mqtt), settings.node.clone());
-    let state = Arc::new(NodeState::new(settings, homes, keepers, clock::now(), time_of_day));
+    keepers.extend(cluster.iter().map(|cluster| Arc::clone(cluster) as _));
+    let state = NodeState::new(settings, homes, keepers, clock::now(), time_of_day);
+    let state = Arc::new(match &cluster {
+        Some(cluster) => state.beside(Arc::clone(cluster) as _),
+        None => state,
+    });
     NodeShared {
         decode_limits,
         peers: (0..workers).map(|_| Peer::new(&state.kept, &subscription_room)).collect(),
@@ -276,6 +300,7 @@ pub(crate) fn shared(
         assigned_key: std::hash::RandomState::new(),
         throttles: Throttles::default(),
         client_lines: ClientLines::new(node.client_lines_per_second_max),
+        cluster,
         state,
     }
 }

@@ -7,12 +7,17 @@ use actix_rt::time::timeout;
 use tokio::sync::oneshot;
 use tracing::warn;
 
+use crate::clock;
+use crate::cluster::ClusterThreads;
 use crate::worker::NodeShared;
 
 /// How long the thread of the auth actor may take to end: as good as no time, unless its provider holds it up.
 const AUTH_PATIENCE: Duration = Duration::from_millis(200);
 /// The same for that of the session store; and how long it may take for the latest changes if the grace period is over.
 pub(crate) const STORE_PATIENCE: Duration = Duration::from_millis(200);
+
+/// How long the threads of the cluster may take to say that the node is no member any more.
+const CLUSTER_PATIENCE: Duration = Duration::from_millis(1500);
 
 /// The threads of a node.
 pub(crate) struct Threads {
@@ -21,6 +26,8 @@ pub(crate) struct Threads {
     pub(crate) auth: Arbiter,
     /// Completed when that of the session store ends.
     pub(crate) store_ended: oneshot::Receiver<()>,
+    /// Those of the cluster.
+    pub(crate) cluster: Option<ClusterThreads>,
 }
 
 /// Whether a thread that was stopped ends in time. One that does not is left behind: it ends with the process.
@@ -37,6 +44,12 @@ async fn ended(arbiter: Arbiter, patience: Duration) -> bool {
 impl Threads {
     /// Ends all of them.
     pub(crate) async fn end(self, shared: &NodeShared, grace: Duration) {
+        if let (Some(cluster), Some(threads)) = (&shared.cluster, self.cluster) {
+            cluster.stop();
+            if !threads.join(clock::now() + CLUSTER_PATIENCE, clock::now) {
+                warn!("kafka was not told in time that the node is no member any more");
+            }
+        }
         for arbiter in self.arbiters.iter().chain([&self.auth]) {
             arbiter.stop();
         }

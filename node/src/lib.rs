@@ -5,6 +5,7 @@
 pub mod admin;
 mod certificates;
 pub mod cli;
+mod cluster;
 pub mod config;
 mod ctl;
 mod figures;

@@ -15,6 +15,7 @@ use micro_mq_core::records::WallClock;
 use tracing::{error, info};
 
 use crate::admin::{AdminListener, AdminServer};
+use crate::cluster;
 use crate::config::{
     Effective, ListenerConfig, ListenerKind, NodeConfig, StoreConfig, StoreDurability, StoreKind,
 };
@@ -61,6 +62,7 @@ async fn serve(
     if let Some(disk) = &disk {
         options.homes_key = disk.hash_key();
     }
+    options.cluster = cluster::options(config, log);
     let backend = || -> Box<dyn SessionBackend> {
         match disk {
             Some(disk) => Box::new(disk),
@@ -181,6 +183,7 @@ fn options(config: &NodeConfig, room: OpenFilesRoom, tls: &LiveTls) -> NodeOptio
         homes_key: drawn_key(),
         time_of_day: time_of_day(),
         keepers: Vec::new(),
+        cluster: None,
     }
 }
 

@@ -17,8 +17,9 @@ CRATES = {
     "actors/store": set(),
     "actors/registry": set(),
     "actors/links": set(),
+    "actors/cluster": {"mqtt-codec", "micro-mq-core"},
     "auth-actor": {"mqtt-codec"},
-    "actors": {"mqtt-codec", "micro-mq-core", "micro-mq-store", "auth-actor"},
+    "actors": {"mqtt-codec", "micro-mq-core", "micro-mq-store", "micro-mq-cluster", "auth-actor"},
     "node/api": set(),
     "node": {
         "mqtt-codec", "micro-mq-core", "micro-mq-registry", "auth-actor", "micro-mq-actors", "micro-mq-api"
@@ -27,10 +28,10 @@ CRATES = {
 }
 # What decides, and what keeps, knows no actor and no runtime, by no way round.
 RUNTIMES = ("actix", "actix-rt", "tokio", "tokio-util")
-WITHOUT = {"actors/core": RUNTIMES, "actors/store": RUNTIMES}
+WITHOUT = {"actors/core": RUNTIMES, "actors/store": RUNTIMES, "actors/cluster": (*RUNTIMES, "rdkafka")}
 # Crates whose lib.rs names its modules in layers, with an empty line between two: a module knows those of the layers
 # above its own, and none below.
-LAYERED = {"actors", "actors/core", "actors/store", "actors/registry", "actors/links"}
+LAYERED = {"actors", "actors/core", "actors/store", "actors/registry", "actors/links", "actors/cluster"}
 
 TEST_ITEM = re.compile(r"#\[cfg\((?:test|any\(test[^\]]*)\)\]\s*(?:#\[[^\]]*\]\s*)*")
 MODULE_LINE = re.compile(r"^(?:pub(?:\([^)]*\))? )?mod (\w+);", re.MULTILINE)

@@ -19,7 +19,7 @@ missing_packages() {
             has go || echo golang-go
             ;;
         rmqttd) has protoc || printf '%s\n' protobuf-compiler libprotobuf-dev ;; # to be built
-        services)
+        services | cluster)
             has mvn || echo maven
             has java || echo openjdk-17-jre-headless # Debian 12's; scripts/lib/services.sh gets the rest
             ;;
@@ -31,6 +31,9 @@ missing_packages() {
             has ps || echo procps
             ;;
         esac
+        if [ "$suite" = cluster ]; then
+            python3 -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv
+        fi
         if [ "$suite" = paho_c ]; then
             has paho_c_pub && has paho_c_sub && has paho_cs_sub || echo paho.mqtt.c-examples
         fi

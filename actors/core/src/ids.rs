@@ -20,6 +20,9 @@ pub struct SessionKey {
 impl SessionKey {
     /// A session of an earlier process, which nobody has any more.
     pub const EARLIER: Self = Self { index: u32::MAX, generation: u16::MAX, worker: u16::MAX };
+
+    /// A session of another node.
+    pub const ELSEWHERE: Self = Self { index: u32::MAX, generation: u16::MAX, worker: u16::MAX - 1 };
 }
 
 /// A network connection of a session: raised with each, so that what was meant for an earlier one is recognised.

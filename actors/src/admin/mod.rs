@@ -12,6 +12,7 @@ use actix::Addr;
 use micro_mq_core::ledger::{DropReason, Tally};
 use serde::Serialize;
 
+use crate::cluster::ClusterStatus;
 use crate::messages::{CurrentAddress, LookThrough, ObserveClient, Sight, Takes, Visitor};
 use crate::metrics::{LedgerTotals, Metrics, Render, Snapshot, TakeSnapshot};
 use crate::stats::{ActorFigures, ActorKind};
@@ -82,6 +83,8 @@ pub enum Readiness {
     StoreFull,
     /// The session store keeps nothing for some seconds, for whatever reason: the same.
     StoreStalls,
+    /// It is no member of its cluster yet, or does not know what other nodes have a match for: Kafka is away.
+    ClusterAway,
     /// It accepts no network connections any more.
     ShutsDown,
 }
@@ -121,6 +124,8 @@ impl AdminHandle {
             Readiness::ShutsDown
         } else if !self.shared.restoration.is_complete() {
             Readiness::SessionsNotLoaded
+        } else if self.shared.cluster.as_ref().is_some_and(|cluster| !cluster.is_fresh()) {
+            Readiness::ClusterAway
         } else {
             match self.shared.store.trouble() {
                 Some(Trouble::DiskFull) => Readiness::StoreFull,
@@ -128,6 +133,11 @@ impl AdminHandle {
                 None => Readiness::Ready,
             }
         }
+    }
+
+    /// What is to be seen of the cluster; none where the node is alone.
+    pub fn cluster(&self) -> Option<ClusterStatus> {
+        self.shared.cluster.as_ref().map(|cluster| cluster.status())
     }
 
     /// All figures in Prometheus' text format.

@@ -177,6 +177,9 @@ pub async fn gather(node: &Arc<NodeShared>) -> Snapshot {
             }
         }
     }
+    if let Some(cluster) = &node.cluster {
+        seen.counters.extend(cluster.figures());
+    }
     seen.kept_bytes = kept_bytes(&node.kept, node.peers.iter().map(|peer| &peer.ledger.kept));
     // Workers count for themselves meanwhile.
     seen.sessions.sessions = node.session_places.held().max(seen.sessions.online);
@@ -218,6 +221,7 @@ mod tests {
             Homes::new(&drawn_key(), 2),
             WallClock::default(),
             Vec::new(),
+            None,
         ));
         (0..7).filter_map(|_| node.session_places.take(None, 0).ok()).for_each(SessionPlace::keep);
         for (peer, count) in node.peers.iter().zip([2, 3]) {

@@ -98,7 +98,7 @@ impl SimulatedNode {
         let workers = settings.node.workers.max(1);
         let time_of_day = WallClock(TIME_OF_DAY.0 + first_started.elapsed().as_millis() as u64);
         let homes = Homes::new(&drawn_key(), workers);
-        let shared = Arc::new(shared(settings, &auth, &provider, homes, time_of_day, keepers));
+        let shared = Arc::new(shared(settings, &auth, &provider, homes, time_of_day, keepers, None));
         let switch = disk.as_ref().map(SimulatedDisk::switch).unwrap_or_default();
         let interleaving =
             interleaved_by.map(|seed| Rc::new(Interleaving::new(workers, seed.wrapping_add(lives), switch)));

@@ -1,12 +1,10 @@
 //! Carrying out what a worker's state leaves to be done.
 
-use micro_mq_core::routing::{ToTrie, Work};
 use micro_mq_core::worker::{Errand, WorkerState};
 
 use super::Worker;
 use crate::clock;
-use crate::messages::{ForTrie, SendChanges, TrieMadeAnew, WillsJudged};
-use crate::stats::ActorKind;
+use crate::messages::{SendChanges, TrieMadeAnew, WillsJudged};
 
 impl Worker {
     /// Carries out all errands in their order. What one of them brings comes before the next.
@@ -21,7 +19,7 @@ impl Worker {
     #[inline]
     fn carry_out(&self, errand: Errand, state: &mut WorkerState) {
         match errand {
-            Errand::ToTrie(worker, message) => self.tell_trie(worker, message),
+            Errand::ToTrie(worker, message) => self.node.tell_trie(worker, message),
             Errand::InForce(reply, replays) => reply.connection.in_force(reply.token, replays),
             Errand::Lost(reply) => reply.connection.lost(),
             Errand::WillDue { publisher, publisher_hash, will } => {
@@ -41,19 +39,5 @@ impl Worker {
                 }
             }
         }
-    }
-
-    /// Sends a message to a worker's topic trie. What is sampled is timed from now on.
-    #[inline]
-    fn tell_trie(&self, worker: u16, mut message: ToTrie) {
-        let peer = &self.node.peers[usize::from(worker)];
-        let stats = peer.stats.of(ActorKind::TopicTrie);
-        match &mut message {
-            ToTrie::Work(Work::Route(route)) => route.sent_at = stats.send(),
-            ToTrie::Work(Work::Answer(answer)) => answer.sent_at = stats.send(),
-            ToTrie::Arrivals(routes) => routes.iter_mut().for_each(|route| route.sent_at = stats.send()),
-            _ => {}
-        }
-        peer.trie.do_send(ForTrie(message));
     }
 }

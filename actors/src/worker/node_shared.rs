@@ -3,6 +3,7 @@
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::task::Waker;
 use std::time::Instant;
 
 use actix::Addr;
@@ -10,13 +11,17 @@ use auth_actor::{Asker, Asking, Auth, Given, LivePolicy, NoAnswer, Question, Wit
 use micro_mq_core::counters::Counters;
 use micro_mq_core::kept::NodeKept;
 use micro_mq_core::ledger::Ledger;
+use micro_mq_core::message::Batch;
 use micro_mq_core::pressure::IncompletePackets;
+use micro_mq_core::records::WallClock;
+use micro_mq_core::routing::{ToTrie, Work};
 use micro_mq_core::rules::Rules;
 use micro_mq_core::subscriptions::SubscriptionRoom;
 use micro_mq_core::worker::NodeState;
 
 use crate::client_lines::ClientLines;
-use crate::messages::{CurrentAddress, RetainedAddress, SessionsAddress, TrieAddress};
+use crate::cluster::{Cluster, Host};
+use crate::messages::{CurrentAddress, ForTrie, RetainedAddress, SessionsAddress, TrieAddress};
 use crate::stats::{ActorKind, ActorStats, WorkerStats};
 use crate::store::{Restoration, SessionStore};
 use crate::throttle::Throttle;
@@ -99,6 +104,8 @@ pub struct NodeShared {
     pub throttles: Throttles,
     /// What the log says of clients.
     pub client_lines: ClientLines,
+    /// What it has of the cluster; none where it is alone.
+    pub cluster: Option<Arc<Cluster>>,
 }
 
 impl Deref for NodeShared {
@@ -139,6 +146,42 @@ impl NodeShared {
         let stats = self.control_stats.of(ActorKind::Auth);
         let _handling = Handling { stats, began: stats.handle(stats.send()) };
         self.asking.ask(self.auth.addr(), asker, question).await
+    }
+}
+
+impl NodeShared {
+    /// Sends a message to a worker's topic trie. What is sampled is timed from now on.
+    #[inline]
+    pub(crate) fn tell_trie(&self, worker: u16, mut message: ToTrie) {
+        let peer = &self.peers[usize::from(worker)];
+        let stats = peer.stats.of(ActorKind::TopicTrie);
+        match &mut message {
+            ToTrie::Work(Work::Route(route)) => route.sent_at = stats.send(),
+            ToTrie::Work(Work::Answer(answer)) => answer.sent_at = stats.send(),
+            ToTrie::Arrivals(routes) => routes.iter_mut().for_each(|route| route.sent_at = stats.send()),
+            _ => {}
+        }
+        peer.trie.do_send(ForTrie(message));
+    }
+}
+
+impl Host for NodeShared {
+    fn has_room_for_arrivals(&self, waker: &Waker) -> bool {
+        self.state.has_room_for_arrivals(waker)
+    }
+
+    fn arrive(&self, batch: Batch) {
+        for (worker, route) in self.state.arrive(batch) {
+            self.tell_trie(worker, ToTrie::Arrivals(vec![route]));
+        }
+    }
+
+    fn moment(&self, at: WallClock) -> Instant {
+        self.state.moment(at)
+    }
+
+    fn wall_clock(&self, at: Instant) -> WallClock {
+        self.state.wall_clock(at)
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod actors;
 mod changes;
+mod cluster;
 mod groups;
 mod ledger;
 mod nodes;
@@ -21,6 +22,7 @@ pub use changes::{
     Concerned, DeleteRetained, KickClients, Publish, Published, RetainedPayload, Subscribe, Subscribed,
     Subscriber,
 };
+pub use cluster::{Cluster, Member};
 pub use groups::{Group, GroupSort, GroupsQuery};
 pub use ledger::Ledger;
 pub use nodes::{Listener, ListenersQuery, Node, NodesQuery};

@@ -62,6 +62,7 @@ pub(super) fn not_ready_because(readiness: Readiness) -> Option<&'static str> {
         Readiness::SessionsNotLoaded => Some("sessions are not loaded"),
         Readiness::StoreFull => Some("the disk of the session store is full"),
         Readiness::StoreStalls => Some("the session store keeps nothing"),
+        Readiness::ClusterAway => Some("kafka is away: what other nodes subscribe to is not known"),
         Readiness::ShutsDown => Some("the node shuts down"),
     }
 }

@@ -21,6 +21,7 @@ pub(super) fn check(effective: &Effective) -> Vec<Problem> {
     same_address(effective, &mut problems);
     authentication(effective, &mut problems);
     store(effective, &mut problems);
+    cluster(effective, &mut problems);
     reachable_from_outside(effective, &mut problems);
     problems
 }
@@ -120,6 +121,29 @@ fn store(effective: &Effective, problems: &mut Vec<Problem>) {
         let key = "store.folder";
         let text = "must name a folder, since store.backend is \"disk\"".to_owned();
         problems.push(problem(effective.origins().of(key), key, text));
+    }
+}
+
+/// A node of a cluster has a name, and Kafka takes the names of its topics.
+fn cluster(effective: &Effective, problems: &mut Vec<Problem>) {
+    let (config, origins) = (effective.config(), effective.origins());
+    if !config.cluster.enabled {
+        return;
+    }
+    let mut refuse = |key: &str, text: &str| problems.push(problem(origins.of(key), key, text.to_owned()));
+    if config.cluster.node.is_empty() {
+        refuse("cluster.node", "must name this node, since cluster.enabled is true");
+    }
+    if config.kafka.brokers.is_empty() {
+        refuse("kafka.brokers", "must name a broker, since cluster.enabled is true");
+    }
+    let is_of_names = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '_' | '-');
+    let prefix = &config.kafka.prefix;
+    if prefix.is_empty() || prefix.len() > 200 || !prefix.chars().all(is_of_names) {
+        refuse("kafka.prefix", "must be 1 to 200 letters, digits, full stops, underscores or hyphens");
+    }
+    if config.settings.node.workers == 64 {
+        refuse("node.workers", "must be below 64, since cluster.enabled is true");
     }
 }
 

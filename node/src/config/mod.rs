@@ -4,6 +4,7 @@
 //! Each source is checked on its own first, so that a problem can name it; the crate `config` then lays the sources
 //! over each other.
 
+mod cluster;
 mod combinations;
 mod effective;
 mod environment;
@@ -14,6 +15,7 @@ pub mod schema;
 mod sources;
 mod tables;
 
+pub use cluster::{ClusterConfig, KafkaConfig};
 pub use effective::{DEFAULTS_ORIGIN, Effective};
 pub use environment::ENVIRONMENT_PREFIX;
 pub use error::{ConfigError, Problem};

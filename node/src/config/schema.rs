@@ -29,6 +29,8 @@ pub const SECTIONS: &[Section] = &[
     Section { name: "listener", keys: LISTENER },
     Section { name: "mqtt", keys: MQTT },
     Section { name: "store", keys: STORE },
+    Section { name: "cluster", keys: CLUSTER },
+    Section { name: "kafka", keys: KAFKA },
     Section { name: "session", keys: SESSION },
     Section { name: "node", keys: NODE },
     Section { name: "auth", keys: AUTH },
@@ -106,6 +108,20 @@ const STORE: &[(&str, KeyType)] = &[
     ("backend", KeyType::OneOf(&["memory", "disk"])),
     ("folder", KeyType::Text),
     ("durability", KeyType::OneOf(&["fsync", "written", "deferred"])),
+];
+
+const CLUSTER: &[(&str, KeyType)] = &[
+    ("enabled", KeyType::Flag),
+    ("node", KeyType::Text),
+    ("slot", count(-1, 63)),
+    ("forward_bytes_max", at_least(1_048_576)),
+];
+
+const KAFKA: &[(&str, KeyType)] = &[
+    ("brokers", KeyType::Text),
+    ("prefix", KeyType::Text),
+    ("create_topics", KeyType::Flag),
+    ("replication", count(0, 100)),
 ];
 
 const NODE: &[(&str, KeyType)] = &[

@@ -9,6 +9,8 @@ use micro_mq_actors::{AllowedOrigins, PacketsPerFrame};
 use micro_mq_core::settings::{MqttSettings, SessionSettings, Settings, WorkerSettings};
 use serde::Deserialize;
 
+use super::cluster::{ClusterConfig, KafkaConfig};
+
 /// The words that let anybody on the network connect without authentication.
 pub const ALLOW_ANONYMOUS_WORDS: &str = "yes, anybody on the network may connect";
 
@@ -24,6 +26,10 @@ pub struct NodeConfig {
     pub auth: AuthSettings,
     /// `[store]`
     pub store: StoreConfig,
+    /// `[cluster]`
+    pub cluster: ClusterConfig,
+    /// `[kafka]`
+    pub kafka: KafkaConfig,
     /// `[listener.NAME]`, by name, those switched off included.
     pub listeners: BTreeMap<String, ListenerConfig>,
     /// `[admin]`
@@ -266,6 +272,10 @@ pub(super) struct Tables {
     #[serde(default)]
     store: StoreConfig,
     #[serde(default)]
+    cluster: ClusterConfig,
+    #[serde(default)]
+    kafka: KafkaConfig,
+    #[serde(default)]
     node: WorkerSettings,
     #[serde(default)]
     auth: AuthSettings,
@@ -281,13 +291,16 @@ pub(super) struct Tables {
 
 impl From<Tables> for NodeConfig {
     fn from(tables: Tables) -> Self {
-        let Tables { mqtt, session, store, node, mut auth, listener, admin, log, security } = tables;
+        let Tables { mqtt, session, store, cluster, kafka, node, mut auth, listener, admin, log, security } =
+            tables;
         // TOML has no word for "none"; the documented default of `auth.file` is the empty path.
         auth.file = auth.file.filter(|file| !file.as_os_str().is_empty());
         Self {
             settings: Settings { mqtt, session, node },
             auth,
             store,
+            cluster,
+            kafka,
             listeners: listener,
             admin,
             log,

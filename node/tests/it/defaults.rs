@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use auth_actor::AuthSettings;
 use micro_mq::config::schema::SECTIONS;
 use micro_mq::config::{
-    AdminConfig, DEFAULTS, ListenerConfig, ListenerKind, LogConfig, NodeConfig, SecurityConfig, Sources,
-    StoreConfig,
+    AdminConfig, ClusterConfig, DEFAULTS, KafkaConfig, ListenerConfig, ListenerKind, LogConfig, NodeConfig,
+    SecurityConfig, Sources, StoreConfig,
 };
 use micro_mq_actors::{AllowedOrigins, PacketsPerFrame};
 use micro_mq_core::settings::{MqttSettings, SessionSettings, Settings, WorkerSettings};
@@ -37,6 +37,8 @@ fn the_shipped_file_holds_the_defaults_of_the_code() {
         settings: Settings::default(),
         auth: AuthSettings::default(),
         store: StoreConfig::default(),
+        cluster: ClusterConfig::default(),
+        kafka: KafkaConfig::default(),
         listeners: BTreeMap::from([
             ("tcp".to_owned(), listener(ListenerKind::Tcp, "127.0.0.1:1883")),
             ("websocket".to_owned(), listener(ListenerKind::Websocket, "127.0.0.1:8083")),
@@ -74,6 +76,8 @@ fn the_shipped_file_has_every_key_of_the_code_and_none_beyond() {
             ("mqtt", fields::of::<MqttSettings>()),
             ("session", fields::of::<SessionSettings>()),
             ("store", fields::of::<StoreConfig>()),
+            ("cluster", fields::of::<ClusterConfig>()),
+            ("kafka", fields::of::<KafkaConfig>()),
             ("node", fields::of::<WorkerSettings>()),
             ("auth", fields::of::<AuthSettings>()),
             ("admin", fields::of::<AdminConfig>()),

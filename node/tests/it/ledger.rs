@@ -343,6 +343,7 @@ async fn start_node(settings: Settings) -> RunningNode {
         homes_key: drawn_key(),
         time_of_day: WallClock::default(),
         keepers: Vec::new(),
+        cluster: None,
     })
     .await
     .unwrap()

@@ -229,6 +229,12 @@ impl Trie {
         if is_wild(filter) { self.wild.get(filter).is_some() } else { self.exact.get(filter).is_some() }
     }
 
+    /// Whether anybody subscribed to a filter, other than as a member of a group.
+    pub fn has_subscribers(&self, filter: &str) -> bool {
+        let entry = if is_wild(filter) { self.wild.get(filter) } else { self.exact.get(filter) };
+        entry.is_some_and(|entry| !entry.subscribers.as_slice().is_empty())
+    }
+
     fn entry(&mut self, filter: &Arc<str>) -> &mut FilterEntry {
         if is_wild(filter) {
             self.wild.entry(filter)

@@ -51,6 +51,12 @@ impl Item {
         !self.refused && self.ack.is_none_or(|ack| ack.settled.is_none())
     }
 
+    /// The quality of service that it was published with.
+    #[inline]
+    pub fn qos(&self) -> QoS {
+        self.qos
+    }
+
     /// Whether the message is to be kept as the retained one of its topic name.
     #[inline]
     pub fn is_kept(&self) -> bool {
@@ -76,6 +82,15 @@ impl Received {
     }
 }
 
+/// What a batch has to do with other nodes of the cluster.
+#[derive(Debug, Default)]
+pub struct Beyond {
+    /// Which of them have a match, a bit for each slot, by item.
+    pub slots: Vec<u64>,
+    /// Another node sent it, to subscriptions that are not shared.
+    pub is_received: bool,
+}
+
 /// See the module. It is filled by the publisher's connection, then shared by the workers that read it.
 #[derive(Debug, Default)]
 pub struct Batch {
@@ -99,6 +114,8 @@ pub struct Batch {
     pub passage: Option<Passage>,
     /// What is recorded of its QoS 2 publishes; none where nothing is.
     pub received: Option<Box<Received>>,
+    /// What other nodes have to do with it; none if nothing.
+    pub beyond: Option<Box<Beyond>>,
     /// What has to be done before its publishes are acknowledged, by item.
     conditions: Conditions,
 }
@@ -200,6 +217,12 @@ impl Batch {
         self.received.as_ref()?.origin(item)
     }
 
+    /// Whether another node sent it.
+    #[inline]
+    pub fn is_from_elsewhere(&self) -> bool {
+        self.beyond.as_ref().is_some_and(|beyond| beyond.is_received)
+    }
+
     /// Whether some of its publishes came before the process was started, and come again.
     #[inline]
     pub fn comes_again(&self) -> bool {
@@ -257,6 +280,7 @@ impl Batch {
         }
         self.admitted = false;
         self.received = None;
+        self.beyond = None;
         self.stamp = 0;
         self.revision = 0;
         self.topics.clear();

@@ -3,7 +3,7 @@
 mod batch;
 mod stored;
 
-pub use batch::{Ack, Batch, Item, Received};
+pub use batch::{Ack, Batch, Beyond, Item, Received};
 pub use stored::StoredMessage;
 
 use std::time::Instant;

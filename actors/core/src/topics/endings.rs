@@ -45,10 +45,13 @@ impl Topics {
         let (mut removed, mut gone) = (None, None);
         if shared_part(filter).is_some() {
             debug_assert_eq!(worker.node.homes.of_group(filter), worker.id);
-            if let Some(group) = leave_group(worker, &mut self.router, filter, session)
-                && self.trie.remove_group(&group.filter, group.key)
-            {
-                gone = Some(group.filter);
+            if let Some(group) = leave_group(worker, &mut self.router, filter, session) {
+                if let Some(elsewhere) = &worker.node.elsewhere {
+                    elsewhere.went(filter, worker.id);
+                }
+                if self.trie.remove_group(&group.filter, group.key) {
+                    gone = Some(group.filter);
+                }
             }
         } else {
             let is_last;
@@ -56,6 +59,11 @@ impl Topics {
             // A trie that was made anew never had it.
             if is_last || removed.is_none() && !self.trie.holds(filter) {
                 gone = Some(Arc::clone(filter));
+            }
+            if let Some(elsewhere) = &worker.node.elsewhere
+                && !self.trie.has_subscribers(filter)
+            {
+                elsewhere.went(filter, worker.id);
             }
         }
         if let Some(filter) = gone {

@@ -246,6 +246,10 @@ impl Router {
             }
             current.matches.subscribers.retain(|subscriber| subscriber.since.stamp() < stamp);
         }
+        if current.batch.is_from_elsewhere() {
+            // Which node's members get what is for a shared subscription is decided where it is published.
+            current.matches.groups.clear();
+        }
         if current.batch.comes_again()
             && let Some(origin) = current.batch.origin(current.item)
         {

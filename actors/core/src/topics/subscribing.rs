@@ -35,6 +35,9 @@ impl Topics {
                     node.order.now()
                 });
                 worker.newest_subscription = since;
+                if let Some(elsewhere) = &worker.node.elsewhere {
+                    elsewhere.came(&filter, worker.id, subscribe.reply.is_some());
+                }
                 if replay && !worker.node.retained_messages.is_empty() {
                     let number = worker.replay(session, Arc::clone(&filter), subscription, (since, renews));
                     subscribe.note_replay(number);
@@ -43,6 +46,8 @@ impl Topics {
                     return Some(subscribe);
                 }
             }
+        } else if let Some(elsewhere) = worker.node.elsewhere.as_ref().filter(|_| subscribe.reply.is_some()) {
+            subscribe.filters.iter().for_each(|added| elsewhere.failed_to_come(&added.filter));
         }
         if let Some(reply) = &subscribe.reply {
             worker.note_unanswered(session, reply.epoch, &subscribe.replays);
@@ -71,6 +76,9 @@ impl Topics {
             let key = group.key;
             if self.trie.insert_group(&group.filter, key) {
                 worker.node.directory.add(&group.filter, worker.id);
+            }
+            if let Some(elsewhere) = &worker.node.elsewhere {
+                elsewhere.came(&full_filter, worker.id, join.reply.is_some());
             }
             self.router.member_changed(group, join.online);
             if is_spent(budget, cost_of(&full_filter)) && !join.filters.is_empty() {

@@ -13,13 +13,13 @@ use crate::routing::{Answer, Route, ToTrie, Work};
 
 /// Where all batches go, in the order in which they do: what has to be done before publishes are acknowledged is open
 /// before the trie that answers has them, and what is published is kept before anybody is told of it.
-const DESTINATIONS: [&dyn Destination; 3] = [&ToKeepers, &ToRetained, &ToTries];
+const DESTINATIONS: [&dyn Destination; 4] = [&ToKeepers, &ToElsewhere, &ToRetained, &ToTries];
 
 /// A place where batches go.
 trait Destination {
     /// Whether there is room for a batch of one who can be held up; if not, `waker` is called when there is. One batch may
     /// overshoot the bound.
-    fn has_room(&self, worker: &WorkerState, out: &SettingOut, waker: &Waker) -> bool;
+    fn has_room(&self, worker: &WorkerState, out: &SettingOut, batch: &Batch, waker: &Waker) -> bool;
 
     /// Takes a batch, that of one who cannot be held up beyond the bound.
     fn take(&self, worker: &mut WorkerState, out: &SettingOut, batch: &Arc<Batch>);
@@ -38,8 +38,8 @@ pub(super) struct SettingOut {
 impl SettingOut {
     /// Whether all destinations have room; the first that has none calls `waker` when it has.
     #[inline]
-    pub(super) fn has_room(&self, worker: &WorkerState, waker: &Waker) -> bool {
-        DESTINATIONS.iter().all(|destination| destination.has_room(worker, self, waker))
+    pub(super) fn has_room(&self, worker: &WorkerState, batch: &Batch, waker: &Waker) -> bool {
+        DESTINATIONS.iter().all(|destination| destination.has_room(worker, self, batch, waker))
     }
 
     /// A batch on its way to a worker.
@@ -67,7 +67,7 @@ struct ToKeepers;
 
 impl Destination for ToKeepers {
     #[inline]
-    fn has_room(&self, worker: &WorkerState, _: &SettingOut, waker: &Waker) -> bool {
+    fn has_room(&self, worker: &WorkerState, _: &SettingOut, _: &Batch, waker: &Waker) -> bool {
         let has_room = have_room_or_wake(&worker.node.keepers, waker);
         if !has_room {
             worker.counters.keepers_full.add(1);
@@ -81,12 +81,30 @@ impl Destination for ToKeepers {
     }
 }
 
+/// The other nodes of the cluster. What is to be acknowledged waits for room there, and for as long as it is not known
+/// what they have a match for.
+struct ToElsewhere;
+
+impl Destination for ToElsewhere {
+    #[inline]
+    fn has_room(&self, worker: &WorkerState, _: &SettingOut, batch: &Batch, waker: &Waker) -> bool {
+        worker.node.elsewhere.as_ref().is_none_or(|elsewhere| elsewhere.may_set_out(batch, waker))
+    }
+
+    #[inline]
+    fn take(&self, worker: &mut WorkerState, _: &SettingOut, batch: &Arc<Batch>) {
+        if let Some(elsewhere) = &worker.node.elsewhere {
+            elsewhere.publish(batch);
+        }
+    }
+}
+
 /// The retained messages. What there is no room for was refused when it came in ([`Limit`]).
 struct ToRetained;
 
 impl Destination for ToRetained {
     #[inline]
-    fn has_room(&self, _: &WorkerState, _: &SettingOut, _: &Waker) -> bool {
+    fn has_room(&self, _: &WorkerState, _: &SettingOut, _: &Batch, _: &Waker) -> bool {
         true
     }
 
@@ -104,7 +122,7 @@ struct ToTries;
 
 impl Destination for ToTries {
     #[inline]
-    fn has_room(&self, worker: &WorkerState, out: &SettingOut, waker: &Waker) -> bool {
+    fn has_room(&self, worker: &WorkerState, out: &SettingOut, _: &Batch, waker: &Waker) -> bool {
         let mut room = true;
         for (id, way) in worker.node.ways.iter().enumerate() {
             if out.workers & (1 << id) != 0 {

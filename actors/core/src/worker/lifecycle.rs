@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use crate::ids::{Epoch, SessionKey, client_hash, shared_part};
@@ -36,7 +37,13 @@ impl WorkerState {
             self.discard(Owner::Client(client), DropReason::ConnectionClosed, Discard::OfSession(held));
         }
         if let Some(batch) = online.take_held_up() {
-            match self.node.keepers.iter().any(|keeper| keeper.is_full()) {
+            let is_kept_back = self.node.keepers.iter().any(|keeper| keeper.is_full())
+                || self
+                    .node
+                    .elsewhere
+                    .as_ref()
+                    .is_some_and(|other| !other.may_set_out(&batch, Waker::noop()));
+            match is_kept_back {
                 true => self.give_up(key, &batch),
                 false => self.errands.push(Errand::LeftBehind(key, batch)),
             }

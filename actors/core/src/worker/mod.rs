@@ -4,11 +4,13 @@
 //! [`Errand`]s, in order; whoever calls sees to it that they are carried out before anything else happens on the thread.
 
 mod answers;
+mod arriving;
 mod copies;
 mod departures;
 mod destinations;
 mod discards;
 mod due;
+mod elsewhere;
 mod errand;
 mod keeper;
 mod lifecycle;
@@ -27,6 +29,7 @@ mod wills_in_doubt;
 
 pub use copies::CopyRecords;
 pub use discards::{Discard, Discards};
+pub use elsewhere::{ELSEWHERE, Elsewhere};
 pub use errand::Errand;
 pub use keeper::{Keeper, Promise};
 pub use on_behalf::NotSubscribed;

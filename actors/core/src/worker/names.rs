@@ -1,6 +1,7 @@
 //! Looking up which workers want the publishes of a batch.
 
-use super::state::WorkerState;
+use super::elsewhere::ELSEWHERE;
+use super::state::{NodeState, WorkerState};
 use crate::matching::{LookUps, NAMES_TOGETHER};
 use crate::message::Batch;
 
@@ -10,18 +11,31 @@ const ITEMS_TOGETHER: usize = 64;
 impl WorkerState {
     /// Notes in each item the workers with a match. Returns all of those.
     pub(super) fn look_up(&self, batch: &mut Batch) -> u64 {
-        let own = self.bit();
-        if self.node.workers() == 1 {
+        let mut targets = self.node.look_up(batch);
+        if let Some(elsewhere) = &self.node.elsewhere
+            && batch.publisher.is_some()
+            && elsewhere.look_up(batch)
+        {
+            targets |= ELSEWHERE;
+        }
+        targets
+    }
+}
+
+impl NodeState {
+    /// The same, without those of other nodes.
+    pub(super) fn look_up(&self, batch: &mut Batch) -> u64 {
+        if self.workers() == 1 {
             // There is nobody else, and nothing to look up.
-            batch.items_mut().iter_mut().filter(|item| item.is_routed()).for_each(|item| item.workers = own);
-            return own;
+            batch.items_mut().iter_mut().filter(|item| item.is_routed()).for_each(|item| item.workers = 1);
+            return 1;
         }
         let mut targets = 0;
         let mut look_ups = LookUps::of(batch.items().len());
         let mut from = 0;
         while from < batch.items().len() {
             let names = Names::of(batch, from);
-            let workers = self.node.directory.workers_together(&names.names[..names.len], &mut look_ups);
+            let workers = self.directory.workers_together(&names.names[..names.len], &mut look_ups);
             let (of_items, items) = (names.of_items, names.items);
             for (item, name) in batch.items_mut()[from..][..items].iter_mut().zip(of_items) {
                 if item.is_routed() {

@@ -25,7 +25,7 @@ impl WorkerState {
         let workers = self.look_up(&mut batch);
         let mut out = SettingOut { workers, first_stamp: None, now };
         if let Some(waker) = waker
-            && !out.has_room(self, waker)
+            && !out.has_room(self, &batch, waker)
         {
             return Err(Box::new(batch));
         }

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::Waker;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::copies::CopyRecords;
 use super::departures::Departures;
 use super::discards::Discards;
+use super::elsewhere::Elsewhere;
 use super::errand::Errand;
 use super::keeper::Keeper;
 use super::remains::{Remains, Tellings};
@@ -88,6 +89,8 @@ pub struct NodeState {
     pub retained_messages: RetainedMessages,
     /// Who keeps what clients are promised; nobody as long as nothing outlives the process.
     pub keepers: Box<[Arc<dyn Keeper>]>,
+    /// The other nodes; none where this one is alone.
+    pub elsewhere: Option<Arc<dyn Elsewhere>>,
     /// Publishers that wait for room at a limit.
     pub waitlist: Arc<Waitlist>,
     /// What the messages that wait take.
@@ -125,6 +128,7 @@ impl NodeState {
             order: PublishOrder::default(),
             retained_messages: RetainedMessages::new(&settings.session, Arc::clone(&waitlist)),
             keepers: keepers.into(),
+            elsewhere: None,
             kept: Arc::new(NodeKept::new(settings.node.queued_bytes_max).telling(&waitlist)),
             waitlist,
             session_places: Arc::new(SessionPlaces::new(&settings.session)),
@@ -134,10 +138,21 @@ impl NodeState {
         }
     }
 
+    /// The same, as a node of a cluster.
+    #[must_use]
+    pub fn beside(self, elsewhere: Arc<dyn Elsewhere>) -> Self {
+        Self { elsewhere: Some(elsewhere), ..self }
+    }
+
     /// The time of day at a moment, as the clock on the wall was when the node started.
     pub fn wall_clock(&self, at: Instant) -> WallClock {
         let since = at.saturating_duration_since(self.started);
         WallClock(self.started_at.0.saturating_add(since.as_millis() as u64))
+    }
+
+    /// The moment of a time of day: as good as now for one before the node started.
+    pub fn moment(&self, at: WallClock) -> Instant {
+        self.started + Duration::from_millis(at.0.saturating_sub(self.started_at.0))
     }
 
     /// How many workers there are.

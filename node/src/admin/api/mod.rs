@@ -1,6 +1,7 @@
 //! The admin API below `/api/v1`: one module for each kind of thing, and the OpenAPI document that describes it.
 
 mod changes;
+mod cluster;
 mod groups;
 mod nodes;
 mod paging;
@@ -83,6 +84,7 @@ fn described() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(nodes::listeners))
         .routes(routes!(nodes::actors))
         .routes(routes!(nodes::ledger))
+        .routes(routes!(cluster::show))
         .routes(routes!(sessions::list_clients))
         .routes(routes!(sessions::client, changes::kick))
         .routes(routes!(changes::kick_many))

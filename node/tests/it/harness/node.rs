@@ -162,6 +162,7 @@ impl TestNode {
             homes_key: HOMES_KEY,
             time_of_day: time_of_day(),
             keepers,
+            cluster: None,
         };
         let node = Node::start_on(options, provider, backend).await.expect("a node on free ports starts");
         Self { node, system: actix_rt::System::current().id() }

@@ -1,0 +1,3 @@
+mod members;
+mod records;
+mod routes;
