@@ -299,6 +299,21 @@ class Services(unittest.TestCase):
                 self.assertEqual((run.returncode, run.stdout), (1, ""))
                 self.assertRegex(run.stderr, r"^services\.sh: .*(unknown|missing)")
 
+    def test_a_cluster_that_does_not_run_says_so(self):
+        with tempfile.TemporaryDirectory() as folder:
+            def cluster(*arguments):
+                environment = os.environ | {"MICRO_MQ_CLUSTER_FOLDER": folder}
+                script = LIB.parent / "cluster.sh"
+                return subprocess.run([script, *arguments], env=environment, text=True, capture_output=True)
+
+            self.assertEqual(cluster("status").stdout.count("does not run"), 5)
+            self.assertEqual(cluster("down").returncode, 0)
+            for arguments in ((), ("kill",), ("kill", "2"), ("kill", "4"), ("logs", "kafka"), ("up", "2"), ("restart",)):
+                with self.subTest(arguments=arguments):
+                    run = cluster(*arguments)
+                    self.assertEqual((run.returncode, run.stdout), (1, ""))
+                    self.assertTrue(run.stderr.startswith("cluster.sh: "), run.stderr)
+
     def test_a_program_on_path_is_used_and_nothing_fetched(self):
         with tempfile.TemporaryDirectory() as folder:
             program = pathlib.Path(folder) / "consul"
