@@ -96,6 +96,16 @@ pub struct CopyId {
 }
 
 impl CopyId {
+    /// The message of a record in the shared group in which it waits until it is taken, whoever has it meanwhile.
+    pub const fn in_group(message: Position) -> Self {
+        Self { message, copy: u32::MAX }
+    }
+
+    /// Whether that is what it names.
+    pub fn is_in_group(self) -> bool {
+        self.is_some() && self.copy == u32::MAX
+    }
+
     /// Whether records name it at all.
     #[inline]
     pub fn is_some(self) -> bool {

@@ -52,7 +52,7 @@ impl Worker {
     /// Brings back what is kept and not there: sessions with their messages, and what is retained.
     fn restore(&self, piece: &Piece, now: Instant) {
         let mut restoring = self.restoring.borrow_mut();
-        let Restoring { outdated, messages, restored, .. } = &mut *restoring;
+        let Restoring { outdated, messages, restored, waiting, .. } = &mut *restoring;
         let mut state = self.state();
         state.copies.is_on = self.node.store.keeps_messages();
         messages.take_in(&state, piece.shard, &piece.kept.messages, now);
@@ -66,6 +66,11 @@ impl Worker {
             .seen
             .iter()
             .for_each(|(publisher, count)| state.restore_seen(piece.shard, *publisher, *count));
+        // Groups have their members when all workers have their sessions.
+        for (full_filter, positions) in &piece.kept.waiting {
+            let waits = positions.iter().filter_map(|at| Some((*at, messages.get(*at)?)));
+            waiting.push_back((Arc::clone(full_filter), waits.collect()));
+        }
         piece.kept.retained.iter().for_each(|(_, retained)| state.restore_retained(retained, now));
     }
 
@@ -73,10 +78,19 @@ impl Worker {
     fn begin_recording(&self) {
         let mut restoring = self.restoring.borrow_mut();
         let mut state = self.state();
-        state.changes.begin_behind(restoring.highest);
+        state.begin_recording_behind(restoring.highest);
         restoring.outdated.drain().for_each(|client_identifier| state.record_ended(&client_identifier));
         restoring.outdated = HashSet::new();
         restoring.messages = RestoredMessages::default();
+    }
+
+    /// What waited in a group waits there again. Returns whether there are others.
+    fn restore_next_group(&self) -> bool {
+        let next = self.restoring.borrow_mut().waiting.pop_front();
+        next.map(|(full_filter, messages)| {
+            self.state().restore_group(&full_filter, messages.into_iter(), clock::now());
+        })
+        .is_some()
     }
 
     /// What is due of some of the sessions that were restored is due now. Returns whether there are others.
@@ -106,7 +120,8 @@ impl Handler<AllRestored> for Sessions {
     type Result = ();
 
     fn handle(&mut self, _: AllRestored, ctx: &mut Self::Context) {
-        if self.worker.begin_absences() {
+        // Before any will, which may be for a group.
+        if self.worker.restore_next_group() || self.worker.begin_absences() {
             ctx.notify(AllRestored);
         }
     }

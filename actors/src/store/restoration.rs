@@ -1,8 +1,10 @@
 //! How far the sessions have come back that the store keeps.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
 
+use micro_mq_core::message::StoredMessage;
 use micro_mq_core::records::Position;
 use micro_mq_core::worker::{Restored, RestoredMessages};
 use tokio::sync::Notify;
@@ -53,6 +55,9 @@ impl Restoration {
     }
 }
 
+/// Some of what waits in a group.
+type WaitingInGroup = Vec<(Position, Arc<StoredMessage>)>;
+
 /// How far one worker has come; it goes on there though its sessions actor panics.
 #[derive(Debug, Default)]
 pub(crate) struct Restoring {
@@ -66,6 +71,8 @@ pub(crate) struct Restoring {
     pub(crate) outdated_bytes: usize,
     /// Sessions of which something becomes due when all workers have theirs.
     pub(crate) restored: Vec<Restored>,
+    /// What waited in groups, by whole filter, each with the position of its record.
+    pub(crate) waiting: VecDeque<(Arc<str>, WaitingInGroup)>,
     /// The messages that wait for those that are back.
     pub(crate) messages: RestoredMessages,
 }

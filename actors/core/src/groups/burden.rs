@@ -52,6 +52,12 @@ impl Burden {
         fits
     }
 
+    /// Takes one that waits there whatever there is room for: it was accepted when there was.
+    pub fn charge_all_the_same(&self, bytes: usize) {
+        self.group_messages.fetch_add(1, Relaxed);
+        self.group_bytes.fetch_add(bytes, Relaxed);
+    }
+
     /// Messages that waited in a group do not wait there any more, or at another's cost.
     pub fn release(&self, messages: usize, bytes: usize) {
         self.group_messages.fetch_sub(messages, Relaxed);

@@ -87,6 +87,15 @@ impl Group {
         self.members.payer(|member| member.burden.charge(bytes, member.durable, limits)).cloned()
     }
 
+    /// Who pays for it whether or not anybody has room; none without a member.
+    pub(crate) fn charge_any(&mut self, bytes: usize) -> Option<Arc<Burden>> {
+        let payer = self.members.payer(|member| {
+            member.burden.charge_all_the_same(bytes);
+            true
+        });
+        payer.cloned()
+    }
+
     /// Members have left: others pay for what waits at their cost, or it is dropped
     /// ([`GroupQueue::charge_others`]).
     pub(crate) fn charge_others(
@@ -94,7 +103,7 @@ impl Group {
         most: usize,
         limits: &SessionSettings,
         kept: &Kept,
-    ) -> (usize, bool) {
+    ) -> (Vec<Queued>, bool) {
         let Self { queue, members, .. } = self;
         queue.charge_others(most, kept, |bytes| {
             members.payer(|member| member.burden.charge(bytes, member.durable, limits)).cloned()
@@ -164,6 +173,11 @@ impl Groups {
     }
 
     /// A group by what its members wrote.
+    pub(crate) fn find(&self, full_filter: &str) -> Option<&Group> {
+        self.groups.get(*self.by_filter.get(full_filter)? as usize).map(|group| &**group)
+    }
+
+    /// The same, to change it.
     pub(crate) fn find_mut(&mut self, full_filter: &str) -> Option<&mut Group> {
         let index = *self.by_filter.get(full_filter)?;
         self.groups.get_mut(index as usize).map(|group| &mut **group)

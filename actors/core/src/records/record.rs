@@ -200,7 +200,7 @@ pub enum Record<'a> {
     Settled(Settled<'a>),
     /// The will of a session was published, or dropped.
     WillOver(Of<'a>),
-    /// Messages that waited in a shared group do so no more; what became of those that no member got.
+    /// Messages that waited in a shared group do so no more, and what became of them; returned: a member has it for good.
     Taken(&'a str, Fate, Vec<Position>),
     /// What is retained for a topic name.
     Retained(Retained<'a>),

@@ -14,5 +14,5 @@ pub use work::InjectPanic;
 pub use work::Look;
 pub use work::{
     Added, Answer, AwaitsChange, ForgetSession, GiveBack, HandedOver, Handoff, Join, MemberMessage,
-    MemberState, Reclaim, Reply, Route, Subscribe, TellGroups, ToTrie, Unsubscribe, Work,
+    MemberState, Reclaim, Reply, Route, Subscribe, TakenFromGroup, TellGroups, ToTrie, Unsubscribe, Work,
 };

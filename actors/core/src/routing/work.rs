@@ -10,11 +10,12 @@ use hashbrown::HashSet;
 
 use super::current::Current;
 use super::owner::Owner;
-use crate::completion::{Completion, Condition, Opened};
+use crate::completion::{Completion, Opened};
 use crate::groups::{Burden, GivenBack};
-use crate::ids::{Epoch, GroupKey, SessionKey};
+use crate::ids::{CopyId, Epoch, GroupKey, Position, SessionKey};
 use crate::message::{Ack, Batch, StoredMessage};
 use crate::pressure::{Room, Weight};
+use crate::records::Fate;
 use crate::retained::RetainedPassage;
 use crate::session::{LeftToGive, Wanted};
 use crate::subscriptions::Subscription;
@@ -94,6 +95,8 @@ pub enum Work {
     GiveBack(GiveBack),
     /// A member offline that is to give back.
     Reclaim(Reclaim),
+    /// Messages that wait in a group no more, to be recorded.
+    Taken(TakenFromGroup),
     /// A panic, as a defect would bring it.
     #[cfg(any(test, feature = "panics"))]
     Panic,
@@ -116,6 +119,7 @@ impl Work {
             Self::GiveOut(group) | Self::CallBack(group) | Self::ChargeOthers(group) => Owner::Group(*group),
             Self::Handoff(handoff) => Owner::Group(handoff.group),
             Self::Reclaim(reclaim) => Owner::Worker(reclaim.home),
+            Self::Taken(taken) => Owner::Worker(taken.from),
             Self::Routing(_) => Owner::Own,
             #[cfg(any(test, feature = "panics"))]
             Self::Panic => Owner::Own,
@@ -299,8 +303,8 @@ pub struct MemberMessage {
     pub message: HandedOver,
     /// How the member is to get it.
     pub wanted: Wanted,
-    /// Its publisher waits until the member's session has it, if that outlives the process.
-    pub condition: Option<Condition>,
+    /// What records call it in the group, in which it waits until it is taken; none where nothing is recorded.
+    pub recorded: CopyId,
 }
 
 /// Messages of one shared group for members who live here.
@@ -308,6 +312,8 @@ pub struct MemberMessage {
 pub struct Handoff {
     /// The group.
     pub group: GroupKey,
+    /// What its members wrote, where some of it is recorded.
+    pub full_filter: Option<Arc<str>>,
     /// In order; those that are dealt with are gone.
     pub chosen: VecDeque<MemberMessage>,
     /// What they are items of, as far as these are to come.
@@ -320,6 +326,35 @@ pub struct Handoff {
     pub room: Option<Room>,
     /// Whether some of them are dealt with.
     pub is_begun: bool,
+}
+
+impl Handoff {
+    /// Nothing yet.
+    pub fn of(group: GroupKey) -> Self {
+        Self {
+            group,
+            full_filter: None,
+            chosen: VecDeque::new(),
+            batches: VecDeque::new(),
+            batches_passed: 0,
+            weight: Weight::default(),
+            room: None,
+            is_begun: false,
+        }
+    }
+}
+
+/// What waits no more in a shared group whose home is here, as records have it.
+#[derive(Debug)]
+pub struct TakenFromGroup {
+    /// The worker that knows.
+    pub from: u16,
+    /// The group.
+    pub full_filter: Arc<str>,
+    /// What became of it.
+    pub fate: Fate,
+    /// The positions of their records, in rising order.
+    pub messages: Vec<Position>,
 }
 
 /// Answers publishes that concern no subscriber of the publisher's own worker: each in the order received, behind those

@@ -260,7 +260,7 @@ impl Session {
         let mut refused = why_not(&outgoing);
         if refused.is_some() {
             for expired in outgoing.queue.take_expired(desk.now, kept) {
-                outgoing.note_settled(expired.recorded, Fate::Dropped(DropReason::Expired));
+                outgoing.note_settled(expired.recorded, expired.group, Fate::Dropped(DropReason::Expired));
                 self.dropped(DropReason::Expired, expired.message.is_own(), desk);
             }
             refused = why_not(&outgoing);
@@ -280,7 +280,7 @@ impl Session {
             && let Some(oldest) = outgoing.queue.pop(kept)
         {
             given_up += oldest.message.queued_bytes();
-            outgoing.note_settled(oldest.recorded, Fate::Dropped(reason));
+            outgoing.note_settled(oldest.recorded, oldest.group, Fate::Dropped(reason));
             self.dropped(reason, oldest.message.is_own(), desk);
             refused = why_not(&outgoing);
         }
@@ -364,7 +364,7 @@ impl Session {
         desk.frames.forget();
         let message = Arc::clone(&queued.message);
         let publication = message.publication();
-        let recorded = queued.recorded;
+        let (recorded, group) = (queued.recorded, queued.group);
         let mut offered = Offered::Queued;
         if publication.is_expired(desk.now) {
             offered = self.dropped(DropReason::Expired, publication.is_own(), desk);
@@ -385,7 +385,7 @@ impl Session {
         if let Offered::Dropped(reason) = offered
             && let Some(outgoing) = &mut self.outgoing
         {
-            outgoing.note_settled(recorded, Fate::Dropped(reason));
+            outgoing.note_settled(recorded, group, Fate::Dropped(reason));
         }
         desk.frames.forget();
     }

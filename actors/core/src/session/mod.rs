@@ -33,6 +33,6 @@ pub use replay::{Replay, ReplayPlace, Replays};
 pub use settling::{Acknowledged, LeftToGive};
 pub use silence::Silence;
 pub use state::{Absence, NEVER_EXPIRES, Outgoing, Parting, Session, Will};
-pub use storing::{NewCopy, Storing, queued};
+pub use storing::{NewCopies, NewCopy, Storing, queued};
 pub use table::SessionTable;
 pub use wakes::Wakes;

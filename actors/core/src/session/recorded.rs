@@ -10,7 +10,7 @@ use mqtt_codec::{PacketIdentifier, PacketType, QoS, ReasonCode, encode_ack};
 
 use super::deliver::Desk;
 use super::state::{Outgoing, Session};
-use crate::ids::CopyId;
+use crate::ids::{CopyId, GroupKey};
 use crate::queue::Queued;
 use crate::records::Fate;
 
@@ -36,6 +36,8 @@ pub struct Notes {
     pub released: Vec<(PacketIdentifier, CopyId)>,
     /// Copies that wait no more.
     pub settled: Vec<(CopyId, Fate)>,
+    /// The same of those that are recorded where they waited in their groups.
+    pub taken: Vec<(CopyId, GroupKey, Fate)>,
 }
 
 /// A copy that a session was given, and that no record names yet.
@@ -55,7 +57,11 @@ enum Placed {
 
 impl Notes {
     fn is_empty(&self) -> bool {
-        self.given.is_empty() && self.sent.is_empty() && self.released.is_empty() && self.settled.is_empty()
+        self.given.is_empty()
+            && self.sent.is_empty()
+            && self.released.is_empty()
+            && self.settled.is_empty()
+            && self.taken.is_empty()
     }
 }
 
@@ -65,8 +71,10 @@ impl Outgoing {
     }
 
     /// A copy waits no more.
-    pub(super) fn note_settled(&mut self, copy: CopyId, fate: Fate) {
-        if copy.is_some() {
+    pub(super) fn note_settled(&mut self, copy: CopyId, group: Option<GroupKey>, fate: Fate) {
+        if let Some(group) = group.filter(|_| copy.is_in_group()) {
+            self.recorded_copies().notes.taken.push((copy, group, fate));
+        } else if copy.is_some() {
             self.recorded_copies().notes.settled.push((copy, fate));
         }
     }
@@ -166,6 +174,20 @@ impl Session {
     pub fn copy_in_flight(&self, identifier: PacketIdentifier) -> Option<CopyId> {
         let entry = self.outgoing.as_ref()?.inflight.get(identifier)?;
         entry.kept.as_ref().map(|kept| kept.recorded).filter(|copy| copy.is_some())
+    }
+
+    /// A copy that is sent with a packet identifier, as it waits in its group by its record; none where that is otherwise.
+    pub fn in_flight_of_group(&self, identifier: PacketIdentifier) -> Option<&Queued> {
+        let entry = self.outgoing.as_ref()?.inflight.get(identifier)?;
+        entry.kept.as_deref().filter(|kept| kept.recorded.is_in_group())
+    }
+
+    /// The session has a copy of its own that is sent with a packet identifier.
+    pub fn name_in_flight(&mut self, identifier: PacketIdentifier, copy: CopyId) {
+        let outgoing = self.outgoing.as_mut();
+        if let Some(kept) = outgoing.and_then(|outgoing| outgoing.inflight.kept_mut(identifier)) {
+            kept.recorded = copy;
+        }
     }
 
     /// Takes what is to be recorded.

@@ -53,10 +53,10 @@ impl Session {
         if let Some(kept) = entry.kept {
             outgoing.forget_kept(&kept);
             ledger.kept.leave(&kept.message);
-            outgoing.note_settled(kept.recorded, fate);
+            outgoing.note_settled(kept.recorded, kept.group, fate);
         } else if outgoing.recorded.is_some() {
             let released = outgoing.forget_released(identifier);
-            outgoing.note_settled(released, fate);
+            outgoing.note_settled(released, None, fate);
         }
         entry.own
     }
@@ -163,8 +163,9 @@ impl Session {
         };
         if !returned.is_empty() {
             self.tally.return_n(returned.len() as u64);
-            for queued in &mut returned {
-                outgoing.note_settled(std::mem::take(&mut queued.recorded), Fate::Returned);
+            // What waits in its group by its record does so, whoever had it.
+            for queued in returned.iter_mut().filter(|queued| !queued.recorded.is_in_group()) {
+                outgoing.note_settled(std::mem::take(&mut queued.recorded), None, Fate::Returned);
             }
         }
         returned

@@ -7,7 +7,7 @@ use mqtt_codec::QoS;
 
 use super::deliver::{Offered, Wanted};
 use super::state::Session;
-use crate::ids::{CopyId, Position, SessionKey};
+use crate::ids::{CopyId, GroupKey, Position, SessionKey};
 use crate::message::{Publication, StoredMessage};
 use crate::queue::{Identifiers, Queued};
 
@@ -17,7 +17,20 @@ pub struct Storing {
     message: Option<Arc<StoredMessage>>,
     /// Where its record will stand; none: nothing of it is recorded.
     at: Position,
-    copies: Option<Box<Vec<NewCopy>>>,
+    /// What records call it for the member of a group that it is offered to; none: nothing.
+    in_group: CopyId,
+    new: Option<Box<NewCopies>>,
+}
+
+/// Who has been given a message that outlives the process.
+#[derive(Debug, Default)]
+pub struct NewCopies {
+    /// Sessions.
+    pub copies: Vec<NewCopy>,
+    /// Groups in which it waits until it is taken.
+    pub waits: Vec<GroupKey>,
+    /// The last copy is of the session that it is being offered to.
+    is_last_noted: bool,
 }
 
 /// A copy that a session has just been given, and that outlives the process.
@@ -36,7 +49,7 @@ pub struct NewCopy {
 impl Storing {
     /// One that waits already.
     pub fn of(message: Arc<StoredMessage>) -> Self {
-        Self { message: Some(message), at: Position::default(), copies: None }
+        Self { message: Some(message), ..Self::default() }
     }
 
     /// Another message takes its place.
@@ -70,19 +83,34 @@ impl Storing {
 
     /// Whether copies are to be recorded.
     pub fn has_copies(&self) -> bool {
-        self.copies.is_some()
+        self.new.is_some()
     }
 
     /// The copies since the record began: from now on none is noted.
-    pub fn take_copies(&mut self) -> (Position, Vec<NewCopy>) {
-        let copies = self.copies.take().map_or(Vec::new(), |copies| *copies);
-        (std::mem::take(&mut self.at), copies)
+    pub fn take_copies(&mut self) -> (Position, NewCopies) {
+        let new = self.new.take().map_or_else(NewCopies::default, |new| *new);
+        (std::mem::take(&mut self.at), new)
+    }
+
+    /// It waits in a group until it is taken. Returns what records call it there; none where nothing of it is recorded.
+    pub fn wait_in(&mut self, group: GroupKey) -> CopyId {
+        if self.at == Position::default() {
+            return CopyId::default();
+        }
+        self.new.get_or_insert_default().waits.push(group);
+        CopyId::in_group(self.at)
+    }
+
+    /// The member of a group that it is offered to next has it by this name.
+    pub fn offer_in_group(&mut self, recorded: CopyId) {
+        self.in_group = recorded;
     }
 
     fn note(&mut self, session: SessionKey, queued: &mut Queued) {
-        let copies = self.copies.get_or_insert_default();
-        queued.recorded = CopyId { message: self.at, copy: copies.len() as u32 };
-        copies.push(NewCopy {
+        let new = self.new.get_or_insert_default();
+        queued.recorded = CopyId { message: self.at, copy: new.copies.len() as u32 };
+        new.is_last_noted = true;
+        new.copies.push(NewCopy {
             session,
             qos: queued.qos,
             retain: queued.retain,
@@ -92,12 +120,13 @@ impl Storing {
 
     /// A session has its copy, or it is dropped already: then there is nothing to record.
     pub(super) fn confirm(&mut self, session: SessionKey, offered: Offered) -> Offered {
-        let Some(copies) = &mut self.copies else { return offered };
-        if matches!(offered, Offered::Dropped(_)) && copies.last().is_some_and(|last| last.session == session)
-        {
-            copies.pop();
-            if copies.is_empty() {
-                self.copies = None;
+        let Some(new) = &mut self.new else { return offered };
+        let is_its = new.is_last_noted && new.copies.last().is_some_and(|last| last.session == session);
+        new.is_last_noted = false;
+        if matches!(offered, Offered::Dropped(_)) && is_its {
+            new.copies.pop();
+            if new.copies.is_empty() && new.waits.is_empty() {
+                self.new = None;
             }
         }
         offered
@@ -126,7 +155,9 @@ impl Session {
         storing: &mut Storing,
     ) -> Queued {
         let mut queued = queued(publication, qos, wanted, storing);
-        if storing.at > Position::default() && self.is_recorded && qos > QoS::AtMostOnce {
+        if wanted.group.is_some() {
+            queued.recorded = storing.in_group;
+        } else if storing.at > Position::default() && self.is_recorded && qos > QoS::AtMostOnce {
             storing.note(self.key, &mut queued);
         }
         queued

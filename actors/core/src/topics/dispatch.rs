@@ -11,15 +11,15 @@ use super::fan_out::{cost_of_copy, one};
 use super::handoff::{Passing, part_of};
 use super::member_desk::MemberDesk;
 use super::router::Router;
-use crate::completion::Condition;
 use crate::groups::{Choice, Chosen, Group, Groups};
-use crate::ids::GroupKey;
+use crate::ids::{CopyId, GroupKey};
 use crate::ledger::DropReason;
-use crate::message::{Batch, Publication};
+use crate::message::Publication;
 use crate::queue::Queued;
+use crate::records::Fate;
 use crate::routing::{Reclaim, ToTrie, Work};
 use crate::session::{LeftToGive, Storing, Wanted};
-use crate::worker::{NodeState, WorkerState};
+use crate::worker::{NodeState, Unkept, WorkerState};
 
 /// What a message costs that goes through a group, in deliveries: a member is chosen, and it is kept for another one.
 const DELIVERIES_PER_DISPATCH: usize = 8;
@@ -42,7 +42,9 @@ impl Router {
         let (groups, mut desk) = MemberDesk::beside_groups(worker, now);
         let Some(group) = groups.get_mut(key) else {
             // The last member left since it was looked up.
-            desk.ledger.drop_n(DropReason::SharedGroupEmpty, 1, passing.publication.is_own());
+            let reason = DropReason::SharedGroupEmpty;
+            desk.ledger.drop_n(reason, 1, passing.publication.is_own());
+            desk.copies.groups.take_from(key, Fate::Dropped(reason), passing.recorded);
             return 1;
         };
         if !group.queue.is_empty() && passing.publication.qos > QoS::AtMostOnce {
@@ -67,6 +69,8 @@ impl Router {
 
     fn give(&mut self, desk: &mut MemberDesk<'_>, group: &mut Group, at: u32, passing: &mut Passing<'_>) {
         let key = group.key;
+        let recorded = passing.record_in(group);
+        let full_filter = recorded.is_some().then(|| Arc::clone(&group.full_filter));
         let member = group.give(at);
         let wanted = Wanted {
             qos: member.options.qos,
@@ -74,26 +78,34 @@ impl Router {
             identifiers: one(member.identifier),
             group: Some(key),
         };
-        let (session, is_durable) = (member.session, member.durable);
-        if session.worker == desk.id {
-            desk.offer(session, passing, &wanted);
-        } else {
-            let condition = match desk.copies.is_on && is_durable {
-                true => passing.item.and_then(|(batch, item)| self.open(batch, item)),
-                false => None,
+        let session = member.session;
+        let Some(full_filter) = full_filter else {
+            return match session.worker == desk.id {
+                true => desk.offer(session, passing, &wanted, None),
+                false => {
+                    let parts = &mut self.handoffs[usize::from(session.worker)];
+                    part_of(parts, key).add(session, passing, wanted);
+                }
             };
-            let parts = &mut self.handoffs[usize::from(session.worker)];
-            part_of(parts, key).add(session, passing, wanted, condition);
+        };
+        if session.worker == desk.id {
+            return desk.offer(session, passing, &wanted, Some(&full_filter));
         }
-    }
-
-    /// Another condition for the acknowledgement of the item that is being routed.
-    fn open(&self, batch: &Batch, item: usize) -> Option<Condition> {
-        let position = self.position.as_ref()?;
-        match position.home {
-            true => batch.open(item),
-            false => position.opened.as_ref()?.open(item),
+        let is_exactly_once = passing.publication.qos.min(wanted.qos) == QoS::ExactlyOnce;
+        if is_exactly_once && !desk.copies.groups.is_kept(recorded) {
+            let message = passing.stored();
+            return desk.copies.groups.hold(Unkept {
+                group: key,
+                full_filter,
+                session,
+                message,
+                wanted,
+                recorded,
+            });
         }
+        let part = part_of(&mut self.handoffs[usize::from(session.worker)], key);
+        part.add(session, passing, wanted);
+        part.full_filter.get_or_insert(full_filter);
     }
 
     /// A message of a group waits for room at one of these workers.
@@ -151,11 +163,13 @@ impl Router {
             if *budget == 0 {
                 return false;
             }
-            let message = Arc::clone(&first.message);
+            let (message, recorded) = (Arc::clone(&first.message), first.recorded);
             let publication = message.publication();
             if publication.is_expired(now) {
                 *budget = budget.saturating_sub(1);
                 desk.ledger.drop_n(DropReason::Expired, 1, publication.is_own());
+                let fate = Fate::Dropped(DropReason::Expired);
+                desk.copies.groups.take(&group.full_filter, fate, recorded);
                 group.queue.pop(&desk.ledger.kept);
                 continue;
             }
@@ -166,7 +180,7 @@ impl Router {
                 Choice::Member(at) => {
                     group.queue.pop(&desk.ledger.kept);
                     let stored = &mut Storing::of(Arc::clone(&message));
-                    let mut passing = Passing { publication: &publication, item: None, stored };
+                    let mut passing = Passing { publication: &publication, item: None, stored, recorded };
                     self.give(&mut desk, group, at, &mut passing);
                 }
                 Choice::HeldUp(workers) => {
@@ -189,12 +203,17 @@ impl Router {
         now: Instant,
     ) -> usize {
         let publication = queued.message.publication();
+        let recorded = if queued.recorded.is_in_group() { queued.recorded } else { CopyId::default() };
         if publication.is_expired(now) {
             worker.ledger.drop_n(DropReason::Expired, 1, publication.is_own());
+            if let Some(full_filter) = worker.group_name(group) {
+                worker.copies.groups.take(&full_filter, Fate::Dropped(DropReason::Expired), recorded);
+            }
             return 1;
         }
         let stored = &mut Storing::of(Arc::clone(&queued.message));
-        self.dispatch(worker, group, Passing { publication: &publication, item: None, stored }, now)
+        let passing = Passing { publication: &publication, item: None, stored, recorded };
+        self.dispatch(worker, group, passing, now)
     }
 
     /// Asks members offline for what they hold of groups: one message to each.

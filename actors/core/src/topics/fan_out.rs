@@ -9,6 +9,7 @@ use std::time::Instant;
 use super::handoff::Passing;
 use super::router::Router;
 use crate::completion::Opened;
+use crate::ids::CopyId;
 use crate::matching::Subscriber;
 use crate::message::Publication;
 use crate::queue::Identifiers;
@@ -153,6 +154,7 @@ impl Router {
                     publication: &publication,
                     item: Some((batch, *item + *next_of_run)),
                     stored: &mut stored[*next_of_run],
+                    recorded: CopyId::default(),
                 };
                 let cost = self.dispatch(worker, group, passing, now);
                 *budget = budget.saturating_sub(cost);

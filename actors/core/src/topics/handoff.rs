@@ -8,18 +8,19 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::completion::Condition;
-use crate::groups::GivenBack;
-use crate::ids::{GroupKey, SessionKey};
+use mqtt_codec::QoS;
+
+use crate::groups::{GivenBack, Group};
+use crate::ids::{CopyId, GroupKey, SessionKey};
 use crate::message::{Batch, Publication, StoredMessage};
-use crate::pressure::Weight;
+use crate::queue::Queued;
 use crate::routing::Owner;
 use crate::session::{Desk, Offered, Storing, Wanted, queued};
 
 use super::fan_out::cost_of_copy;
 use super::router::Router;
 use crate::routing::{HandedOver, Handoff, MemberMessage, ToTrie};
-use crate::worker::{Errand, WorkerState};
+use crate::worker::{Errand, WorkerState, keeps};
 
 /// What a message for a member costs, in deliveries of one that many get: it is encoded for this one alone.
 const DELIVERIES_EACH: usize = 4;
@@ -32,12 +33,24 @@ pub(super) struct Passing<'a> {
     pub(super) item: Option<(&'a Arc<Batch>, usize)>,
     /// The message as it waits, made when that is needed.
     pub(super) stored: &'a mut Storing,
+    /// What records call it in its group; none: it is an item, or nothing of it is recorded.
+    pub(super) recorded: CopyId,
 }
 
 impl Passing<'_> {
     /// The message as it waits.
     pub(super) fn stored(&mut self) -> Arc<StoredMessage> {
         Arc::clone(self.stored.message(self.publication))
+    }
+
+    /// It is given to a member of a group, or waits for one. Returns what records call it there: what outlives the process
+    /// waits in the group from now on, whoever has it.
+    pub(super) fn record_in(&mut self, group: &Group) -> CopyId {
+        let is_new = self.item.is_some() && self.publication.qos > QoS::AtMostOnce;
+        if is_new && !self.recorded.is_some() && group.has_durable_member() {
+            self.recorded = self.stored.wait_in(group.key);
+        }
+        self.recorded
     }
 }
 
@@ -49,9 +62,7 @@ pub(super) fn part_of(parts: &mut Vec<Handoff>, group: GroupKey) -> &mut Handoff
     let latest = parts.iter().enumerate().rev().take(PARTS_TRIED_MAX);
     let found = latest.filter(|(_, part)| part.group == group).map(|(at, _)| at).next();
     let at = found.unwrap_or_else(|| {
-        let (chosen, batches, weight) = (VecDeque::new(), VecDeque::new(), Weight::default());
-        let (batches_passed, room, is_begun) = (0, None, false);
-        parts.push(Handoff { group, chosen, batches, batches_passed, weight, room, is_begun });
+        parts.push(Handoff::of(group));
         parts.len() - 1
     });
     &mut parts[at]
@@ -59,13 +70,7 @@ pub(super) fn part_of(parts: &mut Vec<Handoff>, group: GroupKey) -> &mut Handoff
 
 impl Handoff {
     /// Adds a message for a member.
-    pub(super) fn add(
-        &mut self,
-        session: SessionKey,
-        passing: &mut Passing<'_>,
-        wanted: Wanted,
-        condition: Option<Condition>,
-    ) {
+    pub(super) fn add(&mut self, session: SessionKey, passing: &mut Passing<'_>, wanted: Wanted) {
         let message = match passing.item {
             Some((batch, item)) => {
                 if self.batches.back().is_none_or(|last| !Arc::ptr_eq(last, batch)) {
@@ -77,7 +82,7 @@ impl Handoff {
         };
         self.weight.messages += 1;
         self.weight.bytes += passing.publication.stored_bytes();
-        self.chosen.push_back(MemberMessage { session, message, wanted, condition });
+        self.chosen.push_back(MemberMessage { session, message, wanted, recorded: passing.recorded });
     }
 
     fn publication<'a>(&'a self, chosen: &'a MemberMessage) -> Publication<'a> {
@@ -124,11 +129,14 @@ impl Handoff {
         now: Instant,
     ) -> Option<Box<Self>> {
         handoff.is_begun = true;
-        let (mut returned, mut conditions) = (VecDeque::new(), Vec::new());
+        let mut returned = VecDeque::new();
+        if let Some(full_filter) = &handoff.full_filter {
+            worker.copies.groups.note_name(handoff.group, full_filter);
+        }
         {
             let WorkerState { node, ledger, sessions, pool, frames, wakes, copies, .. } = &mut *worker;
             while *budget > 0
-                && let Some(mut chosen) = handoff.chosen.pop_front()
+                && let Some(chosen) = handoff.chosen.pop_front()
             {
                 let publication = handoff.publication(&chosen);
                 *budget = budget.saturating_sub(DELIVERIES_EACH + cost_of_copy(&publication));
@@ -139,26 +147,32 @@ impl Handoff {
                 let session = sessions.get_mut(chosen.session).filter(|session| session.online.is_some());
                 let Some(session) = session else {
                     let qos = publication.qos.min(chosen.wanted.qos);
-                    returned.push_back(queued(&publication, qos, &chosen.wanted, &mut stored));
-                    // What is on its way between members is kept by the next one.
-                    chosen.condition.take().into_iter().for_each(Condition::done);
+                    let queued = queued(&publication, qos, &chosen.wanted, &mut stored);
+                    returned.push_back(Queued { recorded: chosen.recorded, ..queued });
                     continue;
                 };
+                let keeps = keeps(session.is_recorded, publication.qos.min(chosen.wanted.qos));
+                if keeps {
+                    stored.offer_in_group(chosen.recorded);
+                }
                 // Those of another message.
                 frames.forget();
                 let mut desk = Desk { settings: &node.settings, ledger, pool, frames, now };
-                match session.offer(&publication, &chosen.wanted, &mut stored, &mut desk) {
+                let offered = session.offer(&publication, &chosen.wanted, &mut stored, &mut desk);
+                match offered {
                     Offered::Sent => wakes.touch(session.online.as_mut(), chosen.session),
                     Offered::Queued | Offered::Dropped(_) => session.publish_load(),
                 }
                 if session.has_notes() {
                     copies.note(chosen.session);
                 }
-                conditions.extend(chosen.condition.take());
+                if let Some(full_filter) = &handoff.full_filter {
+                    copies.groups.note_offered(full_filter, chosen.recorded, keeps, offered);
+                }
             }
             frames.forget();
         }
-        worker.record_given(conditions);
+        worker.record_all_notes();
         if !returned.is_empty() {
             worker.give_back(
                 Owner::Group(handoff.group),

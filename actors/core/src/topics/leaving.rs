@@ -1,8 +1,11 @@
 //! Members that leave their groups, and those offline that give back what they hold.
 
+use std::sync::Arc;
+
 use crate::groups::{Departure, GivenBack, Group};
 use crate::ids::{GroupKey, SessionKey, client_hash};
 use crate::ledger::DropReason;
+use crate::records::Fate;
 use crate::routing::{Owner, Reclaim};
 use crate::worker::{Discard, WorkerState};
 
@@ -37,31 +40,49 @@ pub(super) fn leave_group(
     full_filter: &str,
     session: SessionKey,
 ) -> Option<Box<Group>> {
-    let (key, dropped, gone) = match worker.groups.leave(full_filter, session) {
+    let was_durable = worker.groups.find(full_filter).is_some_and(Group::has_durable_member);
+    let mut is_durable = false;
+    let (key, full_filter, dropped, gone) = match worker.groups.leave(full_filter, session) {
         Departure::NoMember => return None,
-        Departure::Last(mut group) => (group.key, std::mem::take(&mut group.queue), Some(group)),
+        Departure::Last(mut group) => {
+            let dropped = std::mem::take(&mut group.queue);
+            (group.key, Arc::clone(&group.full_filter), Some(dropped), Some(group))
+        }
         Departure::Member(_, group) if !group.has_durable_member() && !group.is_any_online() => {
-            (group.key, std::mem::take(&mut group.queue), None)
+            let dropped = std::mem::take(&mut group.queue);
+            (group.key, Arc::clone(&group.full_filter), Some(dropped), None)
         }
         Departure::Member(member, group) => {
+            is_durable = group.has_durable_member();
             if group.queue.note_leaving(&member.burden) {
                 router.to_charge_others.push(group.key);
             }
-            return None;
+            (group.key, Arc::clone(&group.full_filter), None, None)
         }
     };
-    worker.discard(Owner::Group(key), DropReason::SharedGroupEmpty, Discard::OfGroup(dropped));
+    worker.way().note_group(was_durable, is_durable);
+    if let Some(dropped) = dropped {
+        if was_durable && gone.is_some() {
+            // What members still hold of it is over one day.
+            worker.copies.groups.note_name(key, &full_filter);
+        }
+        let discard = Discard::OfGroup(full_filter, dropped);
+        worker.discard(Owner::Group(key), DropReason::SharedGroupEmpty, discard);
+    }
     gone
 }
 
 /// Others pay for what waits in a group at the cost of members who have left, within `budget`. Returns whether there is
 /// more to look at.
 pub(super) fn charge_others(worker: &mut WorkerState, key: GroupKey, budget: &mut usize) -> bool {
-    let WorkerState { groups, ledger, node, .. } = worker;
+    let WorkerState { groups, ledger, node, copies, .. } = worker;
     let Some(group) = groups.get_mut(key) else { return false };
     let most = *budget * MESSAGES_PER_DELIVERY;
     let (dropped, more) = group.charge_others(most, &node.settings.session, &ledger.kept);
-    ledger.drop_n(DropReason::QueueFull, dropped as u64, group.is_own());
+    ledger.drop_n(DropReason::QueueFull, dropped.len() as u64, group.is_own());
+    for queued in dropped {
+        copies.groups.take(&group.full_filter, Fate::Dropped(DropReason::QueueFull), queued.recorded);
+    }
     *budget = if more { 0 } else { budget.saturating_sub(1) };
     more
 }

@@ -9,8 +9,9 @@ use crate::ledger::{DropReason, Ledger};
 use crate::message::Publication;
 use crate::pool::BufferPool;
 use crate::queue::{Identifiers, Queued};
+use crate::records::Fate;
 use crate::session::{Desk, FrameCache, Offered, SessionTable, Wakes, Wanted};
-use crate::worker::{CopyRecords, NodeState, WorkerState};
+use crate::worker::{CopyRecords, NodeState, WorkerState, keeps};
 use mqtt_codec::QoS;
 
 use super::handoff::Passing;
@@ -70,8 +71,14 @@ impl<'a> MemberDesk<'a> {
         }
     }
 
-    /// Offers a message to a member that lives here.
-    pub(super) fn offer(&mut self, key: SessionKey, passing: &mut Passing<'_>, wanted: &Wanted) {
+    /// Offers a message to a member that lives here; with its group's whole filter, if it waits there by its record.
+    pub(super) fn offer(
+        &mut self,
+        key: SessionKey,
+        passing: &mut Passing<'_>,
+        wanted: &Wanted,
+        full_filter: Option<&Arc<str>>,
+    ) {
         let Self { node, ledger, sessions, pool, frames, wakes, copies, now, .. } = self;
         let Some(session) = sessions.get_mut(key) else {
             debug_assert!(false, "whoever chose it looked it up");
@@ -80,45 +87,51 @@ impl<'a> MemberDesk<'a> {
         // Those of another message.
         frames.forget();
         let mut desk = Desk { settings: &node.settings, ledger, pool, frames, now: *now };
-        if session.offer(passing.publication, wanted, passing.stored, &mut desk) == Offered::Sent {
+        let keeps = keeps(session.is_recorded, passing.publication.qos.min(wanted.qos));
+        passing.stored.offer_in_group(if keeps { passing.recorded } else { CopyId::default() });
+        let offered = session.offer(passing.publication, wanted, passing.stored, &mut desk);
+        if offered == Offered::Sent {
             wakes.touch(session.online.as_mut(), key);
         }
         session.publish_load();
         if session.has_notes() {
             copies.note(key);
         }
+        if let Some(full_filter) = full_filter {
+            copies.groups.note_offered(full_filter, passing.recorded, keeps, offered);
+        }
         frames.forget();
     }
 
     /// No member can take it now: QoS 1 and 2 wait for one that is online or whose session is durable.
-    pub(super) fn wait_in_group(&self, group: &mut Group, mut passing: Passing<'_>) {
+    pub(super) fn wait_in_group(&mut self, group: &mut Group, mut passing: Passing<'_>) {
         let publication = passing.publication;
         let limits = &self.node.settings.session;
         let ledger = self.ledger;
-        let own = publication.is_own();
         let is_online = group.is_any_online();
-        if publication.qos == QoS::AtMostOnce && (is_online || !limits.queue_qos0_offline) {
-            let reason = if is_online { DropReason::OutboxFull } else { DropReason::Offline };
-            ledger.drop_n(reason, 1, own);
+        let reason = if publication.qos == QoS::AtMostOnce && (is_online || !limits.queue_qos0_offline) {
+            if is_online { DropReason::OutboxFull } else { DropReason::Offline }
         } else if !is_online && !group.has_durable_member() {
-            ledger.drop_n(DropReason::SharedGroupEmpty, 1, own);
+            DropReason::SharedGroupEmpty
         } else if !group.has_room(publication.queued_bytes(), limits) {
-            ledger.drop_n(DropReason::QueueFull, 1, own);
+            DropReason::QueueFull
         } else if !ledger.kept.has_room_for(publication.qos, publication.queued_bytes()) {
-            ledger.drop_n(DropReason::NodeQueueFull, 1, own);
+            DropReason::NodeQueueFull
         } else if let Some(payer) = group.payer(publication.queued_bytes(), limits) {
             let queued = Queued {
+                recorded: passing.record_in(group),
                 message: passing.stored(),
                 qos: publication.qos,
                 retain: publication.retain,
                 identifiers: Identifiers::None,
                 group: Some(group.key),
                 replayed: false,
-                recorded: CopyId::default(),
             };
-            group.queue.push(queued, &payer, &ledger.kept);
+            return group.queue.push(queued, &payer, &ledger.kept);
         } else {
-            ledger.drop_n(DropReason::QueueFull, 1, own);
-        }
+            DropReason::QueueFull
+        };
+        ledger.drop_n(reason, 1, publication.is_own());
+        self.copies.groups.take(&group.full_filter, Fate::Dropped(reason), passing.recorded);
     }
 }

@@ -254,6 +254,7 @@ impl Router {
             && let Some(origin) = current.batch.origin(current.item)
         {
             current.matches.subscribers.retain(|subscriber| !worker.has_seen(subscriber.session, origin));
+            current.matches.groups.retain(|group| !worker.has_seen_in_group(*group, origin));
         }
         let subscribers = &mut current.matches.subscribers;
         let publisher = current.batch.publisher;

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::groups::Member;
+use crate::groups::{Group, Member};
 use crate::ids::shared_part;
 use crate::matching::Subscriber;
 use crate::moment::Moment;
@@ -72,8 +72,10 @@ impl Topics {
                 durable: join.durable,
                 burden: join.burden.clone(),
             };
+            let was_durable = worker.groups.find(&full_filter).is_some_and(Group::has_durable_member);
             let group = worker.groups.join(worker.id, &full_filter, filter, member);
-            let key = group.key;
+            let (key, is_durable) = (group.key, group.has_durable_member());
+            worker.node.ways[usize::from(worker.id)].note_group(was_durable, is_durable);
             if self.trie.insert_group(&group.filter, key) {
                 worker.node.directory.add(&group.filter, worker.id);
             }
@@ -127,8 +129,11 @@ impl Topics {
         budget: &mut usize,
     ) -> Option<MemberState> {
         while let Some(filter) = state.filters.pop_front() {
+            let was_durable = worker.groups.find(&filter).is_some_and(Group::has_durable_member);
             let group = worker.groups.set_state(&filter, state.session, state.online, state.durable);
             if let Some(group) = group {
+                let way = &worker.node.ways[usize::from(worker.id)];
+                way.note_group(was_durable, group.has_durable_member());
                 self.router.member_changed(group, state.online);
             }
             if is_spent(budget, 1) && !state.filters.is_empty() {

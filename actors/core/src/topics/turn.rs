@@ -246,6 +246,10 @@ impl Topics {
             Work::MemberState(state) => self.member_state(worker, state, budget).map(Work::MemberState),
             Work::GiveBack(give_back) => self.take_back(worker, give_back, budget, now).map(Work::GiveBack),
             Work::Reclaim(wanted) => reclaim(worker, wanted, budget).map(Work::Reclaim),
+            Work::Taken(taken) => {
+                worker.record_taken_from(taken);
+                None
+            }
             #[cfg(any(test, feature = "panics"))]
             #[expect(clippy::panic, reason = "this is what it is for")]
             Work::Panic => panic!("a panic was injected into the topic trie"),

@@ -6,12 +6,14 @@
 //! long as a run is delivered nothing else is recorded.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::task::Waker;
 use std::time::Instant;
 
 use mqtt_codec::{PacketIdentifier, QoS};
 
 use super::errand::Errand;
+use super::group_records::GroupRecords;
 use super::state::{NodeState, WorkerState};
 use crate::completion::{Condition, Conditions, State};
 use crate::homes::Shard;
@@ -20,7 +22,7 @@ use crate::message::Publication;
 use crate::message::{Batch, Item, Received};
 use crate::queue::{Identifiers, Queued};
 use crate::records::{Body, Copied, Fate, Of, Publish, Record, Settled, Through};
-use crate::session::{NewCopy, Notes, Session, Storing};
+use crate::session::{NewCopies, Notes, Session, Storing};
 use crate::timers::Timer;
 
 /// Copies that wait no more of which that is recorded at once, and not only after a while.
@@ -39,6 +41,10 @@ pub struct CopyRecords {
     seen: HashMap<(Shard, Publisher), Position>,
     /// Sessions of which something is to be recorded.
     noted: Vec<SessionKey>,
+    /// What is to be recorded of messages that go through groups.
+    pub(crate) groups: GroupRecords,
+    /// Somebody sees to it that what waits no more is recorded in a while.
+    is_due: bool,
     /// Positions up to this one are given to copies.
     given: Position,
 }
@@ -48,6 +54,11 @@ impl CopyRecords {
     pub(super) fn note_seen(&mut self, shard: Shard, publisher: Publisher, count: Position) {
         let seen = self.seen.entry((shard, publisher)).or_default();
         *seen = count.max(*seen);
+    }
+
+    /// The last QoS 2 message of a publisher that copies were given of in a shard.
+    pub(super) fn last_seen(&self, shard: Shard, publisher: Publisher) -> Option<Position> {
+        self.seen.get(&(shard, publisher)).copied()
     }
 
     /// Something is to be recorded of the messages to a session.
@@ -87,12 +98,12 @@ impl WorkerState {
     ) {
         let mut is_to_be_sent = false;
         for (publication, storing, origin, condition) in run {
-            let (at, copies) = storing.take_copies();
+            let (at, new) = storing.take_copies();
             if at == Position::default() {
                 continue;
             }
             debug_assert_eq!(at, self.changes.next_position(), "nothing else is recorded meanwhile");
-            self.record_publish(&publication, &copies, origin);
+            self.record_publish(&publication, &new, origin);
             if let Some(condition) = condition {
                 is_to_be_sent |= self.changes.gate_one(condition);
             }
@@ -160,7 +171,7 @@ impl WorkerState {
         let session = self.sessions.get(session).filter(|session| session.is_recorded);
         session.is_some_and(|session| {
             let shard = self.node.homes.shard_of(session.client_identifier());
-            self.copies.seen.get(&(shard, origin.publisher)).is_some_and(|seen| *seen >= origin.count)
+            self.copies.last_seen(shard, origin.publisher).is_some_and(|seen| seen >= origin.count)
         })
     }
 
@@ -183,37 +194,29 @@ impl WorkerState {
         }
     }
 
-    fn record_publish(&mut self, publication: &Publication<'_>, copies: &[NewCopy], origin: Option<Origin>) {
-        let Self { node, sessions, changes, copies: records, .. } = self;
+    fn record_publish(&mut self, publication: &Publication<'_>, new: &NewCopies, origin: Option<Origin>) {
+        let Self { node, sessions, changes, copies: records, groups, .. } = self;
+        let waits = new.waits.iter().filter_map(|group| groups.get(*group));
+        let waits: Vec<&str> = waits.map(|group| &*group.full_filter).collect();
         if let Some(Origin { publisher, count }) = origin {
-            let clients = copies.iter().filter_map(|copy| sessions.get(copy.session));
-            for client in clients.map(|session| session.client_identifier()) {
-                records.note_seen(node.homes.shard_of(client), publisher, count);
+            let clients = new.copies.iter().filter_map(|copy| sessions.get(copy.session));
+            let clients = clients.map(|session| session.client_identifier());
+            for name in clients.chain(waits.iter().copied()) {
+                records.note_seen(node.homes.shard_of(name), publisher, count);
             }
         }
-        let copied = copies.iter().filter_map(|copy| {
+        let copied = new.copies.iter().filter_map(|copy| {
             let client = sessions.get(copy.session)?.client_identifier();
             Some(copied_to(client, copy.qos, copy.retain, &copy.identifiers))
         });
-        let publish = publish_of(node, publication, copied.collect(), origin);
+        let publish = Publish { waits, ..publish_of(node, publication, copied.collect(), origin) };
         let (_, is_first) = changes.push(&Record::Publish(publish), &node.homes);
         self.send_records(is_first);
     }
 
-    /// What was noted is recorded: whoever published it waits until that is kept.
-    pub(crate) fn record_given(&mut self, conditions: Vec<Condition>) {
-        self.record_all_notes();
-        let mut is_to_be_sent = false;
-        for condition in conditions {
-            is_to_be_sent |= self.changes.gate_or_done(condition);
-        }
-        if is_to_be_sent {
-            self.send_changes();
-        }
-    }
-
     /// Records what was noted of all sessions that have something noted.
     pub(crate) fn record_all_notes(&mut self) {
+        self.note_taken();
         if !self.copies.noted.is_empty() {
             let mut noted = std::mem::take(&mut self.copies.noted);
             noted.drain(..).for_each(|session| self.record_notes(session));
@@ -230,9 +233,15 @@ impl WorkerState {
             self.copies.settled.extend(notes.settled.iter().map(|(copy, fate)| (key, *fate, *copy)));
             self.record_settled();
         }
+        let Notes { given, sent, released, settled, taken } = notes;
+        taken.into_iter().for_each(|(copy, group, fate)| {
+            if let Some(full_filter) = self.group_name(group) {
+                self.copies.groups.take(&full_filter, fate, copy);
+            }
+        });
+        let names: Vec<Option<Arc<str>>> = sent.iter().map(|sent| self.group_of_sent(key, *sent)).collect();
         let Self { node, sessions, changes, copies, .. } = self;
         let Some(session) = sessions.get_mut(key).filter(|session| session.is_recorded) else { return };
-        let Notes { given, sent, released, settled } = notes;
         let settled = if sent.is_empty() { settled } else { Vec::new() };
         let mut is_first = false;
         for given in given {
@@ -245,6 +254,20 @@ impl WorkerState {
                 is_first |= first;
                 session.name(&given, CopyId { message: at, copy: 0 });
             }
+        }
+        for (identifier, full_filter) in sent.iter().zip(names) {
+            // Its group has it no more, in the same entry.
+            let Some(queued) = session.in_flight_of_group(*identifier) else { continue };
+            let (Queued { message, qos, retain, identifiers, .. }, from) = (queued, queued.recorded.message);
+            let copied = copied_to(session.client_identifier(), *qos, *retain, identifiers);
+            let publication = message.publication();
+            let publish = publish_of(node, &publication, vec![copied], None);
+            let (at, first) = changes.push(&Record::Publish(publish), &node.homes);
+            is_first |= first;
+            if let Some(full_filter) = full_filter {
+                changes.push(&Record::Taken(&full_filter, Fate::Returned, vec![from]), &node.homes);
+            }
+            session.name_in_flight(*identifier, CopyId { message: at, copy: 0 });
         }
         let epoch = session.epoch;
         let of = Of { client: session.client_identifier(), epoch };
@@ -266,7 +289,6 @@ impl WorkerState {
             leave(&Record::Released(of, identifier, copy), identifier, true);
         }
         (0..acknowledged).for_each(|_| session.note_left());
-        let was_idle = copies.settled.is_empty();
         copies.settled.extend(settled.into_iter().map(|(copy, fate)| (key, fate, copy)));
         let is_to_be_sent = is_any_leaving && changes.is_to_be_sent();
         self.send_records(is_first);
@@ -275,7 +297,22 @@ impl WorkerState {
         }
         if is_to_be_sent {
             self.send_changes();
-        } else if was_idle && !self.copies.settled.is_empty() {
+        }
+        self.note_taken();
+    }
+
+    /// The whole filter of the group in which a message waits, by its record, that is to be sent with a packet identifier.
+    fn group_of_sent(&self, key: SessionKey, identifier: PacketIdentifier) -> Option<Arc<str>> {
+        let queued = self.sessions.get(key)?.in_flight_of_group(identifier)?;
+        self.group_name(queued.group?)
+    }
+
+    /// What waits no more is recorded in a while, if there is anything.
+    #[inline]
+    pub(crate) fn note_taken(&mut self) {
+        let is_idle = self.copies.settled.is_empty() && self.copies.groups.is_idle();
+        if !is_idle && !self.copies.is_due {
+            self.copies.is_due = true;
             self.set_timer_next(Timer::Changes);
         }
     }
@@ -287,6 +324,8 @@ impl WorkerState {
 
     /// Records which copies wait no more: many in one record.
     pub fn record_settled(&mut self) {
+        self.copies.is_due = false;
+        self.record_taken();
         if self.copies.settled.is_empty() {
             return;
         }
@@ -308,6 +347,7 @@ impl WorkerState {
 
     /// All records before a position are kept: what waited for them leaves.
     pub fn note_kept(&mut self, before: Position, now: Instant) {
+        self.send_kept_to_members(before);
         while let Some(first) = self.copies.leaving.front().filter(|first| first.at < before) {
             let Leaving { session: key, epoch, identifier, is_release, .. } = *first;
             self.copies.leaving.pop_front();
@@ -362,7 +402,7 @@ fn publish_of<'a>(
 }
 
 /// Fates side by side that are equal.
-fn rank(fate: Fate) -> u8 {
+pub(super) fn rank(fate: Fate) -> u8 {
     match fate {
         Fate::Delivered => 0,
         Fate::Returned => 1,

@@ -4,12 +4,14 @@
 //! trie, which does it as work of its owner, in turns with what others ask for.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::errand::Errand;
 use super::state::WorkerState;
 use crate::groups::GroupQueue;
 use crate::ledger::DropReason;
 use crate::queue::Queue;
+use crate::records::Fate;
 use crate::routing::{Owner, ToTrie, Work};
 
 /// Messages that are dropped at once.
@@ -22,15 +24,15 @@ const MESSAGES_PER_DELIVERY: usize = 4;
 pub enum Discard {
     /// They waited for a session.
     OfSession(Queue),
-    /// They waited in a shared group.
-    OfGroup(GroupQueue),
+    /// They waited in a shared group of this whole filter.
+    OfGroup(Arc<str>, GroupQueue),
 }
 
 impl Discard {
     fn is_empty(&self) -> bool {
         match self {
             Self::OfSession(queue) => queue.is_empty(),
-            Self::OfGroup(queue) => queue.is_empty(),
+            Self::OfGroup(_, queue) => queue.is_empty(),
         }
     }
 }
@@ -78,14 +80,17 @@ impl WorkerState {
         }
     }
 
-    fn drop_some(&self, discard: &mut Discard, reason: DropReason, most: usize) -> usize {
+    fn drop_some(&mut self, discard: &mut Discard, reason: DropReason, most: usize) -> usize {
         let kept = &self.ledger.kept;
         for dropped in 0..most {
             let next = match discard {
                 Discard::OfSession(queue) => queue.pop(kept),
-                Discard::OfGroup(queue) => queue.pop(kept),
+                Discard::OfGroup(_, queue) => queue.pop(kept),
             };
             let Some(queued) = next else { return dropped };
+            if let Discard::OfGroup(full_filter, _) = discard {
+                self.copies.groups.take(full_filter, Fate::Dropped(reason), queued.recorded);
+            }
             self.ledger.drop_n(reason, 1, queued.message.is_own());
         }
         most

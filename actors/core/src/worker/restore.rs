@@ -89,6 +89,12 @@ impl WorkerState {
         (restored.was_cut_off || is_any_due).then_some(restored)
     }
 
+    /// All that is kept of this worker's shards was loaded: what changes from now on is recorded behind it.
+    pub fn begin_recording_behind(&mut self, highest: Position) {
+        self.changes.begin_behind(highest);
+        self.copies.groups.begin_behind(highest);
+    }
+
     /// All sessions of the node are back, and what becomes of them is recorded: what is due of one that was restored is due
     /// from now on, unless its client came back. Who was online when the process ended parts from its session now, which
     /// is recorded, so that the next end does not begin its time anew.

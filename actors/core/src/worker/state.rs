@@ -40,7 +40,7 @@ pub struct WayTo {
     pub inbound: Arc<Inbound>,
     /// Retained ones among them.
     pub retained_underway: Arc<RetainedUnderway>,
-    /// How many sessions it has whose messages outlive the process.
+    /// How many sessions and groups it has whose messages outlive the process.
     pub recorded_sessions: AtomicUsize,
 }
 
@@ -53,6 +53,15 @@ impl WayTo {
     /// It has one of them no more.
     pub(super) fn forget_recorded(&self) {
         self.recorded_sessions.fetch_sub(1, Relaxed);
+    }
+
+    /// A group whose home it is has a durable member, or had one: its messages are recorded there, as those of sessions are.
+    pub(crate) fn note_group(&self, was_durable: bool, is_durable: bool) {
+        match (was_durable, is_durable) {
+            (false, true) => self.note_recorded(),
+            (true, false) => self.forget_recorded(),
+            _ => {}
+        }
     }
 
     /// Whether it has any.

@@ -1,5 +1,7 @@
 mod copies;
+mod group_records;
 mod groups;
+mod kept;
 mod lifecycle;
 mod panics;
 mod pieces;
