@@ -3,6 +3,7 @@
 #
 #   scripts/kills.sh                 no kill: every promise is kept
 #   scripts/kills.sh --kills N ...   options of mqtt-bench kills in place of that
+#   scripts/kills.sh --debug ...     the same with programs that are built in less time and are slower
 #
 # docs/kills.md says what is judged.
 set -euo pipefail
@@ -18,9 +19,16 @@ case ${1:-} in
     exit 0
     ;;
 esac
+profile=release
+if [ "${1:-}" = --debug ]; then
+    profile=debug
+    shift
+fi
 (($# > 0)) || set -- --kills 0
-cargo build --release --locked -p micro-mq -p mqtt-bench
-programs=${CARGO_TARGET_DIR:-target}/release
+build=(cargo build --locked -p micro-mq -p mqtt-bench)
+[ "$profile" = debug ] || build+=(--release)
+"${build[@]}"
+programs=${CARGO_TARGET_DIR:-target}/$profile
 node="$programs/micro-mq run --set listener.tcp.bind=127.0.0.1:{port} --set listener.websocket.bind=127.0.0.1:{port2}"
 node+=" --set admin.bind=127.0.0.1:{port3} --set store.folder={folder}/data --set log.level=warn"
 exec "$programs/mqtt-bench" kills --broker-command "$node" "$@"

@@ -9,7 +9,7 @@
 # attacker      one client that does all it can at once, beside others whose p99 is looked at in seven pairs of five
 #               seconds without and with it (quick: 3)
 # kept          scripts/kept.sh: by its system calls, no answer leaves before what it promises is on the disk
-# kills         scripts/kills.sh: by the histories of all clients, every promise is kept
+# kills         scripts/kills.sh: killed 50 times under load (quick: 10), by the histories of all clients every promise is kept
 # instructions  scripts/instructions.sh: no piece of work takes more of them than recorded
 # fuzzing       scripts/fuzz.sh: each target for 15 minutes (quick: 1)
 # mutants       scripts/mutants.sh: a random sample of 330 (quick: 20 of each crate)
@@ -24,10 +24,10 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 usage() { sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$root/scripts/prove.sh"; }
 
-fuzz=() mutants=() soak=(60) pairs=7 lives=20000
+fuzz=() mutants=() soak=(60) pairs=7 lives=20000 kills=50
 case "${1:-}" in
 '') ;;
---quick) fuzz=(--seconds 60) mutants=(--sample 20) soak=(5) pairs=3 lives=2000 ;;
+--quick) fuzz=(--seconds 60) mutants=(--sample 20) soak=(5) pairs=3 lives=2000 kills=10 ;;
 -h | --help)
     usage
     exit 0
@@ -57,7 +57,7 @@ part lives env MICRO_MQ_MODEL_SEEDS="$lives" \
 part attacker env MICRO_MQ_HOSTILE_PAIRS="$pairs" \
     cargo test --release -p micro-mq --test hostile growth::everything -- --nocapture
 part kept "$root/scripts/kept.sh"
-part kills "$root/scripts/kills.sh"
+part kills "$root/scripts/kills.sh" --kills "$kills"
 part instructions "$root/scripts/instructions.sh"
 part fuzzing "$root/scripts/fuzz.sh" "${fuzz[@]}"
 part mutants "$root/scripts/mutants.sh" "${mutants[@]}"

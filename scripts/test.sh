@@ -5,7 +5,8 @@
 #   scripts/test.sh --only SUITE        one suite; may be repeated
 #
 # Suites: scripts (the tests of the scripts and of what the documents say, and that docs/conformance.md is complete),
-# unit (cargo test of the workspace, doc tests included), corpora (the fuzzers' inputs), clients (the six below),
+# unit (cargo test of the workspace, doc tests included), corpora (the fuzzers' inputs), kills (a node under load
+# is killed ten times, and keeps its promises: scripts/kills.sh), clients (the six below),
 # mosquitto (mosquitto_pub, _sub, _rr and a mosquitto bridge), paho_c (Paho C's programs), python (paho-mqtt, aiomqtt),
 # node (MQTT.js), rust (rumqttc), go (autopaho); cluster (several nodes, with a real Kafka).
 #
@@ -39,8 +40,8 @@ while (($# > 0)); do
     --only)
         case "${2:-}" in
         clients) suites+=("${client_suites[@]}") ;;
-        scripts | unit | corpora | cluster | mosquitto | paho_c | python | node | rust | go) suites+=("$2") ;;
-        *) fail "unknown suite '${2:-}' (scripts, unit, corpora, cluster, clients, ${client_suites[*]})" ;;
+        scripts | unit | corpora | kills | cluster | mosquitto | paho_c | python | node | rust | go) suites+=("$2") ;;
+        *) fail "unknown suite '${2:-}' (scripts, unit, corpora, kills, cluster, clients, ${client_suites[*]})" ;;
         esac
         shift 2
         ;;
@@ -51,7 +52,7 @@ while (($# > 0)); do
     *) fail "unknown argument '$1' (see --help)" ;;
     esac
 done
-((${#suites[@]} > 0)) || suites=(scripts unit corpora cluster "${client_suites[@]}")
+((${#suites[@]} > 0)) || suites=(scripts unit corpora kills cluster "${client_suites[@]}")
 
 cd "$root"
 export PATH="$PATH:/usr/sbin" # the mosquitto broker, for a user whose PATH lacks it
@@ -71,6 +72,11 @@ suite_corpora() {
     # A workspace of its own, like the fuzzer that these inputs are for.
     cargo test --no-fail-fast --no-default-features --lib --locked --manifest-path tests/fuzz/Cargo.toml \
         --target-dir "$cache_folder/target-fuzz-tests"
+}
+
+suite_kills() {
+    # With patience enough for a machine that others use as well.
+    scripts/kills.sh --debug --kills 10 --drain 60 && printf '1 passed, 0 failed\n'
 }
 
 suite_pytest() {
@@ -160,7 +166,7 @@ clients=()
 for suite in "${suites[@]}"; do
     case "$suite" in
     unit) run_or_say_why run_unless_starved unit suite_unit ;;
-    scripts | corpora | cluster) run_or_say_why run_suite "$suite" "suite_$suite" ;;
+    scripts | corpora | kills | cluster) run_or_say_why run_suite "$suite" "suite_$suite" ;;
     *) clients+=("$suite") ;;
     esac
 done
