@@ -7,6 +7,7 @@ mod certificates;
 pub mod cli;
 mod cluster;
 pub mod config;
+mod console;
 mod ctl;
 mod figures;
 mod logging;

@@ -19,6 +19,7 @@ use crate::cluster;
 use crate::config::{
     Effective, ListenerConfig, ListenerKind, NodeConfig, StoreConfig, StoreDurability, StoreKind,
 };
+use crate::console::Console;
 use crate::figures::Figures;
 use crate::logging::{self, LogQueue};
 use crate::open_files::{self, OpenFilesRoom};
@@ -83,6 +84,7 @@ async fn serve(
         Some(listener) => {
             let listener = listener
                 .with_hosts(config.admin.hosts.clone())
+                .with_console(Console::new(config.admin.console_dir.clone()))
                 .with_connections_max(room.admin_connections_max);
             let figures = Arc::new(Figures::new(node.admin_source(), log.clone()));
             Some(listener.serve(figures).context("admin.bind: cannot be served")?)

@@ -1,4 +1,4 @@
-//! Health, metrics and the admin API over HTTP/1.1, on a thread of its own: it answers even while the workers do not.
+//! Health, metrics, the admin API and the console over HTTP/1.1, on a thread of its own: it answers even while the workers do not.
 //!
 //! Everything is bounded: network connections, bytes of a request's head and body, the time for it, for an answer, and for
 //! a network connection as a whole.

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use hyper::header::{CONTENT_TYPE, HeaderValue};
-use hyper::{StatusCode, Uri};
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use hyper::{HeaderMap, Method, StatusCode, Uri};
 use micro_mq_actors::Readiness;
 use serde_json::json;
 use tracing::warn;
@@ -16,12 +17,13 @@ use tracing::warn;
 use super::api::{self, Api};
 use super::problem::Failure;
 use super::source::{AdminError, AdminSource};
+use crate::console::Console;
 
 /// How long the node may take for an answer: workers answer between two turns, that is within milliseconds.
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// All that is answered, from a source.
-pub(super) fn router(source: Arc<dyn AdminSource>) -> Router {
+/// All that is answered, from a source; the console, if there is one, where nothing else is.
+pub(super) fn router(source: Arc<dyn AdminSource>, console: Option<Console>) -> Router {
     let api = api::router(Arc::new(Api::new(Arc::clone(&source))));
     Router::new()
         .route("/health/live", get(live))
@@ -29,10 +31,24 @@ pub(super) fn router(source: Arc<dyn AdminSource>) -> Router {
         .route("/metrics", get(metrics))
         .with_state(source)
         .merge(api)
-        .fallback(|| async { Failure::not_found("no such path") })
+        .fallback(move |method: Method, uri: Uri, headers: HeaderMap| {
+            let answer = file_of_console(console.as_ref(), &method, &uri, &headers);
+            async move { answer }
+        })
         .method_not_allowed_fallback(|| async {
             Failure::new(StatusCode::METHOD_NOT_ALLOWED, "this method is not answered here")
         })
+}
+
+fn file_of_console(console: Option<&Console>, method: &Method, uri: &Uri, headers: &HeaderMap) -> Response {
+    match console.and_then(|console| console.answer(uri.path(), headers)) {
+        None => Failure::not_found("no such path").into_response(),
+        Some(_) if method != Method::GET && method != Method::HEAD => {
+            let refused = Failure::new(StatusCode::METHOD_NOT_ALLOWED, "this method is not answered here");
+            ([(ALLOW, "GET,HEAD")], refused).into_response()
+        }
+        Some(file) => file.map(Body::from),
+    }
 }
 
 /// The node took too long.

@@ -26,6 +26,7 @@ use super::host::Hosts;
 use super::problem::Failure;
 use super::router::{ANSWER_TIMEOUT, late, router};
 use super::source::AdminSource;
+use crate::console::Console;
 
 /// Network connections at a time; further ones wait in the backlog. A scraper and a console need a handful.
 pub(crate) const CONNECTIONS_MAX: u32 = 64;
@@ -52,6 +53,7 @@ pub struct AdminListener {
     address: SocketAddr,
     hosts: Vec<String>,
     connections_max: u32,
+    console: Option<Console>,
 }
 
 impl AdminListener {
@@ -63,7 +65,7 @@ impl AdminListener {
         let socket = std::net::TcpListener::bind(address)?;
         socket.set_nonblocking(true)?;
         let address = socket.local_addr()?;
-        Ok(Self { socket, address, hosts: Vec::new(), connections_max: CONNECTIONS_MAX })
+        Ok(Self { socket, address, hosts: Vec::new(), connections_max: CONNECTIONS_MAX, console: None })
     }
 
     /// Lets requests name these hosts too, beside addresses and `localhost`.
@@ -79,6 +81,12 @@ impl AdminListener {
         Self { connections_max: connections_max.clamp(1, CONNECTIONS_MAX), ..self }
     }
 
+    /// Serves the console at `/`, too.
+    #[must_use]
+    pub(crate) fn with_console(self, console: Console) -> Self {
+        Self { console: Some(console), ..self }
+    }
+
     /// Where it listens; the port is the one picked if it was bound to port 0.
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -89,9 +97,9 @@ impl AdminListener {
     /// # Errors
     /// What the operating system says if it has no thread or no descriptor left.
     pub fn serve(self, source: Arc<dyn AdminSource>) -> io::Result<AdminServer> {
-        let Self { socket, address, hosts, connections_max } = self;
+        let Self { socket, address, hosts, connections_max, console } = self;
         let hosts = Arc::new(Hosts::new(address, hosts));
-        let router = router(source);
+        let router = router(source, console);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let (stop, stopped) = watch::channel(());
         let thread = thread::Builder::new().name("admin".to_owned()).spawn(move || {
@@ -210,6 +218,7 @@ async fn answer(router: &TowerToHyperService<Router>, hosts: &Hosts, request: Re
         let text = "the host of the request is not this listener";
         Failure::new(StatusCode::MISDIRECTED_REQUEST, text).into_response()
     };
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // What the console's files are, a browser may keep.
+    response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
 }

@@ -149,8 +149,12 @@ const AUTH: &[(&str, KeyType)] = &[
     ("questions_bytes_max", at_least(0)),
 ];
 
-const ADMIN: &[(&str, KeyType)] =
-    &[("bind", KeyType::Address), ("hosts", KeyType::ListOf(Item::HostName)), ("enabled", KeyType::Flag)];
+const ADMIN: &[(&str, KeyType)] = &[
+    ("bind", KeyType::Address),
+    ("hosts", KeyType::ListOf(Item::HostName)),
+    ("console_dir", KeyType::Text),
+    ("enabled", KeyType::Flag),
+];
 
 const LOG: &[(&str, KeyType)] = &[
     ("level", KeyType::LogFilter),

@@ -202,7 +202,7 @@ fn default_enabled() -> bool {
     true
 }
 
-/// Health, metrics and ledger over HTTP. Table `[admin]`.
+/// Health, metrics, admin API and console over HTTP. Table `[admin]`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AdminConfig {
@@ -211,13 +211,16 @@ pub struct AdminConfig {
     /// Names that requests may give this listener in their host header, beside addresses and `localhost`; without port.
     /// Default [].
     pub hosts: Vec<String>,
+    /// Folder with the built files of the console, for those who work on it; "": those in the program. Default "".
+    pub console_dir: PathBuf,
     /// Whether the admin listener is opened. Default true.
     pub enabled: bool,
 }
 
 impl Default for AdminConfig {
     fn default() -> Self {
-        Self { bind: SocketAddr::from(([127, 0, 0, 1], 18_083)), hosts: Vec::new(), enabled: true }
+        let bind = SocketAddr::from(([127, 0, 0, 1], 18_083));
+        Self { bind, hosts: Vec::new(), console_dir: PathBuf::new(), enabled: true }
     }
 }
 

@@ -1,0 +1,1 @@
+const e=/* @__PURE__ */ new Map;self.addEventListener(`message`,({data:{id:t,every:n}})=>{clearInterval(e.get(t)),e.delete(t),n!==null&&e.set(t,setInterval(()=>self.postMessage(t),n))});
