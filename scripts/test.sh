@@ -8,7 +8,8 @@
 # unit (cargo test of the workspace, doc tests included), corpora (the fuzzers' inputs), kills (a node under load
 # is killed ten times, and keeps its promises: scripts/kills.sh), clients (the six below),
 # mosquitto (mosquitto_pub, _sub, _rr and a mosquitto bridge), paho_c (Paho C's programs), python (paho-mqtt, aiomqtt),
-# node (MQTT.js), rust (rumqttc), go (autopaho); cluster (several nodes, with a real Kafka).
+# node (MQTT.js), rust (rumqttc), go (autopaho); cluster (several nodes, with a real Kafka); console (the web console: its
+# sources make the files that are committed, and every page of it in a real Chromium).
 #
 # All of them run although one failed; the last lines name what failed and what did not run, and the status is 0 if
 # nothing did. What fails in the suite unit while other processes of the machine have its cores is repeated once, alone,
@@ -40,8 +41,8 @@ while (($# > 0)); do
     --only)
         case "${2:-}" in
         clients) suites+=("${client_suites[@]}") ;;
-        scripts | unit | corpora | kills | cluster | mosquitto | paho_c | python | node | rust | go) suites+=("$2") ;;
-        *) fail "unknown suite '${2:-}' (scripts, unit, corpora, kills, cluster, clients, ${client_suites[*]})" ;;
+        scripts | unit | corpora | kills | cluster | mosquitto | paho_c | python | node | rust | go | console) suites+=("$2") ;;
+        *) fail "unknown suite '${2:-}' (scripts, unit, corpora, kills, cluster, clients, ${client_suites[*]}, console)" ;;
         esac
         shift 2
         ;;
@@ -52,7 +53,7 @@ while (($# > 0)); do
     *) fail "unknown argument '$1' (see --help)" ;;
     esac
 done
-((${#suites[@]} > 0)) || suites=(scripts unit corpora kills cluster "${client_suites[@]}")
+((${#suites[@]} > 0)) || suites=(scripts unit corpora kills cluster "${client_suites[@]}" console)
 
 cd "$root"
 export PATH="$PATH:/usr/sbin" # the mosquitto broker, for a user whose PATH lacks it
@@ -98,6 +99,29 @@ suite_node() {
     local modules
     modules=$(with_cache_lock node_modules "$root/tests/clients/node") || return
     NODE_PATH="$modules" node --test --test-reporter=spec tests/clients/node/*.test.js
+}
+
+suite_console() {
+    local folder=$root/node/console modules built status=0
+    modules=$(with_cache_lock node_modules "$folder") || return
+    # What is imported is looked for beside the sources.
+    [ -d "$folder/node_modules" ] && [ ! -L "$folder/node_modules" ] || ln -sfn "$modules" "$folder/node_modules"
+    built=$(mktemp -d "${TMPDIR:-/tmp}/micro-mq-console.XXXXXX")
+    cd "$folder"
+    npx --no-install svelte-check --tsconfig ./tsconfig.json --fail-on-warnings || status=1
+    npx --no-install vitest run || status=1
+    npx --no-install vite build --logLevel warn --outDir "$built" --emptyOutDir || status=1
+    if ! diff -rq dist "$built"; then
+        complain "node/console/dist is not what its sources make: npm ci && npm run build, there"
+        status=1
+    fi
+    rm -rf "$built"
+    if [ -n "${MICRO_MQ_TEST_ADMIN:-}" ]; then
+        npm run --silent browser || status=1
+    else
+        say "its pages are not looked at: a broker of the caller's has none"
+    fi
+    return "$status"
 }
 
 suite_rust() {
@@ -187,7 +211,7 @@ for suite in "${clients[@]}"; do
     fi
     case "$suite" in
     mosquitto | paho_c | python) run_or_say_why run_suite "$suite" suite_pytest "$suite" ;;
-    node | rust | go) run_or_say_why run_suite "$suite" "suite_$suite" ;;
+    node | rust | go | console) run_or_say_why run_suite "$suite" "suite_$suite" ;;
     esac
 done
 ((failed_total == failed_before)) || show_broker_log

@@ -15,6 +15,11 @@ missing_packages() {
             has node || echo nodejs
             has npm || echo npm
             ;;
+        console)
+            has node || echo nodejs
+            has npm || echo npm
+            has chromium || [ -n "${MICRO_MQ_CHROMIUM:-}" ] || echo chromium
+            ;;
         go)
             has go || echo golang-go
             ;;

@@ -19,12 +19,18 @@ readonly NAMES_MAX=20
 plain() { sed 's/\x1b\[[0-9;]*m//g' "$1"; }
 
 # count_tests LOG: "PASSED FAILED", from the closing lines of cargo test, pytest, unittest, node's test runner, or of
-# these scripts, or from each test's of go.
+# vitest, or of these scripts, or from each test's of go.
 count_tests() {
     plain "$1" | awk '
         /^test result: / { passed += $4; failed += $6 }
         /^(ℹ|#) pass [0-9]+$/ { passed += $3 }
         /^(ℹ|#) fail [0-9]+$/ { failed += $3 }
+        /^ *Tests +[0-9]+ (passed|failed)/ {
+            for (i = 3; i <= NF; i++) {
+                if ($i == "passed") passed += $(i - 1)
+                if ($i == "failed") failed += $(i - 1)
+            }
+        }
         /^--- PASS: / { passed++ }
         /^--- FAIL: / { failed++ }
         /^Ran [0-9]+ tests? in / { ran = $2 }
@@ -63,6 +69,7 @@ failed_tests() {
         -e 's/^--- FAIL: ([^ ]+) .*/\1/p' \
         -e 's/^(FAILED|ERROR) ([^ ]+::[^ ]+).*/\2/p' \
         -e 's/^(FAIL|ERROR): ([^ ]+ \(.*)/\2/p' \
+        -e 's/^ *FAIL +([^ ]+\.test\.ts > .+)$/\1/p' \
         -e 's/^ *✖ (.+) \([0-9.]+ms\)$/\1/p' | awk '!seen[$0]++'
 }
 

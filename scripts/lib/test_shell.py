@@ -34,6 +34,11 @@ RUNNERS = {
         (1, 1),
         ["two"],
     ),
+    "vitest": (
+        " \x1b[41m FAIL \x1b[49m src/lib/a.test.ts > one\n      \x1b[2mTests\x1b[22m  \x1b[31m1 failed\x1b[39m | 3 passed (4)\n",
+        (3, 1),
+        ["src/lib/a.test.ts > one"],
+    ),
     "go": (
         "=== RUN   TestX\n=== RUN   TestX/tcp\n--- FAIL: TestX (0.02s)\n    --- FAIL: TestX/tcp (0.01s)\n--- PASS: TestY (0.26s)\n"
         "FAIL\nFAIL\tmicro-mq-client-tests\t0.305s\n",

@@ -49,7 +49,7 @@ export async function get<T>(path: string, query: Query = {}, signal?: AbortSign
 
 /** What changes something carries a header that no form of another page can send. */
 export async function change<T>(method: string, path: string, query: Query = {}, body?: unknown): Promise<T | undefined> {
-  const headers: Record<string, string> = { 'x-micro-mq': 'console' };
+  const headers: Record<string, string> = { 'x-requested-by': 'console' };
   if (body !== undefined) headers['content-type'] = 'application/json';
   const response = await answer(url(path, query), {
     method,
