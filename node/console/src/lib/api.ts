@@ -25,6 +25,13 @@ export function url(path: string, query: Query = {}): string {
   return `/api/v1/${path}${text ? `?${text}` : ''}`;
 }
 
+let unauthorized = () => {};
+
+/** Who is told when the node wants to know who asks. */
+export function onUnauthorized(tell: () => void): void {
+  unauthorized = tell;
+}
+
 async function answer(target: string, init: RequestInit): Promise<Response> {
   let response: Response;
   try {
@@ -34,6 +41,7 @@ async function answer(target: string, init: RequestInit): Promise<Response> {
     throw new ApiError(0, 'the node does not answer');
   }
   if (response.ok) return response;
+  if (response.status === 401 && !target.endsWith('/login')) unauthorized();
   let problem: Partial<Problem> = {};
   try {
     problem = await response.json();

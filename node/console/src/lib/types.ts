@@ -166,3 +166,72 @@ export interface Actor {
   handling_p50_seconds: number | null;
   handling_p99_seconds: number | null;
 }
+
+export type Role = 'viewer' | 'operator' | 'admin';
+
+export interface Identity {
+  /** Null where nobody has to say who they are. */
+  name: string | null;
+  role: Role;
+  scopes: string[];
+}
+
+export interface Concerned {
+  count: number;
+  dry_run: boolean;
+}
+
+export interface RetainedPayload {
+  topic: string;
+  qos: number;
+  expires_in_ms: number | null;
+  payload_base64: string;
+  payload: string | null;
+}
+
+export interface Drop {
+  at_ms: number;
+  node: string;
+  worker: number;
+  client_identifier: string;
+  topic: string;
+  reason: string;
+  /** Dropped by this worker between the one before and this one, of which nothing is remembered. */
+  left_out: number;
+}
+
+export interface Permission {
+  allowed: boolean | null;
+  by: string;
+}
+
+export interface ExplainedCopy {
+  client_identifier: string;
+  node: string;
+  worker: number;
+  filter: string;
+  qos: number;
+  outcome: 'delivered' | 'queued' | 'dropped' | 'may_get_it';
+  reason: string | null;
+}
+
+export interface ExplainedPublish {
+  accepted: boolean;
+  reason: string | null;
+  permission: Permission;
+  matched: number;
+  delivered: number;
+  queued: number;
+  dropped: number;
+  groups: number;
+  copies: ExplainedCopy[];
+}
+
+export interface ExplainedSubscribe {
+  granted: boolean;
+  reason: string | null;
+  permission: Permission;
+  node: string;
+  worker: number;
+  exists: boolean;
+}

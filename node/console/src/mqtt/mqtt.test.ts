@@ -2,7 +2,8 @@ import { expect, test } from 'vitest';
 import { loadHistory, remember, saveHistory, type Published } from './history';
 import { Messages } from './messages';
 import { bytesOfHex, hexLines, jsonOf, preview, textOf } from './payload';
-import { load, newProfile, problemOf, problemOfFilter, problemOfTopic, save } from './profile';
+import { load, newProfile, problemOf, save } from './profile';
+import { problemOfFilter, problemOfTopic } from '../lib/topics';
 
 class Store {
   kept = new Map<string, string>();
