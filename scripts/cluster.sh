@@ -7,8 +7,8 @@
 #   scripts/cluster.sh logs [-f] [NAME...]  the last lines of all logs, or of node-1, node-2, node-3, kafka, consul; -f follows
 #   scripts/cluster.sh down            stops all of it and deletes what it kept, but the logs
 #
-# Node N listens on 127.0.0.1: MQTT N*10000+1883, WebSocket +1884, admin +1885, other nodes +1886. So 11883, 21883 and
-# 31883 are the same broker. Kafka listens on 19092, Consul on 18500. What services need is fetched once
+# Node N listens on 127.0.0.1: MQTT N*10000+1883, WebSocket +1884, admin +1885. So 11883, 21883 and 31883 are the same
+# broker. Kafka listens on 19092, Consul on 18500. What services need is fetched once
 # (scripts/lib/services.sh), the nodes are built from this checkout; MICRO_MQ_PROGRAM=FILE takes another program.
 # Configurations, data and logs are below target/cluster, or in the folder that MICRO_MQ_CLUSTER_FOLDER names.
 set -euo pipefail
@@ -96,6 +96,10 @@ node = "$name"
 
 [kafka]
 brokers = "127.0.0.1:$KAFKA_PORT"
+
+[registry]
+provider = "consul"
+addresses = ["http://127.0.0.1:$CONSUL_PORT"]
 EOF
 }
 

@@ -89,7 +89,7 @@ suite_pytest() {
 suite_cluster() {
     local python
     cargo build --locked --package micro-mq || return
-    scripts/lib/services.sh fetch kafka >/dev/null || return
+    scripts/lib/services.sh fetch kafka >/dev/null && scripts/lib/services.sh fetch consul >/dev/null || return
     python=$(with_cache_lock python_environment "$root/tests/clients/python/requirements.txt") || return
     MICRO_MQ_TEST_BINARY="${CARGO_TARGET_DIR:-$root/target}/debug/micro-mq" \
         "$python" -m pytest -c tests/cluster/pytest.ini -p no:cacheprovider tests/cluster

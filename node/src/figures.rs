@@ -7,16 +7,18 @@ use micro_mq_actors::{AdminHandle, Readiness, Unanswered};
 
 use crate::admin::{AdminError, AdminSource, Answer};
 use crate::logging::LogQueue;
+use crate::registry::Seen;
 
 /// All figures of the process.
 pub(crate) struct Figures {
     actors: Arc<AdminHandle>,
     log: LogQueue,
+    registry: Seen,
 }
 
 impl Figures {
-    pub(crate) fn new(actors: Arc<AdminHandle>, log: LogQueue) -> Self {
-        Self { actors, log }
+    pub(crate) fn new(actors: Arc<AdminHandle>, log: LogQueue, registry: Seen) -> Self {
+        Self { actors, log, registry }
     }
 }
 
@@ -26,7 +28,7 @@ impl AdminSource for Figures {
     }
 
     fn metrics(&self) -> Answer<String> {
-        let (actors, log) = (Arc::clone(&self.actors), self.log.clone());
+        let (actors, log, registry) = (Arc::clone(&self.actors), self.log.clone(), self.registry.clone());
         Box::pin(async move {
             let mut page = actors.prometheus().await?;
             let name = "micro_mq_log_lines_lost_total";
@@ -34,8 +36,13 @@ impl AdminSource for Figures {
             let lost = log.lost();
             write!(page, "# HELP {name} {help}\n# TYPE {name} counter\n{name} {lost}\n")
                 .expect("a String takes everything");
+            registry.write(&mut page);
             Ok(page)
         })
+    }
+
+    fn registry_trouble(&self) -> Option<String> {
+        self.registry.trouble()
     }
 
     fn actors(&self) -> Option<Arc<AdminHandle>> {

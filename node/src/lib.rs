@@ -12,6 +12,7 @@ mod ctl;
 mod figures;
 mod logging;
 mod open_files;
+mod registry;
 mod run;
 mod signals;
 pub mod tls;

@@ -23,6 +23,7 @@ use crate::console::Console;
 use crate::figures::Figures;
 use crate::logging::{self, LogQueue};
 use crate::open_files::{self, OpenFilesRoom};
+use crate::registry::Registration;
 use crate::signals::{self, Request};
 use crate::tls::LiveTls;
 
@@ -55,6 +56,7 @@ async fn serve(
     mut requests: signals::Requests,
 ) -> anyhow::Result<()> {
     let tls = LiveTls::load(config)?;
+    let mut registration = Registration::new(config)?;
     let mut options = options(config, room, &tls);
     let disk = match config.store.backend {
         StoreKind::Memory => None,
@@ -64,11 +66,9 @@ async fn serve(
         options.homes_key = disk.hash_key();
     }
     options.cluster = cluster::options(config, log);
-    let backend = || -> Box<dyn SessionBackend> {
-        match disk {
-            Some(disk) => Box::new(disk),
-            None => Box::new(NoBackend),
-        }
+    let backend = || match disk {
+        Some(disk) => Box::new(disk) as Box<dyn SessionBackend>,
+        None => Box::new(NoBackend),
     };
     let (admin, node) = match config.admin.enabled.then(|| AdminListener::bind(config.admin.bind)) {
         // The others that are taken as well: nobody likes to be told of them one by one.
@@ -86,7 +86,7 @@ async fn serve(
                 .with_hosts(config.admin.hosts.clone())
                 .with_console(Console::new(config.admin.console_dir.clone()))
                 .with_connections_max(room.admin_connections_max);
-            let figures = Arc::new(Figures::new(node.admin_source(), log.clone()));
+            let figures = Arc::new(Figures::new(node.admin_source(), log.clone(), registration.seen()));
             Some(listener.serve(figures).context("admin.bind: cannot be served")?)
         }
         None => None,
@@ -94,7 +94,9 @@ async fn serve(
     let ready = async {
         node.until_open().await;
         info!(version = env!("CARGO_PKG_VERSION"), workers = node.shared().peers.len(), "the node is ready");
-        announce(config, node.listeners(), admin.as_ref().map(AdminServer::address));
+        let admin = admin.as_ref().map(AdminServer::address);
+        announce(config, node.listeners(), admin);
+        registration.begin(config, node.listeners(), admin);
         std::future::pending().await
     };
     tls.follow(node.notices());
@@ -113,8 +115,10 @@ async fn serve(
     }
 
     info!("shutting down");
+    let taken_out = registration.end();
     let grace = Duration::from_millis(config.settings.node.shutdown_grace_ms);
     let stopped = tokio::time::timeout(grace + SHUTDOWN_MARGIN, node.shutdown(grace)).await;
+    taken_out.await;
     if let Some(admin) = admin {
         admin.stop();
     }

@@ -35,13 +35,12 @@ impl Fixed {
         let member = if own.name == *name {
             own.clone()
         } else {
-            // What it is connected to closes without a word, which no cluster port takes for more than a look.
             let connected = timeout(CONNECT_PATIENCE, TcpStream::connect(address)).await;
             Member {
                 name: name.to_owned(),
                 instance: 0,
                 version: String::new(),
-                addresses: BTreeMap::from([("cluster".to_owned(), address.to_owned())]),
+                addresses: BTreeMap::from([("mqtt".to_owned(), address.to_owned())]),
                 is_passing: matches!(connected, Ok(Ok(_))),
             }
         };

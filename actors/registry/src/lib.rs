@@ -22,4 +22,4 @@ mod tests;
 pub use http::HttpError;
 pub use member::{Member, Members, Trouble};
 pub use options::{Provider, RegistryOptions, ServiceAddress, ServiceAddressError};
-pub use registry::{Figures, Registry};
+pub use registry::{Figures, Registry, RegistryView};

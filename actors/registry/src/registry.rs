@@ -81,6 +81,40 @@ impl Registry {
         Ok(Self { provider, members, figures, stop, thread })
     }
 
+    /// What is known now.
+    pub fn members(&self) -> Arc<Members> {
+        Arc::clone(&self.members.borrow())
+    }
+
+    /// What others look at, also behind the end of this one.
+    pub fn view(&self) -> RegistryView {
+        let (members, figures) = (self.members.clone(), Arc::clone(&self.figures));
+        RegistryView { provider: self.provider, members, figures }
+    }
+
+    /// Tells of every change of what is known.
+    pub fn subscribe(&self) -> watch::Receiver<Arc<Members>> {
+        self.members.clone()
+    }
+
+    /// Takes the node out of the registry, for which it has two seconds, and waits for the thread.
+    pub fn stop(self) {
+        drop(self.stop);
+        if self.thread.join().is_err() {
+            warn!("the thread of the registry panicked");
+        }
+    }
+}
+
+/// What is to be seen of a registry.
+#[derive(Debug, Clone)]
+pub struct RegistryView {
+    provider: &'static str,
+    members: watch::Receiver<Arc<Members>>,
+    figures: Arc<Figures>,
+}
+
+impl RegistryView {
     /// Which one it is: "consul", "etcd" or "static".
     pub fn provider(&self) -> &'static str {
         self.provider
@@ -91,22 +125,9 @@ impl Registry {
         Arc::clone(&self.members.borrow())
     }
 
-    /// Tells of every change of what is known.
-    pub fn subscribe(&self) -> watch::Receiver<Arc<Members>> {
-        self.members.clone()
-    }
-
-    /// What it has counted.
+    /// What was counted.
     pub fn figures(&self) -> &Figures {
         &self.figures
-    }
-
-    /// Takes the node out of the registry, for which it has two seconds, and waits for the thread.
-    pub fn stop(self) {
-        drop(self.stop);
-        if self.thread.join().is_err() {
-            warn!("the thread of the registry panicked");
-        }
     }
 }
 

@@ -63,7 +63,10 @@ async fn live() -> impl IntoResponse {
 
 async fn ready(State(source): State<Arc<dyn AdminSource>>) -> Response {
     match not_ready_because(source.readiness()) {
-        None => axum::Json(json!({ "status": "ready" })).into_response(),
+        None => match source.registry_trouble() {
+            None => axum::Json(json!({ "status": "ready" })).into_response(),
+            Some(trouble) => axum::Json(json!({ "registry": trouble, "status": "ready" })).into_response(),
+        },
         Some(reason) => {
             let body = json!({ "reason": reason, "status": "not ready" });
             (StatusCode::SERVICE_UNAVAILABLE, axum::Json(body)).into_response()

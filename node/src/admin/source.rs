@@ -20,6 +20,11 @@ pub trait AdminSource: Send + Sync + 'static {
     /// All metrics in the text format of Prometheus, version 0.0.4.
     fn metrics(&self) -> Answer<String>;
 
+    /// What is wrong with the registry of nodes, if there is one and anything is. A node serves everybody all the same.
+    fn registry_trouble(&self) -> Option<String> {
+        None
+    }
+
     /// What the admin API asks; none if there is no node to ask.
     fn actors(&self) -> Option<Arc<AdminHandle>>;
 }

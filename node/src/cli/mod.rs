@@ -15,7 +15,7 @@ use clap::{CommandFactory as _, Parser};
 use self::arguments::{Arguments, Command, ConfigArguments};
 use crate::config::{ConfigError, Effective, Sources};
 use crate::tls::LiveTls;
-use crate::{ctl, logging, run};
+use crate::{ctl, logging, registry, run};
 
 /// The exit code of everything that went wrong but the command line itself, for which clap has 2.
 const FAILURE: u8 = 1;
@@ -62,6 +62,7 @@ fn check_config(arguments: &ConfigArguments) -> anyhow::Result<()> {
         auth_actor::check_file(file)?;
     }
     LiveTls::load(effective.config())?;
+    registry::options(effective.config())?;
     print(&effective.to_string())
 }
 

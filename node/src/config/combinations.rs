@@ -7,6 +7,7 @@ use auth_actor::{CertificateName, ProviderKind};
 
 use super::effective::{DEFAULTS_ORIGIN, Effective, Origins};
 use super::error::Problem;
+use super::registry::RegistryKind;
 use super::tables::{
     ALLOW_ADMIN_WORDS, ALLOW_ANONYMOUS_WORDS, ClientCertificates, ListenerKind, StoreKind, TlsVersion,
 };
@@ -22,6 +23,7 @@ pub(super) fn check(effective: &Effective) -> Vec<Problem> {
     authentication(effective, &mut problems);
     store(effective, &mut problems);
     cluster(effective, &mut problems);
+    registry(effective, &mut problems);
     reachable_from_outside(effective, &mut problems);
     problems
 }
@@ -121,6 +123,43 @@ fn store(effective: &Effective, problems: &mut Vec<Problem>) {
         let key = "store.folder";
         let text = "must name a folder, since store.backend is \"disk\"".to_owned();
         problems.push(problem(effective.origins().of(key), key, text));
+    }
+}
+
+/// Who is registered has a name, and a registry a place.
+fn registry(effective: &Effective, problems: &mut Vec<Problem>) {
+    let (config, origins) = (effective.config(), effective.origins());
+    let registry = &config.registry;
+    if registry.provider == RegistryKind::None {
+        return;
+    }
+    let mut refuse = |key: &str, text: &str| problems.push(problem(origins.of(key), key, text.to_owned()));
+    if config.cluster.node.is_empty() {
+        refuse("cluster.node", "must name this node, since registry.provider is not \"none\"");
+    }
+    let is_of_names = |letter: char| letter.is_ascii_alphanumeric() || letter == '-';
+    let service = &registry.service;
+    if service.is_empty() || service.len() > 63 || !service.chars().all(is_of_names) {
+        refuse("registry.service", "must be 1 to 63 letters, digits or hyphens");
+    }
+    if registry.provider == RegistryKind::Static {
+        if registry.nodes.is_empty() {
+            refuse("registry.nodes", "must name all nodes, since registry.provider is \"static\"");
+        }
+        return;
+    }
+    if registry.addresses.is_empty() {
+        refuse("registry.addresses", "must say where the registry is");
+    }
+    let is_set = |file: &Path| !file.as_os_str().is_empty();
+    if registry.addresses.iter().any(|address| address.starts_with("https://")) && !is_set(&registry.tls_ca) {
+        refuse("registry.tls_ca", "must be set when an address begins with https");
+    }
+    if is_set(&registry.tls_certificate) != is_set(&registry.tls_key) {
+        refuse("registry.tls_certificate", "must be set when tls_key is, and the other way round");
+    }
+    if registry.provider == RegistryKind::Etcd && is_set(&registry.token_file) {
+        refuse("registry.token_file", "is for \"consul\" alone");
     }
 }
 

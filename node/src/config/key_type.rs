@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use micro_mq_actors::AllowedOrigins;
+use micro_mq_registry::ServiceAddress;
 use toml::Value;
 
 /// Type and range of a value.
@@ -42,6 +43,10 @@ pub enum Item {
     HostName,
     /// What web pages may open a WebSocket.
     Origin,
+    /// Where a registry is.
+    ServiceAddress,
+    /// A node by name, and where it is.
+    NodeAddress,
 }
 
 impl Item {
@@ -49,6 +54,11 @@ impl Item {
         match self {
             Self::HostName => is_host_name(text),
             Self::Origin => AllowedOrigins::of([text]).is_ok(),
+            Self::ServiceAddress => text.parse::<ServiceAddress>().is_ok(),
+            Self::NodeAddress => text.split_once('=').is_some_and(|(name, address)| {
+                let port = address.rsplit_once(':').map(|(_, port)| port.parse::<u16>());
+                !name.is_empty() && matches!(port, Some(Ok(1..)))
+            }),
         }
     }
 
@@ -56,6 +66,8 @@ impl Item {
     fn described(self) -> &'static str {
         match self {
             Self::HostName => "host names without port, such as [\"broker.example\"]",
+            Self::ServiceAddress => "addresses such as [\"http://127.0.0.1:8500\"]",
+            Self::NodeAddress => "nodes such as [\"node-1=10.0.0.1:1883\"]",
             Self::Origin => "origins such as [\"https://example.org\"], or same_host, null or any",
         }
     }

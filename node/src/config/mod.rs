@@ -11,6 +11,7 @@ mod environment;
 mod error;
 mod key_type;
 mod layer;
+mod registry;
 pub mod schema;
 mod sources;
 mod tables;
@@ -20,6 +21,7 @@ pub use effective::{DEFAULTS_ORIGIN, Effective};
 pub use environment::ENVIRONMENT_PREFIX;
 pub use error::{ConfigError, Problem};
 pub use key_type::{Item, KeyType};
+pub use registry::{RegistryConfig, RegistryKind};
 pub use sources::{DEFAULTS, Sources};
 pub use tables::{
     ALLOW_ADMIN_WORDS, ALLOW_ANONYMOUS_WORDS, AdminConfig, ClientCertificates, ListenerConfig, ListenerKind,

@@ -31,6 +31,7 @@ pub const SECTIONS: &[Section] = &[
     Section { name: "store", keys: STORE },
     Section { name: "cluster", keys: CLUSTER },
     Section { name: "kafka", keys: KAFKA },
+    Section { name: "registry", keys: REGISTRY },
     Section { name: "session", keys: SESSION },
     Section { name: "node", keys: NODE },
     Section { name: "auth", keys: AUTH },
@@ -138,6 +139,19 @@ const NODE: &[(&str, KeyType)] = &[
     ("shutdown_grace_ms", milliseconds(0)),
     ("client_lines_per_second_max", seconds()),
     ("metrics_interval_seconds", seconds()),
+];
+
+const REGISTRY: &[(&str, KeyType)] = &[
+    ("provider", KeyType::OneOf(&["none", "consul", "etcd", "static"])),
+    ("addresses", KeyType::ListOf(Item::ServiceAddress)),
+    ("token_file", KeyType::Text),
+    ("service", KeyType::Text),
+    ("advertise", KeyType::Text),
+    ("time_to_live_seconds", count(3, 3600)),
+    ("nodes", KeyType::ListOf(Item::NodeAddress)),
+    ("tls_ca", KeyType::Text),
+    ("tls_certificate", KeyType::Text),
+    ("tls_key", KeyType::Text),
 ];
 
 const AUTH: &[(&str, KeyType)] = &[

@@ -10,6 +10,7 @@ use micro_mq_core::settings::{MqttSettings, SessionSettings, Settings, WorkerSet
 use serde::Deserialize;
 
 use super::cluster::{ClusterConfig, KafkaConfig};
+use super::registry::RegistryConfig;
 
 /// The words that let anybody on the network connect without authentication.
 pub const ALLOW_ANONYMOUS_WORDS: &str = "yes, anybody on the network may connect";
@@ -30,6 +31,8 @@ pub struct NodeConfig {
     pub cluster: ClusterConfig,
     /// `[kafka]`
     pub kafka: KafkaConfig,
+    /// `[registry]`
+    pub registry: RegistryConfig,
     /// `[listener.NAME]`, by name, those switched off included.
     pub listeners: BTreeMap<String, ListenerConfig>,
     /// `[admin]`
@@ -279,6 +282,8 @@ pub(super) struct Tables {
     #[serde(default)]
     kafka: KafkaConfig,
     #[serde(default)]
+    registry: RegistryConfig,
+    #[serde(default)]
     node: WorkerSettings,
     #[serde(default)]
     auth: AuthSettings,
@@ -294,8 +299,20 @@ pub(super) struct Tables {
 
 impl From<Tables> for NodeConfig {
     fn from(tables: Tables) -> Self {
-        let Tables { mqtt, session, store, cluster, kafka, node, mut auth, listener, admin, log, security } =
-            tables;
+        let Tables {
+            mqtt,
+            session,
+            store,
+            cluster,
+            kafka,
+            registry,
+            node,
+            mut auth,
+            listener,
+            admin,
+            log,
+            security,
+        } = tables;
         // TOML has no word for "none"; the documented default of `auth.file` is the empty path.
         auth.file = auth.file.filter(|file| !file.as_os_str().is_empty());
         Self {
@@ -304,6 +321,7 @@ impl From<Tables> for NodeConfig {
             store,
             cluster,
             kafka,
+            registry,
             listeners: listener,
             admin,
             log,

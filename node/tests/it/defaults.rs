@@ -6,7 +6,7 @@ use auth_actor::AuthSettings;
 use micro_mq::config::schema::SECTIONS;
 use micro_mq::config::{
     AdminConfig, ClusterConfig, DEFAULTS, KafkaConfig, ListenerConfig, ListenerKind, LogConfig, NodeConfig,
-    SecurityConfig, Sources, StoreConfig,
+    RegistryConfig, SecurityConfig, Sources, StoreConfig,
 };
 use micro_mq_actors::{AllowedOrigins, PacketsPerFrame};
 use micro_mq_core::settings::{MqttSettings, SessionSettings, Settings, WorkerSettings};
@@ -39,6 +39,7 @@ fn the_shipped_file_holds_the_defaults_of_the_code() {
         store: StoreConfig::default(),
         cluster: ClusterConfig::default(),
         kafka: KafkaConfig::default(),
+        registry: RegistryConfig::default(),
         listeners: BTreeMap::from([
             ("tcp".to_owned(), listener(ListenerKind::Tcp, "127.0.0.1:1883")),
             ("websocket".to_owned(), listener(ListenerKind::Websocket, "127.0.0.1:8083")),
@@ -82,6 +83,7 @@ fn the_shipped_file_has_every_key_of_the_code_and_none_beyond() {
             ("auth", fields::of::<AuthSettings>()),
             ("admin", fields::of::<AdminConfig>()),
             ("log", fields::of::<LogConfig>()),
+            ("registry", fields::of::<RegistryConfig>()),
             ("security", fields::of::<SecurityConfig>()),
         ]
         .map(|(section, keys)| {

@@ -18,8 +18,8 @@ async fn whoever_accepts_a_connection_is_there() {
     let registry = Registry::start(own).expect("it starts");
     let members =
         until(&registry, "both are there", |members| passing(members) == ["node-1", "node-2"]).await;
-    let cluster = members.get("node-2").and_then(|member| member.addresses.get("cluster").cloned());
-    assert_eq!(cluster, Some(address.to_string()));
+    let reached = members.get("node-2").and_then(|member| member.addresses.get("mqtt").cloned());
+    assert_eq!(reached, Some(address.to_string()));
     drop(listener);
     until(&registry, "the other one is gone", |members| members.is_gone("node-2") == Some(true)).await;
     assert_eq!(registry.members().is_gone("node-1"), Some(false));
