@@ -103,6 +103,25 @@ test('a node that fails, refuses or is silent is told of, and asked again', asyn
   await gone.close();
 });
 
+test('the members of a cluster are shown, and which of them are silent', async () => {
+  const member = (node, slot, alive) => ({ node, slot, incarnation: 1, address: `127.0.0.${slot + 1}:7883`, applied: 7, alive, clock_skew_ms: -3 });
+  const cluster = {
+    node: 'one', slot: 0, incarnation: 1, fresh: true, applied: 7, own_routes: 2, routes: 5, forward_bytes: 0,
+    kafka_trouble: 'no broker answers', members: [member('one', 0, true), member('two', 1, false)],
+  };
+  const { page, faults, close } = await open(browser, '#/nodes', {
+    size: PHONE,
+    before: (page) => page.route('**/api/v1/cluster', (route) => route.fulfill({ json: cluster })),
+  });
+  await page.getByText('a cluster of 2, as one sees it').waitFor();
+  await page.getByText('silent', { exact: true }).waitFor();
+  await page.getByText('Kafka: no broker answers').waitFor();
+  assert.deepEqual(await violations(page), []);
+  assert.ok((await overflow(page)) <= 0);
+  assert.deepEqual(faults, []);
+  await close();
+});
+
 test('keys lead everywhere: to pages, to a filter, through a list', async () => {
   const { page, close } = await open(browser, '#/overview');
   await page.getByText('What became of messages').waitFor();

@@ -235,3 +235,26 @@ export interface ExplainedSubscribe {
   worker: number;
   exists: boolean;
 }
+
+export interface Member {
+  node: string;
+  slot: number;
+  incarnation: number;
+  address: string;
+  applied: number | null;
+  alive: boolean;
+  clock_skew_ms: number | null;
+}
+
+export interface Cluster {
+  node: string;
+  slot: number | null;
+  incarnation: number | null;
+  fresh: boolean;
+  applied: number | null;
+  own_routes: number;
+  routes: number;
+  forward_bytes: number;
+  kafka_trouble: string | null;
+  members: Member[];
+}
