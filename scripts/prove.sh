@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The whole proof of docs/proof.md that Micro MQ does what its README says: about four hours on two cores.
 #
-#   scripts/prove.sh            tests, lives, kept, kills, instructions, fuzzing, mutants, soak
+#   scripts/prove.sh            tests, lives, kept, kills, docker, instructions, fuzzing, mutants, soak
 #   scripts/prove.sh --quick    the same with short runs: about an hour
 #
 # tests         scripts/test.sh: every statement of MQTT (docs/conformance.md), real clients, model, hostile input, clocks
@@ -10,6 +10,7 @@
 #               seconds without and with it (quick: 3)
 # kept          scripts/kept.sh: by its system calls, no answer leaves before what it promises is on the disk
 # kills         scripts/kills.sh: killed 50 times under load (quick: 10), by the histories of all clients every promise is kept
+# docker        scripts/docker.sh: docker/docker-compose.yml is one broker, by an engine and images of its own
 # instructions  scripts/instructions.sh: no piece of work takes more of them than recorded
 # fuzzing       scripts/fuzz.sh: each target for 15 minutes (quick: 1)
 # mutants       scripts/mutants.sh: a random sample of 330 (quick: 20 of each crate)
@@ -58,6 +59,7 @@ part attacker env MICRO_MQ_HOSTILE_PAIRS="$pairs" \
     cargo test --release -p micro-mq --test hostile growth::everything -- --nocapture
 part kept "$root/scripts/kept.sh"
 part kills "$root/scripts/kills.sh" --kills "$kills"
+part docker "$root/scripts/docker.sh"
 part instructions "$root/scripts/instructions.sh"
 part fuzzing "$root/scripts/fuzz.sh" "${fuzz[@]}"
 part mutants "$root/scripts/mutants.sh" "${mutants[@]}"

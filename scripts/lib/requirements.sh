@@ -28,6 +28,11 @@ missing_packages() {
             has mvn || echo maven
             has java || echo openjdk-17-jre-headless # Debian 12's; scripts/lib/services.sh gets the rest
             ;;
+        docker)
+            has dockerd || [ -x /usr/sbin/dockerd ] || echo docker.io
+            has debootstrap || [ -x /usr/sbin/debootstrap ] || echo debootstrap
+            has iptables || [ -x /usr/sbin/iptables ] || echo iptables
+            ;;
         instructions)
             has valgrind || echo valgrind
             ;;

@@ -89,6 +89,21 @@ class Limits(unittest.TestCase):
                     self.assertTrue(not reason or f'"{reason}"' in sources, "there is no such reason")
 
 
+class Compose(unittest.TestCase):
+    def test_each_variable_is_a_key(self):
+        compose = (ROOT / "docker/docker-compose.yml").read_text()
+        variables = re.findall(r"^ +MICRO_MQ__([A-Z_0-9]+):", compose, re.MULTILINE)
+        self.assertGreater(len(variables), 8)
+        with open(ROOT / "conf/micro-mq.toml", "rb") as file:
+            shipped = tomllib.load(file)
+        for variable in variables:
+            found = shipped
+            for name in variable.lower().split("__"):
+                with self.subTest(variable=variable):
+                    self.assertIn(name, found)
+                found = found[name]
+
+
 @unittest.skipUnless(shutil.which("systemd-analyze"), "no systemd-analyze here")
 class Unit(unittest.TestCase):
     def test_systemd_understands_it(self):
