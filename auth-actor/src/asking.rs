@@ -31,6 +31,9 @@ pub enum NoAnswer {
     /// It has another number of verdicts than was asked for.
     #[error("an answer of another length than the question")]
     Malformed,
+    /// Its provider cannot say it now.
+    #[error("no answer can be found now")]
+    Unavailable,
     /// The actor, its provider or a thread of that ended.
     #[error("who was to answer ended")]
     Lost,
@@ -44,6 +47,7 @@ impl NoAnswer {
         match self {
             Self::Late => Outcome::Late,
             Self::Malformed => Outcome::Malformed,
+            Self::Unavailable => Outcome::Unavailable,
             Self::Lost => Outcome::Lost,
             Self::Full => Outcome::Full,
         }
@@ -109,6 +113,7 @@ impl Asking {
         auth.ok_or(NoAnswer::Lost)?.do_send(Asked { question, answer, place });
         match timeout(self.answer_timeout, answered).await {
             Ok(Ok(answer)) if Q::is_whole(&answer, verdicts) => Ok(Given { answer, revision }),
+            Ok(Ok(answer)) if Q::is_unavailable(&answer) => Err(NoAnswer::Unavailable),
             Ok(Ok(_)) => Err(NoAnswer::Malformed),
             Ok(Err(_)) => Err(NoAnswer::Lost),
             Err(_) => Err(NoAnswer::Late),

@@ -9,6 +9,9 @@ pub enum AuthError {
     /// The provider `file` is chosen, but no file is named.
     #[error("auth.file: is missing, the provider \"file\" needs it")]
     NoFile,
+    /// The provider is made by another crate.
+    #[error("auth.provider: \"rpc\" is not a provider of this crate")]
+    Elsewhere,
     /// The file cannot be read.
     #[error("{}: cannot be read", file.display())]
     Read {

@@ -3,16 +3,16 @@
 //! One verification costs tens of milliseconds and 19 MiB, so the number of threads bounds both processor and memory,
 //! and the length of the queue bounds how long a client waits before it is told that there is no answer now.
 
-use std::io;
 use std::num::NonZero;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::{fmt, io};
 
-use argon2::{Argon2, PasswordHash, PasswordVerifier};
+use argon2::{Argon2, PasswordHash, PasswordHasher as _, PasswordVerifier};
 use tokio::sync::oneshot;
 
-use crate::Password;
+use crate::{AuthError, Password};
 
 /// Most threads that verify passwords. Half of the processors are used, at least one thread, so that a storm of
 /// reconnecting clients leaves processors to those already connected.
@@ -32,20 +32,20 @@ struct Job {
 
 /// The threads. They end when the last clone is dropped and the queue is empty.
 #[derive(Clone, Debug)]
-pub(crate) struct HashThreads {
+pub struct HashThreads {
     queue: SyncSender<Job>,
 }
 
 /// The queue is full.
 #[derive(Debug)]
-pub(crate) struct Overloaded;
+pub struct Overloaded;
 
 impl HashThreads {
     /// Starts the threads.
     ///
     /// # Errors
     /// The system gives no thread.
-    pub(crate) fn start() -> io::Result<Self> {
+    pub fn start() -> io::Result<Self> {
         let processors = thread::available_parallelism().map_or(1, NonZero::get);
         Self::start_with((processors / 2).clamp(1, HASH_THREADS_MAX), HASH_QUEUE_MAX)
     }
@@ -58,6 +58,18 @@ impl HashThreads {
             thread::Builder::new().name(format!("auth-hash-{number}")).spawn(move || work(&jobs))?;
         }
         Ok(Self { queue })
+    }
+
+    /// Compares a password with one that is stored; see [`verify`](Self::verify).
+    ///
+    /// # Errors
+    /// The queue is full.
+    pub fn verify_stored(
+        &self,
+        password: Password,
+        stored: &StoredPassword,
+    ) -> Result<oneshot::Receiver<bool>, Overloaded> {
+        self.verify(password, stored.0.clone())
     }
 
     /// Compares a password with a hash; the answer comes by the channel. A closed channel is no answer.
@@ -75,6 +87,41 @@ impl HashThreads {
             Ok(()) | Err(TrySendError::Disconnected(_)) => Ok(receiver),
             Err(TrySendError::Full(_)) => Err(Overloaded),
         }
+    }
+}
+
+/// An argon2id hash of a password, as [`StoredPassword::to_text`] writes it.
+#[derive(Clone)]
+pub struct StoredPassword(PasswordHash);
+
+impl StoredPassword {
+    /// Hashes a password, for some tens of milliseconds.
+    ///
+    /// # Errors
+    /// [`AuthError::Hash`] and [`AuthError::Random`].
+    pub fn derive(password: &[u8]) -> Result<Self, AuthError> {
+        let mut salt = [0; 16];
+        getrandom::fill(&mut salt).map_err(AuthError::Random)?;
+        Argon2::default()
+            .hash_password_with_salt(password, &salt)
+            .map(Self)
+            .map_err(|error| AuthError::Hash { problem: error.to_string() })
+    }
+
+    /// Reads one that was written; none if it is not one.
+    pub fn parse(text: &str) -> Option<Self> {
+        PasswordHash::new(text).ok().map(Self)
+    }
+
+    /// To be kept.
+    pub fn to_text(&self) -> String {
+        self.0.to_string()
+    }
+}
+
+impl fmt::Debug for StoredPassword {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StoredPassword(..)")
     }
 }
 

@@ -62,7 +62,7 @@ pub use certificate::{CertificateId, CertificateName, ClientCertificate, revoked
 pub use error::AuthError;
 pub use exchange::{BeginExchange, ContinueExchange, Exchange, ExchangeOutcome};
 pub use grant::{Claims, Grant};
-pub use hashing::{HASH_QUEUE_MAX, HASH_THREADS_MAX};
+pub use hashing::{HASH_QUEUE_MAX, HASH_THREADS_MAX, HashThreads, Overloaded, StoredPassword};
 pub use notice::{Heard, Notice, Notices, Withdrawals, Withdrawn};
 pub use password::Password;
 pub use policy::{InForce, LivePolicy, Policy};
@@ -70,5 +70,6 @@ pub use provider::{Answer, Answers, Provider, now};
 pub use question::{
     Action, Authenticate, AuthenticationOutcome, Authorize, Identity, Permissions, Refusal, Wishes,
 };
-pub use settings::{AuthSettings, ProviderKind};
+pub use rules::TopicPattern;
+pub use settings::{AuthSettings, ProviderKind, WhenUnavailable};
 pub use users::{check_file, list_users, remove_user, set_password};

@@ -104,6 +104,18 @@ pub struct Permissions {
     pub time_to_live: Option<Duration>,
 }
 
+impl Permissions {
+    /// There is no verdict now: nothing is allowed, and nothing of that is remembered.
+    pub fn unavailable() -> Self {
+        // An answer that is only too short was meant to be one.
+        Self { verdicts: Vec::new(), time_to_live: Some(Duration::MAX) }
+    }
+
+    pub(crate) fn is_unavailable(&self) -> bool {
+        *self == Self::unavailable()
+    }
+}
+
 impl From<Vec<bool>> for Permissions {
     /// To be remembered until users and rules change.
     fn from(verdicts: Vec<bool>) -> Self {

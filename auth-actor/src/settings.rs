@@ -14,6 +14,18 @@ pub struct AuthSettings {
     pub mock_allow: bool,
     /// The file of users and rules that the provider `file` reads. No default.
     pub file: Option<PathBuf>,
+    /// Where the provider `rpc` finds the auth service: "http://HOST:PORT", or "https://HOST:PORT". Default [].
+    pub rpc_addresses: Vec<String>,
+    /// The file with the token that the auth service knows this node by. Default "".
+    pub rpc_token_file: PathBuf,
+    /// PEM file with the CA of the auth service's certificate, for addresses with https. Default "".
+    pub rpc_ca: PathBuf,
+    /// For how long verdicts of the auth service are remembered, in seconds, while it tells of changes; 0: for no time.
+    /// Default 60.
+    pub rpc_cache_seconds: u32,
+    /// What the provider `rpc` says about topics when the auth service cannot be asked: "deny" or "allow". Nobody logs in
+    /// then in either case. Default "deny".
+    pub when_unavailable: WhenUnavailable,
     /// How long an answer of the provider is waited for, in milliseconds, above 0; what is not answered until then is
     /// denied: CONNACK 0x88, PUBACK, PUBREC and SUBACK 0x87. Default 5000.
     pub answer_timeout_ms: u64,
@@ -30,6 +42,11 @@ impl Default for AuthSettings {
             provider: ProviderKind::Anonymous,
             mock_allow: true,
             file: None,
+            rpc_addresses: Vec::new(),
+            rpc_token_file: PathBuf::new(),
+            rpc_ca: PathBuf::new(),
+            rpc_cache_seconds: 60,
+            when_unavailable: WhenUnavailable::Deny,
             answer_timeout_ms: 5000,
             questions_max: 10_000,
             questions_bytes_max: 64 * 1024 * 1024,
@@ -47,4 +64,17 @@ pub enum ProviderKind {
     Mock,
     /// Users and rules of one TOML file.
     File,
+    /// The auth service, asked over gRPC.
+    Rpc,
+}
+
+/// What is said when who would say it cannot be asked.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WhenUnavailable {
+    /// No.
+    #[default]
+    Deny,
+    /// Yes.
+    Allow,
 }

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, anyhow, bail};
-use auth_actor::ProviderKind;
+use auth_actor::{AuthSettings, Provider, ProviderKind};
+use auth_service::RpcProvider;
 use micro_mq_actors::store::{DiskBackend, Durability, Fatal, NoBackend, SessionBackend};
 use micro_mq_actors::{BindError, Listener, Node, NodeOptions, StartError, WebSocketOptions, bind_errors};
 use micro_mq_core::homes::drawn_key;
@@ -70,11 +71,12 @@ async fn serve(
         Some(disk) => Box::new(disk) as Box<dyn SessionBackend>,
         None => Box::new(NoBackend),
     };
+    let provider = provider(&config.auth)?;
     let (admin, node) = match config.admin.enabled.then(|| AdminListener::bind(config.admin.bind)) {
         // The others that are taken as well: nobody likes to be told of them one by one.
         Some(Err(error)) => return Err(taken(&bind_errors(&options), Some((config.admin.bind, &error)))),
-        Some(Ok(listener)) => (Some(listener), Node::start_with(options, backend).await),
-        None => (None, Node::start_with(options, backend).await),
+        Some(Ok(listener)) => (Some(listener), Node::start_on(options, provider, backend).await),
+        None => (None, Node::start_on(options, provider, backend).await),
     };
     let node = match node {
         Err(StartError::Bind(errors)) => return Err(taken(&errors, None)),
@@ -104,7 +106,7 @@ async fn serve(
         while requests.next().await == Request::Reload {
             tls.reread(node.notices());
             match config.auth.provider {
-                ProviderKind::File => node.reload_auth(),
+                ProviderKind::File | ProviderKind::Rpc => node.reload_auth(),
                 _ => info!("SIGHUP: nothing to read again, auth.provider is not \"file\""),
             }
         }
@@ -159,6 +161,14 @@ fn taken(listeners: &[BindError], admin: Option<(SocketAddr, &io::Error)>) -> an
     lines.extend(listeners.iter().map(ToString::to_string));
     lines.extend(admin.map(|(address, error)| format!("admin.bind: cannot listen on {address}: {error}")));
     anyhow!(lines.join("\n"))
+}
+
+/// Who answers who may do what.
+fn provider(auth: &AuthSettings) -> anyhow::Result<Provider> {
+    Ok(match auth.provider {
+        ProviderKind::Rpc => Provider::new(Arc::new(RpcProvider::open(auth)?)),
+        _ => Provider::from_settings(auth)?,
+    })
 }
 
 fn time_of_day() -> WallClock {

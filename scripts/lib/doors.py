@@ -19,10 +19,12 @@ CRATES = {
     "actors/links": set(),
     "actors/cluster": {"mqtt-codec", "micro-mq-core"},
     "auth-actor": {"mqtt-codec"},
+    "auth-actor/service": {"mqtt-codec", "auth-actor"},
     "actors": {"mqtt-codec", "micro-mq-core", "micro-mq-store", "micro-mq-cluster", "auth-actor"},
     "node/api": set(),
     "node": {
-        "mqtt-codec", "micro-mq-core", "micro-mq-registry", "auth-actor", "micro-mq-actors", "micro-mq-api"
+        "mqtt-codec", "micro-mq-core", "micro-mq-registry", "auth-actor", "auth-service", "micro-mq-actors",
+        "micro-mq-api",
     },
     "bench": {"mqtt-codec"},
 }

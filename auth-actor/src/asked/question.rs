@@ -53,6 +53,11 @@ pub trait Question: Send + 'static {
         true
     }
 
+    /// Whether it says that there is no verdict now.
+    fn is_unavailable(_answer: &Self::Answer) -> bool {
+        false
+    }
+
     /// Counts what a whole answer says.
     fn count(answer: &Self::Answer, outcomes: &Outcomes);
 }
@@ -158,6 +163,10 @@ impl Question for Authorize {
     }
 
     /// Of an answer that is too short or too long nobody knows which verdict is about which topic.
+    fn is_unavailable(answer: &Permissions) -> bool {
+        answer.is_unavailable()
+    }
+
     fn is_whole(answer: &Self::Answer, verdicts: usize) -> bool {
         answer.verdicts.len() == verdicts
     }

@@ -42,6 +42,9 @@ pub trait Answers: Send + Sync + 'static {
     fn reload(&self, live: LivePolicy) -> Answer<Result<(), AuthError>>;
     /// How to give notice, from before the first question on. Dropped, as it is here, it gives none.
     fn give_notice_by(&self, _notices: Notices) {}
+    /// How to advance the policy unasked, from before the first question on; by one thread at a time, and never while a
+    /// reload does.
+    fn advance_by(&self, _live: LivePolicy) {}
 }
 
 /// An answer that is there at once.
@@ -60,6 +63,7 @@ impl Provider {
     /// A provider that is ready to answer.
     pub fn new(answers: Arc<dyn Answers>) -> Self {
         let live = LivePolicy::new(answers.policy());
+        answers.advance_by(live.clone());
         Self { answers, live }
     }
 
@@ -75,6 +79,7 @@ impl Provider {
                 let file = settings.file.as_deref().ok_or(AuthError::NoFile)?;
                 Arc::new(file::FileProvider::open(file)?)
             }
+            ProviderKind::Rpc => return Err(AuthError::Elsewhere),
         }))
     }
 

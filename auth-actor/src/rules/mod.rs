@@ -3,6 +3,7 @@
 mod judgement;
 mod pattern;
 mod selection;
+mod topic_pattern;
 
 use mqtt_codec::topic::{validate_topic_filter, validate_topic_name};
 use serde::Deserialize;
@@ -12,6 +13,7 @@ pub(crate) use judgement::Judgement;
 pub(crate) use pattern::Pattern;
 use pattern::{Unusable, covers, overlaps};
 use selection::Selection;
+pub use topic_pattern::TopicPattern;
 
 /// What a rule says, and what counts when no rule matches.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Deserialize)]

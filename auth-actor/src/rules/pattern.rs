@@ -12,7 +12,7 @@ pub(crate) struct Pattern {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Level {
+pub(super) enum Level {
     /// `+`
     One,
     /// `#`
@@ -69,6 +69,10 @@ impl Pattern {
             })
             .collect();
         Ok(Self { levels })
+    }
+
+    pub(super) fn first_level(&self) -> Option<&Level> {
+        self.levels.first()
     }
 
     /// What it costs to compare it with a topic, in comparisons with a short rule.

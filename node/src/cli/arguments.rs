@@ -1,5 +1,6 @@
 //! What the command line may hold, and its help.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -65,6 +66,13 @@ pub(super) enum Command {
     /// Look into the folder of a node with store.backend "disk" that does not run
     #[command(subcommand)]
     Store(StoreCommand),
+    /// Run an auth service: registered clients, their roles, and what those may do, for all nodes with auth.provider "rpc"
+    ///
+    /// It prints "auth-service: URL" and then "ready". At its first start two files with tokens are written to its folder,
+    /// which their owner alone can read: node.token for nodes (auth.rpc_token_file), operator.token for micro-mq auth.
+    AuthService(AuthServiceArguments),
+    /// Register clients at an auth service, give them roles, and ask it what they may do
+    Auth(AuthArguments),
     /// Make certificates to try TLS with: a CA, of listeners, of clients
     ///
     /// The CA is made in the folder when there is none, with an empty revocation list (ca.pem, ca-key.pem, crl.pem). Each
@@ -105,6 +113,162 @@ pub(super) struct PasswdArguments {
     /// List the users, one a line
     #[arg(long, conflicts_with = "user")]
     pub(super) list: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AuthServiceArguments {
+    /// Folder of all that is registered; made if there is none
+    #[arg(long, value_name = "FOLDER", default_value = "auth-data")]
+    pub(super) folder: PathBuf,
+    /// Address and port to listen on; outside loopback it takes a certificate
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:18090")]
+    pub(super) listen: SocketAddr,
+    /// PEM file with its certificate
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub(super) tls_certificate: Option<PathBuf>,
+    /// PEM file with the private key of that
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    pub(super) tls_key: Option<PathBuf>,
+    /// PEM file with a CA: callers have to show a certificate from there, beside their token
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    pub(super) tls_client_ca: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AuthArguments {
+    /// Where the auth service is
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:18090")]
+    pub(super) service: String,
+    /// File with the token of an operator
+    #[arg(long, value_name = "FILE", default_value = "auth-data/operator.token")]
+    pub(super) token_file: PathBuf,
+    /// PEM file with the CA of its certificate, for an URL with https
+    #[arg(long, value_name = "FILE")]
+    pub(super) ca: Option<PathBuf>,
+    #[command(subcommand)]
+    pub(super) command: AuthCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum AuthCommand {
+    /// Clients: registered, and what they log in by
+    #[command(subcommand)]
+    Client(ClientCommand),
+    /// Roles of clients: rules, and roles that they inherit from
+    #[command(subcommand)]
+    Role(RoleCommand),
+    /// Who may call the service: nodes, viewers, operators
+    #[command(subcommand)]
+    Caller(CallerCommand),
+    /// Ask what a client may do, and why
+    Check {
+        /// Name of the client
+        client: String,
+        /// publish or subscribe
+        action: String,
+        /// Topic name or topic filter
+        topic: String,
+        /// Client identifier, if that is not its name
+        #[arg(long, value_name = "IDENTIFIER")]
+        client_identifier: Option<String>,
+    },
+    /// Print who changed what: number, seconds since 1970, caller, what, name
+    Audit {
+        /// Entries behind this number
+        #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+        after: u64,
+    },
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub(super) enum ClientCommand {
+    /// Register a client, and print the password that was drawn for it, which is not shown again
+    Add {
+        /// Its user name
+        name: String,
+        /// Name of a role; may be repeated
+        #[arg(long, value_name = "ROLE")]
+        role: Vec<String>,
+        /// Read its password from the first line of stdin instead
+        #[arg(long)]
+        stdin: bool,
+    },
+    /// Give a client another password, and print that; its network connections end
+    Rotate {
+        /// Its user name
+        name: String,
+    },
+    /// Let a client in no more; its network connections end
+    Disable {
+        /// Its user name
+        name: String,
+    },
+    /// Let a client in again
+    Enable {
+        /// Its user name
+        name: String,
+    },
+    /// Set the roles of a client, in place of those that it has
+    Roles {
+        /// Its user name
+        name: String,
+        /// Name of a role; may be repeated
+        #[arg(long, value_name = "ROLE")]
+        role: Vec<String>,
+    },
+    /// Unregister a client; its network connections end
+    Delete {
+        /// Its user name
+        name: String,
+    },
+    /// Print all clients, whether they are let in, and their roles
+    List,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub(super) enum RoleCommand {
+    /// Add a role, or replace the one of this name
+    ///
+    /// A rule reads publish:TOPIC, subscribe:TOPIC or all:TOPIC; TOPIC is a topic filter in which %c stands for the client
+    /// identifier and %u for the user name. Of all rules of all roles of a client one that denies wins.
+    Put {
+        /// Its name
+        name: String,
+        /// A role whose rules it has as well; may be repeated
+        #[arg(long, value_name = "ROLE")]
+        inherits: Vec<String>,
+        /// A rule that allows; may be repeated
+        #[arg(long, value_name = "RULE")]
+        allow: Vec<String>,
+        /// A rule that denies; may be repeated
+        #[arg(long, value_name = "RULE")]
+        deny: Vec<String>,
+    },
+    /// Delete a role that nobody has
+    Delete {
+        /// Its name
+        name: String,
+    },
+    /// Print all roles and their rules
+    List,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub(super) enum CallerCommand {
+    /// Let somebody call, and print the token for that, which is not shown again
+    Add {
+        /// Its name, for the audit log
+        name: String,
+        /// node, viewer or operator
+        role: String,
+    },
+    /// Let a caller call no more
+    Remove {
+        /// Its name
+        name: String,
+    },
+    /// Print all callers and their roles
+    List,
 }
 
 #[derive(Debug, Args)]

@@ -1,6 +1,8 @@
 //! The command line: what can be asked of the program, and its exit code.
 
 mod arguments;
+mod auth;
+mod auth_server;
 mod certificates;
 mod cluster;
 mod passwd;
@@ -10,6 +12,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use auth_actor::ProviderKind;
+use auth_service::RpcProvider;
 use clap::{CommandFactory as _, Parser};
 
 use self::arguments::{Arguments, Command, ConfigArguments};
@@ -29,6 +32,8 @@ pub fn main() -> ExitCode {
         Some(Command::CheckConfig(arguments)) => check_config(&arguments),
         Some(Command::Passwd(arguments)) => passwd::passwd(&arguments),
         Some(Command::Store(command)) => store::store(&command).and_then(|text| print(&text)),
+        Some(Command::AuthService(arguments)) => auth_server::serve(&arguments),
+        Some(Command::Auth(arguments)) => auth::auth(&arguments).and_then(|text| print(&text)),
         Some(Command::Certificates(arguments)) => {
             certificates::certificates(&arguments).and_then(|text| print(&text))
         }
@@ -60,6 +65,9 @@ fn check_config(arguments: &ConfigArguments) -> anyhow::Result<()> {
         && let Some(file) = &auth.file
     {
         auth_actor::check_file(file)?;
+    }
+    if auth.provider == ProviderKind::Rpc {
+        RpcProvider::check(auth)?;
     }
     LiveTls::load(effective.config())?;
     registry::options(effective.config())?;

@@ -34,7 +34,7 @@ fn from_terminal() -> anyhow::Result<String> {
 }
 
 /// One line, without its end; reads no more than a password and its end can take.
-fn from_stdin() -> anyhow::Result<String> {
+pub(super) fn from_stdin() -> anyhow::Result<String> {
     let mut line = String::new();
     io::stdin()
         .lock()

@@ -227,6 +227,16 @@ fn authentication(effective: &Effective, problems: &mut Vec<Problem>) {
             "must be set when auth.provider is \"file\"".to_owned(),
         ));
     }
+    if auth.provider == ProviderKind::Rpc {
+        let needed = [
+            ("auth.rpc_addresses", auth.rpc_addresses.is_empty()),
+            ("auth.rpc_token_file", auth.rpc_token_file.as_os_str().is_empty()),
+        ];
+        for (key, _) in needed.iter().filter(|(_, is_missing)| *is_missing) {
+            let text = "must be set when auth.provider is \"rpc\"".to_owned();
+            problems.push(problem(origins.of("auth.provider"), key, text));
+        }
+    }
     // A forgotten provider would leave a node open whose users somebody took the trouble to write down.
     if auth.file.is_some() && !origins.is_set("auth.provider") {
         problems.push(problem(

@@ -47,6 +47,8 @@ pub enum Item {
     ServiceAddress,
     /// A node by name, and where it is.
     NodeAddress,
+    /// Where an auth service is: scheme, host and port.
+    AuthServiceAddress,
 }
 
 impl Item {
@@ -59,6 +61,7 @@ impl Item {
                 let port = address.rsplit_once(':').map(|(_, port)| port.parse::<u16>());
                 !name.is_empty() && matches!(port, Some(Ok(1..)))
             }),
+            Self::AuthServiceAddress => is_service_address(text),
         }
     }
 
@@ -68,6 +71,7 @@ impl Item {
             Self::HostName => "host names without port, such as [\"broker.example\"]",
             Self::ServiceAddress => "addresses such as [\"http://127.0.0.1:8500\"]",
             Self::NodeAddress => "nodes such as [\"node-1=10.0.0.1:1883\"]",
+            Self::AuthServiceAddress => "addresses such as [\"http://127.0.0.1:18090\"]",
             Self::Origin => "origins such as [\"https://example.org\"], or same_host, null or any",
         }
     }
@@ -204,6 +208,17 @@ fn is_host_name(text: &str) -> bool {
             && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
     };
     text.len() <= 253 && text.split('.').all(is_label)
+}
+
+/// A scheme, a host or an address, and a port.
+fn is_service_address(text: &str) -> bool {
+    let host_and_port = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+    host_and_port.is_some_and(|text| {
+        text.parse::<SocketAddr>().is_ok()
+            || text.rsplit_once(':').is_some_and(|(host, port)| {
+                is_host_name(host) && port.parse::<u16>().is_ok_and(|port| port > 0)
+            })
+    })
 }
 
 /// A directive that is one bare word is a level: the filter itself would take a misspelt one for a module.

@@ -155,9 +155,14 @@ const REGISTRY: &[(&str, KeyType)] = &[
 ];
 
 const AUTH: &[(&str, KeyType)] = &[
-    ("provider", KeyType::OneOf(&["anonymous", "mock", "file"])),
+    ("provider", KeyType::OneOf(&["anonymous", "mock", "file", "rpc"])),
     ("mock_allow", KeyType::Flag),
     ("file", KeyType::Text),
+    ("rpc_addresses", KeyType::ListOf(Item::AuthServiceAddress)),
+    ("rpc_token_file", KeyType::Text),
+    ("rpc_ca", KeyType::Text),
+    ("rpc_cache_seconds", seconds()),
+    ("when_unavailable", KeyType::OneOf(&["deny", "allow"])),
     ("answer_timeout_ms", milliseconds(1)),
     ("questions_max", at_least(2)),
     ("questions_bytes_max", at_least(0)),

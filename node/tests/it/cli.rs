@@ -17,7 +17,7 @@ const DEADLINE: Duration = Duration::from_secs(20);
 /// What most nodes have here in place of a folder.
 pub(crate) const MEMORY: (&str, &str) = ("MICRO_MQ__STORE__BACKEND", "memory");
 
-fn program_itself(arguments: &[&str]) -> Command {
+pub(crate) fn program_itself(arguments: &[&str]) -> Command {
     prepared(Command::new(env!("CARGO_BIN_EXE_micro-mq")), arguments)
 }
 

@@ -212,7 +212,7 @@ fn a_word_that_is_none_of_its_key_is_refused() {
     check_set("listener.tcp.type=tls", "listener.tcp.type: must be \"tcp\" or \"websocket\", not \"tls\"");
     check_set(
         "auth.provider=ldap",
-        "auth.provider: must be \"anonymous\", \"mock\" or \"file\", not \"ldap\"",
+        "auth.provider: must be \"anonymous\", \"mock\", \"file\" or \"rpc\", not \"ldap\"",
     );
     check_set("log.format=xml", "log.format: must be \"text\" or \"json\", not \"xml\"");
     check_set(

@@ -40,3 +40,4 @@ mod tls;
 mod trie_panic;
 mod websocket;
 mod wills;
+mod wire;

@@ -4,6 +4,7 @@ mod doubt;
 mod grants;
 mod hanging;
 mod reload;
+mod rpc;
 mod scripted;
 
 use std::fs;
