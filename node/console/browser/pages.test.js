@@ -26,19 +26,19 @@ after(async () => {
   await browser?.close();
 });
 
-/** Each page, and what is to be seen on it. */
+/** Each page, and what is to be seen on it, whatever else the node has. */
 const PAGES = [
   ['overview', 'What became of messages'],
-  ['clients', `${name}-reader`],
+  [`clients?prefix=${name}`, `${name}-reader`],
   [`clients/${name}-reader`, `${name}/#`],
   [`clients/${name}-away`, 'the client was away (QoS 0)'],
-  ['sessions', `${name}-away`],
+  [`sessions?prefix=${name}`, `${name}-away`],
   ['topics', name],
   [`topics?prefix=${name}`, `${name}/+/state`],
-  ['subscriptions', `${name}/+/state`],
+  [`subscriptions?client=${name}`, `${name}/+/state`],
   [`subscriptions?matches=${name}/press/state`, `${name}-away`],
-  ['groups', `${name}/jobs/#`],
-  ['retained', `${name}/press/state`],
+  [`groups?share=${name}`, `${name}/jobs/#`],
+  [`retained?filter=${name}/%23`, `${name}/press/state`],
   ['drops', 'the client was away (QoS 0)'],
   ['nodes', 'serves everybody'],
   ['actors', 'topic trie'],
@@ -77,7 +77,7 @@ test('the first load asks for few files', async () => {
 
 test('a node that fails, refuses or is silent is told of, and asked again', async () => {
   let answer = { status: 503, body: JSON.stringify({ type: 'about:blank', title: 'x', status: 503, detail: 'it starts' }) };
-  const { page, close } = await open(browser, '#/clients', {
+  const { page, close } = await open(browser, `#/clients?prefix=${name}`, {
     before: (page) => page.route('**/api/v1/clients**', (route) => (answer ? route.fulfill(answer) : route.continue())),
   });
   await page.getByText('The node is busy starting or stopping').waitFor();
