@@ -119,6 +119,8 @@ counters! {
     retained_per_client_refused,
     /// QoS 1 and 2 publishes refused at `queued_bytes_max`.
     queued_bytes_refused,
+    /// Publishes refused that would have to be kept, while the disk of the session store has no room.
+    disk_full_refused,
     /// QoS 0 publishes dropped whole for one of the limits that refuse a publish.
     qos0_refused,
     /// Times a 3.x client was not read since a limit refused its publish.

@@ -5,11 +5,15 @@
 //! counts for itself and settles with the node in larger pieces, so counting is a plain load and store. What is sent
 //! without being kept is not counted.
 
+mod full_disk;
+
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 
 use mqtt_codec::QoS;
+
+use full_disk::FullDisk;
 
 use crate::count::Counter;
 use crate::message::StoredMessage;
@@ -35,6 +39,9 @@ pub struct NodeKept {
     bytes: AtomicI64,
     full: i64,
     most: i64,
+    /// From so many bytes on it is looked closer whether a publish is refused; with a full disk from the first one on.
+    refuses_at: AtomicI64,
+    full_disk: FullDisk,
     /// Who waits for room at a limit.
     waitlist: Arc<Waitlist>,
 }
@@ -50,7 +57,8 @@ impl NodeKept {
     pub fn new(bytes_max: usize) -> Self {
         let most = bytes_max.saturating_add(bytes_max / RESERVE);
         let (full, most) = (signed(bytes_max), signed(most));
-        Self { bytes: AtomicI64::new(0), full, most, waitlist: Arc::default() }
+        let (bytes, refuses_at) = (AtomicI64::new(0), AtomicI64::new(full));
+        Self { bytes, full, most, refuses_at, full_disk: FullDisk::default(), waitlist: Arc::default() }
     }
 
     /// Tells those who wait there when it is full no more.
@@ -69,6 +77,37 @@ impl NodeKept {
     #[inline]
     pub fn is_full(&self) -> bool {
         self.bytes.load(Relaxed) >= self.full
+    }
+
+    /// Whether a publish of QoS 1 or 2 may have to be refused.
+    #[inline]
+    pub fn may_refuse(&self) -> bool {
+        self.bytes.load(Relaxed) >= self.refuses_at.load(Relaxed)
+    }
+
+    /// Whether the disk has no room for a publish that would have to be kept: as a retained one, or for who is subscribed.
+    pub fn has_no_disk_for(&self, topic: &str, is_retained: bool) -> bool {
+        self.refuses_at.load(SeqCst) == i64::MIN && (is_retained || self.full_disk.is_any_durable(topic))
+    }
+
+    /// The disk has no room, and durable sessions are subscribed to these topic filters.
+    pub fn list_durable<'a>(&self, filters: impl Iterator<Item = &'a str>) {
+        self.full_disk.list(filters);
+    }
+
+    /// A worker, a bit among all, has listed what its sessions are subscribed to: once all have, publishes are refused.
+    pub fn note_listed(&self, worker: u64, workers: u64) {
+        if self.full_disk.note_listed(worker, workers) {
+            self.refuses_at.store(i64::MIN, SeqCst);
+        }
+    }
+
+    /// The disk has room: who was refused for want of it comes again.
+    pub fn note_disk_room(&self) {
+        if self.refuses_at.swap(self.full, SeqCst) != self.full {
+            self.full_disk.end();
+            self.waitlist.room_was_made();
+        }
     }
 
     /// Bytes kept, but for what workers have not settled.

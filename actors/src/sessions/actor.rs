@@ -153,6 +153,7 @@ impl Actor for Sessions {
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX_CAPACITY);
         ctx.spawn(WhatIsDue::new());
+        ctx.spawn(self.follow_disk().into_actor(self));
         let now = clock::now();
         // What a predecessor that panicked left undone.
         ctx.notify(WillsJudged);

@@ -2,6 +2,7 @@
 
 mod actor;
 mod due;
+mod full_disk;
 mod keeping;
 mod looking;
 mod notices;

@@ -123,6 +123,8 @@ impl Handler<AllRestored> for Sessions {
         // Before any will, which may be for a group.
         if self.worker.restore_next_group() || self.worker.begin_absences() {
             ctx.notify(AllRestored);
+        } else {
+            ctx.spawn(self.list_if_disk_is_full().into_actor(self));
         }
     }
 }

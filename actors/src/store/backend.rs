@@ -107,6 +107,11 @@ pub trait SessionBackend: 'static {
         Box::new(|| false)
     }
 
+    /// Has `tell` called with whether its disk is full, now and whenever that changes, from whatever thread.
+    fn tell_of_full_disk(&mut self, tell: Box<dyn Fn(bool) + Send + Sync>) {
+        tell(false);
+    }
+
     /// Nobody else asks just now: what was appended and not answered is to be made to last, with one effort for all of it.
     fn flush(&mut self) {}
 

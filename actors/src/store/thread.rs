@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tracing::error;
 
 use micro_mq_core::records::Entry;
@@ -48,6 +48,8 @@ pub struct SessionStore {
     outlives_process: Arc<AtomicBool>,
     keeps_messages: Arc<AtomicBool>,
     is_full: Arc<OnceLock<IsFull>>,
+    /// Whether its disk is full.
+    room: watch::Sender<bool>,
     /// By worker, since when it has an entry that does not last, however often it was sent.
     unkept: Mutex<BTreeMap<u16, Instant>>,
 }
@@ -67,6 +69,7 @@ impl Default for SessionStore {
             outlives_process: Arc::default(),
             keeps_messages: Arc::default(),
             is_full: Arc::default(),
+            room: watch::Sender::default(),
             unkept: Mutex::default(),
         }
     }
@@ -96,6 +99,11 @@ impl SessionStore {
         let oldest = self.unkept.lock().values().min().copied();
         let waits = oldest.map(|since| clock::now().saturating_duration_since(since));
         waits.filter(|waits| *waits >= STALL_PATIENCE).map(|_| Trouble::Stalls)
+    }
+
+    /// Whether its disk is full, and when that changes.
+    pub(crate) fn follow_room(&self) -> watch::Receiver<bool> {
+        self.room.subscribe()
     }
 
     /// The next sessions of a home, behind those that are there.
@@ -191,10 +199,12 @@ pub(crate) fn start_store(
     let outlives_process = Arc::clone(&store.outlives_process);
     let keeps_messages = Arc::clone(&store.keeps_messages);
     let is_full = Arc::clone(&store.is_full);
+    let room = store.room.clone();
     std::thread::Builder::new().name("store".to_owned()).spawn(move || {
         let Some(mut asked) = asked else { return };
         stats.of(ActorKind::SessionStore).started();
-        let backend = backend();
+        let mut backend = backend();
+        backend.tell_of_full_disk(tell(room));
         outlives_process.store(backend.outlives_process(), Relaxed);
         keeps_messages.store(backend.keeps_messages(), Relaxed);
         let _ = is_full.set(backend.is_full());
@@ -209,14 +219,19 @@ pub(crate) fn start_store(
     Ok(end)
 }
 
+fn tell(room: watch::Sender<bool>) -> Box<dyn Fn(bool) + Send + Sync> {
+    Box::new(move |is_full| _ = room.send_if_modified(|was| std::mem::replace(was, is_full) != is_full))
+}
+
 /// Serves the session store on this thread, for a simulated node: its backend never blocks.
 #[cfg(feature = "simulation")]
 pub(crate) fn start_store_here(
     store: &SessionStore,
     stats: &Arc<WorkerStats>,
-    backend: Box<dyn SessionBackend>,
+    mut backend: Box<dyn SessionBackend>,
 ) {
     let Some(mut asked) = store.asked.lock().take() else { return };
+    backend.tell_of_full_disk(tell(store.room.clone()));
     stats.of(ActorKind::SessionStore).started();
     store.outlives_process.store(backend.outlives_process(), Relaxed);
     store.keeps_messages.store(backend.keeps_messages(), Relaxed);

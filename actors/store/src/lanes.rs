@@ -42,6 +42,9 @@ pub(crate) enum Lacks {
     Write = 2,
 }
 
+/// Is told whether there is no room on the disk; called from the threads that find out.
+pub type FullListener = Box<dyn Fn(bool) + Send + Sync>;
+
 /// Called once.
 pub(crate) type Call = Box<dyn FnOnce() + Send>;
 
@@ -65,6 +68,7 @@ pub(crate) struct Lanes {
     lane_bytes_max: usize,
     /// For what there is no room on the disk, a bit each.
     without_room: AtomicU8,
+    full_listener: Mutex<Option<FullListener>>,
     /// Nobody appends any more.
     pub(crate) ends: AtomicBool,
     thread: Mutex<Option<Thread>>,
@@ -82,6 +86,7 @@ impl Lanes {
             lanes: (0..lanes).map(|_| Mutex::default()).collect(),
             lane_bytes_max,
             without_room: AtomicU8::new(0),
+            full_listener: Mutex::default(),
             ends: AtomicBool::new(false),
             thread: Mutex::default(),
         }
@@ -122,7 +127,11 @@ impl Lanes {
 
     /// Notes that the disk has no room for this. Returns whether it had room for all until now.
     pub(crate) fn note_full(&self, lacks: Lacks) -> bool {
-        self.without_room.fetch_or(lacks as u8, SeqCst) == 0
+        let is_new = self.without_room.fetch_or(lacks as u8, SeqCst) == 0;
+        if is_new {
+            self.tell_listener();
+        }
+        is_new
     }
 
     /// Notes that the disk has room for this. Returns whether it has room for all only now.
@@ -130,9 +139,17 @@ impl Lanes {
         let was = self.without_room.fetch_and(!(lacks as u8), SeqCst);
         let is_room = was == lacks as u8;
         if is_room {
+            self.tell_listener();
             self.lanes.iter().for_each(|lane| self.tell_of_room(lane.lock()));
         }
         is_room
+    }
+
+    /// What it hears last is so.
+    fn tell_listener(&self) {
+        if let Some(listener) = &*self.full_listener.lock() {
+            listener(self.is_disk_full());
+        }
     }
 
     pub(crate) fn is_disk_full(&self) -> bool {
@@ -195,6 +212,12 @@ impl Lane {
     /// Whether there is no room on the disk.
     pub fn is_disk_full(&self) -> bool {
         self.lanes.is_disk_full()
+    }
+
+    /// Tells `listener` whether there is no room on the disk, now and whenever that changes.
+    pub fn listen_to_full_disk(&self, listener: FullListener) {
+        *self.lanes.full_listener.lock() = Some(listener);
+        self.lanes.tell_listener();
     }
 
     /// Calls `call` once there is room: at once, or from the thread of the log.

@@ -35,7 +35,7 @@ pub use error::{Fatal, OpenError};
 pub use folder::{Folder, FolderError};
 pub use groups::Listener;
 pub use journal::{Journal, Opened};
-pub use lanes::{Kept, Lane, Ticket};
+pub use lanes::{FullListener, Kept, Lane, Ticket};
 pub use options::{Durability, JournalOptions};
 pub use scan::LogSummary;
 pub use segment::Entry;

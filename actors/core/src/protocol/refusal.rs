@@ -28,6 +28,8 @@ pub enum Limit {
     RetainedOfClient,
     /// `queued_bytes_max`.
     QueuedBytes,
+    /// The disk has no room for what has to be kept.
+    DiskFull,
     /// `incoming_qos2_max`. Of 3.x: the PUBREL that would make room stands behind the publish. 5.0 is told that it has
     /// exceeded it, and closed.
     IncomingExactlyOnce,
@@ -52,7 +54,9 @@ impl Limit {
     pub fn reason(self) -> ReasonCode {
         match self {
             Self::TopicLevels => ReasonCode::TopicNameInvalid,
-            Self::Retained | Self::RetainedOfClient | Self::QueuedBytes => ReasonCode::QuotaExceeded,
+            Self::Retained | Self::RetainedOfClient | Self::QueuedBytes | Self::DiskFull => {
+                ReasonCode::QuotaExceeded
+            }
             Self::IncomingExactlyOnce => ReasonCode::ReceiveMaximumExceeded,
             Self::Answer => ReasonCode::NotAuthorized,
         }
@@ -65,6 +69,7 @@ impl Limit {
             Self::Retained => &counters.retained_refused,
             Self::RetainedOfClient => &counters.retained_per_client_refused,
             Self::QueuedBytes => &counters.queued_bytes_refused,
+            Self::DiskFull => &counters.disk_full_refused,
             Self::IncomingExactlyOnce => &counters.incoming_qos2_full,
             Self::Answer => &counters.publishes_not_authorized,
         }
@@ -74,7 +79,7 @@ impl Limit {
     pub fn remedy(self) -> Remedy {
         match self {
             Self::TopicLevels | Self::IncomingExactlyOnce => Remedy::None,
-            Self::Retained | Self::RetainedOfClient | Self::QueuedBytes => Remedy::Room,
+            Self::Retained | Self::RetainedOfClient | Self::QueuedBytes | Self::DiskFull => Remedy::Room,
             Self::Answer => Remedy::Question,
         }
     }
@@ -141,16 +146,23 @@ impl Protocol {
         step: &Step<'_, '_>,
     ) -> Result<(), Limit> {
         // QoS 0 does not wait for anybody at this limit.
-        let is_full = publication.qos > QoS::AtMostOnce && step.desk.ledger.kept.node().is_full();
-        if !is_full && !publication.retain {
+        let node = step.desk.ledger.kept.node();
+        let may_refuse = publication.qos > QoS::AtMostOnce && node.may_refuse();
+        if !may_refuse && !publication.retain {
             return Ok(());
         }
         let exactly_once = publication.qos == QoS::ExactlyOnce;
         if identifier.is_some_and(|identifier| exactly_once && session.incoming.get(identifier).is_some()) {
             return Ok(());
         }
-        if is_full {
+        if may_refuse && node.is_full() {
             return Err(Limit::QueuedBytes);
+        }
+        if node.has_no_disk_for(publication.topic, publication.retain) {
+            return Err(Limit::DiskFull);
+        }
+        if !publication.retain {
+            return Ok(());
         }
         let publisher_hash = client_hash(session.client_identifier());
         let kept = Publication { publisher_hash, ..*publication };

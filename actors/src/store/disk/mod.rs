@@ -177,6 +177,10 @@ impl SessionBackend for DiskBackend {
         Box::new(move || lane.is_disk_full())
     }
 
+    fn tell_of_full_disk(&mut self, tell: Box<dyn Fn(bool) + Send + Sync>) {
+        self.intake.lane().listen_to_full_disk(tell);
+    }
+
     fn append(&mut self, entry: Arc<Entry>, answer: Answer) {
         self.intake.push(entry, answer);
     }

@@ -1,7 +1,8 @@
 //! Disks that run full, and that fail, under the whole program.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -65,6 +66,28 @@ fn can_mount(at: &Path) -> bool {
     tried.is_ok_and(|status| status.success())
 }
 
+/// How long a 3.1.1 client is not read.
+const PATIENCE: &[&str] = &["--set", "mqtt.refused_publish_timeout_ms=300"];
+
+/// The reason code of the PUBACK that a client of 5.0 gets; none if it waits for that.
+fn publish_as_5(node: &Running, topic: &str) -> Option<u8> {
+    let mut stream = TcpStream::connect(node.address("tcp")).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    stream.write_all(b"\x10\x0e\0\x04MQTT\x05\x02\0\x3c\0\0\x01p").unwrap();
+    let mut head = [0; 2];
+    stream.read_exact(&mut head).unwrap();
+    assert_eq!(head[0], 0x20);
+    stream.read_exact(&mut vec![0; head[1].into()]).unwrap();
+    let body = [&[0, topic.len() as u8], topic.as_bytes(), &[0, 1, 0]].concat();
+    stream.write_all(&[&[0x32, body.len() as u8], body.as_slice()].concat()).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+    stream.read_exact(&mut head).ok()?;
+    assert_eq!(head[0], 0x40);
+    let mut acknowledged = vec![0; head[1].into()];
+    stream.read_exact(&mut acknowledged).unwrap();
+    Some(acknowledged.get(2).copied().unwrap_or_default())
+}
+
 /// A full disk is named by `/health/ready`; what is kept stays, clean sessions go on, what has to be kept waits, and all goes
 /// on by itself when there is room.
 #[test]
@@ -78,6 +101,7 @@ fn a_full_disk_is_named_and_left_again() {
     }
     let mut node = start(&before, &[]);
     Client::connect(&node, "kept", DURABLE).0.subscribe("a/b");
+    Client::connect(&node, "other", DURABLE).0.subscribe("other");
     node.signal("-TERM");
     assert_eq!(node.exit_code(), Some(0));
     // The file for what comes next is to find no room.
@@ -89,8 +113,10 @@ fn a_full_disk_is_named_and_left_again() {
         disk = disk.display(),
         before = before.display()
     );
-    let mut command =
-        program(&[FREE_PORTS, &["--set", "store.backend=disk", "--set", &folder_key]].concat(), &line);
+    let mut command = program(
+        &[FREE_PORTS, &["--set", "store.backend=disk", "--set", &folder_key], PATIENCE].concat(),
+        &line,
+    );
     command.stderr(Stdio::inherit());
     let node = Running::of(command);
     let is_full = || {
@@ -104,9 +130,18 @@ fn a_full_disk_is_named_and_left_again() {
     publisher.subscribe("clean");
     publisher.publish_and_receive("clean");
     assert!(waiting.hears_nothing() && is_full());
+    // What would have to be kept is refused: 5.0 is told, 3.1.1 is not read, and closed in a while.
+    until("it is known what has to be kept", || publish_as_5(&node, "other") == Some(0x97));
+    assert_eq!(publish_as_5(&node, "a/b"), Some(0x97));
+    assert_eq!(publish_as_5(&node, "clean"), Some(0), "nobody waits for what need not be kept");
+    assert_eq!(publisher.receive(), "clean");
+    let (mut old, _) = Client::connect(&node, "old", CLEAN);
+    old.send(0x32, &[&[0, 3], b"a/b".as_slice(), &[0, 1]].concat());
+    assert!(old.is_closed_without_a_word());
     let seen_by_node = format!("/proc/{}/root{}/ballast", node.pid(), disk.display());
     fs::remove_file(seen_by_node).unwrap();
     assert!(waiting.answered(), "its session was there");
+    until("there is room", || publish_as_5(&node, "other") == Some(0));
     publisher.publish("a/b");
     assert_eq!(waiting.receive(), "a/b");
     waiting.subscribe("c");

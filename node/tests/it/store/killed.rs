@@ -59,6 +59,14 @@ impl Client {
         heard.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
     }
 
+    /// Whether the network connection ends, and nothing has come that was not read.
+    pub(super) fn is_closed_without_a_word(&mut self) -> bool {
+        match self.0.read(&mut [0; 1]) {
+            Ok(bytes) => bytes == 0,
+            Err(error) => error.kind() == ErrorKind::ConnectionReset,
+        }
+    }
+
     pub(super) fn send(&mut self, kind: u8, body: &[u8]) {
         assert!(body.len() < 128);
         self.0.write_all(&[&[kind, body.len() as u8], body].concat()).unwrap();
