@@ -315,8 +315,9 @@ pub(super) struct StoreArguments {
 pub(super) enum ClusterCommand {
     /// Make the certificates that nodes show each other
     ///
-    /// The CA is made in the folder when there is none (ca.pem, ca-key.pem). Each file that is written is printed. A node needs
-    /// ca.pem, and NODE.pem and NODE-key.pem of its own; ca-key.pem certifies further nodes, and is kept where no node is.
+    /// No key of the configuration takes them yet: nodes are not linked directly so far. The CA is made in the folder when
+    /// there is none (ca.pem, ca-key.pem). Each file that is written is printed. A node needs ca.pem, and NODE.pem and
+    /// NODE-key.pem of its own; ca-key.pem certifies further nodes, and is kept where no node is.
     Certificates(NodeCertificatesArguments),
 }
 
