@@ -60,8 +60,7 @@ compose() { "$compose" -f "$root/docker/docker-compose.yml" "$@"; }
 fill_base() {
     local codename site
     codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
-    site=$(apt-get indextargets --format '$(SITE) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' |
-        awk -v codename="$codename" '$2 == codename && $3 == "main" { print $1; exit }')
+    site=$(debian_mirror "$codename")
     [ -n "$site" ] || return
     debootstrap --variant=minbase --include="$BASE_PACKAGES" "$codename" "$1/root" "$site" >&2 || return
     rm -rf "$1"/root/var/cache/apt/archives/*.deb "$1"/root/var/lib/apt/lists/*

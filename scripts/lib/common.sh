@@ -25,3 +25,21 @@ with_cache_lock() {
         "$@"
     ) 9>"$cache_folder/.lock"
 }
+
+# debian_mirror CODENAME: where this machine gets Debian of that name, by its sources alone: no list was read before.
+debian_mirror() {
+    local folder=${MICRO_MQ_APT_FOLDER:-/etc/apt} # another one for the tests of this
+    # A line, "deb [OPTIONS] URI SUITE main", or a paragraph with "URIs:" and "Suites:".
+    local sources=("$folder"/sources.list "$folder"/sources.list.d/*.list "$folder"/sources.list.d/*.sources)
+    { cat "${sources[@]}" 2>/dev/null || true; } | awk -v codename="$1" '
+        function found(uri) { sub(/\/+$/, "", uri); print uri; exit }
+        /^[[:space:]]*$/ { uri = suite = "" }
+        /^deb[[:space:]]/ {
+            sub(/\[[^]]*\]/, "")
+            if ($3 == codename) found($2)
+        }
+        /^URIs:/ { uri = $2 }
+        /^Suites:/ { for (i = 2; i <= NF; i++) if ($i == codename) suite = 1 }
+        uri && suite { found(uri) }
+    '
+}

@@ -62,8 +62,7 @@ unpack_debian() {
     local suite=$1 package=$2 folder=$3 codename site own_lists=()
     has apt-get && has dpkg-deb || return
     codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
-    site=$(apt-get indextargets --format '$(SITE) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' |
-        awk -v codename="$codename" '$2 == codename && $3 == "main" { print $1; exit }')
+    site=$(debian_mirror "$codename")
     [ -n "$site" ] || return
     mkdir -p "$folder/apt/lists/partial" "$folder/apt/cache/archives/partial"
     echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $site $suite main" >"$folder/apt/sources.list"

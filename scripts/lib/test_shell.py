@@ -296,6 +296,27 @@ class Installing(unittest.TestCase):
         self.assertFalse(self.policy.exists())
 
 
+class Mirror(unittest.TestCase):
+    def check(self, expected, **files):
+        with tempfile.TemporaryDirectory() as folder:
+            (pathlib.Path(folder) / "sources.list.d").mkdir()
+            for name, text in files.items():
+                place = "sources.list" if name == "list" else f"sources.list.d/debian.{name}"
+                (pathlib.Path(folder) / place).write_text(text)
+            run = shell("debian_mirror bookworm", MICRO_MQ_APT_FOLDER=folder)
+        self.assertEqual((run.returncode, run.stdout), (0, expected))
+
+    def test_it_is_found_in_a_line_and_in_a_paragraph(self):
+        other = "Types: deb\nURIs: http://other.example/repo\nSuites: stable\nComponents: main\n\n"
+        paragraph = "Types: deb\n# a note\nURIs: http://mirror.example/debian/\nSuites: bookworm bookworm-updates\nComponents: main\n"
+        self.check("http://mirror.example/debian\n", sources=other + paragraph)
+        self.check("http://mirror.example/debian\n", sources=paragraph + "\n" + other)
+        line = "deb http://other.example/repo stable main\ndeb [arch=amd64 signed-by=/x y.gpg] http://mirror.example/debian bookworm main\n"
+        self.check("http://mirror.example/debian\n", list=line)
+        self.check("", sources=other)
+        self.check("", list="# deb http://mirror.example/debian bookworm main\ndeb http://mirror.example/debian bookworm-security main\n")
+
+
 class Services(unittest.TestCase):
     def test_what_is_not_known_is_refused(self):
         for arguments in (["fetch", "kafkaesque"], ["run", "redis"], ["stop"], ["run", "consul", "folder"]):
