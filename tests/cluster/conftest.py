@@ -16,7 +16,7 @@ from mqtt import Client
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("MICRO_MQ_TEST_BINARY", str(ROOT / "target/debug/micro-mq"))
-START_PATIENCE = 60.0
+START_PATIENCE = 120.0
 
 
 def until(is_so, patience, what):

@@ -5,7 +5,7 @@ import socket
 import struct
 import time
 
-PATIENCE = 15.0
+PATIENCE = 60.0
 
 
 def text(value):

@@ -17,7 +17,7 @@ def test_a_node_that_stands_still_is_waited_for_until_its_view_is_stale(cluster)
     three.signal(signal.SIGSTOP)
     began = time.monotonic()
     subscriber.subscribe("while/+", 1)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60
     publisher.publish("while/it/stands", b"no match", 1)
     publisher.publish("while/standing", b"first", 1)
     assert subscriber.receive().payload == b"first"
@@ -31,8 +31,8 @@ def test_of_two_nodes_with_one_name_the_later_is_the_member(cluster):
     first, other = cluster.start("twin", "other")
     later = Node(cluster.kafka, "twin", cluster.folder)
     cluster.nodes.append(later)
-    until(later.is_ready, 30, "the later one is ready")
-    assert first.process.wait(15) == 1
+    until(later.is_ready, 120, "the later one is ready")
+    assert first.process.wait(60) == 1
     assert 'another node has said hello as "twin"' in first.said()
     subscriber, publisher = later.client("s"), other.client("p")
     subscriber.subscribe("t")
@@ -45,10 +45,10 @@ def test_a_node_that_ends_leaves_nothing_behind(cluster):
     subscriber = goes.client("s")
     for number in range(20):
         subscriber.subscribe(f"left/{number}")
-    until(lambda: stays.cluster()["routes"] == 20, 10, "the routes are known")
+    until(lambda: stays.cluster()["routes"] == 20, 60, "the routes are known")
     goes.signal(signal.SIGTERM)
-    assert goes.process.wait(15) == 0
-    until(lambda: names_of(stays, alive=False) == {"stays"}, 10, "it is no member any more")
+    assert goes.process.wait(60) == 0
+    until(lambda: names_of(stays, alive=False) == {"stays"}, 60, "it is no member any more")
     assert stays.cluster()["routes"] == 0
     assert stays.client("p").publish("left/1", b"x", 1) == b"\x10"
 
@@ -62,7 +62,7 @@ def test_kafka_that_stands_still_holds_what_has_to_be_acknowledged(cluster):
     assert subscriber.receive().payload == local.receive().payload == b"0"
     cluster.kafka.process.signal(signal.SIGSTOP)
     try:
-        until(lambda: one.get("/health/ready")[0] == 503, 15, "its health says that Kafka is away")
+        until(lambda: one.get("/health/ready")[0] == 503, 60, "its health says that Kafka is away")
         assert "kafka" in one.get("/health/ready")[1]
         identifiers = [publisher.publish("t/held", b"%d" % number, 1, wait=False) for number in range(1, 11)]
         other = one.client("o")
@@ -75,4 +75,4 @@ def test_kafka_that_stands_still_holds_what_has_to_be_acknowledged(cluster):
         publisher.wait(identifier, 60)
     received = [subscriber.receive(60).payload for _ in range(11)]
     assert [payload for payload in received if payload != b"qos 0"] == [b"%d" % number for number in range(1, 11)]
-    until(one.is_ready, 30, "it is ready again")
+    until(one.is_ready, 60, "it is ready again")

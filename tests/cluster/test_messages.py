@@ -66,9 +66,9 @@ def test_what_is_forwarded_is_received_and_each_ledger_balances(nodes):
     for subscriber in subscribers:
         for _ in range(90):
             subscriber.receive()
-    until(lambda: of_all("forwarded") == of_all("received"), 10, "all that was forwarded is received")
+    until(lambda: of_all("forwarded") == of_all("received"), 60, "all that was forwarded is received")
     balanced = lambda: all(node.ledger()["balanced"] for node in nodes)
-    until(balanced, 10, "every ledger balances")
+    until(balanced, 60, "every ledger balances")
     assert sum(node.ledger()["matched"] for node in nodes) - before == 270
 
 

@@ -9,7 +9,7 @@ use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::{ClientContext, DefaultClientContext};
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::ConsumerContext;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tracing::{debug, info, warn};
 
@@ -18,6 +18,8 @@ use super::options::KafkaOptions;
 
 /// How long Kafka may take for what it is asked at the start, before it is asked again.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+/// How long Kafka is left alone when it does not answer.
+pub(super) const RETRY: Duration = Duration::from_millis(500);
 /// What records may be longer than the longest packet.
 const RECORD_BEYOND_PACKET_BYTES: usize = 4096;
 
@@ -198,6 +200,26 @@ impl Wanted {
             settings.collect::<String>()
         )
     }
+}
+
+/// The end of a partition, as soon as Kafka tells it; none when the cluster ends before. Whoever has read up to there has all
+/// that was written before it asked: that nothing is left to be read is never said where others go on writing.
+pub(super) fn end_of(
+    cluster: &Cluster,
+    consumer: &BaseConsumer<Words>,
+    topic: &str,
+    partition: i32,
+) -> Option<u64> {
+    while !cluster.is_stopping() {
+        match consumer.fetch_watermarks(topic, partition, PATIENCE) {
+            Ok((_, end)) => return Some(end as u64),
+            Err(error) => {
+                cluster.note_kafka_trouble(&error, "the end of a topic is not known");
+                std::thread::sleep(RETRY);
+            }
+        }
+    }
+    None
 }
 
 /// Why topics could not be looked at.

@@ -21,7 +21,7 @@ use tracing::{error, info, warn};
 use super::consumer::Assignment;
 use super::figures::count;
 use super::handle::{Cluster, Host, NOBODY};
-use super::kafka::{ClusterError, PATIENCE, Unusable, Words, consumer_config, ensure_topics};
+use super::kafka::{ClusterError, PATIENCE, RETRY, Unusable, Words, consumer_config, end_of, ensure_topics};
 use super::queue::Order;
 use super::status::MemberStatus;
 use crate::clock;
@@ -38,8 +38,6 @@ const STATUS_INTERVAL: Duration = Duration::from_millis(250);
 const VOID_AFTER: Duration = Duration::from_secs(15);
 /// Records that are read between two looks at what else is due.
 const RECORDS_TOGETHER: usize = 1024;
-/// How long Kafka is left alone when it does not answer at the start.
-const RETRY: Duration = Duration::from_millis(500);
 
 /// Routes of lives that are over, to be taken out of the log, and how many of them at a time.
 type Leftover = (u8, Incarnation, OwnedName);
@@ -70,7 +68,7 @@ pub(super) fn run(cluster: &Arc<Cluster>, host: &dyn Host, assignment: &Assignme
         view: View::default(),
         changes: Vec::new(),
         leftovers: Vec::new(),
-        is_caught_up: false,
+        end: 0,
         asked_at: None,
         ticked_at: now,
         has_news: false,
@@ -115,8 +113,8 @@ struct Reading<'a> {
     view: View,
     changes: Vec<Change>,
     leftovers: Vec<Leftover>,
-    /// The end of `routes` was reached once.
-    is_caught_up: bool,
+    /// Where `routes` ended at the start.
+    end: u64,
     /// When it last said hello, if it is no member.
     asked_at: Option<Instant>,
     ticked_at: Instant,
@@ -132,6 +130,8 @@ impl Reading<'_> {
     fn run(&mut self) {
         let mut partitions = TopicPartitionList::new();
         let routes = self.cluster.options.kafka.routes();
+        let Some(end) = end_of(self.cluster, &self.consumer, &routes, 0) else { return };
+        self.end = end;
         let added = partitions.add_partition_offset(&routes, 0, Offset::Beginning);
         if let Err(error) = added.and_then(|()| self.consumer.assign(&partitions)) {
             return (self.cluster.options.end)(ClusterError::Client(error));
@@ -150,11 +150,7 @@ impl Reading<'_> {
         let mut patience = self.patience(clock::now());
         for _ in 0..RECORDS_TOGETHER {
             match self.consumer.poll(patience) {
-                None => break,
-                Some(Err(KafkaError::PartitionEOF(_))) => {
-                    self.is_caught_up = true;
-                    break;
-                }
+                None | Some(Err(KafkaError::PartitionEOF(_))) => break,
                 Some(Err(error)) => {
                     self.cluster.note_kafka_trouble(&error, "routes cannot be read");
                     break;
@@ -268,7 +264,7 @@ impl Reading<'_> {
     }
 
     fn see_to_what_is_due(&mut self, now: Instant) {
-        if !self.is_caught_up {
+        if self.members.applied().map_or(0, |applied| applied + 1) < self.end {
             return;
         }
         if self.members.own().is_none() {
