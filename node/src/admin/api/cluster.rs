@@ -9,12 +9,12 @@ use micro_mq_api::{Cluster, Member};
 
 use super::Api;
 use crate::admin::extract::{Nothing, Query};
-use crate::admin::problem::{Failure, Problems};
+use crate::admin::problem::{Failure, NotFound, Problems};
 
 /// The cluster, as the node that answers sees it; 404 where that node is alone.
 #[utoipa::path(
     get, path = "/api/v1/cluster", tag = "nodes", operation_id = "nodes_cluster",
-    responses((status = 200, description = "The cluster", body = Cluster), Problems),
+    responses((status = 200, description = "The cluster", body = Cluster), NotFound, Problems),
 )]
 pub(super) async fn show(
     State(api): State<Arc<Api>>,
