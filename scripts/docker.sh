@@ -62,9 +62,9 @@ fill_base() {
     codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
     site=$(debian_mirror "$codename")
     [ -n "$site" ] || return
-    debootstrap --variant=minbase --include="$BASE_PACKAGES" "$codename" "$1/root" "$site" >&2 || return
-    rm -rf "$1"/root/var/cache/apt/archives/*.deb "$1"/root/var/lib/apt/lists/*
-    tar -C "$1/root" -cf "$1/base.tar" . && rm -rf "$1/root"
+    debootstrap --variant=minbase --include="$BASE_PACKAGES" "$codename" "$1/system" "$site" >&2 || return
+    rm -rf "$1"/system/var/cache/apt/archives/*.deb "$1"/system/var/lib/apt/lists/*
+    tar -C "$1/system" -cf "$1/base.tar" . && rm -rf "$1/system"
 }
 
 # The system that all images are made of, kept in the cache.
